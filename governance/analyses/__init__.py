@@ -1,0 +1,138 @@
+"""Analyses: each file here asks one question of a model and answers with a measurement.
+
+An analysis is a frozen dataclass whose fields are its parameters (the keys of
+`[analyses.<name>]` in a policy), named in its module's `__all__` as the only class with a `run`.
+Its module docstring is what the report prints. `docs/add-an-analysis.md` walks through one.
+Analyses of other distributions come through the entry-point group `governance.analyses`.
+"""
+
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+import types
+import typing
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, Protocol
+
+from governance.errors import PolicyError
+from governance.evidence import Measurement, Metric
+from governance.subject import Subject
+
+__all__ = ["Analysis", "about", "find", "load", "metrics", "names"]
+
+GROUP = "governance.analyses"
+
+
+class Analysis(Protocol):
+    """One question asked of a model.
+
+    Attributes:
+        metrics: What the measurement may hold, by name; a policy can expect nothing else. A name
+            such as `recall.{class}` stands for one metric per class.
+    """
+
+    metrics: ClassVar[Mapping[str, Metric]]
+
+    def run(self, subject: Subject, seed: int) -> Measurement:
+        """Measure, leaving the model as found; the same seed gives the same measurement."""
+        ...
+
+
+def names() -> tuple[str, ...]:
+    """Names of all installed analyses, sorted."""
+    own = {module.name for module in pkgutil.iter_modules(__path__)}
+    return tuple(sorted(own | {point.name for point in entry_points(group=GROUP)}))
+
+
+def find(name: str) -> type[Analysis]:
+    """The class of an analysis.
+
+    Raises:
+        PolicyError: If no analysis has that name, or its file does not hold exactly one.
+    """
+    if name not in names():
+        raise PolicyError(f"analysis {name!r} does not exist; installed are {', '.join(names())}")
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    loaded = points[name].load() if name in points else importlib.import_module(f"{__name__}.{name}")
+    if not isinstance(loaded, types.ModuleType):
+        return typing.cast("type[Analysis]", loaded)
+    exported = [getattr(loaded, item) for item in loaded.__all__]
+    classes = [item for item in exported if inspect.isclass(item) and hasattr(item, "run")]
+    if len(classes) != 1:
+        raise PolicyError(
+            f"analysis {name!r}: __all__ names {len(classes)} classes with a run(); exactly one is "
+            "accepted"
+        )
+    return typing.cast("type[Analysis]", classes[0])
+
+
+def load(name: str, parameters: Mapping[str, Any]) -> Analysis:
+    """The analysis `name` with its parameters set.
+
+    Raises:
+        PolicyError: All unknown, mistyped or impossible parameters at once.
+    """
+    kind = find(name)
+    known = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(kind)
+    where = f"[analyses.{name}]"
+    problems = [
+        f"{where} {key}: unknown parameter; accepted are {', '.join(sorted(known)) or 'none'}"
+        for key in sorted(set(parameters) - set(known))
+    ]
+    values = {}
+    for key in sorted(set(parameters) & set(known)):
+        value, wanted = parameters[key], hints[key]
+        values[key] = tuple(value) if isinstance(value, list) else value
+        if not _fits(values[key], wanted):
+            problems.append(f"{where} {key} = {value!r}: {_describe(wanted)} is accepted")
+    if problems:
+        raise PolicyError(problems)
+    try:
+        return kind(**values)
+    except (ValueError, TypeError) as error:
+        raise PolicyError(f"{where} {error}") from error
+
+
+def metrics(name: str) -> Mapping[str, Metric]:
+    """What an analysis declares to measure; empty for one that declares nothing."""
+    return getattr(find(name), "metrics", {})
+
+
+def about(name: str) -> str:
+    """The description of an analysis: the docstring of its module."""
+    module = inspect.getmodule(find(name))
+    return inspect.cleandoc((module and module.__doc__) or "")
+
+
+def _fits(value: object, wanted: Any) -> bool:
+    origin = typing.get_origin(wanted)
+    if origin in {typing.Union, types.UnionType}:
+        return any(_fits(value, option) for option in typing.get_args(wanted))
+    if origin is typing.Literal:
+        return value in typing.get_args(wanted)
+    if origin is tuple:
+        item = typing.get_args(wanted)[0]
+        return isinstance(value, tuple) and all(_fits(entry, item) for entry in value)
+    if wanted is float:
+        return isinstance(value, float | int) and not isinstance(value, bool)
+    if wanted is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, wanted or types.NoneType)
+
+
+def _describe(wanted: Any) -> str:
+    origin = typing.get_origin(wanted)
+    if origin is typing.Literal:
+        return "one of " + ", ".join(repr(option) for option in typing.get_args(wanted))
+    if origin in {typing.Union, types.UnionType}:
+        return " or ".join(
+            _describe(option) for option in typing.get_args(wanted) if option is not types.NoneType
+        )
+    if origin is tuple:
+        return f"a list of {_describe(typing.get_args(wanted)[0])}"
+    return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}.get(
+        wanted, str(wanted)
+    )

@@ -1,0 +1,247 @@
+"""Evidence: what was measured on a model, as plain frozen data.
+
+Nothing here holds a tensor, a model or HTML: what is kept can be read in two years without torch.
+Numbers are finite or missing (`None`); NaN and infinity become missing when a record is made, so
+that no later step can mistake them for a value.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from governance.errors import AnalysisError
+
+__all__ = [
+    "Cell",
+    "Evidence",
+    "Failure",
+    "Figure",
+    "Interval",
+    "Measurement",
+    "Metric",
+    "ModelIdentity",
+    "Table",
+    "ValidationIdentity",
+]
+
+
+Cell = bool | int | float | str | None
+
+
+def plain(value: object) -> Cell:
+    """A cell as JSON and Parquet can hold it: numpy scalars unwrapped, non-finite numbers missing.
+
+    Raises:
+        AnalysisError: For anything that is not a bool, number, string or None.
+    """
+    item = value.item() if hasattr(value, "item") else value
+    if item is None or isinstance(item, bool | int | str):
+        return item
+    if isinstance(item, float):
+        return item if math.isfinite(item) else None
+    raise AnalysisError(
+        f"a record holds {type(value).__name__} {value!r}; accepted are bool, int, float, str, None"
+    )
+
+
+def number(value: object) -> float | None:
+    """A metric's value: finite, or None.
+
+    Raises:
+        AnalysisError: For anything that is not a number.
+    """
+    item = plain(value)
+    if isinstance(item, str):
+        raise AnalysisError(f"a metric holds the text {item!r}; a number or None is accepted")
+    return None if item is None else float(item)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelIdentity:
+    """Which model was assessed: its place in MLflow and the digest of what it computes with.
+
+    Attributes:
+        uri: The place as resolved, pinned to a version where there is one.
+        digest: sha256 over the tensors (name, dtype, shape, bytes): re-saving does not change it.
+        artifact_digest: sha256 over the model's files: a changed graph or pickle changes it.
+        format: How the weights are stored, `pt2` or `pickle`.
+        parameters: Number of trainable and fixed numbers in the weights.
+        name: Of the registered model; None where the model is not registered.
+        version: Of the registered model; None where the model is not registered.
+        model_id: Of MLflow's LoggedModel; None where there is none.
+        run_id: Of the training run; None where unknown.
+        created: Creation time of the version in milliseconds since 1970; None if not registered.
+    """
+
+    uri: str
+    digest: str
+    artifact_digest: str
+    format: Literal["pt2", "pickle"]
+    parameters: int
+    name: str | None = None
+    version: str | None = None
+    model_id: str | None = None
+    run_id: str | None = None
+    created: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationIdentity:
+    """Which validation images a model was assessed on.
+
+    Attributes:
+        location: Path or URI as the policy names it.
+        digest: sha256 over class names and every image's label and content.
+        images: Number of images.
+        class_names: In the order of the model's outputs.
+        class_counts: Images of each class.
+    """
+
+    location: str
+    digest: str
+    images: int
+    class_names: tuple[str, ...]
+    class_counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A two-sided confidence interval with the number of observations behind it."""
+
+    low: float
+    high: float
+    n: int
+    level: float = 0.95
+    method: str = "Wilson"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """What a number of an analysis means; declared beside the analysis, checked in policies.
+
+    Attributes:
+        meaning: One sentence for someone who reads a policy or a report.
+        better: Which way is better, so that a threshold the wrong way round is noticed.
+        lowest: Smallest value that can occur; None where there is no bound.
+        highest: Largest value that can occur; None where there is no bound.
+        per_class: Whether the number rests on every class having enough images.
+    """
+
+    meaning: str
+    better: Literal["higher", "lower"]
+    lowest: float | None = 0.0
+    highest: float | None = 1.0
+    per_class: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A picture: PNG bytes and a caption that serves as its alternative text."""
+
+    name: str
+    caption: str
+    image: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows of plain cells under named columns.
+
+    Attributes:
+        caption: What a row is, with n and the kind of interval.
+        columns: Names, unique.
+        rows: Cells in the order of the columns; a column holds one type, or None.
+        shown: How many rows the report prints; None for all. All rows are kept as evidence.
+    """
+
+    name: str
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    shown: int | None = None
+
+    def __post_init__(self) -> None:
+        if len(set(self.columns)) != len(self.columns):
+            raise AnalysisError(f"table {self.name}: columns {self.columns} repeat a name")
+        rows = tuple(tuple(plain(cell) for cell in row) for row in self.rows)
+        for index, row in enumerate(rows):
+            if len(row) != len(self.columns):
+                raise AnalysisError(
+                    f"table {self.name}, row {index}: {len(row)} cells for "
+                    f"{len(self.columns)} columns"
+                )
+        object.__setattr__(self, "rows", rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """What an analysis found: numbers, and the figures and tables behind them.
+
+    Attributes:
+        metrics: Value by name, without the analysis' prefix; missing values are None.
+        intervals: The interval of a metric, under the same name.
+        figures: Pictures for the report.
+        tables: Rows for the report and for later use.
+        notes: Sentences the report must print beside the numbers (what was sampled, which path was
+            taken, where a baseline did as well).
+    """
+
+    metrics: Mapping[str, float | None]
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        stray = sorted(set(self.intervals) - set(self.metrics))
+        if stray:
+            raise AnalysisError(f"intervals without a metric of that name: {', '.join(stray)}")
+        names = [item.name for item in (*self.figures, *self.tables)]
+        if len(set(names)) != len(names):
+            raise AnalysisError(f"figures and tables repeat a name: {sorted(names)}")
+        metrics = {name: number(value) for name, value in sorted(self.metrics.items())}
+        object.__setattr__(self, "metrics", MappingProxyType(metrics))
+        intervals = dict(sorted(self.intervals.items()))
+        object.__setattr__(self, "intervals", MappingProxyType(intervals))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why an analysis has no measurement: the kind of error and its message."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A measurement, or the failure to make one, with how it came about.
+
+    Attributes:
+        analysis: Name of the analysis: file, policy table, metric prefix, artifact folder.
+        about: The analysis' own description (its docstring), printed by the report.
+        parameters: As used, defaults included.
+        seed: Of every random choice in it.
+        seconds: Wall clock.
+        device: Where it ran, such as `cpu` or `cuda:0 (name)`.
+        measurement: What was found; None if it failed.
+        failure: Why nothing was found; None if it succeeded.
+    """
+
+    analysis: str
+    about: str
+    parameters: Mapping[str, Any]
+    seed: int
+    seconds: float
+    device: str
+    measurement: Measurement | None = None
+    failure: Failure | None = None
+
+    def __post_init__(self) -> None:
+        if (self.measurement is None) == (self.failure is None):
+            raise AnalysisError(
+                f"evidence of {self.analysis} needs either a measurement or a failure"
+            )
+        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))

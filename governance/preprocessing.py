@@ -1,0 +1,97 @@
+"""Preprocessing: from a decoded image to the numbers a model expects.
+
+Two steps, kept apart because explanations live between them: `pixels` brings an image to the
+model's size as numbers in [0, 1]; normalisation (mean, std, channel order) is what the model adds.
+Wrong normalisation costs ten points of accuracy and more without an error anywhere, so it is
+declared in the policy, checked against the model's signature, and tried against alternatives.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from governance.errors import SubjectError
+
+__all__ = ["Channels", "Preprocessing", "Resize"]
+
+Channels = Literal["rgb", "bgr", "grey"]
+Resize = Literal["none", "squash", "crop"]
+
+RGB = 3
+LIMIT = 255.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preprocessing:
+    """How an image becomes a model's input.
+
+    Attributes:
+        size: Height and width in pixels.
+        channels: What the model's input channels are, in order.
+        mean: Subtracted per channel from numbers in [0, 1], in the model's channel order.
+        std: Divided by per channel after that.
+        resize: `none` refuses other sizes, `squash` ignores the aspect ratio, `crop` brings the
+            short side to size and cuts the centre. Resampling is bicubic.
+    """
+
+    size: tuple[int, int]
+    channels: Channels = "rgb"
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    resize: Resize = "none"
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "std"):
+            values = getattr(self, name)
+            if len(values) == 1:
+                object.__setattr__(self, name, tuple(values) * self.depth)
+            elif len(values) != self.depth:
+                raise SubjectError(
+                    f"preprocessing {name} = {values}: {self.depth} numbers are needed for "
+                    f"{self.channels} images, or one for all channels"
+                )
+        if any(value <= 0 for value in self.std):
+            raise SubjectError(f"preprocessing std = {self.std}: numbers above 0 are accepted")
+
+    @property
+    def depth(self) -> int:
+        """Number of channels."""
+        return 1 if self.channels == "grey" else RGB
+
+    def pixels(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """A decoded image at the model's size.
+
+        Args:
+            image: (H, W) grey or (H, W, 3) RGB, 0 to 255.
+
+        Returns:
+            (C, h, w) in [0, 1], RGB or grey; channel order of the model is applied later.
+
+        Raises:
+            SubjectError: If the image has another size and `resize` is `none`.
+        """
+        picture = Image.fromarray(image).convert("L" if self.depth == 1 else "RGB")
+        height, width = self.size
+        if (picture.height, picture.width) != self.size:
+            picture = self._resized(picture)
+        data = np.asarray(picture, dtype=np.float32).reshape(height, width, self.depth) / LIMIT
+        return np.ascontiguousarray(data.transpose(2, 0, 1))
+
+    def _resized(self, picture: Image.Image) -> Image.Image:
+        height, width = self.size
+        if self.resize == "none":
+            raise SubjectError(
+                f"an image of {picture.height} x {picture.width} pixels where the model takes "
+                f"{height} x {width}; same size, or resize = 'squash' or 'crop' in [model] of the "
+                "policy, is accepted"
+            )
+        if self.resize == "squash":
+            return picture.resize((width, height), Image.Resampling.BICUBIC)
+        scale = max(height / picture.height, width / picture.width)
+        inner = (max(width, round(picture.width * scale)), max(height, round(picture.height * scale)))
+        picture = picture.resize(inner, Image.Resampling.BICUBIC)
+        left, top = (inner[0] - width) // 2, (inner[1] - height) // 2
+        return picture.crop((left, top, left + width, top + height))

@@ -1,0 +1,153 @@
+"""Subject: the live side of an assessment, a model with its preprocessing and validation images.
+
+Everything an analysis may ask of the model goes through here or through `network.py`; the model
+stays in evaluation mode, on one device, and is handed back as it was.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from governance.errors import SubjectError
+from governance.evidence import ModelIdentity, ValidationIdentity
+from governance.preprocessing import Preprocessing
+
+__all__ = ["Subject", "ValidationSet", "tensor_digest"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ValidationSet:
+    """Labelled images, read when asked for.
+
+    Attributes:
+        location: Path or URI as the policy names it.
+        images: Item `i` is a decoded image, (H, W) or (H, W, 3) uint8; slow to read, not kept.
+        labels: (N,) index into `class_names`.
+        class_names: In the order of the model's outputs.
+        ids: What a person calls image `i`: its path inside the folder, or its number.
+        hashes: sha256 of image `i` as stored, hexadecimal.
+        digest: Over class names and every image's label and hash.
+    """
+
+    location: str
+    images: Sequence[NDArray[np.uint8]]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    ids: tuple[str, ...]
+    hashes: tuple[str, ...]
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def identity(self) -> ValidationIdentity:
+        """What a record keeps of this set."""
+        counts = np.bincount(self.labels, minlength=len(self.class_names))
+        return ValidationIdentity(
+            location=self.location,
+            digest=self.digest,
+            images=len(self),
+            class_names=self.class_names,
+            class_counts=tuple(int(count) for count in counts),
+        )
+
+    def sample(self, n: int, seed: int) -> NDArray[np.int64]:
+        """Indices of at most `n` images, as even over the classes as the set allows, ascending."""
+        rng = np.random.default_rng(seed)
+        order = rng.permutation(len(self))
+        # Rank of each image within its class, in random order: taking ranks in turn is even.
+        rank = np.empty(len(self), dtype=np.int64)
+        for label in range(len(self.class_names)):
+            members = order[self.labels[order] == label]
+            rank[members] = np.arange(len(members))
+        chosen = order[np.argsort(rank[order], kind="stable")][:n]
+        return np.sort(chosen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Subject:
+    """A model with all that is needed to ask it about its validation images.
+
+    Attributes:
+        identity: Which model this is.
+        model: In evaluation mode on `device`; maps (B, C, H, W) float32 to (B, K).
+        preprocessing: From decoded image to input.
+        validation: The images it is assessed on.
+        device: Where the model is.
+        outputs: What the model returns: logits, or probabilities that sum to one.
+        batch_size: Images per forward pass.
+    """
+
+    identity: ModelIdentity
+    model: nn.Module
+    preprocessing: Preprocessing
+    validation: ValidationSet
+    device: torch.device
+    outputs: Literal["logits", "probabilities"] = "logits"
+    batch_size: int = 64
+    _predictions: list[NDArray[np.float32]] = field(default_factory=list, init=False, repr=False)
+
+    def pixels(self, indices: Sequence[int] | NDArray[np.int64]) -> Tensor:
+        """Validation images at the model's size: (B, C, H, W) in [0, 1], RGB or grey."""
+        stack = [self.preprocessing.pixels(self.validation.images[int(i)]) for i in indices]
+        return torch.from_numpy(np.stack(stack)).to(self.device)
+
+    def inputs(self, pixels: Tensor) -> Tensor:
+        """What the model is given for `pixels`: channel order and normalisation applied."""
+        ordered = pixels.flip(1) if self.preprocessing.channels == "bgr" else pixels
+        mean = torch.tensor(self.preprocessing.mean, device=pixels.device).view(1, -1, 1, 1)
+        std = torch.tensor(self.preprocessing.std, device=pixels.device).view(1, -1, 1, 1)
+        return (ordered - mean) / std
+
+    def logits(self, pixels: Tensor) -> Tensor:
+        """Outputs before the softmax, (B, K), without gradients; log-probabilities if it has none.
+
+        Raises:
+            SubjectError: If an output is NaN or infinite.
+        """
+        with torch.no_grad():
+            parts = [self.model(self.inputs(part)) for part in pixels.split(self.batch_size)]
+        output = torch.cat(parts)
+        if not torch.isfinite(output).all():
+            raise SubjectError(
+                f"model {self.identity.uri}: an output is NaN or infinite; finite numbers are "
+                "accepted"
+            )
+        return output if self.outputs == "logits" else output.clamp_min(1e-30).log()
+
+    def probabilities(self, pixels: Tensor) -> Tensor:
+        """Probability of each class, (B, K), without gradients."""
+        return self.logits(pixels).softmax(1)
+
+    def predictions(self) -> NDArray[np.float32]:
+        """Probabilities for every validation image, (N, K); computed once, a batch in memory."""
+        if not self._predictions:
+            parts = [
+                self.probabilities(self.pixels(range(start, min(start + self.batch_size, n))))
+                for n in [len(self.validation)]
+                for start in range(0, n, self.batch_size)
+            ]
+            self._predictions.append(torch.cat(parts).cpu().numpy())
+        return self._predictions[0]
+
+
+def tensor_digest(model: nn.Module) -> str:
+    """sha256 over a model's tensors: name, dtype, shape and bytes of each, in order of name.
+
+    Re-saving a model does not change it; changing one weight does.
+    """
+    state = model.state_dict(keep_vars=False)
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        header = f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0"
+        digest.update(header.encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return f"sha256:{digest.hexdigest()}"
