@@ -9,7 +9,8 @@ GovernanceError
 └── EvidenceError   a record does not match its digests                   (exit 40)
 ```
 
-Each message says where, what, and what would be accepted. `docs/messages.md` lists causes and cures.
+Each message says where, what, and what would be accepted; `docs/messages.md` lists causes and
+cures.
 """
 
 from collections.abc import Iterable

@@ -6,6 +6,7 @@ that no later step can mistake them for a value.
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -26,6 +27,8 @@ __all__ = [
     "ValidationIdentity",
 ]
 
+
+FILE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 Cell = bool | int | float | str | None
 
@@ -198,9 +201,15 @@ class Measurement:
         stray = sorted(set(self.intervals) - set(self.metrics))
         if stray:
             raise AnalysisError(f"intervals without a metric of that name: {', '.join(stray)}")
-        names = [item.name for item in (*self.figures, *self.tables)]
+        names = [figure.name for figure in self.figures] + [table.name for table in self.tables]
         if len(set(names)) != len(names):
             raise AnalysisError(f"figures and tables repeat a name: {sorted(names)}")
+        for name in names:
+            if not FILE_NAME.fullmatch(name):
+                raise AnalysisError(
+                    f"figure or table {name!r}: names become files; small letters, digits and _ "
+                    "are accepted"
+                )
         metrics = {name: number(value) for name, value in sorted(self.metrics.items())}
         object.__setattr__(self, "metrics", MappingProxyType(metrics))
         intervals = dict(sorted(self.intervals.items()))
@@ -244,4 +253,9 @@ class Evidence:
             raise AnalysisError(
                 f"evidence of {self.analysis} needs either a measurement or a failure"
             )
-        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
+        # Lists, as JSON will give them back, so that a record read equals the record written.
+        parameters = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in self.parameters.items()
+        }
+        object.__setattr__(self, "parameters", MappingProxyType(parameters))

@@ -9,6 +9,7 @@ import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +19,7 @@ __all__ = ["COLOURS", "bars", "curves", "gallery", "heatmap", "overlay", "png"]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 WIDTH = 6.7
 DPI = 150
-STYLE = {"fontsize": 8}
+TYPE = 8
 GREY = "#555555"
 
 
@@ -59,9 +60,9 @@ def bars(
         axes.hlines(places, ends[0], ends[1], color="black", linewidth=1)
     if reference is not None:
         axes.axvline(reference, color=COLOURS[1], linestyle="--", linewidth=1)
-    axes.set_yticks(places, [_short(label) for label in labels], **STYLE)
-    axes.tick_params(axis="x", labelsize=STYLE["fontsize"])
-    axes.set_xlabel(axis, **STYLE)
+    axes.set_yticks(places, [_short(label) for label in labels], fontsize=TYPE)
+    axes.tick_params(axis="x", labelsize=TYPE)
+    axes.set_xlabel(axis, fontsize=TYPE)
     axes.set_ylim(-0.6, len(data) - 0.4)
     _quiet(axes)
     return png(canvas)
@@ -88,8 +89,8 @@ def curves(
         y_range: Ends of the vertical axis.
         diagonal: Whether to draw y = x, the line of perfect calibration.
     """
-    named = len(x) > 0 and isinstance(x[0], str)  # type: ignore[index, arg-type]
-    places = np.arange(len(x)) if named else np.asarray(x, dtype=float)  # type: ignore[arg-type]
+    names = [str(item) for item in x] if isinstance(x[0], str) else None  # type: ignore[index, union-attr]
+    places = np.arange(len(names)) if names else np.asarray(x, dtype=float)
     canvas = Canvas(figsize=(WIDTH, 2.6), layout="constrained")
     axes = canvas.subplots()
     if diagonal:
@@ -104,16 +105,17 @@ def curves(
         if bands and name in bands:
             low, high = (np.asarray(end, dtype=float) for end in bands[name])
             axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
-    if named:
-        axes.set_xticks(places, [_short(str(item)) for item in x], rotation=30, ha="right", **STYLE)  # type: ignore[union-attr]
-    axes.tick_params(labelsize=STYLE["fontsize"])
-    axes.set_xlabel(x_axis, **STYLE)
-    axes.set_ylabel(y_axis, **STYLE)
+    if names:
+        ticks = [_short(name) for name in names]
+        axes.set_xticks(places, ticks, rotation=30, ha="right", fontsize=TYPE)
+    axes.tick_params(labelsize=TYPE)
+    axes.set_xlabel(x_axis, fontsize=TYPE)
+    axes.set_ylabel(y_axis, fontsize=TYPE)
     if y_range:
         axes.set_ylim(*y_range)
     _quiet(axes)
     if len(lines) > 1:
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, **STYLE)
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=TYPE)
     return png(canvas)
 
 
@@ -143,21 +145,28 @@ def heatmap(
     low, high = limits or (float(np.nanmin(data)), float(np.nanmax(data)))
     palette = "RdBu_r" if low < 0 and np.isclose(low, -high) else "viridis"
     shown = axes.imshow(data, vmin=low, vmax=high, cmap=palette, aspect="auto")
-    axes.set_xticks(range(len(columns)), [_short(name) for name in columns], rotation=45, ha="right", **STYLE)
-    axes.set_yticks(range(len(rows)), [_short(name) for name in rows], **STYLE)
+    axes.set_xticks(
+        range(len(columns)),
+        [_short(name) for name in columns],
+        rotation=45,
+        ha="right",
+        fontsize=TYPE,
+    )
+    axes.set_yticks(range(len(rows)), [_short(name) for name in rows], fontsize=TYPE)
     if marks:
         for row, column in np.argwhere(np.isfinite(data)):
             dark = palette == "viridis" and data[row, column] < (low + high) / 2
             axes.text(column, row, f"{data[row, column]:.2f}", ha="center", va="center",
                       fontsize=6, color="white" if dark else "black")  # fmt: skip
     legend = canvas.colorbar(shown, ax=axes, shrink=0.9)
-    legend.set_label(scale, **STYLE)
+    legend.set_label(scale, fontsize=TYPE)
     legend.ax.tick_params(labelsize=7)
     return png(canvas)
 
 
 def overlay(
-    image: NDArray[np.float32], heat: NDArray[np.float32] | None = None,
+    image: NDArray[np.float32],
+    heat: NDArray[np.float32] | None = None,
     outline: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float32]:
     """A picture with a heat map or a chosen region laid over it.
@@ -170,8 +179,6 @@ def overlay(
     Returns:
         (H, W, 3) in [0, 1].
     """
-    from matplotlib import colormaps
-
     picture = np.repeat(image, 3, axis=0) if image.shape[0] == 1 else image
     picture = picture.transpose(1, 2, 0).astype(np.float32)
     if heat is not None:

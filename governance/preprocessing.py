@@ -91,7 +91,10 @@ class Preprocessing:
         if self.resize == "squash":
             return picture.resize((width, height), Image.Resampling.BICUBIC)
         scale = max(height / picture.height, width / picture.width)
-        inner = (max(width, round(picture.width * scale)), max(height, round(picture.height * scale)))
+        inner = (
+            max(width, round(picture.width * scale)),
+            max(height, round(picture.height * scale)),
+        )
         picture = picture.resize(inner, Image.Resampling.BICUBIC)
         left, top = (inner[0] - width) // 2, (inner[1] - height) // 2
         return picture.crop((left, top, left + width, top + height))

@@ -113,7 +113,7 @@ class Subject:
             SubjectError: If an output is NaN or infinite.
         """
         with torch.no_grad():
-            parts = [self.model(self.inputs(part)) for part in pixels.split(self.batch_size)]
+            parts = [self.model(self.inputs(part)) for part in torch.split(pixels, self.batch_size)]
         output = torch.cat(parts)
         if not torch.isfinite(output).all():
             raise SubjectError(

@@ -55,7 +55,9 @@ def find(name: str) -> type[Analysis]:
     if name not in names():
         raise PolicyError(f"analysis {name!r} does not exist; installed are {', '.join(names())}")
     points = {point.name: point for point in entry_points(group=GROUP)}
-    loaded = points[name].load() if name in points else importlib.import_module(f"{__name__}.{name}")
+    loaded = (
+        points[name].load() if name in points else importlib.import_module(f"{__name__}.{name}")
+    )
     if not isinstance(loaded, types.ModuleType):
         return typing.cast("type[Analysis]", loaded)
     exported = [getattr(loaded, item) for item in loaded.__all__]

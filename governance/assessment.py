@@ -1,0 +1,329 @@
+"""Assessment: identity, policy, evidence and decision of one model version, kept in a folder.
+
+```
+<folder>/
+  assessment.json             everything but pixels and rows, with the sha256 of those
+  policy.toml                 the policy as read
+  evidence/<analysis>/<table>.parquet and .csv, <figure>.png
+  report.html  report.pdf     printed from the above, added by `attach`
+  manifest.json               sha256 of every file; written last
+```
+
+A folder without its manifest is not an assessment. The sha256 of `assessment.json` is *the digest
+of the assessment*: it covers all evidence, and the reports print it. `docs/evidence-format.md`
+specifies the files apart from the code.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from governance.errors import EvidenceError
+from governance.evidence import (
+    Evidence,
+    Interval,
+    ModelIdentity,
+    Table,
+    ValidationIdentity,
+)
+from governance.policy import Decision, Policy
+from governance.records import canonical, from_data, to_data
+
+__all__ = ["MANIFEST", "RECORD", "SCHEMA", "Assessment", "Baseline", "Difference", "attach"]
+
+#: 1: first layout.
+SCHEMA = 1
+
+RECORD = "assessment.json"
+MANIFEST = "manifest.json"
+POLICY = "policy.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """The version a model is compared with, as its own assessment recorded it.
+
+    Attributes:
+        identity: Of the other version.
+        assessment_digest: Of the record the numbers are taken from.
+        validation_digest: Numbers are comparable image by image only where this is the same.
+        verdict: Of the other version.
+        metrics: By full name, `<analysis>.<metric>`.
+        intervals: Of those metrics that have one.
+    """
+
+    identity: ModelIdentity
+    assessment_digest: str
+    validation_digest: str
+    verdict: str
+    metrics: Mapping[str, float | None]
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """How a folder differs from its manifest: a file `missing`, `extra` or `changed`."""
+
+    path: str
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """Everything known about one model version under one policy.
+
+    Attributes:
+        identity: Of the model.
+        validation: Of the images.
+        policy: As judged, standing expectations included.
+        evidence: One item per analysis, failures included, in the order they ran.
+        decision: Verdict and findings.
+        environment: Versions, device and thread count under which it was made.
+        created: UTC, ISO 8601 to the second.
+        baseline: The version compared with, if any.
+        schema: Of the record.
+    """
+
+    identity: ModelIdentity
+    validation: ValidationIdentity
+    policy: Policy
+    evidence: tuple[Evidence, ...]
+    decision: Decision
+    environment: Mapping[str, str]
+    created: str
+    baseline: Baseline | None = None
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "environment", MappingProxyType(dict(self.environment)))
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """Every metric by its full name."""
+        return {
+            f"{item.analysis}.{name}": value
+            for item in self.evidence
+            if item.measurement is not None
+            for name, value in item.measurement.metrics.items()
+        }
+
+    @property
+    def intervals(self) -> dict[str, Interval]:
+        """Every interval by the full name of its metric."""
+        return {
+            f"{item.analysis}.{name}": interval
+            for item in self.evidence
+            if item.measurement is not None
+            for name, interval in item.measurement.intervals.items()
+        }
+
+    @property
+    def digest(self) -> str:
+        """sha256 of `assessment.json`; covers all evidence."""
+        return f"sha256:{_sha256(_files(self)[RECORD])}"
+
+    def save(self, folder: Path) -> None:
+        """Write the assessment as a new folder, whole or not at all.
+
+        Raises:
+            EvidenceError: If the folder exists and is not empty.
+            OSError: If the disk refuses; nothing is left behind.
+        """
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise EvidenceError(
+                f"{folder}: exists and is not empty; a new or empty folder is accepted"
+            )
+        with _aside(folder) as partial:
+            files = _files(self)
+            for path, content in files.items():
+                target = partial / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+            _write_manifest(partial)
+            if folder.exists():
+                folder.rmdir()
+            partial.rename(folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Assessment":
+        """Read an assessment whose files are what the manifest says.
+
+        Raises:
+            EvidenceError: If the folder is no assessment, differs from its manifest, or was
+                written under another schema.
+        """
+        differences = cls.verify(folder)
+        if differences:
+            raise EvidenceError([f"{folder}: {difference}" for difference in differences])
+        data = json.loads((folder / RECORD).read_bytes())
+        if data.get("schema") != SCHEMA:
+            raise EvidenceError(
+                f"{folder}/{RECORD}: schema {data.get('schema')!r}; {SCHEMA} is accepted"
+            )
+        for item in data["evidence"]:
+            if item["measurement"] is not None:
+                _fill(item["measurement"], folder)
+        return from_data(cls, data, RECORD)
+
+    @staticmethod
+    def verify(folder: Path) -> tuple[Difference, ...]:
+        """How the files of a folder differ from its manifest; empty if they do not.
+
+        Raises:
+            EvidenceError: If there is no manifest that can be read.
+        """
+        try:
+            listed = json.loads((folder / MANIFEST).read_bytes())["files"]
+        except FileNotFoundError as error:
+            raise EvidenceError(
+                f"{folder}: no {MANIFEST}, so this is not an assessment; the folder that "
+                "`governance assess --out` wrote is accepted"
+            ) from error
+        except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+            raise EvidenceError(f"{folder}/{MANIFEST}: cannot be read: {error}") from error
+        found = {path: _sha256((folder / path).read_bytes()) for path in _paths(folder)}
+        kinds = {
+            **{path: "missing" for path in listed if path not in found},
+            **{path: "extra" for path in found if path not in listed},
+            **{path: "changed" for path in listed if found.get(path, listed[path]) != listed[path]},
+        }
+        return tuple(Difference(path=path, kind=kinds[path]) for path in sorted(kinds))
+
+
+def attach(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Add printed files (reports) to a saved assessment and its manifest.
+
+    Raises:
+        EvidenceError: If the folder is not an intact assessment, or a name belongs to the record.
+    """
+    differences = Assessment.verify(folder)
+    if differences:
+        raise EvidenceError([f"{folder}: {difference}" for difference in differences])
+    taken = [name for name in files if name in {RECORD, MANIFEST, POLICY} or "/" in name]
+    if taken:
+        raise EvidenceError(f"{folder}: {taken} cannot be attached; other names are accepted")
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    _write_manifest(folder)
+
+
+def _files(assessment: Assessment) -> dict[str, bytes]:
+    """Contents of all files but the manifest, by path."""
+    data = to_data(assessment)
+    files: dict[str, bytes] = {}
+    for item, record in zip(assessment.evidence, data["evidence"], strict=True):
+        if item.measurement is None:
+            continue
+        home = f"evidence/{item.analysis}"
+        for figure, kept in zip(
+            item.measurement.figures, record["measurement"]["figures"], strict=True
+        ):
+            path = f"{home}/{figure.name}.png"
+            files[path] = figure.image
+            del kept["image"]
+            kept.update(path=path, sha256=_sha256(figure.image))
+        for table, kept in zip(
+            item.measurement.tables, record["measurement"]["tables"], strict=True
+        ):
+            path = f"{home}/{table.name}.parquet"
+            files[path] = _parquet(table)
+            files[f"{home}/{table.name}.csv"] = _csv(table)
+            del kept["rows"]
+            kept.update(path=path, sha256=_sha256(files[path]), row_count=len(table.rows))
+    files[POLICY] = assessment.policy.text.encode()
+    files[RECORD] = canonical(data)
+    return files
+
+
+def _fill(measurement: dict[str, Any], folder: Path) -> None:
+    """Put pixels and rows back where `_files` took them out."""
+    for figure in measurement["figures"]:
+        figure["image"] = _evidence_file(figure, folder).read_bytes()
+        del figure["path"], figure["sha256"]
+    for table in measurement["tables"]:
+        columns = pq.read_table(_evidence_file(table, folder)).to_pydict()
+        table["rows"] = [list(row) for row in zip(*columns.values(), strict=True)]
+        del table["path"], table["sha256"], table["row_count"]
+
+
+def _evidence_file(kept: Mapping[str, Any], folder: Path) -> Path:
+    path = (folder / str(kept["path"])).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise EvidenceError(f"{folder}/{RECORD}: {kept['path']!r} lies outside the folder")
+    if not path.is_file() or _sha256(path.read_bytes()) != kept["sha256"]:
+        raise EvidenceError(
+            f"{folder}/{RECORD}: {kept['path']} is not the file it was written with"
+        )
+    return path
+
+
+def _parquet(table: Table) -> bytes:
+    columns = list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
+    try:
+        arrays = [pa.array(list(column)) for column in columns]
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise EvidenceError(f"table {table.name}: a column mixes types: {error}") from error
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(arrays, names=list(table.columns)), buffer)
+    return buffer.getvalue()
+
+
+def _csv(table: Table) -> bytes:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows([_unformulaic(cell) for cell in row] for row in table.rows)
+    return buffer.getvalue().encode()
+
+
+def _unformulaic(cell: object) -> object:
+    # Class names are untrusted: a spreadsheet must not run "=..." as a formula.
+    risky = isinstance(cell, str) and cell[:1] in {"=", "+", "-", "@", "\t", "\r"}
+    return f"'{cell}" if risky else cell
+
+
+def _write_manifest(folder: Path) -> None:
+    files = {path: _sha256((folder / path).read_bytes()) for path in _paths(folder)}
+    partial = folder / f".{MANIFEST}"
+    partial.write_bytes(canonical({"schema": SCHEMA, "files": files}))
+    partial.replace(folder / MANIFEST)
+
+
+def _paths(folder: Path) -> Iterator[str]:
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            raise EvidenceError(f"{folder}: {name} is a link; plain files are accepted")
+        if path.is_file() and name not in {MANIFEST, f".{MANIFEST}"}:
+            yield name
+
+
+@contextmanager
+def _aside(folder: Path) -> Iterator[Path]:
+    """A neighbouring folder that is gone afterwards, unless it was renamed to its place."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = folder.parent / f".{folder.name}.{uuid4().hex}.partial"
+    partial.mkdir()
+    try:
+        yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

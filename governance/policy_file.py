@@ -1,0 +1,159 @@
+"""Policy file: reading TOML tables key by key, collecting every problem with its place."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from governance.errors import PolicyError
+
+__all__ = ["Reader", "parse"]
+
+
+def parse(text: str, where: str) -> "Reader":
+    """A reader over the whole file.
+
+    Raises:
+        PolicyError: If the text is not TOML.
+    """
+    try:
+        return Reader(tomllib.loads(text), where, "", [])
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError(f"{where}: not valid TOML: {error}") from error
+
+
+class Reader:
+    """One table of the file. Every key is asked for once; `done` complains about the rest.
+
+    A wrong value is noted in `problems` (shared by all tables of the file) and the default
+    returned, so that reading goes on to the next problem.
+    """
+
+    def __init__(self, data: Mapping[str, Any], where: str, path: str, problems: list[str]) -> None:
+        self.problems = problems
+        self._data, self._where, self._path = data, where, path
+        self._asked: set[str] = set()
+
+    def problem(self, key: str, what: str) -> None:
+        """Note a problem at `key`."""
+        place = f"{self._path}.{key}" if self._path else key
+        self.problems.append(f"{self._where}: {place}: {what}")
+
+    def has(self, *keys: str) -> bool:
+        """Whether any of `keys` is written in the table."""
+        return any(key in self._data for key in keys)
+
+    def done(self) -> None:
+        """Complain about keys nobody asked for."""
+        for key in sorted(set(self._data) - self._asked):
+            self.problem(key, f"unknown key; accepted are {', '.join(sorted(self._asked))}")
+
+    def text(self, key: str, default: str | None) -> str:
+        """A text; required where the default is None."""
+        return str(self._value(key, default, str, "a text") or default or "")
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """True or false."""
+        return bool(self._value(key, default, bool, "true or false"))
+
+    def choice(self, key: str, default: str, options: Sequence[str]) -> str:
+        """One of `options`."""
+        wanted = "one of " + ", ".join(repr(option) for option in options)
+        value = self._value(key, default, str, wanted)
+        if value not in options:
+            self.problem(key, f"is {value!r}; {wanted} is accepted")
+            return default
+        return str(value)
+
+    def number(
+        self,
+        key: str,
+        default: float | None,
+        *,
+        whole: bool = False,
+        lowest: float | None = None,
+        above: float | None = None,
+    ) -> float | None:
+        """A finite number, optional where the default is None."""
+        if key not in self._data:
+            self._asked.add(key)
+            return default
+        wanted = "a whole number" if whole else "a number"
+        if lowest is not None:
+            wanted += f" of at least {lowest:g}"
+        if above is not None:
+            wanted += f" above {above:g}"
+        value = self._value(key, default, int if whole else (int, float), wanted)
+        if value is None or not _inside(value, lowest, above):
+            if value is not default:
+                self.problem(key, f"is {value!r}; {wanted} is accepted")
+            return default
+        return float(value)
+
+    def numbers(
+        self,
+        key: str,
+        default: tuple[float, ...] | None,
+        *,
+        whole: bool = False,
+        count: int | None = None,
+        above: float | None = None,
+    ) -> tuple[float, ...] | None:
+        """A list of finite numbers, such as `[28, 28]`."""
+        if key not in self._data:
+            self._asked.add(key)
+            return default
+        kind = int if whole else (int, float)
+        many = f"{count} " if count else ""
+        wanted = f"a list of {many}{'whole ' if whole else ''}numbers"
+        wanted += f" above {above:g}" if above is not None else ""
+        value = self._value(key, None, list, wanted)
+        good = isinstance(value, list) and len(value) == (count or len(value)) and len(value) > 0
+        if not good or not all(
+            isinstance(item, kind) and not isinstance(item, bool) and _inside(item, None, above)
+            for item in value
+        ):
+            if isinstance(value, list):
+                self.problem(key, f"is {value!r}; {wanted} is accepted")
+            return default
+        return tuple(int(item) if whole else float(item) for item in value)
+
+    def table(self, key: str) -> "Reader":
+        """A table inside this one; empty where it is not written."""
+        value = self._value(key, {}, dict, "a table")
+        path = f"{self._path}.{key}" if self._path else key
+        return Reader(value or {}, self._where, path, self.problems)
+
+    def tables(self, key: str) -> list["Reader"]:
+        """An array of tables, `[[key]]`."""
+        value = self._value(key, [], list, f"[[{key}]] tables")
+        items = value or []
+        good = [(i, item) for i, item in enumerate(items) if isinstance(item, dict)]
+        if len(good) < len(items):
+            self.problem(key, f"holds something else; [[{key}]] tables are accepted")
+        return [Reader(item, self._where, f"{key}[{i}]", self.problems) for i, item in good]
+
+    def named_tables(self, key: str) -> dict[str, dict[str, Any]]:
+        """Tables by name, `[key.name]`, taken as written."""
+        value = self._value(key, {}, dict, f"[{key}.<name>] tables") or {}
+        for name, item in value.items():
+            if not isinstance(item, dict):
+                self.problem(f"{key}.{name}", f"is {item!r}; a table is accepted")
+        return {name: dict(item) for name, item in value.items() if isinstance(item, dict)}
+
+    def _value(self, key: str, default: Any, kind: type | tuple[type, ...], wanted: str) -> Any:
+        self._asked.add(key)
+        if key not in self._data:
+            if default is None:
+                self.problem(key, f"missing; {wanted} is needed")
+            return default
+        value = self._data[key]
+        right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+        if not right:
+            self.problem(key, f"is {value!r}; {wanted} is accepted")
+            return default
+        return value
+
+
+def _inside(value: float, lowest: float | None, above: float | None) -> bool:
+    finite = value == value and abs(value) != float("inf")  # noqa: PLR0124 - NaN differs from itself
+    return finite and (lowest is None or value >= lowest) and (above is None or value > above)

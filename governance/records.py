@@ -1,0 +1,107 @@
+"""Records: frozen dataclasses as plain JSON data and back.
+
+Keys are sorted, numbers finite and types checked on the way in, so that the same record always has
+the same bytes and a damaged one is refused by place.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from governance.errors import EvidenceError
+
+__all__ = ["canonical", "from_data", "to_data"]
+
+T = TypeVar("T")
+
+
+def canonical(data: object) -> bytes:
+    """JSON bytes of plain data: sorted keys, two spaces, UTF-8, no NaN, a final newline."""
+    text = json.dumps(data, sort_keys=True, allow_nan=False, ensure_ascii=False, indent=2)
+    return f"{text}\n".encode()
+
+
+def to_data(value: Any) -> Any:
+    """Plain data of a record: dataclasses and mappings as dicts, tuples as lists."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: to_data(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
+    if isinstance(value, Mapping):
+        return {str(key): to_data(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [to_data(item) for item in value]
+    return value
+
+
+def from_data(kind: type[T], data: Any, place: str = "record") -> T:
+    """The record of type `kind` held in plain data.
+
+    Raises:
+        EvidenceError: If a field is missing, unknown or of another type, by place.
+    """
+    return typing.cast("T", _decode(kind, data, place))
+
+
+def _decode(kind: Any, data: Any, place: str) -> Any:  # noqa: PLR0911 - one return per kind of type
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return data
+    if origin in {typing.Union, types.UnionType}:
+        return _decode_union(arguments, data, place)
+    if origin is typing.Literal:
+        if data in arguments:
+            return data
+        raise EvidenceError(f"{place} is {data!r}; one of {arguments} is accepted")
+    if dataclasses.is_dataclass(kind) and isinstance(data, dict):
+        return _decode_record(kind, data, place)
+    if origin is tuple and isinstance(data, list):
+        return _decode_tuple(arguments, data, place)
+    if origin is Mapping and isinstance(data, dict):
+        return {key: _decode(arguments[1], data[key], f"{place}.{key}") for key in data}
+    if kind is float and isinstance(data, int | float) and not isinstance(data, bool):
+        return float(data)
+    if isinstance(kind, type) and type(data) is kind:
+        return data
+    raise EvidenceError(f"{place} is {type(data).__name__} {str(data)[:60]!r}; {kind} is accepted")
+
+
+def _decode_union(options: tuple[Any, ...], data: Any, place: str) -> Any:
+    if data is None and types.NoneType in options:
+        return None
+    for option in options:
+        if option is types.NoneType:
+            continue
+        try:
+            return _decode(option, data, place)
+        except EvidenceError:
+            if option is options[-1]:
+                raise
+    raise EvidenceError(f"{place} is {data!r}; one of {options} is accepted")
+
+
+def _decode_record(kind: Any, data: dict[str, Any], place: str) -> Any:
+    hints = typing.get_type_hints(kind)
+    unknown = sorted(set(data) - set(hints))
+    missing = sorted(
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.name not in data
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    )
+    if unknown or missing:
+        raise EvidenceError(f"{place}: missing {missing}, unknown {unknown}")
+    return kind(**{name: _decode(hints[name], data[name], f"{place}.{name}") for name in data})
+
+
+def _decode_tuple(arguments: tuple[Any, ...], data: list[Any], place: str) -> Any:
+    if len(arguments) == 2 and arguments[1] is Ellipsis:  # noqa: PLR2004 - tuple[X, ...]
+        return tuple(_decode(arguments[0], item, f"{place}[{i}]") for i, item in enumerate(data))
+    if len(arguments) != len(data):
+        raise EvidenceError(f"{place} has {len(data)} items; {len(arguments)} are accepted")
+    pairs = zip(arguments, data, strict=True)
+    return tuple(_decode(kind, item, f"{place}[{i}]") for i, (kind, item) in enumerate(pairs))

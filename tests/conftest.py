@@ -1,0 +1,109 @@
+"""Fixtures shared by all tests: one torch thread, and a tiny subject whose answers are known."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from governance.evidence import ModelIdentity
+from governance.preprocessing import Preprocessing
+from governance.subject import Subject, ValidationSet, tensor_digest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_torch_thread():
+    torch.set_num_threads(1)
+
+
+class TinyNet(nn.Module):
+    """Two convolutions, batch normalisation, a residual branch, pooling and a linear head."""
+
+    def __init__(self, channels: int = 1, classes: int = 3, width: int = 6) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+        self.stem_norm = nn.BatchNorm2d(width)
+        self.branch = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.branch_norm = nn.BatchNorm2d(width)
+        self.activation = nn.ReLU()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.activation(self.stem_norm(self.stem(x)))
+        x = self.activation(x + self.branch_norm(self.branch(x)))
+        return self.head(self.pool(x).flatten(1))
+
+
+def stripes(per_class: int = 40, size: int = 16, seed: int = 0, noise: float = 0.15):
+    """Images of horizontal, vertical and diagonal stripes with noise: (N, H, W) uint8, labels."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:size, :size]
+    patterns = (rows, columns, rows + columns)
+    images, labels = [], []
+    for label, ramp in enumerate(patterns):
+        for _ in range(per_class):
+            wave = ((ramp + rng.integers(0, 4)) // 2) % 2
+            image = np.clip(wave * 0.7 + 0.15 + rng.normal(0, noise, (size, size)), 0, 1)
+            images.append((image * 255).astype(np.uint8))
+            labels.append(label)
+    order = rng.permutation(len(labels))
+    return np.stack(images)[order], np.array(labels, dtype=np.int64)[order]
+
+
+def trained(images, labels, *, seed: int = 0, steps: int = 60, classes: int = 3) -> nn.Module:
+    """A TinyNet that has learnt the images, normalised to mean and std 0.5, from its own seed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = TinyNet(classes=classes)
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
+    x = torch.from_numpy((images.astype(np.float32) / 255 - 0.5) / 0.5)[:, None]
+    y = torch.from_numpy(labels)
+    model.train()
+    for _ in range(steps):
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    return model.eval()
+
+
+def validation_of(images, labels, class_names=("horizontal", "vertical", "diagonal")):
+    """A validation set held in memory."""
+    hashes = tuple(hashlib.sha256(image.tobytes()).hexdigest() for image in images)
+    text = "\n".join([*class_names, *(f"{y} {h}" for y, h in zip(labels, hashes, strict=True))])
+    return ValidationSet(
+        location="memory",
+        images=images,
+        labels=labels,
+        class_names=tuple(class_names),
+        ids=tuple(str(i) for i in range(len(labels))),
+        hashes=hashes,
+        digest=f"sha256:{hashlib.sha256(text.encode()).hexdigest()}",
+    )
+
+
+def subject_of(model, validation, *, size: int = 16, channels="grey") -> Subject:
+    """A subject on the CPU."""
+    return Subject(
+        identity=ModelIdentity(
+            uri="models:/tiny/1",
+            digest=tensor_digest(model),
+            artifact_digest="sha256:" + "0" * 64,
+            format="pt2",
+            parameters=sum(p.numel() for p in model.parameters()),
+            name="tiny",
+            version="1",
+        ),
+        model=model,
+        preprocessing=Preprocessing(size=(size, size), channels=channels, mean=(0.5,), std=(0.5,)),
+        validation=validation,
+        device=torch.device("cpu"),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_subject() -> Subject:
+    """A trained TinyNet on 120 unseen images of three kinds of stripes."""
+    return subject_of(trained(*stripes()), validation_of(*stripes(seed=1)))
