@@ -5,7 +5,7 @@ because the share of right answers in a bin scatters. So the error comes with th
 perfect calibration would show on as many images with the same confidences.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,8 @@ class Calibration:
 
     Attributes:
         error: Expected calibration error: mean over images of the bin's |confidence - share right|.
-        interval: Of the true error in these bins; None for fewer than two images.
+        interval: Of the true error in these bins, from 0 where perfect calibration is not excluded;
+            None for fewer than two images.
         null_mean: Mean error of a perfectly calibrated model with the same confidences and bins.
         null_high: Its 97.5 % quantile: above it, miscalibration is more than scatter.
         counts: (B,) images per bin, in order of confidence.
@@ -72,11 +73,15 @@ def calibration(
     error = error_of(correct.astype(np.float64))
     rng = np.random.default_rng(seed)
     null = [error_of((rng.random(n) < confidence).astype(np.float64)) for _ in range(RESAMPLES)]
+    null_high = float(np.quantile(null, (1 + LEVEL) / 2))
+    interval = _interval(error, member, confidence - correct, seed)
+    if interval is not None and error <= null_high:
+        interval = replace(interval, low=0.0)
     return Calibration(
         error=error,
-        interval=_interval(error, member, confidence - correct, seed),
+        interval=interval,
         null_mean=float(np.mean(null)),
-        null_high=float(np.quantile(null, (1 + LEVEL) / 2)),
+        null_high=null_high,
         counts=counts,
         hits=np.bincount(member, weights=correct).astype(np.int64),
         confidence=np.bincount(member, weights=confidence) / counts,
@@ -90,6 +95,7 @@ def _interval(
 
     A resample scatters about the sample as the sample does about the truth, and absolute values
     push both upwards; reflection takes that push out where the percentile interval would double it.
+    What is left of it matters near 0 alone, where the caller lets the simulation decide.
     """
     rows = np.column_stack([member, gap])
 

@@ -7,7 +7,7 @@ so that a new policy can be tried on old evidence. `docs/policy.md` describes th
 import dataclasses
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from governance.evidence import Evidence, Interval, Metric
 from governance.policy_file import Reader, parse
 
 __all__ = [
+    "CLASS",
     "EXIT_CODES",
     "MINIMUM_CLASS_IMAGES",
     "Decision",
@@ -29,6 +30,7 @@ __all__ = [
     "Verdict",
     "declared",
     "judge",
+    "undeclared",
 ]
 
 Severity = Literal["block", "review", "warn"]
@@ -43,6 +45,7 @@ EXIT_CODES: Mapping[Verdict, int] = MappingProxyType(
 #: A number about each class rests on at least this many images of it.
 MINIMUM_CLASS_IMAGES = 30
 
+#: In the name of a declared metric, stands for the name of any class.
 CLASS = "{class}"
 
 
@@ -175,7 +178,7 @@ class Policy:
 
     @classmethod
     def load(
-        cls, path: Path, *, catalogue: Mapping[str, Mapping[str, Metric]] | None = None
+        cls, path: Path, *, check: Callable[["Policy"], Iterable[str]] = lambda _policy: ()
     ) -> "Policy":
         """The policy in a TOML file; a relative path of validation images starts at its folder.
 
@@ -186,7 +189,7 @@ class Policy:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise PolicyError(f"{path}: cannot be read as a policy: {error}") from error
-        policy = cls.loads(text, where=path.name, catalogue=catalogue)
+        policy = cls.loads(text, where=path.name, check=check)
         if ":" in policy.validation:
             return policy
         return dataclasses.replace(
@@ -195,22 +198,25 @@ class Policy:
 
     @classmethod
     def loads(
-        cls, text: str, *, where: str, catalogue: Mapping[str, Mapping[str, Metric]] | None = None
+        cls,
+        text: str,
+        *,
+        where: str,
+        check: Callable[["Policy"], Iterable[str]] = lambda _policy: (),
     ) -> "Policy":
         """A policy from the text of its file.
 
         Args:
             text: TOML.
             where: What to call the file in messages.
-            catalogue: Metrics by analysis; given, unknown analyses and metrics are problems too.
+            check: Finds further problems, such as analyses that are not installed.
 
         Raises:
             PolicyError: All problems at once, each with its place and what would be accepted.
         """
         reader = parse(text, where)
         policy = _policy(reader, text)
-        if catalogue is not None:
-            reader.problems.extend(_unknown(policy, catalogue, where))
+        reader.problems.extend(f"{where}: {problem}" for problem in check(policy))
         if reader.problems:
             raise PolicyError(reader.problems)
         return policy
@@ -293,31 +299,33 @@ def declared(name: str, metrics: Mapping[str, Metric]) -> Metric | None:
     return None
 
 
-def _unknown(
-    policy: Policy, catalogue: Mapping[str, Mapping[str, Metric]], where: str
-) -> Iterable[str]:
+def undeclared(policy: Policy, catalogue: Mapping[str, Mapping[str, Metric]]) -> Iterable[str]:
+    """What a policy asks of analyses that they do not declare.
+
+    Args:
+        policy: To be checked.
+        catalogue: Declared metrics by analysis.
+
+    Yields:
+        One sentence per problem, with its place and what would be accepted.
+    """
+    installed = ", ".join(sorted(catalogue))
     for name in sorted(policy.analyses):
         if name not in catalogue:
-            yield (
-                f"{where}: [analyses.{name}]: no such analysis; installed are "
-                f"{', '.join(sorted(catalogue))}"
-            )
+            yield f"[analyses.{name}]: no such analysis; installed are {installed}"
     for index, expectation in enumerate(policy.expectations):
-        place = f"{where}: expectations[{index}]"
+        place = f"expectations[{index}]"
         analysis, _, name = expectation.metric.partition(".")
         if analysis not in catalogue:
             yield (
-                f"{place} metric = {expectation.metric!r}: no analysis {analysis!r}; installed are "
-                f"{', '.join(sorted(catalogue))}"
+                f"{place}.metric: {expectation.metric!r} begins with no installed analysis; "
+                f"installed are {installed}"
             )
             continue
         metric = declared(name, catalogue[analysis])
         if metric is None:
             names = ", ".join(sorted(catalogue[analysis])) or "none"
-            yield (
-                f"{place} metric = {expectation.metric!r}: {analysis} has no metric {name!r}; "
-                f"it has {names}"
-            )
+            yield f"{place}.metric: {analysis} has no metric {name!r}; it has {names}"
             continue
         yield from _misjudged(place, expectation, metric)
 
@@ -328,14 +336,15 @@ def _misjudged(place: str, expectation: Expectation, metric: Metric) -> Iterable
     wanted = "at_least" if metric.better == "higher" else "at_most"
     if key != wanted:
         yield (
-            f"{place} {key} = {threshold:g}: {expectation.metric} is better when {metric.better}; "
-            f"{wanted} is accepted"
+            f"{place}.{key}: {expectation.metric} is better when {metric.better}; {wanted} is "
+            "accepted"
         )
     low = -math.inf if metric.lowest is None else metric.lowest
     high = math.inf if metric.highest is None else metric.highest
     if threshold is not None and not low <= threshold <= high:
         yield (
-            f"{place} {key} = {threshold:g}: {expectation.metric} lies between {low:g} and {high:g}"
+            f"{place}.{key}: is {threshold:g}; {expectation.metric} lies between {low:g} and "
+            f"{high:g}"
         )
 
 

@@ -1,0 +1,363 @@
+"""Performance: how often the model is right, overall and for every class, and how sure it may be.
+
+Purpose
+    The numbers that everyone asks for first, on all validation images, so that no other analysis is
+    read without them. A high overall accuracy can hide a class that is hardly ever recognised: recall
+    of every class and of the worst one stand beside it.
+
+Method
+    The class with the highest probability counts as the answer. Accuracy, recall (share of a class's
+    images that are recognised) and precision (share of a named class that is right) carry 95 % Wilson
+    intervals; the interval of the worst recall allows for its having been picked as the worst;
+    balanced accuracy is the plain mean of the recalls (MOVER interval). Calibration error compares
+    confidence with the share of right answers in bins of equally many images; beside it stands the error that a
+    perfectly calibrated model would show on as many images with the same confidences, found by
+    simulation. Negative log-likelihood and the Brier score (0 is best, 2 is worst) judge the
+    probabilities themselves. Control throughout: a model that always answers with the shares of the
+    classes and names the commonest one.
+
+Signs of risk
+    A class whose recall lies far below the others, or whose interval reaches down to chance; a recall
+    that fell from the previous version while accuracy held; confidences far above the share of right
+    answers; two classes taken for one another.
+
+Limits
+    True of images like the validation images only. A class with few images has a wide interval: read
+    the interval. Right answers may have wrong reasons; the other analyses look for those.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from governance.calibration import Calibration, calibration
+from governance.errors import AnalysisError
+from governance.evidence import Figure, Interval, Measurement, Metric, Table
+from governance.figures import bars, curves, heatmap
+from governance.intervals import mean, wilson
+from governance.shares import ClassShare, by_class, chance, lowest, mean_of
+from governance.subject import Subject
+
+__all__ = ["Performance", "performance"]
+
+# Figures and printed tables stop here; evidence keeps every row.
+DRAWN = 25
+# A probability of exactly 0 for the true class would make the likelihood infinite.
+SMALLEST = 1e-12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Performance:
+    """Right answers and calibration on all validation images.
+
+    Attributes:
+        bins: Largest number of bins of the calibration error.
+    """
+
+    bins: int = 15
+
+    metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
+        {
+            "accuracy": Metric(meaning="share of images answered rightly", better="higher"),
+            "balanced_accuracy": Metric(
+                meaning="mean of the recalls of all classes", better="higher", per_class=True
+            ),
+            "recall_worst": Metric(
+                meaning="recall of the class that is recognised least often",
+                better="higher",
+                per_class=True,
+            ),
+            "recall.{class}": Metric(
+                meaning="share of this class's images that are recognised",
+                better="higher",
+                per_class=True,
+            ),
+            "ece": Metric(
+                meaning="expected calibration error: mean distance of confidence and share right",
+                better="lower",
+            ),
+            "nll": Metric(
+                meaning="mean negative log-likelihood of the true class, in nats",
+                better="lower",
+                highest=None,
+            ),
+            "brier": Metric(
+                meaning="mean squared distance of probabilities and truth (Brier score)",
+                better="lower",
+                highest=2.0,
+            ),
+        }
+    )
+
+    def __post_init__(self) -> None:
+        if self.bins < 1:
+            raise ValueError(f"bins = {self.bins}: a whole number of at least 1 is accepted")
+
+    def run(self, subject: Subject, seed: int) -> Measurement:
+        """Measure on every validation image."""
+        validation = subject.validation
+        return performance(
+            subject.predictions(),
+            validation.labels,
+            validation.class_names,
+            bins=self.bins,
+            seed=seed,
+        )
+
+
+def performance(
+    probabilities: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    class_names: Sequence[str],
+    *,
+    bins: int = 15,
+    seed: int = 0,
+) -> Measurement:
+    """Right answers and calibration of probabilities against labels.
+
+    Args:
+        probabilities: (N, K), each row summing to one.
+        labels: (N,) index into `class_names`.
+        class_names: K names in the order of the columns.
+        bins: Largest number of bins of the calibration error.
+        seed: Of the bootstrap and of the simulated control.
+
+    Raises:
+        AnalysisError: If shapes disagree, a label is out of range, or the rows are no probabilities.
+    """
+    p, y = np.asarray(probabilities, dtype=np.float64), np.asarray(labels, dtype=np.int64)
+    _refuse(p, y, class_names)
+    named = p.argmax(1)
+    right = named == y
+    recalls = by_class(right, y, len(class_names))
+    precisions = by_class(right, named, len(class_names))
+    scale = calibration(p.max(1), right, bins=bins, seed=seed)
+    scores = _scores(p, y, right, recalls, scale)
+    metrics = {name: value for name, (value, _, _) in scores.items()}
+    intervals = {name: interval for name, (_, interval, _) in scores.items() if interval}
+    for name, item in zip(class_names, recalls, strict=True):
+        metrics[f"recall.{name}"] = item.share
+        if item.interval:
+            intervals[f"recall.{name}"] = item.interval
+    confusion = np.zeros((len(class_names), len(class_names)), dtype=np.int64)
+    np.add.at(confusion, (y, named), 1)
+    return Measurement(
+        metrics=metrics,
+        intervals=intervals,
+        figures=_figures(class_names, recalls, confusion, scale, chance(y)),
+        tables=(
+            _overall(scores, len(y)),
+            _classes(class_names, recalls, precisions),
+            _confusions(class_names, confusion),
+        ),
+        notes=_notes(class_names, recalls, scale),
+    )
+
+
+def _refuse(p: NDArray[np.float64], y: NDArray[np.int64], class_names: Sequence[str]) -> None:
+    if p.ndim != 2 or p.shape != (len(y), len(class_names)) or len(y) == 0:  # noqa: PLR2004 - (N, K)
+        raise AnalysisError(
+            f"probabilities of shape {p.shape} for {len(y)} labels and {len(class_names)} classes; "
+            "one row per image, at least one image, and one column per class is accepted"
+        )
+    if len(set(class_names)) != len(class_names):
+        raise AnalysisError("class names repeat; every class needs a name of its own")
+    if y.min() < 0 or y.max() >= len(class_names):
+        raise AnalysisError(
+            f"labels from {y.min()} to {y.max()}; 0 to {len(class_names) - 1} is accepted"
+        )
+    # NaN fails both comparisons.
+    if not ((p >= 0).all() and (np.abs(p.sum(1) - 1) < 1e-3).all()):  # noqa: PLR2004 - float32 sums
+        raise AnalysisError("a row of probabilities is negative, NaN or does not sum to one")
+
+
+def _scores(
+    p: NDArray[np.float64],
+    y: NDArray[np.int64],
+    right: NDArray[np.bool_],
+    recalls: tuple[ClassShare, ...],
+    scale: Calibration,
+) -> dict[str, tuple[float | None, Interval | None, float]]:
+    """Value, interval and control of every overall metric; the control knows class shares alone."""
+    n, classes = p.shape
+    share = np.bincount(y, minlength=classes) / n
+    truth = np.eye(classes)[y]
+    losses = -np.log(np.maximum(p[np.arange(n), y], SMALLEST))
+    briers = ((p - truth) ** 2).sum(1)
+    seen = share[share > 0]
+    worst, balanced = lowest(recalls), mean_of(recalls)
+    # Always naming one class recognises that class alone.
+    blind_worst = 0.0 if classes > 1 else 1.0
+    return {
+        "accuracy": (float(right.mean()), wilson(int(right.sum()), n), chance(y)),
+        "balanced_accuracy": (*(balanced or (None, None)), 1 / classes),
+        "recall_worst": (*(worst or (None, None)), blind_worst),
+        "ece": (scale.error, scale.interval, scale.null_mean),
+        "nll": (float(losses.mean()), mean(losses), float(-(seen * np.log(seen)).sum())),
+        "brier": (float(briers.mean()), mean(briers), float(1 - (share**2).sum())),
+    }
+
+
+def _overall(
+    scores: Mapping[str, tuple[float | None, Interval | None, float]], n: int
+) -> Table:
+    rows = tuple(
+        (name, value, end and end.low, end and end.high, end.n if end else n, control)
+        for name, (value, end, control) in scores.items()
+    )
+    return Table(
+        name="overall",
+        caption=(
+            "Each measure with its 95 % interval and n. Control: the same measure of a model that "
+            "always answers with the shares of the classes; for the calibration error (ece), the "
+            "mean error of a perfectly calibrated model with the same confidences."
+        ),
+        columns=("measure", "value", "low", "high", "n", "control"),
+        rows=rows,
+    )
+
+
+def _classes(
+    names: Sequence[str], recalls: tuple[ClassShare, ...], precisions: tuple[ClassShare, ...]
+) -> Table:
+    rows = []
+    for name, recall, precision in zip(names, recalls, precisions, strict=True):
+        one, two = recall.interval, precision.interval
+        rows.append(
+            (
+                name, recall.n, recall.share, one and one.low, one and one.high,
+                precision.n, precision.share, two and two.low, two and two.high,
+            )  # fmt: skip
+        )
+    rows.sort(key=lambda row: (row[2] is not None, row[2] or 0.0))
+    return Table(
+        name="classes",
+        caption=(
+            "Recall (among the n images of the class) and precision (among the images named so) "
+            "of each class with 95 % Wilson intervals, lowest recall first."
+        ),
+        columns=(
+            "class", "n", "recall", "recall_low", "recall_high",
+            "named", "precision", "precision_low", "precision_high",
+        ),  # fmt: skip
+        rows=tuple(rows),
+        shown=DRAWN,
+    )
+
+
+def _confusions(names: Sequence[str], confusion: NDArray[np.int64]) -> Table:
+    wrong = confusion - np.diag(np.diag(confusion))
+    totals = confusion.sum(1)
+    places = np.argwhere(wrong)
+    order = np.argsort(-wrong[tuple(places.T)], kind="stable")
+    rows = []
+    for true, named in places[order]:
+        count, n = int(wrong[true, named]), int(totals[true])
+        end = wilson(count, n)
+        rows.append(
+            (names[true], names[named], count, n, count / n, end and end.low, end and end.high)
+        )
+    return Table(
+        name="confusions",
+        caption=(
+            "Classes taken for another, most frequent first: images of the true class named as the "
+            "other, as share of the true class's n images with 95 % Wilson interval."
+        ),
+        columns=("class", "named", "images", "n", "share", "low", "high"),
+        rows=tuple(rows),
+        shown=10,
+    )
+
+
+def _figures(
+    names: Sequence[str],
+    recalls: tuple[ClassShare, ...],
+    confusion: NDArray[np.int64],
+    scale: Calibration,
+    blind: float,
+) -> tuple[Figure, ...]:
+    figures = [_recall_figure(names, recalls, blind), _reliability_figure(scale)]
+    if len(names) <= DRAWN:
+        totals = confusion.sum(1, keepdims=True)
+        shares = np.divide(
+            confusion, totals, out=np.full(confusion.shape, np.nan), where=totals > 0
+        )
+        picture = heatmap(
+            shares, names, names, scale="share of the true class", limits=(0, 1),
+            marks=len(names) <= DRAWN // 2,
+        )  # fmt: skip
+        caption = (
+            f"Confusion of classes: rows are true classes, columns the named ones, colours the share "
+            f"of the row's images (n = {int(totals.min())} to {int(totals.max())} a class). The diagonal is recall."
+        )
+        figures.append(Figure(name="confusion", caption=caption, image=picture))
+    return tuple(figures)
+
+
+def _recall_figure(names: Sequence[str], recalls: tuple[ClassShare, ...], blind: float) -> Figure:
+    known = [(name, item) for name, item in zip(names, recalls, strict=True) if item.n]
+    known.sort(key=lambda pair: pair[1].hits / pair[1].n)
+    drawn = known[:DRAWN]
+    ends = [item.interval for _, item in drawn]
+    counts = [item.n for _, item in drawn]
+    which = f"the {len(drawn)} lowest of {len(known)}" if len(known) > DRAWN else "all"
+    return Figure(
+        name="recall",
+        caption=(
+            f"Recall per class ({which} classes with images, lowest first) with 95 % Wilson "
+            f"intervals, n = {min(counts)} to {max(counts)} a class. Dashed: chance, the share of "
+            "the commonest class."
+        ),
+        image=bars(
+            [name for name, _ in drawn],
+            [item.hits / item.n for _, item in drawn],
+            low=[end.low for end in ends if end],
+            high=[end.high for end in ends if end],
+            axis="recall (share of the class's images)",
+            reference=blind,
+        ),
+    )
+
+
+def _reliability_figure(scale: Calibration) -> Figure:
+    ends = [wilson(int(h), int(n)) for h, n in zip(scale.hits, scale.counts, strict=True)]
+    band = ([end.low for end in ends if end], [end.high for end in ends if end])
+    return Figure(
+        name="reliability",
+        caption=(
+            f"Share of right answers against confidence in {len(scale.counts)} bins of "
+            f"{scale.counts.min()} to {scale.counts.max()} images, with 95 % Wilson band. Dotted: "
+            "perfect calibration; below it the model is surer than it should be."
+        ),
+        image=curves(
+            scale.confidence,
+            {"share right": scale.hits / scale.counts},
+            x_axis="mean confidence of the bin",
+            y_axis="share of right answers",
+            bands={"share right": band},
+            y_range=(0, 1.02),
+            diagonal=True,
+        ),
+    )
+
+
+def _notes(
+    names: Sequence[str], recalls: tuple[ClassShare, ...], scale: Calibration
+) -> tuple[str, ...]:
+    beyond = "lies above" if scale.error > scale.null_high else "does not exceed"
+    notes = [
+        f"The calibration error of {scale.error:.3f} {beyond} what perfect calibration shows on as "
+        f"many images (mean {scale.null_mean:.3f}, 97.5 % quantile {scale.null_high:.3f})."
+    ]
+    absent = [name for name, item in zip(names, recalls, strict=True) if item.n == 0]
+    if absent:
+        listed = ", ".join(absent[:10]) + (" and more" if len(absent) > 10 else "")  # noqa: PLR2004 - a line
+        notes.append(
+            f"{len(absent)} of {len(names)} classes have no validation image ({listed}): worst recall and "
+            "balanced accuracy are not known."
+        )
+    return tuple(notes)

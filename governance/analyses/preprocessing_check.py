@@ -1,0 +1,266 @@
+"""Preprocessing check: whether the declared preprocessing is the one the model was trained with.
+
+Purpose
+    A model given its images in the wrong scale or channel order raises no error; it is merely wrong
+    more often. Every other number of this report would then describe the mistake and not the model.
+    So the declared preprocessing is compared with the ones that are usual in practice.
+
+Method
+    The same images, drawn evenly over the classes, are given to the model under the declared
+    preprocessing and under each alternative: other usual means and standard deviations, numbers from 0 to
+    1 and from 0 to 255, the other channel order for colour, inverted brightness for grey. Gain is the
+    alternative's accuracy minus the declared one's on the same images, with Newcombe's interval
+    for paired shares. An alternative counts as better if the exact McNemar test says so after
+    Bonferroni's correction for the number of alternatives; the interval of the largest gain allows for its having
+    been picked as the largest. Control: an alternative equal to the declared preprocessing would
+    gain exactly 0, and chance is the share of the commonest class.
+
+Signs of risk
+    Any alternative that is clearly better: the declared preprocessing is wrong, or the model was
+    exported with a normalisation of its own. A gain near 0 for an alternative is harmless: networks
+    with normalisation inside often bear a changed scale.
+
+Limits
+    Only the listed alternatives are tried; resizing and cropping are not. A model that was trained
+    with an unusual preprocessing and declared with a usual one may be caught by none of them. That no
+    alternative is better does not show that the accuracy is good.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from governance.errors import AnalysisError
+from governance.evidence import Figure, Measurement, Metric, Table
+from governance.figures import bars
+from governance.intervals import LEVEL, wilson
+from governance.preprocessing import Preprocessing
+from governance.shares import Paired, chance, largest
+from governance.subject import Subject
+
+__all__ = ["Alternative", "PreprocessingCheck", "alternatives"]
+
+COLOUR = {
+    "ImageNet mean and std": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "CIFAR-10 mean and std": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "from -1 to 1": ((0.5,), (0.5,)),
+    "from 0 to 1": ((0.0,), (1.0,)),
+    "from 0 to 255": ((0.0,), (1 / 255,)),
+}
+GREY = {
+    "MNIST mean and std": ((0.1307,), (0.3081,)),
+    "from -1 to 1": ((0.5,), (0.5,)),
+    "from 0 to 1": ((0.0,), (1.0,)),
+    "from 0 to 255": ((0.0,), (1 / 255,)),
+}
+# Caffe's models: blue first, 0 to 255, the mean of ImageNet taken off, no division.
+CAFFE = ((0.406, 0.456, 0.485), (1 / 255,))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """A preprocessing that a model may have been trained with.
+
+    Attributes:
+        name: What people call it.
+        preprocessing: Its scale and channel order; size as declared.
+        inverted: Whether light and dark are exchanged first.
+    """
+
+    name: str
+    preprocessing: Preprocessing
+    inverted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreprocessingCheck:
+    """The declared preprocessing against the usual ones.
+
+    Attributes:
+        samples: Images to try each preprocessing on, drawn evenly over the classes.
+    """
+
+    samples: int = 256
+
+    metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
+        {
+            "accuracy_declared": Metric(
+                meaning="accuracy on the sample under the declared preprocessing", better="higher"
+            ),
+            "best_alternative_gain": Metric(
+                meaning="accuracy of the best alternative minus accuracy as declared",
+                better="lower",
+                lowest=-1.0,
+            ),
+            "better_alternatives": Metric(
+                meaning="number of alternatives that are significantly better than the declared one",
+                better="lower",
+                highest=None,
+            ),
+        }
+    )
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise ValueError(f"samples = {self.samples}: a whole number of at least 1 is accepted")
+
+    def run(self, subject: Subject, seed: int) -> Measurement:
+        """Measure on a sample of the validation images."""
+        chosen = subject.validation.sample(self.samples, seed)
+        labels = subject.validation.labels[chosen]
+        declared = Alternative(name="declared", preprocessing=subject.preprocessing)
+        tried = (declared, *alternatives(subject.preprocessing))
+        hits = _hits(subject, tried, chosen)
+        pairs = tuple(Paired.of(hits[:, i], hits[:, 0]) for i in range(1, len(tried)))
+        better = [pair.first > pair.second and _adjusted(pair, pairs) < 1 - LEVEL for pair in pairs]
+        top = largest(pairs)
+        own = wilson(int(hits[:, 0].sum()), len(chosen))
+        if top is None or own is None:
+            raise AnalysisError("preprocessing check: no images to try; at least one is needed")
+        return Measurement(
+            metrics={
+                "accuracy_declared": float(hits[:, 0].mean()),
+                "best_alternative_gain": top[0],
+                "better_alternatives": sum(better),
+            },
+            intervals={"accuracy_declared": own, "best_alternative_gain": top[1]},
+            figures=(_figure(tried, hits, labels),),
+            tables=(_table(tried, hits, pairs, better),),
+            notes=_notes(len(chosen), len(subject.validation), tried, better, labels),
+        )
+
+
+def alternatives(declared: Preprocessing) -> tuple[Alternative, ...]:
+    """The usual preprocessings that differ from the declared one.
+
+    For colour: the usual scales in the declared channel order, the declared scale in the other
+    order, and Caffe's. For grey: the usual scales, and the declared one with light and dark exchanged.
+    """
+    scales = GREY if declared.channels == "grey" else COLOUR
+    listed = [
+        Alternative(name=name, preprocessing=replace(declared, mean=mean, std=std))
+        for name, (mean, std) in scales.items()
+    ]
+    if declared.channels == "grey":
+        listed.append(Alternative(name="as declared, inverted", preprocessing=declared, inverted=True))
+    else:
+        other: Literal["rgb", "bgr"] = "rgb" if declared.channels == "bgr" else "bgr"
+        # Mean and std belong to colours, so they change places with them.
+        swapped = replace(
+            declared, channels=other, mean=declared.mean[::-1], std=declared.std[::-1]
+        )
+        mean, std = CAFFE
+        caffe = replace(declared, channels="bgr", mean=mean, std=std)
+        listed.append(Alternative(name=f"as declared, {other.upper()}", preprocessing=swapped))
+        listed.append(Alternative(name="Caffe (BGR, from 0 to 255, mean off)", preprocessing=caffe))
+    return tuple(item for item in listed if item.inverted or item.preprocessing != declared)
+
+
+def _hits(
+    subject: Subject, tried: tuple[Alternative, ...], chosen: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """(n, alternatives): right answers, each image read once. An output that is not finite is wrong."""
+    views = [replace(subject, preprocessing=item.preprocessing) for item in tried]
+    blocks = []
+    for start in range(0, len(chosen), subject.batch_size):
+        part = chosen[start : start + subject.batch_size]
+        pixels, labels = subject.pixels(part), subject.validation.labels[part]
+        columns = []
+        for item, view in zip(tried, views, strict=True):
+            with torch.no_grad():
+                output = subject.model(view.inputs(1 - pixels if item.inverted else pixels)).cpu()
+            finite = torch.isfinite(output).all(1).numpy()
+            columns.append(finite & (output.argmax(1).numpy() == labels))
+        blocks.append(np.stack(columns, axis=1))
+    return np.concatenate(blocks)
+
+
+def _adjusted(pair: Paired, pairs: tuple[Paired, ...]) -> float:
+    return min(1.0, pair.p_value() * len(pairs))
+
+
+def _table(
+    tried: tuple[Alternative, ...],
+    hits: NDArray[np.bool_],
+    pairs: tuple[Paired, ...],
+    better: list[bool],
+) -> Table:
+    rows: list[tuple[object, ...]] = []
+    for index, item in enumerate(tried):
+        right = hits[:, index]
+        end = wilson(int(right.sum()), len(right))
+        shown = item.preprocessing
+        scale = f"mean {_numbers(shown.mean)}, std {_numbers(shown.std)}, {shown.channels}"
+        row = (item.name, scale, len(right), float(right.mean()), end and end.low, end and end.high)
+        if index == 0:
+            rows.append((*row, None, None, None, None, None))
+            continue
+        pair = pairs[index - 1]
+        gap = pair.interval()
+        rows.append(
+            (
+                *row, pair.difference, gap and gap.low, gap and gap.high,
+                _adjusted(pair, pairs), better[index - 1],
+            )  # fmt: skip
+        )
+    return Table(
+        name="alternatives",
+        caption=(
+            "Accuracy under each preprocessing on the same n images with 95 % Wilson interval; gain "
+            "over the declared one with Newcombe's interval for paired shares; p of the exact "
+            "McNemar test, times the number of alternatives; better: p below 0.05 and a gain."
+        ),
+        columns=(
+            "preprocessing", "scale", "n", "accuracy", "low", "high",
+            "gain", "gain_low", "gain_high", "p_adjusted", "better",
+        ),  # fmt: skip
+        rows=tuple(rows),
+    )
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    distinct = values[:1] if len(set(values)) == 1 else values
+    return " ".join(f"{value:.4g}" for value in distinct)
+
+
+def _figure(
+    tried: tuple[Alternative, ...], hits: NDArray[np.bool_], labels: NDArray[np.int64]
+) -> Figure:
+    n = len(labels)
+    ends = [wilson(int(count), n) for count in hits.sum(0)]
+    return Figure(
+        name="alternatives",
+        caption=(
+            f"Accuracy under the declared preprocessing (top) and the usual alternatives on the same "
+            f"{n} images, with 95 % Wilson intervals. Dashed: chance."
+        ),
+        image=bars(
+            [item.name for item in tried],
+            hits.mean(0),
+            low=[end.low for end in ends if end],
+            high=[end.high for end in ends if end],
+            axis="accuracy",
+            reference=chance(labels),
+        ),
+    )
+
+
+def _notes(
+    n: int, total: int, tried: tuple[Alternative, ...], better: list[bool], labels: NDArray[np.int64]
+) -> tuple[str, ...]:
+    notes = [
+        f"{n} of {total} validation images, drawn evenly over the classes; chance "
+        f"{chance(labels):.3f}; {len(tried) - 1} alternatives."
+    ]
+    found = [item.name for item, flag in zip(tried[1:], better, strict=True) if flag]
+    if found:
+        notes.append(
+            f"Better than the declared preprocessing: {', '.join(found)}. The declared one is likely "
+            "not the one of the training; every other number of this report rests on it."
+        )
+    return tuple(notes)

@@ -1,0 +1,94 @@
+"""Assessing: the whole way of one model, from its URI to a printed and recorded assessment.
+
+The command line, the demo and (later) the worker all take this one way. Nothing is recorded unless
+everything before it succeeded; a registered version is `running` meanwhile and gets its previous
+status back if anything goes wrong, Ctrl-C included.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from governance import orchestration, registry
+from governance.assessment import Assessment, attach
+from governance.errors import EvidenceError
+from governance.policy import Policy
+from governance.printing import print_reports
+
+__all__ = ["Result", "assess_model"]
+
+#: Told what is being done, how many steps are done, and how many there are.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """An assessment and where it is kept.
+
+    Attributes:
+        assessment: As judged.
+        folder: With its files and reports; None if it is kept in MLflow only.
+        run_id: Of the MLflow run that holds the record; None if it was not recorded.
+    """
+
+    assessment: Assessment
+    folder: Path | None
+    run_id: str | None
+
+
+def assess_model(
+    uri: str,
+    policy: Policy,
+    *,
+    out: Path | None = None,
+    record: bool = True,
+    device: str = "auto",
+    progress: Progress = lambda _what, _done, _total: None,
+) -> Result:
+    """Assess the model at `uri`, print the reports, and record both with its version.
+
+    Args:
+        uri: Anything `registry.resolve` takes; only registered versions are recorded.
+        policy: As read by `orchestration.read_policy`.
+        out: New folder for the assessment; needed where nothing is recorded.
+        record: Whether to write to MLflow.
+        device: `auto`, `cpu` or `cuda`.
+        progress: Told about each step.
+
+    Raises:
+        SubjectError: If the model or its validation images cannot be assessed.
+        EvidenceError: If `out` is not a new or empty folder, checked before anything runs.
+        RegistryError: If MLflow, its store or the disk refuses.
+    """
+    _check_free(out)
+    progress("opening the model", 0, 1)
+    version = registry.resolve(uri)
+    recorded = record and version.name is not None
+    with (
+        TemporaryDirectory(prefix="governance-") as scratch,
+        registry.assessing(version) if recorded else nullcontext(),
+    ):
+        subject = registry.open_subject(
+            version, policy, workspace=Path(scratch) / "subject", device=device
+        )
+        assessment = orchestration.assess(
+            subject, policy, baseline=registry.baseline(version, policy), progress=progress
+        )
+        folder = out or Path(scratch) / "assessment"
+        assessment.save(folder)
+        progress("printing the reports", 0, 1)
+        attach(folder, print_reports(folder))
+        if not recorded:
+            return Result(assessment=assessment, folder=out, run_id=None)
+        progress("recording in MLflow", 0, 1)
+        run_id = registry.record(version, assessment, folder)
+    return Result(assessment=assessment, folder=out, run_id=run_id)
+
+
+def _check_free(out: Path | None) -> None:
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise EvidenceError(
+            f"--out {out}: exists and is not empty; a new or empty folder is accepted"
+        )

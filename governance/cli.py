@@ -1,0 +1,315 @@
+"""Command line: `governance assess`, `gate`, `report`, `policy`, `analyses`, `demo`.
+
+Exit codes are fixed, scripts depend on them: 0 approved, 10 rejected, 20 review, 30 undetermined,
+40 evidence that does not match its digests or its model, 2 misuse, 3 internal error. Results go to
+standard output, everything else to standard error; on no terminal there are no progress bars.
+"""
+
+import json
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from governance.errors import EvidenceError, GovernanceError, PolicyError, SubjectError
+
+if TYPE_CHECKING:
+    from governance.assessment import Assessment
+
+__all__ = ["main"]
+
+MISUSE, INTERNAL, MISMATCH = 2, 3, 40
+
+app = typer.Typer(
+    name="governance",
+    help="Assess image classifiers registered in MLflow, and refuse what has not passed.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+policy_app = typer.Typer(help="Write a starter policy, or check one.", no_args_is_help=True)
+app.add_typer(policy_app, name="policy")
+
+out, err = Console(), Console(stderr=True)
+
+ModelUri = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL_URI",
+        help="models:/name/version, models:/name@alias, models:/m-<id>, runs:/... or a local folder",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
+
+
+@app.command()
+def assess(
+    model_uri: ModelUri,
+    policy: Annotated[Path, typer.Option(help="Policy file (TOML).")],
+    out_dir: Annotated[
+        Path | None, typer.Option("--out", help="New folder for the assessment.")
+    ] = None,
+    record: Annotated[bool, typer.Option(help="Whether to record the result in MLflow.")] = True,  # noqa: FBT002 - a flag of the command line
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Assess a model against a policy; exit with the code of the verdict."""
+    from governance import assessing, orchestration
+
+    read = orchestration.read_policy(policy)
+    with _progress() as progress:
+        result = assessing.assess_model(
+            model_uri, read, out=out_dir, record=record, device=device, progress=progress
+        )
+    if as_json:
+        kept = {
+            "assessment": str(result.folder) if result.folder else None,
+            "run_id": result.run_id,
+        }
+        _json({**_summary(result.assessment), **kept})
+    else:
+        _show(result.assessment)
+        where = f"recorded in run {result.run_id}" if result.run_id else "not recorded in MLflow"
+        kept = f"Assessment: {result.folder} ({where})" if result.folder else f"Assessment {where}"
+        out.print(escape(kept), soft_wrap=True)
+    raise typer.Exit(_exit_code(result.assessment))
+
+
+@app.command()
+def gate(
+    model_uri: ModelUri,
+    junit: Annotated[Path | None, typer.Option(help="Write findings as JUnit XML.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write a Markdown summary.")] = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Answer from the record whether a model version may pass; runs no analysis."""
+    from tempfile import TemporaryDirectory
+
+    from governance import registry
+    from governance.assessment import Assessment
+
+    version = registry.resolve(model_uri)
+    with TemporaryDirectory() as scratch:
+        folder = registry.fetch(version, Path(scratch))
+        mismatches = registry.mismatches(version, folder)
+        if mismatches:
+            raise EvidenceError(mismatches)
+        assessment = Assessment.load(folder)
+    if junit:
+        from reports.junit import to_junit
+
+        junit.write_text(to_junit(assessment), encoding="utf-8")
+    if markdown:
+        from reports.markdown import to_markdown
+
+        markdown.write_text(to_markdown(assessment), encoding="utf-8")
+    if as_json:
+        _json(_summary(assessment))
+    else:
+        _show(assessment)
+    raise typer.Exit(_exit_code(assessment))
+
+
+@app.command()
+def report(
+    source: Annotated[
+        str, typer.Argument(metavar="ASSESSMENT_DIR|MODEL_URI", help="What to print.")
+    ],
+    html: Annotated[Path | None, typer.Option(help="Write the report as HTML.")] = None,
+    pdf: Annotated[Path | None, typer.Option(help="Write the report as PDF.")] = None,
+) -> None:
+    """Print a kept assessment as HTML or PDF; measures nothing."""
+    from tempfile import TemporaryDirectory
+
+    from governance.assessment import Assessment
+
+    if html is None and pdf is None:
+        raise typer.BadParameter("nothing to write; --html FILE, --pdf FILE or both are accepted")
+    if (Path(source) / "assessment.json").is_file() or Path(source).is_dir():
+        assessment = Assessment.load(Path(source))
+    else:
+        from governance import registry
+
+        with TemporaryDirectory() as scratch:
+            folder = registry.fetch(registry.resolve(source), Path(scratch))
+            assessment = Assessment.load(folder)
+    if html:
+        from reports.html import to_html
+
+        html.write_text(to_html(assessment), encoding="utf-8")
+    if pdf:
+        from reports.pdf import to_pdf
+
+        pdf.write_bytes(to_pdf(assessment))
+
+
+@policy_app.command("new")
+def policy_new(
+    path: Annotated[Path, typer.Argument(help="File to write.")] = Path("policy.toml"),
+) -> None:
+    """Write a starter policy to be adapted."""
+    from importlib.resources import files
+
+    if path.exists():
+        raise PolicyError(f"{path}: exists; a new file name is accepted")
+    path.write_bytes(files("templates").joinpath("policy.toml").read_bytes())
+    out.print(
+        f"Wrote {escape(str(path))}. Adapt it, then: governance policy check {escape(str(path))}"
+    )
+
+
+@policy_app.command("check")
+def policy_check(path: Annotated[Path, typer.Argument(help="Policy file (TOML).")]) -> None:
+    """Check a policy against the installed analyses; all problems at once."""
+    from governance import orchestration
+
+    read = orchestration.read_policy(path)
+    blocking = sum(item.severity == "block" for item in read.expectations)
+    out.print(
+        f"{escape(str(path))}: {len(read.analyses)} analyses, {len(read.expectations)} expectations "
+        f"({blocking} blocking). {read.digest}",
+        soft_wrap=True,
+    )
+
+
+@app.command("analyses")
+def list_analyses(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag of the command line
+    """List the installed analyses with their parameters and metrics."""
+    import dataclasses
+
+    from governance import analyses
+    from governance.records import to_data
+
+    found: dict[str, Any] = {}
+    for name in analyses.names():
+        kind = analyses.find(name)
+        found[name] = {
+            "about": analyses.about(name).partition("\n")[0],
+            "parameters": {
+                item.name: to_data(item.default)
+                for item in dataclasses.fields(kind)  # type: ignore[arg-type]
+            },
+            "metrics": {key: metric.meaning for key, metric in analyses.metrics(name).items()},
+        }
+    if as_json:
+        _json(found)
+        return
+    for name, item in found.items():
+        out.print(f"[bold]{name}[/bold]  {escape(item['about'])}")
+        parameters = ", ".join(f"{key} = {value!r}" for key, value in item["parameters"].items())
+        out.print(f"  parameters: {escape(parameters or 'none')}")
+        for key, meaning in item["metrics"].items():
+            out.print(f"  {escape(name + '.' + key)}: {escape(meaning)}")
+
+
+@app.command()
+def demo(
+    out_dir: Annotated[Path, typer.Option("--out", help="New folder for everything.")] = Path(
+        "demo"
+    ),
+    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Train, register and assess three versions of a digit classifier; a few minutes."""
+    from governance.demo import run_demo
+
+    with _progress() as progress:
+        versions = run_demo(out_dir, progress=progress)
+    if as_json:
+        _json({"versions": [version.summary() for version in versions]})
+        return
+    table = Table("version", "what it is", "verdict", "why", title="Three versions, one policy")
+    for version in versions:
+        table.add_row(version.number, version.story, version.verdict, escape(version.why))
+    out.print(table)
+    for version in versions:
+        out.print(f"version {version.number}: {escape(str(version.pdf))}", soft_wrap=True)
+    out.print(
+        f"See it all in MLflow: mlflow ui --backend-store-uri sqlite:///{out_dir.resolve()}/mlflow.db",
+        soft_wrap=True,
+    )
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    try:
+        app()
+    except GovernanceError as error:
+        for problem in error.problems:
+            err.print(f"[bold red]error:[/bold red] {escape(problem)}", soft_wrap=True)
+        sys.exit(_error_code(error))
+    except Exception:  # noqa: BLE001 - the border to the shell, where 3 is promised for a defect
+        traceback.print_exc()
+        sys.exit(INTERNAL)
+
+
+def _error_code(error: GovernanceError) -> int:
+    if isinstance(error, EvidenceError):
+        return MISMATCH
+    return MISUSE if isinstance(error, PolicyError | SubjectError) else INTERNAL
+
+
+def _exit_code(assessment: "Assessment") -> int:
+    from governance.policy import EXIT_CODES
+
+    return EXIT_CODES[assessment.decision.verdict]
+
+
+def _summary(assessment: "Assessment") -> dict[str, Any]:
+    from governance.records import to_data
+
+    return {
+        "uri": assessment.identity.uri,
+        "name": assessment.identity.name,
+        "version": assessment.identity.version,
+        "verdict": assessment.decision.verdict,
+        "exit_code": _exit_code(assessment),
+        "digest": assessment.digest,
+        "model_digest": assessment.identity.digest,
+        "policy": {"title": assessment.policy.title, "digest": assessment.policy.digest},
+        "findings": [to_data(finding) for finding in assessment.decision.findings],
+    }
+
+
+def _show(assessment: "Assessment") -> None:
+    """The verdict and every finding, those that are not met first."""
+    table = Table("expectation", "severity", "observed", "outcome", box=None, pad_edge=False)
+    order = {"unmet": 0, "missing": 1, "waived": 2, "met": 3}
+    for finding in sorted(assessment.decision.findings, key=lambda item: order[item.outcome]):
+        observed = "missing" if finding.observed is None else f"{finding.observed:.4g}"
+        if finding.interval:
+            low, high = finding.interval.low, finding.interval.high
+            observed += f" [{low:.4g}, {high:.4g}], n={finding.interval.n}"
+        wanted = f"{finding.expectation.metric} {finding.expectation.bound}"
+        table.add_row(
+            escape(wanted), finding.expectation.severity, escape(observed), finding.outcome
+        )
+    out.print(f"{escape(assessment.identity.uri)}: [bold]{assessment.decision.verdict}[/bold]")
+    out.print(table)
+    for finding in assessment.decision.findings:
+        if finding.outcome == "missing":
+            out.print(f"missing {finding.expectation.metric}: {escape(finding.reason)}")
+
+
+def _json(data: Any) -> None:
+    out.print_json(json.dumps(data, allow_nan=False), indent=2)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on standard error; nothing where that is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
+        task = bar.add_task("", total=1)
+
+        def tell(what: str, done: int, total: int) -> None:
+            bar.update(task, description=escape(what), completed=done, total=total)
+
+        yield tell
