@@ -17,7 +17,6 @@ specifies the files apart from the code.
 import csv
 import hashlib
 import io
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,7 +38,7 @@ from governance.evidence import (
     ValidationIdentity,
 )
 from governance.policy import Decision, Policy
-from governance.records import canonical, from_data, to_data
+from governance.records import canonical, from_data, parse, to_data
 
 __all__ = ["MANIFEST", "RECORD", "SCHEMA", "Assessment", "Baseline", "Difference", "attach"]
 
@@ -148,16 +147,14 @@ class Assessment:
             raise EvidenceError(
                 f"{folder}: exists and is not empty; a new or empty folder is accepted"
             )
-        with _aside(folder) as partial:
-            files = _files(self)
+        files = _files(self)
+        with _aside(folder.absolute()) as partial:
             for path, content in files.items():
                 target = partial / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
             _write_manifest(partial)
-            if folder.exists():
-                folder.rmdir()
-            partial.rename(folder)
+            partial.rename(folder.absolute())
 
     @classmethod
     def load(cls, folder: Path) -> "Assessment":
@@ -170,15 +167,21 @@ class Assessment:
         differences = cls.verify(folder)
         if differences:
             raise EvidenceError([f"{folder}: {difference}" for difference in differences])
-        data = json.loads((folder / RECORD).read_bytes())
+        data = _parsed(folder, RECORD)
         if data.get("schema") != SCHEMA:
             raise EvidenceError(
                 f"{folder}/{RECORD}: schema {data.get('schema')!r}; {SCHEMA} is accepted"
             )
-        for item in data["evidence"]:
-            if item["measurement"] is not None:
-                _fill(item["measurement"], folder)
-        return from_data(cls, data, RECORD)
+        try:
+            for item in data["evidence"]:
+                if item["measurement"] is not None:
+                    _fill(item["measurement"], folder)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise EvidenceError(f"{folder}/{RECORD}: evidence is damaged: {error!r}") from error
+        loaded = from_data(cls, data, RECORD)
+        if _content(folder, POLICY) != loaded.policy.text.encode():
+            raise EvidenceError(f"{folder}: {POLICY} is not the policy in {RECORD}")
+        return loaded
 
     @staticmethod
     def verify(folder: Path) -> tuple[Difference, ...]:
@@ -187,15 +190,14 @@ class Assessment:
         Raises:
             EvidenceError: If there is no manifest that can be read.
         """
-        try:
-            listed = json.loads((folder / MANIFEST).read_bytes())["files"]
-        except FileNotFoundError as error:
+        if not (folder / MANIFEST).is_file():
             raise EvidenceError(
                 f"{folder}: no {MANIFEST}, so this is not an assessment; the folder that "
                 "`governance assess --out` wrote is accepted"
-            ) from error
-        except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-            raise EvidenceError(f"{folder}/{MANIFEST}: cannot be read: {error}") from error
+            )
+        listed = _parsed(folder, MANIFEST).get("files")
+        if not isinstance(listed, dict):
+            raise EvidenceError(f"{folder}/{MANIFEST}: names no files; {{path: sha256}} is needed")
         found = {path: _sha256((folder / path).read_bytes()) for path in _paths(folder)}
         kinds = {
             **{path: "missing" for path in listed if path not in found},
@@ -240,11 +242,14 @@ def _files(assessment: Assessment) -> dict[str, bytes]:
         for table, kept in zip(
             item.measurement.tables, record["measurement"]["tables"], strict=True
         ):
-            path = f"{home}/{table.name}.parquet"
-            files[path] = _parquet(table)
-            files[f"{home}/{table.name}.csv"] = _csv(table)
-            del kept["rows"]
-            kept.update(path=path, sha256=_sha256(files[path]), row_count=len(table.rows))
+            path, copy = (f"{home}/{table.name}.{suffix}" for suffix in ("parquet", "csv"))
+            files[path], files[copy] = _parquet(table), _csv(table)
+            # Of the rows themselves: another pyarrow writes the same rows in other bytes, and the
+            # digest of an assessment must not change with it.
+            rows = _sha256(canonical(kept.pop("rows")))
+            kept.update(
+                path=path, sha256=rows, csv_sha256=_sha256(files[copy]), row_count=len(table.rows)
+            )
     files[POLICY] = assessment.policy.text.encode()
     files[RECORD] = canonical(data)
     return files
@@ -253,31 +258,44 @@ def _files(assessment: Assessment) -> dict[str, bytes]:
 def _fill(measurement: dict[str, Any], folder: Path) -> None:
     """Put pixels and rows back where `_files` took them out."""
     for figure in measurement["figures"]:
-        figure["image"] = _evidence_file(figure, folder).read_bytes()
-        del figure["path"], figure["sha256"]
+        path = figure.pop("path")
+        figure["image"] = _content(folder, path)
+        _same(folder, path, _sha256(figure["image"]), figure.pop("sha256"))
     for table in measurement["tables"]:
-        columns = pq.read_table(_evidence_file(table, folder)).to_pydict()
-        table["rows"] = [list(row) for row in zip(*columns.values(), strict=True)]
-        del table["path"], table["sha256"], table["row_count"]
+        path, _ = table.pop("path"), table.pop("row_count")
+        table["rows"], found = _rows(folder, path)
+        _same(folder, path, found, table.pop("sha256"))
+        copy = str(Path(path).with_suffix(".csv"))
+        _same(folder, copy, _sha256(_content(folder, copy)), table.pop("csv_sha256"))
 
 
-def _evidence_file(kept: Mapping[str, Any], folder: Path) -> Path:
-    path = (folder / str(kept["path"])).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise EvidenceError(f"{folder}/{RECORD}: {kept['path']!r} lies outside the folder")
-    if not path.is_file() or _sha256(path.read_bytes()) != kept["sha256"]:
-        raise EvidenceError(
-            f"{folder}/{RECORD}: {kept['path']} is not the file it was written with"
-        )
-    return path
+def _rows(folder: Path, path: str) -> tuple[list[list[Any]], str]:
+    """The rows of a table and their digest."""
+    try:
+        columns = pq.read_table(io.BytesIO(_content(folder, path))).to_pydict()
+        rows = [list(row) for row in zip(*columns.values(), strict=True)]
+        return rows, _sha256(canonical(rows))
+    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+        raise EvidenceError(f"{folder}: {path} cannot be read as a table: {error}") from error
+
+
+def _content(folder: Path, path: str) -> bytes:
+    file = (folder / path).resolve()
+    if not file.is_relative_to(folder.resolve()):
+        raise EvidenceError(f"{folder}: {path!r} lies outside the folder")
+    if not file.is_file():
+        raise EvidenceError(f"{folder}: {path!r} is no file of the folder")
+    return file.read_bytes()
+
+
+def _same(folder: Path, path: str, found: str, recorded: object) -> None:
+    if found != recorded:
+        raise EvidenceError(f"{folder}/{RECORD}: {path} is not the file it was written with")
 
 
 def _parquet(table: Table) -> bytes:
     columns = list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
-    try:
-        arrays = [pa.array(list(column)) for column in columns]
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise EvidenceError(f"table {table.name}: a column mixes types: {error}") from error
+    arrays = [pa.array(list(column)) for column in columns]
     buffer = io.BytesIO()
     pq.write_table(pa.table(arrays, names=list(table.columns)), buffer)
     return buffer.getvalue()
@@ -295,6 +313,13 @@ def _unformulaic(cell: object) -> object:
     # Class names are untrusted: a spreadsheet must not run "=..." as a formula.
     risky = isinstance(cell, str) and cell[:1] in {"=", "+", "-", "@", "\t", "\r"}
     return f"'{cell}" if risky else cell
+
+
+def _parsed(folder: Path, name: str) -> dict[str, Any]:
+    data = parse(_content(folder, name), f"{folder}/{name}")
+    if not isinstance(data, dict):
+        raise EvidenceError(f"{folder}/{name}: holds {type(data).__name__}; an object is accepted")
+    return data
 
 
 def _write_manifest(folder: Path) -> None:

@@ -16,6 +16,8 @@ from governance.intervals import LEVEL, bootstrap
 __all__ = ["Calibration", "calibration"]
 
 RESAMPLES = 1000
+# Bins with fewer images would measure scatter.
+CROWD = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,7 @@ def calibration(
     Args:
         confidence: (N,) probability the model gives to the class it names.
         correct: (N,) whether that class is right.
-        bins: At most so many.
+        bins: At most so many; fewer where that leaves less than 30 images for each.
         seed: Of resampling and simulation.
 
     Source:
@@ -61,6 +63,7 @@ def calibration(
         2007 and Vaicenavicius et al. 2019 (what perfect calibration shows).
     """
     n = len(confidence)
+    bins = max(1, min(bins, n // CROWD))
     edges = np.unique(np.quantile(confidence, np.linspace(0, 1, bins + 1)[1:-1]))
     raw = np.searchsorted(edges, confidence, side="left")
     _, member = np.unique(raw, return_inverse=True)

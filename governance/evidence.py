@@ -29,6 +29,7 @@ __all__ = [
 
 
 FILE_NAME = re.compile(r"[a-z][a-z0-9_]*")
+LARGEST = 2**63 - 1
 
 Cell = bool | int | float | str | None
 
@@ -39,7 +40,10 @@ def plain(value: object) -> Cell:
     Raises:
         AnalysisError: For anything that is not a bool, number, string or None.
     """
-    item = value.item() if hasattr(value, "item") else value
+    try:
+        item = value.item() if hasattr(value, "item") else value
+    except (ValueError, RuntimeError):  # an array or a tensor of several numbers
+        item = value
     if item is None or isinstance(item, bool | int | str):
         return item
     if isinstance(item, float):
@@ -111,13 +115,27 @@ class ValidationIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """A two-sided confidence interval with the number of observations behind it."""
+    """A two-sided confidence interval with the number of observations behind it.
+
+    Its ends are finite: where nothing bounds a metric, the metric has no interval.
+    """
 
     low: float
     high: float
     n: int
     level: float = 0.95
     method: str = "Wilson"
+
+    def __post_init__(self) -> None:
+        low, high, n = number(self.low), number(self.high), plain(self.n)
+        if low is None or high is None or low > high or not isinstance(n, int):
+            raise AnalysisError(
+                f"interval from {self.low} to {self.high} of {self.n} observations; finite ends in "
+                "ascending order and a whole number are accepted"
+            )
+        object.__setattr__(self, "low", low)
+        object.__setattr__(self, "high", high)
+        object.__setattr__(self, "n", n)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +172,9 @@ class Table:
 
     Attributes:
         caption: What a row is, with n and the kind of interval.
-        columns: Names, unique.
-        rows: Cells in the order of the columns; a column holds one type, or None.
+        columns: Names, unique, at least one.
+        rows: Cells in the order of the columns; a column holds texts, truth values or numbers, or
+            None. Whole numbers beside fractions become fractions, as Parquet would make them.
         shown: How many rows the report prints; None for all. All rows are kept as evidence.
     """
 
@@ -166,8 +185,11 @@ class Table:
     shown: int | None = None
 
     def __post_init__(self) -> None:
-        if len(set(self.columns)) != len(self.columns):
-            raise AnalysisError(f"table {self.name}: columns {self.columns} repeat a name")
+        if not self.columns or len(set(self.columns)) != len(self.columns):
+            raise AnalysisError(
+                f"table {self.name}: columns {self.columns}; at least one, each of its own name, "
+                "are accepted"
+            )
         rows = tuple(tuple(plain(cell) for cell in row) for row in self.rows)
         for index, row in enumerate(rows):
             if len(row) != len(self.columns):
@@ -175,7 +197,34 @@ class Table:
                     f"table {self.name}, row {index}: {len(row)} cells for "
                     f"{len(self.columns)} columns"
                 )
-        object.__setattr__(self, "rows", rows)
+        cells = [
+            _column(f"table {self.name}, column {name!r}", [row[place] for row in rows])
+            for place, name in enumerate(self.columns)
+        ]
+        object.__setattr__(self, "rows", tuple(zip(*cells, strict=True)))
+
+
+def _encodable(*texts: str) -> bool:
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _column(where: str, cells: list[Cell]) -> list[Cell]:
+    """Cells as a Parquet column will give them back: of one type, whole numbers of 64 bits."""
+    kinds = {type(cell) for cell in cells if cell is not None}
+    if kinds == {int, float}:
+        return [None if cell is None else float(cell) for cell in cells]
+    if len(kinds) > 1:
+        found = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise AnalysisError(f"{where}: mixes {found}; one type is accepted")
+    if kinds == {str} and not _encodable(*(cell for cell in cells if isinstance(cell, str))):
+        raise AnalysisError(f"{where}: holds a text that is no Unicode (a lone surrogate)")
+    if kinds == {int} and any(abs(cell) > LARGEST for cell in cells if isinstance(cell, int)):
+        raise AnalysisError(f"{where}: holds a whole number beyond 64 bits; write it as a text")
+    return cells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,9 +302,10 @@ class Evidence:
             raise AnalysisError(
                 f"evidence of {self.analysis} needs either a measurement or a failure"
             )
-        # Lists, as JSON will give them back, so that a record read equals the record written.
-        parameters = {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in self.parameters.items()
-        }
+        parameters = {name: _listed(value) for name, value in self.parameters.items()}
         object.__setattr__(self, "parameters", MappingProxyType(parameters))
+
+
+def _listed(value: Any) -> Any:
+    # Lists, as JSON will give them back, so that a record read equals the record written.
+    return [_listed(item) for item in value] if isinstance(value, tuple | list) else value

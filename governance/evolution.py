@@ -1,338 +1,194 @@
 """Evolution: the search for a small subset of superpixels that reaches a goal, within a budget.
 
-The parts of the search, each a generator that yields an `Ask` and is sent probabilities: ranking of
-the superpixels, shortest prefix of the ranking, greedy growth, breeding by independent islands, and
-shrinking until no single superpixel can be spared. `governance.explanation` puts them together.
-
-A subset is *chosen* superpixels: those kept where the goal is to keep a decision, those removed
-where it is to change it. No evaluation is repeated and none goes beyond the limit given.
+Ranked and greedy subsets come first (`governance.subsets`); a population on independent islands is
+bred from all of them by crossover and by dropping, adding and swapping superpixels; the best is
+shrunk until no single superpixel can be spared. Every subset seen stays in the archive and the best
+of all is taken, so that the result is never worse than what it started from.
 """
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeVar
+from collections.abc import Sequence
+from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from governance.masking import Archive, Ask, Bits
+from governance.masking import Bits
+from governance.subsets import Rows, Search, Steps, grow, partition, prefix, rank, shrink
 
 __all__ = [
-    "KEPT_SHARE",
-    "MODES",
-    "Goal",
-    "Mode",
-    "Search",
+    "Found",
+    "Plan",
+    "alternatives",
     "breed",
-    "grow",
+    "find",
     "islands",
-    "partition",
-    "prefix",
-    "rank",
+    "jaccard",
+    "plan",
+    "random_percentile",
     "ridge",
-    "shrink",
 ]
 
-Mode = Literal["sufficient", "necessary", "contrastive", "pareto", "confidence"]
-Rows = NDArray[np.int64]
-Result = TypeVar("Result")
-Steps = Generator[Ask, NDArray[np.float32], Result]
-
-MODES: tuple[Mode, ...] = ("sufficient", "necessary", "contrastive", "pareto", "confidence")
-KEPT_SHARE = 0.9  # of the full image's probability: what "sufficient" means
 TINY = 1e-7
 LITTER = 30  # children of all islands in a generation
 POOL = 16  # parents of an island
 MOVES = (0.45, 0.20, 0.25)  # drop, add, swap; the rest are left as crossed
 CROSSED = 0.9
 PRESCREEN = 4  # children bred for each one evaluated
+ISLANDS = 3
+ALTERNATIVES = 2
+COARSE = 4  # pieces that shrinking starts from where not every superpixel was ranked
 
 
-class Goal(NamedTuple):
-    """What a subset must do to the model's answer.
-
-    Attributes:
-        mode: See `governance.explanation.evolve`.
-        target: The class explained.
-        against: The class it is contrasted with, for `contrastive`.
-        floor: Probability of the target that a sufficient subset must reach.
-    """
-
-    mode: Mode
-    target: int
-    against: int
-    floor: float
-
-    @property
-    def removes(self) -> bool:
-        """Whether chosen superpixels are removed, not kept."""
-        return self.mode in {"necessary", "contrastive"}
-
-    def value(self, p: NDArray[np.float32]) -> NDArray[np.float64]:
-        """How near probabilities (B, K) come to the goal, as log odds, (B,): more is nearer."""
-        logs = np.log(np.clip(p.astype(np.float64), TINY, 1))
-        own = logs[:, self.target]
-        if self.mode == "contrastive":
-            return np.asarray(logs[:, self.against] - own)
-        if self.mode == "necessary":
-            return np.asarray(np.delete(logs, self.target, axis=1).max(1) - own)
-        return np.asarray(own - np.log(np.clip(1 - p[:, self.target].astype(np.float64), TINY, 1)))
-
-    def holds(self, p: NDArray[np.float32]) -> Bits:
-        """Whether the label is what the goal asks for, (B,), whatever the probability."""
-        if self.mode == "contrastive":
-            return np.asarray(p[:, self.against] > p[:, self.target])
-        return np.asarray((p.argmax(1) == self.target) != self.removes)
-
-    def met(self, p: NDArray[np.float32]) -> Bits:
-        """Whether probabilities (B, K) reach the goal, (B,)."""
-        return self.holds(p) & (self.removes | (p[:, self.target].astype(np.float64) >= self.floor))
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Search:
-    """What has been evaluated for one image and what each subset is worth.
+class Plan(NamedTuple):
+    """How a search spends its budget, in forward passes; each limit counts from the start.
 
     Attributes:
-        goal: What is looked for.
-        pixels: (n,) pixels of each superpixel.
-        baseline: What removed pixels are replaced with.
-        archive: Every subset evaluated under that baseline.
-        spent: Forward passes so far, also those outside the archive.
+        groups: Groups of superpixels that are ranked, two passes each.
+        grown: Limit of the greedy seed.
+        found: Limit of finding the subset.
+        others: Limit of finding disjoint alternatives, with the pass for the rest of the image.
+        controls: Random subsets of like area.
+        checks: Other baselines.
     """
 
-    goal: Goal
-    pixels: NDArray[np.int64]
-    baseline: str
-    archive: Archive
-    spent: int
-    _value: NDArray[np.float64]
-    _met: Bits
-    _size: NDArray[np.int64]
-
-    @classmethod
-    def start(cls, goal: Goal, pixels: NDArray[np.int64], ask: Ask, told: NDArray[np.float32]) -> "Search":
-        """A search that knows the subsets asked for first."""
-        search = cls(
-            goal=goal,
-            pixels=pixels,
-            baseline=ask.baseline,
-            archive=Archive(ask.keep[:0], told[:0]),
-            spent=0,
-            _value=np.empty(0),
-            _met=np.empty(0, dtype=np.bool_),
-            _size=np.empty(0, dtype=np.int64),
-        )
-        search._add(ask.keep, told)
-        return search
-
-    def _add(self, keep: Bits, told: NDArray[np.float32]) -> None:
-        self.archive.add(keep, told)
-        self.spent += len(keep)
-        self._value = np.concatenate([self._value, self.goal.value(told)])
-        self._met = np.concatenate([self._met, self.goal.met(told)])
-        self._size = np.concatenate([self._size, (keep ^ self.goal.removes) @ self.pixels])
-
-    def chosen(self, rows: Rows | int) -> Bits:
-        """Subsets of the archive, (B, n) or (n,)."""
-        return np.asarray(self.archive.keep[rows] ^ self.goal.removes)
-
-    def value(self, rows: Rows | None = None) -> NDArray[np.float64]:
-        """Nearness to the goal of archived subsets; all of them by default."""
-        return self._value if rows is None else self._value[rows]
-
-    def met(self, rows: Rows | None = None) -> Bits:
-        """Whether archived subsets reach the goal."""
-        return self._met if rows is None else self._met[rows]
-
-    def size(self, rows: Rows | None = None) -> NDArray[np.int64]:
-        """Pixels of archived subsets."""
-        return self._size if rows is None else self._size[rows]
-
-    def known(self, chosen: Bits) -> Rows:
-        """Row of each subset (B, n); -1 for those never evaluated."""
-        return self.archive.find(chosen ^ self.goal.removes)
-
-    def evaluate(self, chosen: Bits, limit: int) -> Steps[Rows]:
-        """Evaluate subsets (B, n) as far as `limit` passes in all allow.
-
-        Returns:
-            (B,) row of each; -1 for those that would have gone beyond the limit.
-        """
-        keep = chosen ^ self.goal.removes
-        unknown = self.archive.unknown(keep)
-        fresh = np.ascontiguousarray(keep[unknown[: max(0, limit - self.spent)]])
-        self.archive.hits += len(keep) - len(unknown)
-        if len(fresh):
-            told = yield Ask(fresh, self.baseline)
-            self._add(fresh, told)
-        return self.archive.find(keep)
-
-    def best(self, rows: Rows | None = None) -> int:
-        """Row of the best subset: reaching the goal, then smallest, then nearest to certainty.
-
-        Where none reaches the goal, the nearest to it; for `confidence`, size is not looked at.
-        """
-        rows = np.arange(len(self.archive)) if rows is None else rows
-        met, size, value = self._met[rows], self._size[rows], self._value[rows]
-        if self.goal.mode == "confidence" or not met.any():
-            return int(rows[np.lexsort((size, -value))[0]])
-        return int(rows[np.lexsort((-value, size, ~met))[0]])
-
-    def front(self) -> Rows:
-        """Rows that no other beats in both size and value, smallest first."""
-        order = np.lexsort((-self._value, self._size))
-        value = self._value[order]
-        before = np.concatenate([[-np.inf], np.maximum.accumulate(value)[:-1]])
-        return order[value > before]
+    groups: int
+    grown: int
+    found: int
+    others: int
+    controls: int
+    checks: int
 
 
-def partition(centre: NDArray[np.float64], weight: NDArray[np.int64], count: int) -> Bits:
-    """Cut superpixels into neighbouring groups of like weight: (groups, n) membership.
+def plan(budget: int) -> Plan:
+    """The share of each part of a search: checks first, so that no subset goes unchecked."""
+    checks = 3 if budget >= 100 else 1  # noqa: PLR2004 - see the table in decisions
+    controls = budget // 16 if budget >= 160 else 0  # noqa: PLR2004 - ten subsets at least
+    others = budget - checks - controls
+    found = others - 1 - (budget // 10 if controls else 0)
+    return Plan(
+        groups=max(2, budget // 5),
+        grown=budget * 2 // 5,
+        found=found,
+        others=others,
+        controls=controls,
+        checks=checks,
+    )
+
+
+class Found(NamedTuple):
+    """How a search ended; the subset itself is the best of the archive.
+
+    Attributes:
+        seed: Row of the best subset that ranking and greedy growth alone gave.
+        agreement: Mean Jaccard index of what the islands ended with; None if none were bred.
+        minimal: Whether no single superpixel of the best subset can be spared.
+    """
+
+    seed: int
+    agreement: float | None
+    minimal: bool
+
+
+def find(search: Search, centre: NDArray[np.float64], budget: Plan, seed: int) -> Steps[Found]:
+    """Search within `budget.found` passes.
 
     Args:
-        centre: (n, 2) row and column.
-        weight: (n,) pixels.
-        count: Groups wanted; n single superpixels if that is fewer.
+        search: Knows at least the full and the empty subset.
+        centre: (n, 2) row and column of each superpixel.
+        budget: How passes are shared out.
+        seed: Of the breeding.
     """
-    pieces = [np.arange(len(centre))]
-    if count >= len(centre):
-        return np.eye(len(centre), dtype=np.bool_)
-    while len(pieces) < count:
-        heaviest = max(
-            range(len(pieces)), key=lambda i: (len(pieces[i]) > 1, weight[pieces[i]].sum())
-        )
-        piece = pieces.pop(heaviest)
-        axis = int(np.ptp(centre[piece], axis=0).argmax())
-        piece = piece[np.argsort(centre[piece, axis], kind="stable")]
-        total = weight[piece].cumsum()
-        cut = int(np.clip(np.searchsorted(total, total[-1] / 2) + 1, 1, len(piece) - 1))
-        pieces[heaviest:heaviest] = [piece[:cut], piece[cut:]]
-    member = np.zeros((len(pieces), len(centre)), dtype=np.bool_)
-    for row, piece in enumerate(pieces):
-        member[row, piece] = True
-    return member
+    if search.goal.mode == "confidence":
+        return (yield from _most_probable(search, centre, budget, seed))
+    n, limit = len(centre), budget.found
+    groups = partition(centre, search.pixels, budget.groups)
+    score = yield from rank(search, groups, limit)
+    chosen = yield from prefix(search, np.argsort(-score, kind="stable"), limit)
+    if search.met(search.known(chosen[None]))[0]:
+        yield from shrink(search, chosen, centre, limit, n if len(groups) == n else COARSE)
+    if len(groups) == n:
+        yield from grow(search, score, min(limit, budget.grown), max(8, n // 4))
+    minimal = yield from _shrink_best(search, centre, limit)
+    start = search.best()
+    bred = limit - 2 * int(search.chosen(start).sum()) - 6  # what shrinking will need is kept back
+    if bred - search.spent < LITTER:
+        return Found(start, None, minimal)
+    ends = yield from islands(search, score, _streams(seed), bred)
+    # What an early end left over buys the full greedy search, its steps known so far free.
+    grown = yield from grow(search, score, bred, n)
+    if grown is not None:
+        yield from shrink(search, grown, centre, limit, n)
+        start = search.best(np.array([start, search.best(search.inside(grown))]))
+    minimal = yield from _shrink_best(search, centre, limit)
+    return Found(start, jaccard(search.chosen(np.array(ends)), search.pixels), minimal)
 
 
-def rank(search: Search, groups: Bits, limit: int) -> Steps[NDArray[np.float64]]:
-    """Score superpixels by what their group (groups, n) does first and last.
+def _most_probable(
+    search: Search, centre: NDArray[np.float64], budget: Plan, seed: int
+) -> Steps[Found]:
+    groups = partition(centre, search.pixels, budget.groups)
+    score = yield from rank(search, groups, budget.found)
+    order = np.argsort(-score, kind="stable")
+    lengths = np.linspace(0, len(order), 10)[1:-1].astype(np.int64)
+    nested = np.argsort(order) < lengths[:, None]
+    yield from search.evaluate(nested, budget.found)
+    start = search.best()
+    if budget.found - search.spent < LITTER:
+        return Found(start, None, minimal=False)
+    ends = yield from islands(search, score, _streams(seed), budget.found)
+    return Found(start, jaccard(search.chosen(np.array(ends)), search.pixels), minimal=False)
 
-    Returns:
-        (n,) log odds: the gain of the group alone plus the loss when it alone is missing, which is
-        twice its Shapley value if no three groups interact.
-    """
-    n = groups.shape[1]
-    ends = search.known(np.array([[True] * n, [False] * n]))
-    rows = yield from search.evaluate(np.concatenate([groups, ~groups]), limit)
-    full, empty = search.value(ends)
-    value = np.where(rows >= 0, search.value(rows), np.repeat([empty, full], len(groups)))
-    gain = value[: len(groups)] - empty + full - value[len(groups) :]
-    return np.asarray(gain @ groups)
+
+def _streams(seed: int) -> list[np.random.Generator]:
+    return [np.random.default_rng([seed, island]) for island in range(ISLANDS)]
 
 
-def prefix(search: Search, order: Rows, limit: int) -> Steps[Bits]:
-    """The shortest beginning of a ranking that reaches the goal, by bisection: (n,) chosen."""
-    low, high = 0, len(order)
-    chosen = np.ones(len(order), dtype=np.bool_)
-    while high - low > 1:
-        middle = (low + high) // 2
-        trial = np.zeros(len(order), dtype=np.bool_)
-        trial[order[:middle]] = True
-        (row,) = yield from search.evaluate(trial[None], limit)
-        if row < 0:
+def _shrink_best(search: Search, centre: NDArray[np.float64], limit: int) -> Steps[bool]:
+    minimal, best = False, -1
+    # A smaller subset may turn up on the way; then that one has to be shown minimal.
+    while best != search.best() and search.met()[search.best()]:
+        best = search.best()
+        minimal = yield from shrink(search, search.chosen(best), centre, limit, len(centre))
+    return minimal
+
+
+def alternatives(
+    search: Search, chosen: Bits, centre: NDArray[np.float64], limit: int
+) -> Steps[list[Bits]]:
+    """Up to two further subsets (n,) that reach the goal, disjoint from `chosen` and each other."""
+    found: list[Bits] = []
+    free = ~chosen
+    while len(found) < ALTERNATIVES and free.any():
+        (row,) = yield from search.evaluate(free[None], limit)
+        if row < 0 or not search.met()[row]:
             break
-        if search.met()[row]:
-            high, chosen = middle, trial
-        else:
-            low = middle
-    return chosen
+        yield from shrink(search, free, centre, limit, COARSE)
+        found.append(search.chosen(search.best(search.inside(free))))
+        free &= ~found[-1]
+    return found
 
 
-def grow(search: Search, score: NDArray[np.float64], limit: int, width: int) -> Steps[None]:
-    """Greedy growth from nothing, trying at each step the `width` superpixels of most known gain.
+def random_percentile(search: Search, best: int, limit: int, seed: int) -> Steps[float | None]:
+    """Share of random subsets, of an area as like as can be, that come less near the goal.
 
-    Gains of earlier steps stand in for those not tried again (lazy greedy, after Minoux 1978).
+    Ties count half; None where the limit leaves no room for a single one.
     """
-    chosen = np.zeros(len(score), dtype=np.bool_)
-    gain = score.copy()
-    current = float(search.value(search.known(chosen[None]))[0])
-    while not chosen.all():
-        free = np.flatnonzero(~chosen)
-        tried = free[np.argsort(-gain[free], kind="stable")][:width]
-        trial = np.repeat(chosen[None], len(tried), axis=0)
-        trial[np.arange(len(tried)), tried] = True
-        rows = yield from search.evaluate(trial, limit)
-        if (rows < 0).any():
-            return
-        gain[tried] = search.value(rows) - current
-        best = search.best(rows)
-        chosen, current = search.chosen(best), float(search.value()[best])
-        if search.met()[best]:
-            return
+    count = limit - search.spent
+    if count <= 0:
+        return None
+    rng = np.random.default_rng([seed, ISLANDS])
+    order = rng.random((count, len(search.pixels))).argsort(1)
+    reached = search.pixels[order].cumsum(1)
+    length = np.abs(reached - search.size()[best]).argmin(1) + 1
+    random = np.zeros(order.shape, dtype=np.bool_)
+    np.put_along_axis(random, order, np.arange(order.shape[1]) < length[:, None], axis=1)
+    rows = yield from search.evaluate(random, limit)
+    value, own = search.value(rows), search.value()[best]
+    return float(((value < own) + 0.5 * (value == own)).mean())
 
 
-def shrink(
-    search: Search, chosen: Bits, centre: NDArray[np.float64], limit: int, pieces: int
-) -> Steps[bool]:
-    """Spare what can be spared of a subset (n,) that reaches the goal, coarse pieces first.
-
-    Each round tries to spare every piece, then as many of the harmless ones together as bisection
-    finds; where none is harmless, pieces are halved down to single superpixels.
-
-    Returns:
-        Whether the end was reached within the limit: no single superpixel can be spared.
-    """
-    while True:
-        members = np.flatnonzero(chosen)
-        parts = np.zeros((min(pieces, len(members)), len(chosen)), dtype=np.bool_)
-        parts[:, members] = partition(centre[members], search.pixels[members], pieces)
-        rows = yield from search.evaluate(chosen & ~parts, limit)
-        safe = np.flatnonzero((rows >= 0) & search.met(rows))
-        if len(safe):
-            order = safe[np.argsort(-search.value(rows[safe]), kind="stable")]
-            spared = np.logical_or.accumulate(parts[order])
-            chosen = yield from _spare(search, chosen & ~spared, limit)
-        elif (rows < 0).any():
-            return False
-        elif len(parts) == len(members):
-            return True
-        else:
-            pieces *= 2
-
-
-def _spare(search: Search, nested: Bits, limit: int) -> Steps[Bits]:
-    # The first of ever smaller subsets is known to reach the goal; bisect for the last that does.
-    low, high = 0, len(nested)
-    while high - low > 1:
-        middle = (low + high) // 2
-        (row,) = yield from search.evaluate(nested[middle][None], limit)
-        if row >= 0 and search.met()[row]:
-            low = middle
-        else:
-            high = middle
-    return np.asarray(nested[low])
-
-
-def ridge(keep: Bits, value: NDArray[np.float64], strength: float = 1.0) -> tuple[NDArray[np.float64], float]:
-    """Least squares with a penalty on the slopes: (n,) weights and the intercept.
-
-    Args:
-        keep: (B, n).
-        value: (B,).
-        strength: Of the penalty.
-    """
-    data = keep.astype(np.float64)
-    middle, mean = data.mean(0), float(value.mean())
-    data -= middle
-    gram = data.T @ data
-    gram[np.diag_indices_from(gram)] += strength
-    weights = np.linalg.solve(gram, data.T @ (value - mean))
-    return weights, mean - float(middle @ weights)
-
-
-def breed(
-    parents: Bits, score: NDArray[np.float64], count: int, rng: np.random.Generator
-) -> Bits:
+def breed(parents: Bits, score: NDArray[np.float64], count: int, rng: np.random.Generator) -> Bits:
     """Children (count, n) of parents (m, n) sorted best first, by crossover and one move.
 
     Parents win binary tournaments. A move drops a superpixel, adds one or swaps two, chosen at
@@ -417,4 +273,30 @@ def _litter(
         if search.met()[best]:
             children = children[children @ search.pixels < search.size()[best]]
     hope = children @ expected[0] + expected[1]
-    return children[np.argsort(-hope, kind="stable")[:count]]
+    return np.asarray(children[np.argsort(-hope, kind="stable")[:count]])
+
+
+def ridge(
+    keep: Bits, value: NDArray[np.float64], strength: float = 1.0
+) -> tuple[NDArray[np.float64], float]:
+    """Least squares with a penalty on the slopes: (n,) weights and the intercept.
+
+    Args:
+        keep: (B, n).
+        value: (B,).
+        strength: Of the penalty.
+    """
+    data = keep.astype(np.float64)
+    middle, mean = data.mean(0), float(value.mean())
+    data -= middle
+    gram = data.T @ data
+    gram[np.diag_indices_from(gram)] += strength
+    weights = np.asarray(np.linalg.solve(gram, data.T @ (value - mean)), dtype=np.float64)
+    return weights, mean - float(middle @ weights)
+
+
+def jaccard(subsets: Bits, pixels: NDArray[np.int64]) -> float:
+    """Mean Jaccard index of the areas of subsets (R, n), over all pairs; `pixels` (n,) weigh."""
+    return float(
+        np.mean([(a & b) @ pixels / max(1, (a | b) @ pixels) for a, b in combinations(subsets, 2)])
+    )

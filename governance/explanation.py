@@ -9,7 +9,6 @@ with a subset of which no single superpixel can be spared.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -18,44 +17,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from governance.errors import AnalysisError
-from governance.evolution import (
-    KEPT_SHARE,
-    LITTER,
-    MODES,
-    Goal,
-    Mode,
-    Search,
-    Steps,
-    grow,
-    islands,
-    partition,
-    prefix,
-    rank,
-    ridge,
-    shrink,
-)
-from governance.masking import (
-    Ask,
-    Baseline,
-    Bits,
-    Forward,
-    Predict,
-    Scene,
-    answer,
-    baseline_image,
-    check_image,
-    superpixels,
-)
+from governance.evolution import Found, Plan, alternatives, find, plan, random_percentile, ridge
+from governance.masking import Ask, Bits, Forward, Predict, Scene, answer
+from governance.subsets import KEPT_SHARE, MODES, Goal, Mode, Search, Steps
+from governance.superpixels import Baseline, baseline_image, check_image, superpixels
 
-__all__ = ["Explanation", "Point", "Status", "evolve", "evolve_many", "jaccard"]
+__all__ = ["Explanation", "Point", "Status", "evolve", "evolve_many"]
 
 Status = Literal["sufficient", "fragile", "not_found", "undefined_baseline"]
 Segments = int | NDArray[np.integer] | Tensor | None
 
 SMALLEST_BUDGET = 20
 CHECKS: tuple[Baseline, ...] = ("mean", "blur", "noise", "black")  # the first other one decides
-ISLANDS = 3
-ALTERNATIVES = 2
 GIVEN = "given"
 
 
@@ -138,45 +111,6 @@ class Explanation:
     stability: float | None
 
 
-class Plan(NamedTuple):
-    """How a search spends its budget, in forward passes; each limit counts from the start.
-
-    Attributes:
-        groups: Groups of superpixels that are ranked, two passes each.
-        grown: Limit of the greedy seed.
-        bred: Limit of breeding, less what shrinking will need.
-        found: Limit of finding the subset.
-        others: Limit of finding disjoint alternatives, with the pass for the rest of the image.
-        controls: Random subsets of like area.
-        checks: Other baselines.
-    """
-
-    groups: int
-    grown: int
-    bred: int
-    found: int
-    others: int
-    controls: int
-    checks: int
-
-
-def plan(budget: int) -> Plan:
-    """The share of each part of a search: checks first, so that no subset goes unchecked."""
-    checks = 3 if budget >= 100 else 1  # noqa: PLR2004 - see the table in docs/decisions.md
-    controls = budget // 16 if budget >= 160 else 0  # noqa: PLR2004 - ten subsets at least
-    others = budget - checks - controls
-    found = others - 1 - (budget // 10 if controls else 0)
-    return Plan(
-        groups=max(2, budget // 5),
-        grown=budget * 2 // 5,
-        bred=found,
-        found=found,
-        others=others,
-        controls=controls,
-        checks=checks,
-    )
-
-
 def evolve(
     predict: Predict,
     image: Tensor | NDArray[np.floating],
@@ -240,7 +174,9 @@ def evolve_many(
     for image, target in zip(images, targets, strict=True):
         check_image(image)
         pixels = image.detach().to(torch.float32)
-        labels = superpixels(pixels, segments.cpu().numpy() if isinstance(segments, Tensor) else segments)
+        labels = superpixels(
+            pixels, segments.cpu().numpy() if isinstance(segments, Tensor) else segments
+        )
         scene, names = _scene(pixels, labels, baseline, seed)
         scenes.append(scene)
         searches.append(_search(labels, names, target, mode, plan(budget), seed))
@@ -254,7 +190,9 @@ def _check(
     if targets_given != images:
         problems.append(f"{targets_given} targets for {images} images; one each is accepted")
     if budget < SMALLEST_BUDGET:
-        problems.append(f"budget = {budget}: {SMALLEST_BUDGET} forward passes and more are accepted")
+        problems.append(
+            f"budget = {budget}: {SMALLEST_BUDGET} forward passes and more are accepted"
+        )
     if mode not in MODES:
         problems.append(f"mode {mode!r}: {', '.join(MODES)} are accepted")
     if mode == "contrastive" and None in targets:
@@ -296,21 +234,21 @@ def _search(
     if search.goal.met(told[1:])[0] == (mode != "necessary") and mode != "contrastive":
         return _explain(search, labels, told, names)
     centre = _centres(labels)
-    seed_row, agreed, minimal = yield from _find(search, centre, budget, seed)
+    found = yield from find(search, centre, budget, seed)
     best = search.best()
     chosen = search.chosen(best)
     yield from search.evaluate(np.stack([chosen, ~chosen]), budget.others)
     others: list[Bits] = []
     if search.met()[best]:
-        others = yield from _alternatives(search, chosen, centre, budget.others)
-    percentile = yield from _random_percentile(search, best, budget, seed)
+        others = yield from alternatives(search, chosen, centre, budget.others)
+    percentile = yield from random_percentile(search, best, search.spent + budget.controls, seed)
     cross = {}
     for name in names[1 : 1 + budget.checks]:
         cross[name] = (yield Ask(chosen[None] ^ search.goal.removes, name))[0]
         search.spent += 1
     return _explain(
-        search, labels, told, names, best=best, seed_row=seed_row, agreed=agreed, minimal=minimal,
-        others=others, percentile=percentile, cross=cross,
+        search, labels, told, names, best=best, found=found, others=others, percentile=percentile,
+        cross=cross,
     )  # fmt: skip
 
 
@@ -320,7 +258,9 @@ def _goal(full: NDArray[np.float32], target: int | None, mode: Mode) -> Goal:
         raise AnalysisError(f"target = {target}: 0 to {len(full) - 1} are accepted")
     if mode == "contrastive":
         if target == label or target is None:
-            raise AnalysisError(f"target = {target} is the predicted class; another one is accepted")
+            raise AnalysisError(
+                f"target = {target} is the predicted class; another one is accepted"
+            )
         return Goal(mode, label, target, 0.0)
     own = label if target is None else target
     if mode == "necessary" and own != label:
@@ -338,76 +278,6 @@ def _centres(labels: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.stack(sums, axis=1) / pixels[:, None]
 
 
-def _find(
-    search: Search, centre: NDArray[np.float64], budget: Plan, seed: int
-) -> Steps[tuple[int, float | None, bool]]:
-    # Ranked and greedy seeds, breeding, shrinking. Every subset seen stays in the archive and the
-    # best of all is taken, so the result is never worse than a seed.
-    n, limit = len(centre), budget.found
-    groups = partition(centre, search.pixels, budget.groups)
-    coarse = len(groups) < n
-    score = yield from rank(search, groups, limit)
-    chosen = yield from prefix(search, np.argsort(-score, kind="stable"), limit)
-    sized = search.goal.mode != "confidence"
-    minimal = False
-    if sized and search.met(search.known(chosen[None]))[0]:
-        minimal = yield from shrink(search, chosen, centre, limit, 8 if coarse else n)
-    if sized and not coarse:
-        yield from grow(search, score, min(limit, budget.grown), max(8, n // 4))
-        minimal = yield from _shrink_best(search, centre, limit)
-    seed_row = search.best()
-    agreed = None
-    if budget.bred - search.spent >= LITTER:
-        rngs = [np.random.default_rng([seed, island]) for island in range(ISLANDS)]
-        needed = 2 * int(search.chosen(seed_row).sum()) + 6 if sized else 0
-        ends = yield from islands(search, score, rngs, budget.bred - needed)
-        agreed = jaccard(search.chosen(np.array(ends)), search.pixels)
-        if sized:
-            minimal = yield from _shrink_best(search, centre, limit)
-    return seed_row, agreed, minimal
-
-
-def _shrink_best(search: Search, centre: NDArray[np.float64], limit: int) -> Steps[bool]:
-    minimal, best = False, -1
-    # A smaller subset may turn up on the way; then that one has to be shown minimal.
-    while best != search.best() and search.met()[search.best()]:
-        best = search.best()
-        minimal = yield from shrink(search, search.chosen(best), centre, limit, len(centre))
-    return minimal
-
-
-def _alternatives(
-    search: Search, chosen: Bits, centre: NDArray[np.float64], limit: int
-) -> Steps[list[Bits]]:
-    found: list[Bits] = []
-    free = ~chosen
-    while len(found) < ALTERNATIVES and free.any():
-        (row,) = yield from search.evaluate(free[None], limit)
-        if row < 0 or not search.met()[row]:
-            break
-        yield from shrink(search, free, centre, limit, 8)
-        inside = np.flatnonzero(~(search.chosen(np.arange(len(search.archive))) & ~free).any(1))
-        found.append(search.chosen(search.best(inside)))
-        free = free & ~found[-1]
-    return found
-
-
-def _random_percentile(search: Search, best: int, budget: Plan, seed: int) -> Steps[float | None]:
-    if not budget.controls:
-        return None
-    order = np.random.default_rng([seed, ISLANDS]).random(
-        (budget.controls, len(search.pixels))
-    ).argsort(1)
-    reached = search.pixels[order].cumsum(1)
-    wanted = search.size()[best]
-    count = np.abs(reached - wanted).argmin(1) + 1
-    random = np.zeros(order.shape, dtype=np.bool_)
-    np.put_along_axis(random, order, np.arange(order.shape[1]) < count[:, None], axis=1)
-    rows = yield from search.evaluate(random, budget.others + budget.controls)
-    value, own = search.value(rows[rows >= 0]), search.value()[best]
-    return float(((value < own) + 0.5 * (value == own)).mean())
-
-
 def _explain(
     search: Search,
     labels: NDArray[np.int64],
@@ -415,9 +285,7 @@ def _explain(
     names: Sequence[str],
     *,
     best: int | None = None,
-    seed_row: int | None = None,
-    agreed: float | None = None,
-    minimal: bool = False,
+    found: Found | None = None,
     others: Sequence[Bits] = (),
     percentile: float | None = None,
     cross: Mapping[str, NDArray[np.float32]] | None = None,
@@ -429,7 +297,7 @@ def _explain(
     own = goal._replace(mode="sufficient").value(search.archive.probabilities)
     weights, _ = ridge(search.archive.keep, own)
     total = int(search.pixels.sum())
-    seeded = seed_row is not None and bool(search.met()[seed_row])
+    seeded = found is not None and bool(search.met()[found.seed])
     return Explanation(
         mode=goal.mode,
         status=_status(search, best, cross.get(names[1])),
@@ -445,19 +313,21 @@ def _explain(
         p_rest=float(p[rest]),
         p_baseline=float(told[1, goal.target]),
         area=float(chosen @ search.pixels) / total,
-        seed_area=float(search.size()[seed_row]) / total if seeded else None,
+        seed_area=float(search.size()[found.seed]) / total if found and seeded else None,
         evaluations=search.spent,
         cache_hits=search.archive.hits,
-        one_minimal=minimal,
+        one_minimal=found is not None and found.minimal,
         pareto=tuple(
-            Point(int(search.chosen(int(row)).sum()), float(search.size()[row]) / total, float(p[row]))
+            Point(
+                int(search.chosen(int(row)).sum()), float(search.size()[row]) / total, float(p[row])
+            )
             for row in search.front()
         ),
         cross_baseline={name: float(answer[goal.target]) for name, answer in cross.items()},
         second_baseline=names[1],
         alternatives=tuple(others),
         random_percentile=percentile,
-        stability=agreed,
+        stability=found.agreement if found else None,
     )
 
 
@@ -467,10 +337,3 @@ def _status(search: Search, best: int | None, second: NDArray[np.float32] | None
     if not search.met()[best]:
         return "not_found"
     return "sufficient" if search.goal.holds(second[None])[0] else "fragile"
-
-
-def jaccard(subsets: Bits, pixels: NDArray[np.int64]) -> float:
-    """Mean Jaccard index of the areas of subsets (R, n), over all pairs; `pixels` (n,) weigh."""
-    return float(
-        np.mean([(a & b) @ pixels / max(1, (a | b) @ pixels) for a, b in combinations(subsets, 2)])
-    )

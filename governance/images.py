@@ -257,9 +257,12 @@ def _arrays(path: Path, location: str) -> ValidationSet:
 def _loaded(path: Path, problems: list[str]) -> dict[str, NDArray[Any]]:
     found = {}
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here, since numpy leaves a damaged file open.
+        with path.open("rb") as stream:
+            stored = np.load(stream, allow_pickle=False)
+            members = stored.files if isinstance(stored, np.lib.npyio.NpzFile) else ()
             for key in ARRAYS:
-                if key not in stored:
+                if key not in members:
                     problems.append(f"{key}: missing; {', '.join(ARRAYS)} are needed")
                     continue
                 try:
@@ -268,7 +271,7 @@ def _loaded(path: Path, problems: list[str]) -> dict[str, NDArray[Any]]:
                     problems.append(
                         f"{key}: {error}; save a plain array, such as np.array(names, dtype=str)"
                     )
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, TypeError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         problems.append(f"cannot be read as an .npz: {error}; a file of np.savez is accepted")
     return found
 

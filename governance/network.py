@@ -13,8 +13,8 @@ is always left as found.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,8 +30,8 @@ __all__ = ["HEAD", "Network", "Path", "Unit", "trace"]
 Path = Literal["fx", "export", "hooks"]
 
 HEAD = "head input"
-TOLERANCE = 1e-4
-MEMORY = 256 * 2**20
+TOLERANCE = 1e-4  # largest difference of outputs between two ways to run a network
+MEMORY = 512 * 2**20  # bytes of feature maps held at once
 MOST_STAGES = 8
 IMAGES = 4  # dimensions of a batch of images or of feature maps
 
@@ -46,6 +46,8 @@ POOL = {
     "adaptiveavgpool2d", "adaptivemaxpool2d", "avgpool2d", "maxpool2d", "mean",
 }  # fmt: skip
 RESHAPE = {"flatten", "view", "reshape", "squeeze"}
+FINAL = IDENTITY | RESHAPE | {"softmax", "logsoftmax"}
+REARRANGING = POOL | {"placeholder", "permute", "transpose", "layernorm"}
 CHANNELWISE = IDENTITY | CHANNEL_NORM | (ACTIVATION - {"prelu"}) | POOL | RESHAPE | {"add"}
 
 
@@ -76,14 +78,13 @@ class Network:
     Attributes:
         path: How it is run: `fx`, `export` or `hooks`.
         classes: Number of outputs, K.
-        bytes: Size of the feature maps of one image, all steps together.
     """
 
     def __init__(
-        self, model: nn.Module, steps: Replay | Rerun, path: Path, classes: int, batch_size: int
+        self, model: nn.Module, steps: Replay | Rerun, path: Path, example: Tensor, batch_size: int
     ) -> None:
         self.path = path
-        self.classes = classes
+        self.classes = _classes(steps)
         self._model = model
         self._steps = steps
         self._batch_size = batch_size
@@ -91,9 +92,7 @@ class Network:
         self._names = _module_names(steps.names)
         self._cuts = self._unit_outputs()
         self._head = self._head_operation()
-        self._units: tuple[Unit, ...] = tuple(
-            self._unit(layer, cut) for layer, cut in self._cuts.items()
-        )
+        self._units = tuple(self._unit(*item, example) for item in self._cuts.items())
 
     def units(self) -> tuple[Unit, ...]:
         """The layers of filters, in order of execution."""
@@ -155,9 +154,7 @@ class Network:
         """
         source = self._place(HEAD)
         with self._evaluating(), torch.no_grad():
-            if isinstance(self._steps, Replay):
-                return self._steps.resume(self._steps.constants(source), source, features)
-            return self._linear(features)
+            return self._steps.finish(source, features)
 
     def gradients(
         self, inputs: Tensor, layers: Sequence[str], objective: Callable[[Tensor, slice], Tensor]
@@ -183,10 +180,14 @@ class Network:
                 made = [_given(values, place, layer) for layer, place in places.items()]
                 slopes = torch.autograd.grad(objective(output, part), made, allow_unused=True)
             pairs = zip(places, made, slopes, strict=True)
-            yield part, output.detach(), {
-                layer: (value.detach(), torch.zeros_like(value) if slope is None else slope)
-                for layer, value, slope in pairs
-            }
+            yield (
+                part,
+                output.detach(),
+                {
+                    layer: (value.detach(), torch.zeros_like(value) if slope is None else slope)
+                    for layer, value, slope in pairs
+                },
+            )
 
     def ablate(
         self,
@@ -264,9 +265,6 @@ class Network:
         unit = torch.eye(features.shape[1], dtype=features.dtype, device=features.device)
         return self.head(unit) - self.head(torch.zeros_like(unit[:1]))
 
-    def _linear(self, features: Tensor) -> Tensor:
-        raise NotImplementedError
-
     def _place(self, layer: str) -> int:
         if layer == HEAD:
             if self._head is None:
@@ -283,3 +281,280 @@ class Network:
             f"layer {layer!r} does not exist; units are {', '.join(self._cuts)}; names of other "
             "modules the forward pass calls, and with #k those it calls repeatedly, are accepted"
         )
+
+    def _unit_outputs(self) -> dict[str, int]:
+        convolutions = [
+            index
+            for index, operation in enumerate(self._operations)
+            if operation.kind == "conv2d" and len(operation.shape or ()) == IMAGES
+        ]
+        if not convolutions:
+            raise AnalysisError(
+                "the network calls no two-dimensional convolution that can be seen; a convolutional "
+                "image classifier in Python or exported by torch.export is accepted"
+            )
+        uses = Counter(self._operations[index].module for index in convolutions)
+        seen: Counter[str] = Counter()
+        cuts = {}
+        for index in convolutions:
+            module = self._operations[index].module
+            layer = module if uses[module] == 1 else f"{module}#{seen[module]}"
+            seen[module] += 1
+            cuts[layer] = self._chain_end(index)
+        return cuts
+
+    def _chain_end(self, index: int) -> int:
+        # Normalisation and activation belong to the filter as long as nobody else reads between.
+        while (step := self._next_in_chain(index)) is not None:
+            index = step
+        return index
+
+    def _next_in_chain(self, index: int) -> int | None:
+        users = self._users[index]
+        if len(users) != 1:
+            return None
+        operation = self._operations[users[0]]
+        same = operation.shape == self._operations[index].shape
+        return users[0] if same and operation.kind in NORM | ACTIVATION | IDENTITY else None
+
+    def _unit(self, layer: str, cut: int, example: Tensor) -> Unit:
+        shape = self._operations[cut].shape
+        assert shape is not None  # noqa: S101 - units are tensors by construction
+        total = sum(operation.macs for operation in self._operations)
+        rest = total
+        if isinstance(self._steps, Replay):
+            rest = sum(self._operations[index].macs for index in self._steps.later(cut))
+        return Unit(
+            layer=layer,
+            channels=shape[1],
+            size=(shape[2], shape[3]),
+            cost=rest / total,
+            closed=self._is_closed(cut, example),
+        )
+
+    def _is_closed(self, cut: int, example: Tensor) -> bool:
+        if not isinstance(self._steps, Replay) or self._head != self._steps.output:
+            return False
+        between = [index for index in self._steps.later(cut) if index != self._head]
+        tensors = [self._operations[index] for index in between if self._operations[index].bytes]
+        if any(operation.kind not in CHANNELWISE for operation in tensors):
+            return False
+        source = self._operations[self._place(HEAD)].shape or ()
+        channels = (self._operations[cut].shape or ())[1]
+        if source[-1] % channels or self._place(HEAD) not in {cut, *between}:
+            return False
+        # The names promise it; the numbers must agree.
+        sets = [(0,), (channels - 1,)]
+        reference = torch.ones(channels, device=example.device)
+        with self._evaluating(), torch.no_grad():
+            prefix = self._steps.prefix(example, [cut])
+        fast = dict(self._at_once(prefix, cut, sets, reference))
+        slow = dict(self._one_by_one(prefix, cut, sets, reference))
+        return all(_same(fast[number], slow[number]) for number in fast)
+
+    def _head_operation(self) -> int | None:
+        linear = [i for i, operation in enumerate(self._operations) if operation.kind == "linear"]
+        if not linear:
+            return None
+        last = linear[-1]
+        operation = self._operations[last]
+        flat = operation.inputs and len(self._operations[operation.inputs[0]].shape or ()) == 2  # noqa: PLR2004 - (B, D)
+        after = self._operations[last + 1 :]
+        ends = all(item.kind in FINAL for item in after)
+        plain = last == self._steps.output or not self._steps.whole
+        return last if flat and ends and plain else None
+
+    def _bottlenecks(self) -> list[int]:
+        # A place is a depth of the network if everything later reads the image through it alone.
+        depends = [False] * len(self._operations)
+        last_use = [max(users, default=-1) for users in self._users]
+        found: list[int] = []
+        waiting: set[int] = set()
+        names = self._best_names()
+        for index, operation in enumerate(self._operations):
+            first = operation.kind == "placeholder" and index == 0
+            depends[index] = first or any(depends[read] for read in operation.inputs)
+            waiting = {place for place in waiting if last_use[place] > index}
+            if not depends[index] or not operation.bytes:
+                continue
+            complete = self._next_in_chain(index) is None and operation.kind not in REARRANGING
+            spatial = len(operation.shape or ()) == IMAGES and operation.shape[2:] != (1, 1)
+            if spatial and complete and not waiting and self._users[index] and index in names:
+                found.append(index)
+            waiting.add(index)
+        return found
+
+    def _best_names(self) -> dict[int, str]:
+        # The outermost module that gives an output names it: `layer1`, not `layer1.2.relu#1`.
+        names: dict[int, str] = {}
+        for layer, place in sorted(self._names.items(), key=lambda item: -item[0].count(".")):
+            if layer not in self._cuts:
+                names[place] = layer
+        for layer, cut in self._cuts.items():
+            names.setdefault(cut, layer)
+        for index, operation in enumerate(self._operations):
+            # An activation written as a function has no name: the step before it lends its own.
+            if index not in names and operation.kind in NORM | ACTIVATION | IDENTITY:
+                names |= {index: names[read] for read in operation.inputs[:1] if read in names}
+        return names
+
+    def _held(self, cuts: Collection[int]) -> int:
+        needed = set(cuts)
+        if isinstance(self._steps, Replay):
+            needed = needed.union(*(self._steps.live(cut) for cut in cuts))
+        return sum(self._operations[index].bytes for index in needed)
+
+    def _parts(self, images: int, held: int) -> list[slice]:
+        if not images:
+            raise AnalysisError("no images were given; at least one is needed")
+        size = max(1, min(self._batch_size, MEMORY // max(1, held)))
+        count = -(-images // size)
+        # Even parts: an exported program may refuse a remainder of one image.
+        ends = [images * k // count for k in range(count + 1)]
+        return [slice(low, high) for low, high in zip(ends, ends[1:], strict=False)]
+
+    def _check_sets(self, sets: Mapping[str, Sequence[Sequence[int]]]) -> None:
+        channels = {unit.layer: unit.channels for unit in self._units}
+        for layer, groups in sets.items():
+            if layer not in channels:
+                raise AnalysisError(
+                    f"layer {layer!r} is not a unit; accepted are {', '.join(channels)}"
+                )
+            wrong = {j for group in groups for j in group if not 0 <= j < channels[layer]}
+            if wrong:
+                raise AnalysisError(
+                    f"layer {layer!r} has no channel {min(wrong)}; 0 to {channels[layer] - 1} are "
+                    "accepted"
+                )
+
+    def _evaluating(self) -> AbstractContextManager[None]:
+        return _evaluating(self._model)
+
+
+def trace(
+    model: nn.Module, example: Tensor, *, batch_size: int = 64, path: Path | None = None
+) -> Network:
+    """Cut a classifier open.
+
+    Args:
+        model: Maps (B, C, H, W) to (B, K), in single or double precision.
+        example: A few preprocessed images, (B, C, H, W); two are best, since programs may be
+            special about one.
+        batch_size: Most images in a forward pass.
+        path: How to run it; by default the fastest way that gives the model's own numbers.
+
+    Raises:
+        AnalysisError: If the model has no convolution, several outputs or half precision, or
+            `path` was asked for and is not possible.
+    """
+    _check_precision(model)
+    if example.ndim != IMAGES or not example.is_floating_point() or not len(example):
+        raise AnalysisError(
+            f"example of shape {tuple(example.shape)} and type {example.dtype}; preprocessed images "
+            "(B, C, H, W) of floating-point numbers are accepted"
+        )
+    with _evaluating(model), torch.no_grad():
+        output = model(example)
+        _check_output(output, len(example))
+        steps, taken = _steps(model, example, output, path)
+    return Network(model, steps, taken, example, batch_size)
+
+
+def _steps(
+    model: nn.Module, example: Tensor, output: Tensor, path: Path | None
+) -> tuple[Replay | Rerun, Path]:
+    best: Path = "export" if isinstance(model, UnflattenedModule) else "fx"
+    if path in {None, best}:
+        found = exported(model, example) if best == "export" else traced(model, example)
+        if found is not None and _same(found.run(example, {found.output})[found.output], output):
+            return found, best
+    if path in {None, "hooks"}:
+        return watched(model, example), "hooks"
+    raise AnalysisError(
+        f"the network cannot be run by way of {path!r}; leave the choice open or use 'hooks'"
+    )
+
+
+def _check_precision(model: nn.Module) -> None:
+    numbers = [*model.named_parameters(), *model.named_buffers()]
+    odd = [
+        f"{name} is {tensor.dtype}"
+        for name, tensor in numbers
+        if tensor.is_floating_point() and tensor.dtype not in {torch.float32, torch.float64}
+    ]
+    if odd:
+        raise AnalysisError(
+            f"{len(odd)} of {len(numbers)} tensors are not in single or double precision ({odd[0]}); "
+            "convert the model with .float(): the effects measured here are smaller than the "
+            "rounding of half precision"
+        )
+
+
+def _check_output(output: object, images: int) -> None:
+    if not isinstance(output, Tensor):
+        raise AnalysisError(
+            f"the model returns {type(output).__name__}; one tensor (B, K) is accepted: wrap a "
+            "model with several outputs so that it returns its class scores alone"
+        )
+    if output.ndim != 2 or len(output) != images:  # noqa: PLR2004 - (B, K)
+        raise AnalysisError(
+            f"the model returns shape {tuple(output.shape)} for {images} images; ({images}, K) is "
+            "accepted"
+        )
+
+
+def _classes(steps: Replay | Rerun) -> int:
+    shape = steps.operations[steps.output].shape
+    if steps.output < 0 or shape is None:
+        raise AnalysisError("the model's output is not made by a step that can be seen")
+    return shape[1]
+
+
+def _users(operations: Sequence[Operation]) -> list[list[int]]:
+    users: list[list[int]] = [[] for _ in operations]
+    for index, operation in enumerate(operations):
+        for read in operation.inputs:
+            users[read].append(index)
+    return users
+
+
+def _module_names(calls: Mapping[str, int]) -> dict[str, int]:
+    uses = Counter(call.rpartition("#")[0] for call in calls)
+    return {
+        call if uses[call.rpartition("#")[0]] > 1 else call.rpartition("#")[0]: place
+        for call, place in calls.items()
+        if call.rpartition("#")[0]
+    }
+
+
+def _given(values: Mapping[int, Tensor], place: int, layer: str) -> Tensor:
+    if place not in values:
+        raise AnalysisError(
+            f"layer {layer!r} was not reached for some images; a layer that every forward pass "
+            "runs through is accepted"
+        )
+    return values[place]
+
+
+def _differentiable(_: int, value: Tensor) -> Tensor:
+    return value if value.requires_grad else value.detach().requires_grad_()
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape:
+        return False
+    limit = TOLERANCE * max(1.0, float(other.abs().max()))
+    return float((one - other).abs().max()) < limit
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    # Evaluation mode while inside, then every flag as it was.
+    flags = [(module, module.training) for module in model.modules() if module.training]
+    if flags:
+        model.eval()
+    try:
+        yield
+    finally:
+        for module, flag in flags:
+            module.training = flag

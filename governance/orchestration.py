@@ -7,10 +7,10 @@ the validation data, a check of the declared preprocessing, and plain performanc
 
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -19,12 +19,13 @@ from governance import analyses
 from governance.analyses import Analysis
 from governance.assessment import Assessment, Baseline
 from governance.errors import AnalysisError, PolicyError, RegistryError, SubjectError
-from governance.evidence import Evidence, Failure, Metric, ValidationIdentity
+from governance.evidence import Evidence, Failure, Measurement, Metric, ValidationIdentity
 from governance.policy import (
     CLASS,
     MINIMUM_CLASS_IMAGES,
     Expectation,
     Policy,
+    Written,
     declared,
     judge,
     undeclared,
@@ -53,9 +54,9 @@ def read_policy(path: Path) -> Policy:
     return Policy.load(path, check=_problems)
 
 
-def _problems(policy: Policy) -> list[str]:
+def _problems(policy: Policy, written: Sequence[Written]) -> list[str]:
     catalogue = {name: analyses.metrics(name) for name in analyses.names()}
-    problems = list(undeclared(policy, catalogue))
+    problems = list(undeclared(policy, written, catalogue))
     known = {name: policy.analyses[name] for name in policy.analyses if name in catalogue}
     try:
         build(replace(policy, analyses=known))
@@ -157,7 +158,10 @@ def check_classes(policy: Policy, validation: ValidationIdentity) -> None:
 def _pattern(expectation: Expectation) -> tuple[str, Metric] | None:
     """The declared name behind an expectation, such as `recall.{class}`, and its metric."""
     analysis, _, name = expectation.metric.partition(".")
-    for pattern, metric in analyses.metrics(analysis).items():
+    metrics = analyses.metrics(analysis)
+    if name in metrics:
+        return name, metrics[name]
+    for pattern, metric in metrics.items():
         if declared(name, {pattern: metric}) is not None:
             return pattern, metric
     return None
@@ -178,13 +182,20 @@ def _run(name: str, analysis: Analysis, subject: Subject, policy: Policy) -> Evi
     begun = time.monotonic()
     measurement, failure = None, None
     try:
-        measurement = analysis.run(subject, policy.seed)
+        measurement = _measured(analysis.run(subject, policy.seed))
     except (SubjectError, RegistryError):
         raise
     except Exception as error:  # noqa: BLE001 - the one place that turns a crash into evidence
         failure = Failure(kind=type(error).__name__, message=str(error) or type(error).__name__)
     seconds = round(time.monotonic() - begun, 3)
     return replace(unmeasured, seconds=seconds, measurement=measurement, failure=failure)
+
+
+def _measured(answer: object) -> Measurement:
+    # Analyses of other distributions are not under our type checker.
+    if not isinstance(answer, Measurement):
+        raise AnalysisError(f"run() returned {answer!r:.80}; a Measurement is accepted")
+    return answer
 
 
 def _unrun(name: str, analysis: Analysis, subject: Subject, policy: Policy) -> Evidence:
@@ -210,5 +221,12 @@ def _environment(device: torch.device) -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "device": f"{device} ({where})",
         "torch threads": str(torch.get_num_threads()),
-        **{name: version(name) for name in VERSIONED},
+        **{name: _version(name) for name in VERSIONED},
     }
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:  # run from a checkout
+        return "not installed"

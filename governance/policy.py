@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from governance.errors import PolicyError
 from governance.evidence import Evidence, Interval, Metric
@@ -28,6 +28,7 @@ __all__ = [
     "Policy",
     "Severity",
     "Verdict",
+    "Written",
     "declared",
     "judge",
     "undeclared",
@@ -80,14 +81,32 @@ class Expectation:
     def bound(self) -> str:
         """The accepted range in words."""
         if self.at_least is not None:
-            return f"at least {self.at_least:g}"
-        return f"at most {self.at_most:g}"
+            return f"at least {self.at_least:.15g}"
+        return f"at most {self.at_most:.15g}"
 
     def met_by(self, value: float) -> bool:
         """Whether `value` is in the accepted range; unrounded."""
         if self.at_least is not None:
             return value >= self.at_least
         return self.at_most is not None and value <= self.at_most
+
+
+class Written(NamedTuple):
+    """An expectation as it stands in a policy file, right or wrong.
+
+    Attributes:
+        place: Where it stands, such as `expectations[2]`.
+        metric: As written.
+        bounds: Those of `at_least` and `at_most` that are numbers.
+    """
+
+    place: str
+    metric: str
+    bounds: Mapping[str, float]
+
+
+#: Finds what only the installed analyses can tell about a policy.
+Check = Callable[["Policy", Sequence[Written]], Iterable[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,9 +196,7 @@ class Policy:
         return dataclasses.replace(self, expectations=self.expectations + extra)
 
     @classmethod
-    def load(
-        cls, path: Path, *, check: Callable[["Policy"], Iterable[str]] = lambda _policy: ()
-    ) -> "Policy":
+    def load(cls, path: Path, *, check: Check = lambda _policy, _written: ()) -> "Policy":
         """The policy in a TOML file; a relative path of validation images starts at its folder.
 
         Raises:
@@ -202,7 +219,7 @@ class Policy:
         text: str,
         *,
         where: str,
-        check: Callable[["Policy"], Iterable[str]] = lambda _policy: (),
+        check: Check = lambda _policy, _written: (),
     ) -> "Policy":
         """A policy from the text of its file.
 
@@ -215,14 +232,14 @@ class Policy:
             PolicyError: All problems at once, each with its place and what would be accepted.
         """
         reader = parse(text, where)
-        policy = _policy(reader, text)
-        reader.problems.extend(f"{where}: {problem}" for problem in check(policy))
+        policy, written = _policy(reader, text)
+        reader.problems.extend(f"{where}: {problem}" for problem in check(policy, written))
         if reader.problems:
             raise PolicyError(reader.problems)
         return policy
 
 
-def _policy(reader: Reader, text: str) -> Policy:
+def _policy(reader: Reader, text: str) -> tuple[Policy, tuple[Written, ...]]:
     terms = reader.table("model")
     model = ModelTerms(
         size=terms.numbers("size", None, whole=True, count=2, above=0),  # type: ignore[arg-type]
@@ -242,11 +259,8 @@ def _policy(reader: Reader, text: str) -> Policy:
     data = validation.text("data", None)
     validation.done()
     baseline = reader.text("baseline", "champion")
-    expectations = tuple(
-        expectation
-        for expectation in map(_expectation, reader.tables("expectations"))
-        if expectation is not None
-    )
+    read = [_expectation(item) for item in reader.tables("expectations")]
+    expectations = tuple(expectation for expectation, _ in read if expectation is not None)
     policy = Policy(
         title=reader.text("title", None),
         seed=int(reader.number("seed", 0, whole=True, lowest=0) or 0),
@@ -259,15 +273,16 @@ def _policy(reader: Reader, text: str) -> Policy:
         text=text,
     )
     reader.done()
-    if not any(item.severity != "warn" for item in expectations):
+    # One that is wrong in itself may yet become the one that is needed.
+    if not any(item is None or item.severity != "warn" for item, _ in read):
         reader.problem(
             "expectations", "none of severity 'block' or 'review'; at least one is needed, since a "
             "policy that expects nothing would approve everything",
         )  # fmt: skip
-    return policy
+    return policy, tuple(written for _, written in read)
 
 
-def _expectation(reader: Reader) -> Expectation | None:
+def _expectation(reader: Reader) -> tuple[Expectation | None, Written]:
     before = len(reader.problems)
     metric = reader.text("metric", None)
     at_least = reader.number("at_least", None)
@@ -280,12 +295,16 @@ def _expectation(reader: Reader) -> Expectation | None:
     if at_least is None and at_most is None and not reader.has("at_least", "at_most"):
         reader.problem("at_least", "missing; one of at_least and at_most is needed")
     reader.done()
+    bounds = {"at_least": at_least, "at_most": at_most}
+    stated = {key: value for key, value in bounds.items() if value is not None}
+    written = Written(reader.path, metric, stated)
     if len(reader.problems) > before:
-        return None
-    return Expectation(
+        return None, written
+    expectation = Expectation(
         metric=metric, at_least=at_least, at_most=at_most, severity=severity,  # type: ignore[arg-type]
         rationale=rationale, on=on,  # type: ignore[arg-type]
     )  # fmt: skip
+    return expectation, written
 
 
 def declared(name: str, metrics: Mapping[str, Metric]) -> Metric | None:
@@ -299,11 +318,14 @@ def declared(name: str, metrics: Mapping[str, Metric]) -> Metric | None:
     return None
 
 
-def undeclared(policy: Policy, catalogue: Mapping[str, Mapping[str, Metric]]) -> Iterable[str]:
+def undeclared(
+    policy: Policy, written: Sequence[Written], catalogue: Mapping[str, Mapping[str, Metric]]
+) -> Iterable[str]:
     """What a policy asks of analyses that they do not declare.
 
     Args:
         policy: To be checked.
+        written: Its expectations, those included that are wrong in themselves.
         catalogue: Declared metrics by analysis.
 
     Yields:
@@ -313,37 +335,37 @@ def undeclared(policy: Policy, catalogue: Mapping[str, Mapping[str, Metric]]) ->
     for name in sorted(policy.analyses):
         if name not in catalogue:
             yield f"[analyses.{name}]: no such analysis; installed are {installed}"
-    for index, expectation in enumerate(policy.expectations):
-        place = f"expectations[{index}]"
-        analysis, _, name = expectation.metric.partition(".")
+    for item in written:
+        if not item.metric:
+            continue
+        analysis, _, name = item.metric.partition(".")
         if analysis not in catalogue:
             yield (
-                f"{place}.metric: {expectation.metric!r} begins with no installed analysis; "
+                f"{item.place}.metric: {item.metric!r} begins with no installed analysis; "
                 f"installed are {installed}"
             )
             continue
         metric = declared(name, catalogue[analysis])
         if metric is None:
             names = ", ".join(sorted(catalogue[analysis])) or "none"
-            yield f"{place}.metric: {analysis} has no metric {name!r}; it has {names}"
+            yield f"{item.place}.metric: {analysis} has no metric {name!r}; it has {names}"
             continue
-        yield from _misjudged(place, expectation, metric)
+        for key, threshold in item.bounds.items():
+            yield from _misjudged(item, key, threshold, metric)
 
 
-def _misjudged(place: str, expectation: Expectation, metric: Metric) -> Iterable[str]:
-    key = "at_least" if expectation.at_least is not None else "at_most"
-    threshold = expectation.at_least if key == "at_least" else expectation.at_most
+def _misjudged(item: Written, key: str, threshold: float, metric: Metric) -> Iterable[str]:
     wanted = "at_least" if metric.better == "higher" else "at_most"
     if key != wanted:
         yield (
-            f"{place}.{key}: {expectation.metric} is better when {metric.better}; {wanted} is "
+            f"{item.place}.{key}: {item.metric} is better when {metric.better}; {wanted} is "
             "accepted"
         )
     low = -math.inf if metric.lowest is None else metric.lowest
     high = math.inf if metric.highest is None else metric.highest
-    if threshold is not None and not low <= threshold <= high:
+    if not low <= threshold <= high:
         yield (
-            f"{place}.{key}: is {threshold:g}; {expectation.metric} lies between {low:g} and "
+            f"{item.place}.{key}: is {threshold:.15g}; {item.metric} lies between {low:g} and "
             f"{high:g}"
         )
 
@@ -392,13 +414,21 @@ def _finding(expectation: Expectation, evidence: Sequence[Evidence]) -> Finding:
         judged = interval.low if expectation.at_least is not None else interval.high
     met = math.isfinite(judged) and expectation.met_by(judged)
     what = "estimate" if expectation.on == "estimate" else "end of the interval"
+    verb = "is" if met else "is not"
     return Finding(
         expectation=expectation,
         observed=value,
         interval=interval,
         outcome="met" if met else "unmet",
-        reason=f"{what} {judged:.4g} is {'' if met else 'not '}{expectation.bound}",
+        reason=f"{what} {_digits(judged, expectation)} {verb} {expectation.bound}",
     )
+
+
+def _digits(value: float, expectation: Expectation) -> str:
+    """Four digits, or as many more as rounding needs to keep off the bound, 0 and 1."""
+    apart = {0.0, 1.0, -1.0, expectation.at_least, expectation.at_most} - {value}
+    shown = (f"{value:.{digits}g}" for digits in range(4, 17))
+    return next((text for text in shown if float(text) not in apart), repr(value))
 
 
 def _missing(expectation: Expectation, reason: str) -> Finding:

@@ -1,5 +1,6 @@
 """Policy file: reading TOML tables key by key, collecting every problem with its place."""
 
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ def parse(text: str, where: str) -> "Reader":
     """
     try:
         return Reader(tomllib.loads(text), where, "", [])
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise PolicyError(f"{where}: not valid TOML: {error}") from error
 
 
@@ -30,12 +31,13 @@ class Reader:
 
     def __init__(self, data: Mapping[str, Any], where: str, path: str, problems: list[str]) -> None:
         self.problems = problems
-        self._data, self._where, self._path = data, where, path
+        self.path = path
+        self._data, self._where = data, where
         self._asked: set[str] = set()
 
     def problem(self, key: str, what: str) -> None:
         """Note a problem at `key`."""
-        place = f"{self._path}.{key}" if self._path else key
+        place = f"{self.path}.{key}" if self.path else key
         self.problems.append(f"{self._where}: {place}: {what}")
 
     def has(self, *keys: str) -> bool:
@@ -48,8 +50,11 @@ class Reader:
             self.problem(key, f"unknown key; accepted are {', '.join(sorted(self._asked))}")
 
     def text(self, key: str, default: str | None) -> str:
-        """A text; required where the default is None."""
-        return str(self._value(key, default, str, "a text") or default or "")
+        """A text; required, and not empty, where the default is None."""
+        value = self._value(key, default, str, "a text")
+        if default is None and value is not None and not value.strip():
+            self.problem(key, "is empty; a text is needed")
+        return str(value or default or "")
 
     def flag(self, key: str, *, default: bool) -> bool:
         """True or false."""
@@ -87,7 +92,7 @@ class Reader:
             if value is not default:
                 self.problem(key, f"is {value!r}; {wanted} is accepted")
             return default
-        return float(value)
+        return int(value) if whole else float(value)
 
     def numbers(
         self,
@@ -120,7 +125,7 @@ class Reader:
     def table(self, key: str) -> "Reader":
         """A table inside this one; empty where it is not written."""
         value = self._value(key, {}, dict, "a table")
-        path = f"{self._path}.{key}" if self._path else key
+        path = f"{self.path}.{key}" if self.path else key
         return Reader(value or {}, self._where, path, self.problems)
 
     def tables(self, key: str) -> list["Reader"]:
@@ -155,5 +160,6 @@ class Reader:
 
 
 def _inside(value: float, lowest: float | None, above: float | None) -> bool:
-    finite = value == value and abs(value) != float("inf")  # noqa: PLR0124 - NaN differs from itself
+    # TOML's whole numbers have 64 bits; Python would read longer ones, that no float can hold.
+    finite = abs(value) < 2**63 if isinstance(value, int) else math.isfinite(value)
     return finite and (lowest is None or value >= lowest) and (above is None or value > above)

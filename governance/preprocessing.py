@@ -6,6 +6,7 @@ Wrong normalisation costs ten points of accuracy and more without an error anywh
 declared in the policy, checked against the model's signature, and tried against alternatives.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,8 +54,12 @@ class Preprocessing:
                     f"preprocessing {name} = {values}: {self.depth} numbers are needed for "
                     f"{self.channels} images, or one for all channels"
                 )
-        if any(value <= 0 for value in self.std):
-            raise SubjectError(f"preprocessing std = {self.std}: numbers above 0 are accepted")
+        if not all(math.isfinite(value) for value in self.mean):
+            raise SubjectError(f"preprocessing mean = {self.mean}: finite numbers are accepted")
+        if not all(math.isfinite(value) and value > 0 for value in self.std):
+            raise SubjectError(
+                f"preprocessing std = {self.std}: finite numbers above 0 are accepted"
+            )
 
     @property
     def depth(self) -> int:

@@ -1,4 +1,4 @@
-"""Readout: what a linear map can read from features, each image answered by a map that never saw it.
+"""Readout: what a linear map reads from features, each image by a map that never saw it.
 
 Ridge regression in closed form: one eigendecomposition serves every penalty, every fold and any
 number of targets, and the answers for a fold left out follow exactly from the fit with all images.
@@ -43,9 +43,7 @@ def folds(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]
     return fold
 
 
-def permuted(
-    labels: NDArray[np.int64], fold: NDArray[np.int64], seed: int
-) -> NDArray[np.int64]:
+def permuted(labels: NDArray[np.int64], fold: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     """Labels exchanged among the images of a fold: a control in which nothing can be read.
 
     Class shares of every fold stay as they are; exchanging over all images would make a class rarer
@@ -107,7 +105,7 @@ def ridge(
 def _spectrum(
     features: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Left singular vectors (N, R) and squared singular values (R,) of the standardised features."""
+    """Left singular vectors (N, R), squared singular values (R,) of standardised features."""
     spread = features.std(0)
     kept = spread > ROUNDING * max(1.0, float(np.abs(features).max(initial=0.0)))
     x = (features[:, kept] - features[:, kept].mean(0)) / spread[kept]

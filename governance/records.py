@@ -6,14 +6,15 @@ the same bytes and a damaged one is refused by place.
 
 import dataclasses
 import json
+import sys
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from governance.errors import EvidenceError
+from governance.errors import EvidenceError, GovernanceError
 
-__all__ = ["canonical", "from_data", "to_data"]
+__all__ = ["canonical", "from_data", "parse", "to_data"]
 
 T = TypeVar("T")
 
@@ -21,7 +22,24 @@ T = TypeVar("T")
 def canonical(data: object) -> bytes:
     """JSON bytes of plain data: sorted keys, two spaces, UTF-8, no NaN, a final newline."""
     text = json.dumps(data, sort_keys=True, allow_nan=False, ensure_ascii=False, indent=2)
-    return f"{text}\n".encode()
+    # Lone surrogates (from file names in a message, say) stay as JSON's own \\u escapes.
+    return f"{text}\n".encode(errors="backslashreplace")
+
+
+def parse(content: bytes, place: str) -> Any:
+    """Plain data of JSON bytes.
+
+    Raises:
+        EvidenceError: If they are no JSON, or hold NaN or infinity.
+    """
+    try:
+        return json.loads(content, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise EvidenceError(f"{place}: cannot be read: {error}") from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"holds {constant}; finite numbers are accepted")
 
 
 def to_data(value: Any) -> Any:
@@ -63,7 +81,7 @@ def _decode(kind: Any, data: Any, place: str) -> Any:  # noqa: PLR0911 - one ret
     if origin is Mapping and isinstance(data, dict):
         return {key: _decode(arguments[1], data[key], f"{place}.{key}") for key in data}
     if kind is float and isinstance(data, int | float) and not isinstance(data, bool):
-        return float(data)
+        return _decode_number(data, place)
     if isinstance(kind, type) and type(data) is kind:
         return data
     raise EvidenceError(f"{place} is {type(data).__name__} {str(data)[:60]!r}; {kind} is accepted")
@@ -72,15 +90,21 @@ def _decode(kind: Any, data: Any, place: str) -> Any:  # noqa: PLR0911 - one ret
 def _decode_union(options: tuple[Any, ...], data: Any, place: str) -> Any:
     if data is None and types.NoneType in options:
         return None
-    for option in options:
-        if option is types.NoneType:
-            continue
+    # The very type first: a cell 1 is a whole number, and 1.0 a fraction.
+    kinds = [option for option in options if option is not types.NoneType]
+    for option in sorted(kinds, key=lambda option: option is not type(data)):
         try:
             return _decode(option, data, place)
         except EvidenceError:
-            if option is options[-1]:
+            if len(kinds) == 1:
                 raise
-    raise EvidenceError(f"{place} is {data!r}; one of {options} is accepted")
+    raise EvidenceError(f"{place} is {str(data)[:60]!r}; one of {options} is accepted")
+
+
+def _decode_number(data: float, place: str) -> float:
+    if not abs(data) <= sys.float_info.max:
+        raise EvidenceError(f"{place} is {str(data)[:60]}; a finite number is accepted")
+    return float(data)
 
 
 def _decode_record(kind: Any, data: dict[str, Any], place: str) -> Any:
@@ -95,7 +119,11 @@ def _decode_record(kind: Any, data: dict[str, Any], place: str) -> Any:
     )
     if unknown or missing:
         raise EvidenceError(f"{place}: missing {missing}, unknown {unknown}")
-    return kind(**{name: _decode(hints[name], data[name], f"{place}.{name}") for name in data})
+    values = {name: _decode(hints[name], data[name], f"{place}.{name}") for name in data}
+    try:
+        return kind(**values)
+    except GovernanceError as error:
+        raise EvidenceError(f"{place}: {error}") from error
 
 
 def _decode_tuple(arguments: tuple[Any, ...], data: list[Any], place: str) -> Any:

@@ -5,6 +5,7 @@ best of some alternatives, the difference of two readings of the same images. Pi
 noisy numbers is biased towards the extreme, so each interval here pays for the picking.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,23 @@ from scipy import stats
 from governance.evidence import Interval
 from governance.intervals import LEVEL, wilson
 
-__all__ = ["ClassShare", "Paired", "by_class", "chance", "largest", "lowest", "mean_of"]
+__all__ = [
+    "ClassShare",
+    "Paired",
+    "by_class",
+    "chance",
+    "ends",
+    "exchanged",
+    "largest",
+    "lowest",
+    "mean_of",
+    "span",
+    "unknown",
+    "whiskers",
+]
+
+EXCHANGES = 2000
+LISTED = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +114,12 @@ class Paired:
         low = p - q - np.sqrt(max(0.0, below**2 - 2 * phi * below * over + over**2))
         high = p - q + np.sqrt(max(0.0, above**2 - 2 * phi * above * under + under**2))
         return Interval(
-            low=float(max(-1.0, low)), high=float(min(1.0, high)), n=self.n, level=level,
+            low=float(max(-1.0, low)),
+            high=float(min(1.0, high)),
+            n=self.n,
+            level=level,
             method="Newcombe, paired",
-        )  # fmt: skip
+        )
 
     def p_value(self) -> float:
         """Exact two-sided McNemar test that neither reading is right more often."""
@@ -132,12 +152,41 @@ def by_class(
     return tuple(ClassShare(hits=int(f), n=int(t)) for f, t in zip(found, total, strict=True))
 
 
+def ends(interval: Interval | None) -> tuple[float, float] | tuple[None, None]:
+    """Both ends of an interval as cells of a row; missing where there is none."""
+    return (None, None) if interval is None else (interval.low, interval.high)
+
+
+def whiskers(shares: Iterable[ClassShare]) -> tuple[list[float], list[float]]:
+    """Lower and upper interval ends of several shares, for a picture; NaN where there is none."""
+    known = [item.interval for item in shares]
+    low = [np.nan if item is None else item.low for item in known]
+    high = [np.nan if item is None else item.high for item in known]
+    return low, high
+
+
+def span(counts: Iterable[int]) -> str:
+    """The range of several counts as a caption states it: `40`, or `38 to 52`."""
+    listed = [int(count) for count in counts]
+    low, high = min(listed), max(listed)
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def unknown(names: Sequence[str], counts: Sequence[int], what: str) -> str | None:
+    """A sentence naming the classes without images, which leave `what` unknown; None if none."""
+    absent = [name for name, count in zip(names, counts, strict=True) if count == 0]
+    if not absent:
+        return None
+    listed = ", ".join(absent[:LISTED]) + (" and more" if len(absent) > LISTED else "")
+    return f"{len(absent)} of {len(names)} classes have no image ({listed}): {what} are not known."
+
+
 def chance(labels: NDArray[np.int64]) -> float:
     """Share of the commonest class: the accuracy of a model that always names it."""
     return float(np.bincount(labels).max() / len(labels))
 
 
-def lowest(shares: tuple[ClassShare, ...]) -> tuple[float, Interval] | None:
+def lowest(shares: Sequence[ClassShare]) -> tuple[float, Interval] | None:
     """The lowest share of several classes, with an interval for the lowest of the true shares.
 
     The smallest of all lower ends holds as it is: to be too high it must be too high for the class
@@ -159,7 +208,7 @@ def lowest(shares: tuple[ClassShare, ...]) -> tuple[float, Interval] | None:
     return worst.hits / worst.n, Interval(low=low, high=high, n=worst.n, method=method)
 
 
-def largest(pairs: tuple[Paired, ...]) -> tuple[float, Interval] | None:
+def largest(pairs: Sequence[Paired]) -> tuple[float, Interval] | None:
     """The largest difference of several, with an interval for the largest of the true ones.
 
     The mirror of `lowest`: lower ends hold for all differences together, upper ends for one.
@@ -179,7 +228,20 @@ def largest(pairs: tuple[Paired, ...]) -> tuple[float, Interval] | None:
     return (top.first - top.second) / top.n, Interval(low=low, high=high, n=top.n, method=method)
 
 
-def mean_of(shares: tuple[ClassShare, ...]) -> tuple[float, Interval] | None:
+def exchanged(pairs: Sequence[Paired], seed: int) -> tuple[float, float]:
+    """The largest difference if both readings were exchanged at random: mean and 97.5 % quantile.
+
+    Exchanging them on an image that both get right, or both wrong, changes nothing; every other
+    image counts for either with the same probability. The control of `largest`.
+    """
+    discordant = np.array([pair.first + pair.second for pair in pairs])
+    sizes = np.array([pair.n for pair in pairs])
+    drawn = np.random.default_rng(seed).binomial(discordant, 0.5, (EXCHANGES, len(pairs)))
+    top = ((2 * drawn - discordant) / sizes).max(1)
+    return float(top.mean()), float(np.quantile(top, (1 + LEVEL) / 2))
+
+
+def mean_of(shares: Sequence[ClassShare]) -> tuple[float, Interval] | None:
     """The plain mean of independent shares, its interval recovered from each one's Wilson ends.
 
     Returns:

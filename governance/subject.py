@@ -5,7 +5,7 @@ stays in evaluation mode, on one device, and is handed back as it was.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,6 +19,9 @@ from governance.evidence import ModelIdentity, ValidationIdentity
 from governance.preprocessing import Preprocessing
 
 __all__ = ["Subject", "ValidationSet", "tensor_digest"]
+
+# Half precision sums to one no better than this.
+SLACK = 1e-2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -110,17 +113,24 @@ class Subject:
         """Outputs before the softmax, (B, K), without gradients; log-probabilities if it has none.
 
         Raises:
-            SubjectError: If an output is NaN or infinite.
+            SubjectError: If an output is NaN or infinite, or said to be a probability and is none.
         """
         with torch.no_grad():
             parts = [self.model(self.inputs(part)) for part in torch.split(pixels, self.batch_size)]
-        output = torch.cat(parts)
+        output = torch.cat(parts).detach()  # a view of a parameter would still ask for gradients
         if not torch.isfinite(output).all():
             raise SubjectError(
                 f"model {self.identity.uri}: an output is NaN or infinite; finite numbers are "
                 "accepted"
             )
-        return output if self.outputs == "logits" else output.clamp_min(1e-30).log()
+        if self.outputs == "logits":
+            return output
+        if (output < -SLACK).any() or ((output.sum(1) - 1).abs() > SLACK).any():
+            raise SubjectError(
+                f"model {self.identity.uri}: the outputs of an image are no probabilities that sum "
+                "to one; outputs = 'logits' in [model] of the policy takes any finite numbers"
+            )
+        return output.clamp_min(1e-30).log()
 
     def probabilities(self, pixels: Tensor) -> Tensor:
         """Probability of each class, (B, K), without gradients."""
@@ -138,12 +148,18 @@ class Subject:
         return self._predictions[0]
 
 
-def tensor_digest(model: nn.Module) -> str:
+def tensor_digest(model: nn.Module | Mapping[str, Tensor]) -> str:
     """sha256 over a model's tensors: name, dtype, shape and bytes of each, in order of name.
 
-    Re-saving a model does not change it; changing one weight does.
+    Re-saving a model, as pt2 or as a pickle, does not change it; changing one weight does. The
+    tensors are those of the state dict, running statistics and their counters included; a shared
+    one counts under each of its names. Buffers that are not saved and constants of the code belong
+    to the files, whose digest covers them.
+
+    Args:
+        model: The model, or its state dict.
     """
-    state = model.state_dict(keep_vars=False)
+    state = model.state_dict(keep_vars=False) if isinstance(model, nn.Module) else model
     digest = hashlib.sha256()
     for name in sorted(state):
         tensor = state[name].detach().cpu().contiguous()

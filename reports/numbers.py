@@ -4,14 +4,17 @@
 until the text says so. Missing values are called missing.
 """
 
+import math
+
 from governance.evidence import Cell, Interval
 
-__all__ = ["MISSING", "cell", "count", "difference", "duration", "interval", "number"]
+__all__ = ["MISSING", "cell", "count", "difference", "duration", "interval", "moment", "number"]
 
 MISSING = "missing"
+MINUS = "\N{MINUS SIGN}"
 
 # Rounding must not reach these, since they are read as "all" and "none".
-EXACT = (0.0, 1.0, -1.0)
+EXACT = (0.0, 1.0)
 # Beyond this many decimals the text says "more than" or "less than".
 MOST_DECIMALS = 6
 SMALLEST_FIXED = 1e-6
@@ -24,31 +27,33 @@ def number(value: float | None, *, apart: tuple[float, ...] = ()) -> str:
     """A value in four digits or so, more where fewer would tell something untrue.
 
     Args:
-        value: Finite, or None where it is missing.
+        value: None, like anything that is not finite, is missing.
         apart: Values which the text must not reach by rounding, such as the bound of an
             expectation.
     """
-    if value is None:
+    if value is None or not math.isfinite(value):
         return MISSING
-    if value == int(value) and abs(value) < LARGEST_FIXED:
-        return f"{int(value):,}".replace("-", "−")
-    if not SMALLEST_FIXED <= abs(value) < LARGEST_FIXED:
-        return f"{value:.2e}".replace("-", "−")
-    avoided = {abs(item) for item in (*EXACT, *apart) if item != value}
-    decimals = _decimals(abs(value))
-    while decimals < MOST_DECIMALS and round(abs(value), decimals) in avoided:
+    sign = MINUS if value < 0 else ""
+    size = abs(value)
+    if size == int(size) and size < LARGEST_FIXED:
+        return f"{sign}{int(size):,}"
+    if not SMALLEST_FIXED <= size < LARGEST_FIXED:
+        return f"{sign}{size:.2e}".replace("-", MINUS)
+    avoided = {abs(item) for item in (*EXACT, *apart) if abs(item) != size}
+    decimals = _decimals(size)
+    while decimals < MOST_DECIMALS and round(size, decimals) in avoided:
         decimals += 1
-    rounded = round(abs(value), decimals)
-    if rounded in avoided:
-        nearer = rounded - 10**-decimals if rounded > abs(value) else rounded + 10**-decimals
-        sign = ">" if nearer < abs(value) else "<"
-        text = f"{sign}{nearer:,.{decimals}f}"
-        return text if value > 0 else f"{'<' if sign == '>' else '>'}−{text[1:]}"
-    return f"{'−' if value < 0 else ''}{abs(value):,.{decimals}f}"
+    rounded = round(size, decimals)
+    if rounded not in avoided:
+        return f"{sign}{size:,.{decimals}f}"
+    step = 10**-decimals
+    if (rounded > size) == (value > 0):
+        return f">{sign}{rounded + (-step if value > 0 else step):,.{decimals}f}"
+    return f"<{sign}{rounded + (step if value > 0 else -step):,.{decimals}f}"
 
 
 def _decimals(size: float) -> int:
-    for limit, decimals in ((1000, 1), (100, 1), (10, 2), (1, 3)):
+    for limit, decimals in ((100, 1), (10, 2), (1, 3)):
         if size >= limit:
             return decimals
     return 4
@@ -56,7 +61,7 @@ def _decimals(size: float) -> int:
 
 def count(value: int | None) -> str:
     """A whole number, thousands apart."""
-    return MISSING if value is None else f"{value:,}".replace("-", "−")
+    return MISSING if value is None else f"{value:,}".replace("-", MINUS)
 
 
 def interval(item: Interval | None, *, n: bool = True) -> str:
@@ -72,7 +77,12 @@ def difference(new: float | None, old: float | None) -> str:
     if new is None or old is None:
         return MISSING
     text = number(new - old)
-    return text if text[0] in "−0<>" else f"+{text}"
+    return f"+{text}" if new > old else text
+
+
+def moment(iso: str) -> str:
+    """A time in UTC as ISO 8601 gives it, spaced for a reader."""
+    return f"{iso.removesuffix('Z').removesuffix('+00:00').replace('T', ' ')} UTC"
 
 
 def duration(seconds: float) -> str:

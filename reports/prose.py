@@ -57,7 +57,7 @@ class Description:
 
 
 def describe(analysis: str, about: str) -> Description:
-    """The description of an analysis, from its docstring; the name stands in for a missing title."""
+    """The description of an analysis from its docstring; its name stands in for a missing title."""
     lines = inspect.cleandoc(about).splitlines()
     first = list(_until_blank(lines))
     title, question = _titles(" ".join(line.strip() for line in first))

@@ -12,6 +12,14 @@ from governance.preprocessing import Preprocessing
 from governance.subject import Subject, ValidationSet, tensor_digest
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--update-goldens",
+        action="store_true",
+        help="write tests/golden anew from what is printed now, to be read before it is kept",
+    )
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_torch_thread():
     torch.set_num_threads(1)

@@ -9,6 +9,7 @@ Analyses of other distributions come through the entry-point group `governance.a
 import dataclasses
 import importlib
 import inspect
+import math
 import pkgutil
 import types
 import typing
@@ -16,7 +17,7 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Protocol
 
-from governance.errors import PolicyError
+from governance.errors import GovernanceError, PolicyError
 from governance.evidence import Measurement, Metric
 from governance.subject import Subject
 
@@ -42,30 +43,53 @@ class Analysis(Protocol):
 
 def names() -> tuple[str, ...]:
     """Names of all installed analyses, sorted."""
-    own = {module.name for module in pkgutil.iter_modules(__path__)}
-    return tuple(sorted(own | {point.name for point in entry_points(group=GROUP)}))
+    return tuple(sorted(_own() | {point.name for point in entry_points(group=GROUP)}))
+
+
+def _own() -> set[str]:
+    return {module.name for module in pkgutil.iter_modules(__path__)}
 
 
 def find(name: str) -> type[Analysis]:
     """The class of an analysis.
 
     Raises:
-        PolicyError: If no analysis has that name, or its file does not hold exactly one.
+        PolicyError: If no analysis has that name, two distributions bring one, it cannot be
+            imported, or its file does not hold exactly one.
     """
-    if name not in names():
+    own, points = name in _own(), entry_points(group=GROUP, name=name)
+    if not own and not points:
         raise PolicyError(f"analysis {name!r} does not exist; installed are {', '.join(names())}")
-    points = {point.name: point for point in entry_points(group=GROUP)}
-    loaded = (
-        points[name].load() if name in points else importlib.import_module(f"{__name__}.{name}")
-    )
-    if not isinstance(loaded, types.ModuleType):
-        return typing.cast("type[Analysis]", loaded)
-    exported = [getattr(loaded, item) for item in loaded.__all__]
-    classes = [item for item in exported if inspect.isclass(item) and hasattr(item, "run")]
+    if own + len(points) > 1:
+        # Whoever came first would answer in the other's name.
+        brought = ", ".join(sorted(point.value for point in points))
+        raise PolicyError(
+            f"analysis {name!r} is installed more than once ({brought}"
+            f"{' and the one of this package' if own else ''}); a name of its own is accepted"
+        )
+    if own:
+        return _only_class(name, importlib.import_module(f"{__name__}.{name}"))
+    point = next(iter(points))
+    try:
+        return _only_class(name, point.load())
+    except (ImportError, AttributeError) as error:
+        raise PolicyError(f"analysis {name!r}: {point.value} cannot be loaded: {error}") from error
+
+
+def _only_class(name: str, loaded: object) -> type[Analysis]:
+    """The analysis that a module exports, or that an entry point names itself."""
+    exported = [loaded]
+    if isinstance(loaded, types.ModuleType):
+        exported = [getattr(loaded, item) for item in getattr(loaded, "__all__", ())]
+    classes = [
+        item
+        for item in exported
+        if inspect.isclass(item) and hasattr(item, "run") and dataclasses.is_dataclass(item)
+    ]
     if len(classes) != 1:
         raise PolicyError(
-            f"analysis {name!r}: __all__ names {len(classes)} classes with a run(); exactly one is "
-            "accepted"
+            f"analysis {name!r}: __all__ names {len(classes)} dataclasses with a run(); exactly "
+            "one is accepted"
         )
     return typing.cast("type[Analysis]", classes[0])
 
@@ -94,7 +118,7 @@ def load(name: str, parameters: Mapping[str, Any]) -> Analysis:
         raise PolicyError(problems)
     try:
         return kind(**values)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, GovernanceError) as error:
         raise PolicyError(f"{where} {error}") from error
 
 
@@ -114,15 +138,25 @@ def _fits(value: object, wanted: Any) -> bool:
     if origin in {typing.Union, types.UnionType}:
         return any(_fits(value, option) for option in typing.get_args(wanted))
     if origin is typing.Literal:
-        return value in typing.get_args(wanted)
+        # By type too: TOML's true is no 1.
+        return any(
+            value == option and type(value) is type(option) for option in typing.get_args(wanted)
+        )
     if origin is tuple:
-        item = typing.get_args(wanted)[0]
-        return isinstance(value, tuple) and all(_fits(entry, item) for entry in value)
+        return isinstance(value, tuple) and _items_fit(value, typing.get_args(wanted))
     if wanted is float:
-        return isinstance(value, float | int) and not isinstance(value, bool)
+        # TOML knows nan and inf; a record can hold neither.
+        number = isinstance(value, float | int) and not isinstance(value, bool)
+        return number and math.isfinite(value)  # type: ignore[arg-type]
     if wanted is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, wanted or types.NoneType)
+
+
+def _items_fit(value: tuple[object, ...], wanted: tuple[Any, ...]) -> bool:
+    if wanted[-1] is Ellipsis:
+        return all(_fits(item, wanted[0]) for item in value)
+    return len(value) == len(wanted) and all(map(_fits, value, wanted))
 
 
 def _describe(wanted: Any) -> str:
@@ -134,7 +168,9 @@ def _describe(wanted: Any) -> str:
             _describe(option) for option in typing.get_args(wanted) if option is not types.NoneType
         )
     if origin is tuple:
-        return f"a list of {_describe(typing.get_args(wanted)[0])}"
+        items = typing.get_args(wanted)
+        count = "" if items[-1] is Ellipsis else f"{len(items)} times "
+        return f"a list of {count}{_describe(items[0])}"
     return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}.get(
         wanted, str(wanted)
     )

@@ -1,29 +1,29 @@
 """Performance: how often the model is right, overall and for every class, and how sure it may be.
 
 Purpose
-    The numbers that everyone asks for first, on all validation images, so that no other analysis is
-    read without them. A high overall accuracy can hide a class that is hardly ever recognised: recall
-    of every class and of the worst one stand beside it.
+    The numbers that everyone asks for first, on all validation images, so that no other analysis
+    is read without them. A high overall accuracy can hide a class that is hardly ever recognised:
+    recall of every class and of the worst one stand beside it.
 
 Method
-    The class with the highest probability counts as the answer. Accuracy, recall (share of a class's
-    images that are recognised) and precision (share of a named class that is right) carry 95 % Wilson
-    intervals; the interval of the worst recall allows for its having been picked as the worst;
-    balanced accuracy is the plain mean of the recalls (MOVER interval). Calibration error compares
-    confidence with the share of right answers in bins of equally many images; beside it stands the error that a
-    perfectly calibrated model would show on as many images with the same confidences, found by
-    simulation. Negative log-likelihood and the Brier score (0 is best, 2 is worst) judge the
-    probabilities themselves. Control throughout: a model that always answers with the shares of the
-    classes and names the commonest one.
+    The class with the highest probability counts as the answer. Accuracy, recall (share of a
+    class's images that are recognised) and precision (share of a named class that is right) carry
+    95 % Wilson intervals; the interval of the worst recall allows for its having been picked as
+    the worst; balanced accuracy is the plain mean of the recalls (MOVER interval). Calibration
+    error compares confidence with the share of right answers in bins of equally many images;
+    beside it stands the error that a perfectly calibrated model would show on as many images with
+    the same confidences, found by simulation. Negative log-likelihood and the Brier score (0 is
+    best, 2 is worst) judge the probabilities themselves. Control throughout: a model that always
+    answers with the shares of the classes and names the commonest one.
 
 Signs of risk
-    A class whose recall lies far below the others, or whose interval reaches down to chance; a recall
-    that fell from the previous version while accuracy held; confidences far above the share of right
-    answers; two classes taken for one another.
+    A class whose recall lies far below the others, or whose interval reaches down to chance; a
+    recall that fell from the previous version while accuracy held; confidences far above the
+    share of right answers; two classes taken for one another.
 
 Limits
-    True of images like the validation images only. A class with few images has a wide interval: read
-    the interval. Right answers may have wrong reasons; the other analyses look for those.
+    True of images like the validation images only. A class with few images has a wide interval:
+    read the interval. Right answers may have wrong reasons; the other analyses look for those.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,17 +35,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from governance.calibration import Calibration, calibration
+from governance.confusion import confusion, confusion_figure, confusion_table
 from governance.errors import AnalysisError
-from governance.evidence import Figure, Interval, Measurement, Metric, Table
-from governance.figures import bars, curves, heatmap
+from governance.evidence import Cell, Figure, Interval, Measurement, Metric, Table
+from governance.figures import bars, curves
 from governance.intervals import mean, wilson
-from governance.shares import ClassShare, by_class, chance, lowest, mean_of
+from governance.shares import (
+    ClassShare,
+    by_class,
+    chance,
+    ends,
+    lowest,
+    mean_of,
+    span,
+    unknown,
+    whiskers,
+)
 from governance.subject import Subject
 
 __all__ = ["Performance", "performance"]
 
 # Figures and printed tables stop here; evidence keeps every row.
 DRAWN = 25
+CLASS_COLUMNS = (
+    "class", "n", "recall", "recall_low", "recall_high",
+    "named", "precision", "precision_low", "precision_high",
+)  # fmt: skip
 # A probability of exactly 0 for the true class would make the likelihood infinite.
 SMALLEST = 1e-12
 
@@ -127,7 +142,7 @@ def performance(
         seed: Of the bootstrap and of the simulated control.
 
     Raises:
-        AnalysisError: If shapes disagree, a label is out of range, or the rows are no probabilities.
+        AnalysisError: If shapes disagree, a label is out of range, or a row holds no probabilities.
     """
     p, y = np.asarray(probabilities, dtype=np.float64), np.asarray(labels, dtype=np.int64)
     _refuse(p, y, class_names)
@@ -143,16 +158,18 @@ def performance(
         metrics[f"recall.{name}"] = item.share
         if item.interval:
             intervals[f"recall.{name}"] = item.interval
-    confusion = np.zeros((len(class_names), len(class_names)), dtype=np.int64)
-    np.add.at(confusion, (y, named), 1)
+    confused = confusion(y, named, len(class_names))
+    figures = [_recall_figure(class_names, recalls, chance(y)), _reliability_figure(scale)]
+    if len(class_names) <= DRAWN:
+        figures.append(confusion_figure(confused, class_names))
     return Measurement(
         metrics=metrics,
         intervals=intervals,
-        figures=_figures(class_names, recalls, confusion, scale, chance(y)),
+        figures=tuple(figures),
         tables=(
             _overall(scores, len(y)),
             _classes(class_names, recalls, precisions),
-            _confusions(class_names, confusion),
+            confusion_table(confused, class_names),
         ),
         notes=_notes(class_names, recalls, scale),
     )
@@ -202,11 +219,9 @@ def _scores(
     }
 
 
-def _overall(
-    scores: Mapping[str, tuple[float | None, Interval | None, float]], n: int
-) -> Table:
+def _overall(scores: Mapping[str, tuple[float | None, Interval | None, float]], n: int) -> Table:
     rows = tuple(
-        (name, value, end and end.low, end and end.high, end.n if end else n, control)
+        (name, value, *ends(end), end.n if end else n, control)
         for name, (value, end, control) in scores.items()
     )
     return Table(
@@ -224,99 +239,42 @@ def _overall(
 def _classes(
     names: Sequence[str], recalls: tuple[ClassShare, ...], precisions: tuple[ClassShare, ...]
 ) -> Table:
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for name, recall, precision in zip(names, recalls, precisions, strict=True):
-        one, two = recall.interval, precision.interval
-        rows.append(
-            (
-                name, recall.n, recall.share, one and one.low, one and one.high,
-                precision.n, precision.share, two and two.low, two and two.high,
-            )  # fmt: skip
-        )
-    rows.sort(key=lambda row: (row[2] is not None, row[2] or 0.0))
+        own = (recall.n, recall.share, *ends(recall.interval))
+        rows.append((name, *own, precision.n, precision.share, *ends(precision.interval)))
+    rows.sort(key=lambda row: (row[2] is not None, float(row[2] or 0.0)))
     return Table(
         name="classes",
         caption=(
             "Recall (among the n images of the class) and precision (among the images named so) "
             "of each class with 95 % Wilson intervals, lowest recall first."
         ),
-        columns=(
-            "class", "n", "recall", "recall_low", "recall_high",
-            "named", "precision", "precision_low", "precision_high",
-        ),  # fmt: skip
+        columns=CLASS_COLUMNS,
         rows=tuple(rows),
         shown=DRAWN,
     )
-
-
-def _confusions(names: Sequence[str], confusion: NDArray[np.int64]) -> Table:
-    wrong = confusion - np.diag(np.diag(confusion))
-    totals = confusion.sum(1)
-    places = np.argwhere(wrong)
-    order = np.argsort(-wrong[tuple(places.T)], kind="stable")
-    rows = []
-    for true, named in places[order]:
-        count, n = int(wrong[true, named]), int(totals[true])
-        end = wilson(count, n)
-        rows.append(
-            (names[true], names[named], count, n, count / n, end and end.low, end and end.high)
-        )
-    return Table(
-        name="confusions",
-        caption=(
-            "Classes taken for another, most frequent first: images of the true class named as the "
-            "other, as share of the true class's n images with 95 % Wilson interval."
-        ),
-        columns=("class", "named", "images", "n", "share", "low", "high"),
-        rows=tuple(rows),
-        shown=10,
-    )
-
-
-def _figures(
-    names: Sequence[str],
-    recalls: tuple[ClassShare, ...],
-    confusion: NDArray[np.int64],
-    scale: Calibration,
-    blind: float,
-) -> tuple[Figure, ...]:
-    figures = [_recall_figure(names, recalls, blind), _reliability_figure(scale)]
-    if len(names) <= DRAWN:
-        totals = confusion.sum(1, keepdims=True)
-        shares = np.divide(
-            confusion, totals, out=np.full(confusion.shape, np.nan), where=totals > 0
-        )
-        picture = heatmap(
-            shares, names, names, scale="share of the true class", limits=(0, 1),
-            marks=len(names) <= DRAWN // 2,
-        )  # fmt: skip
-        caption = (
-            f"Confusion of classes: rows are true classes, columns the named ones, colours the share "
-            f"of the row's images (n = {int(totals.min())} to {int(totals.max())} a class). The diagonal is recall."
-        )
-        figures.append(Figure(name="confusion", caption=caption, image=picture))
-    return tuple(figures)
 
 
 def _recall_figure(names: Sequence[str], recalls: tuple[ClassShare, ...], blind: float) -> Figure:
     known = [(name, item) for name, item in zip(names, recalls, strict=True) if item.n]
     known.sort(key=lambda pair: pair[1].hits / pair[1].n)
     drawn = known[:DRAWN]
-    ends = [item.interval for _, item in drawn]
+    low, high = whiskers(item for _, item in drawn)
     counts = [item.n for _, item in drawn]
     which = f"the {len(drawn)} lowest of {len(known)}" if len(known) > DRAWN else "all"
     return Figure(
         name="recall",
         caption=(
             f"Recall per class ({which} classes with images, lowest first) with 95 % Wilson "
-            f"intervals, n = {min(counts)} to {max(counts)} a class. Dashed: chance, the share of "
+            f"intervals, n = {span(counts)} a class. Dashed: chance, the share of "
             "the commonest class."
         ),
         image=bars(
             [name for name, _ in drawn],
             [item.hits / item.n for _, item in drawn],
-            low=[end.low for end in ends if end],
-            high=[end.high for end in ends if end],
+            low=low,
+            high=high,
             axis="recall (share of the class's images)",
             reference=blind,
         ),
@@ -324,13 +282,14 @@ def _recall_figure(names: Sequence[str], recalls: tuple[ClassShare, ...], blind:
 
 
 def _reliability_figure(scale: Calibration) -> Figure:
-    ends = [wilson(int(h), int(n)) for h, n in zip(scale.hits, scale.counts, strict=True)]
-    band = ([end.low for end in ends if end], [end.high for end in ends if end])
+    bins = [
+        ClassShare(hits=int(h), n=int(n)) for h, n in zip(scale.hits, scale.counts, strict=True)
+    ]
     return Figure(
         name="reliability",
         caption=(
             f"Share of right answers against confidence in {len(scale.counts)} bins of "
-            f"{scale.counts.min()} to {scale.counts.max()} images, with 95 % Wilson band. Dotted: "
+            f"{span(scale.counts)} images, with 95 % Wilson band. Dotted: "
             "perfect calibration; below it the model is surer than it should be."
         ),
         image=curves(
@@ -338,7 +297,7 @@ def _reliability_figure(scale: Calibration) -> Figure:
             {"share right": scale.hits / scale.counts},
             x_axis="mean confidence of the bin",
             y_axis="share of right answers",
-            bands={"share right": band},
+            bands={"share right": whiskers(bins)},
             y_range=(0, 1.02),
             diagonal=True,
         ),
@@ -349,15 +308,10 @@ def _notes(
     names: Sequence[str], recalls: tuple[ClassShare, ...], scale: Calibration
 ) -> tuple[str, ...]:
     beyond = "lies above" if scale.error > scale.null_high else "does not exceed"
-    notes = [
+    scale_note = (
         f"The calibration error of {scale.error:.3f} {beyond} what perfect calibration shows on as "
         f"many images (mean {scale.null_mean:.3f}, 97.5 % quantile {scale.null_high:.3f})."
-    ]
-    absent = [name for name, item in zip(names, recalls, strict=True) if item.n == 0]
-    if absent:
-        listed = ", ".join(absent[:10]) + (" and more" if len(absent) > 10 else "")  # noqa: PLR2004 - a line
-        notes.append(
-            f"{len(absent)} of {len(names)} classes have no validation image ({listed}): worst recall and "
-            "balanced accuracy are not known."
-        )
-    return tuple(notes)
+    )
+    counts = [item.n for item in recalls]
+    missing = unknown(names, counts, "worst recall and balanced accuracy")
+    return (scale_note, missing) if missing else (scale_note,)

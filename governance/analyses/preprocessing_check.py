@@ -1,32 +1,33 @@
 """Preprocessing check: whether the declared preprocessing is the one the model was trained with.
 
 Purpose
-    A model given its images in the wrong scale or channel order raises no error; it is merely wrong
-    more often. Every other number of this report would then describe the mistake and not the model.
-    So the declared preprocessing is compared with the ones that are usual in practice.
+    A model given its images in the wrong scale or channel order raises no error; it is merely
+    wrong more often. Every other number of this report would then describe the mistake and not
+    the model. So the declared preprocessing is compared with the ones that are usual in practice.
 
 Method
     The same images, drawn evenly over the classes, are given to the model under the declared
-    preprocessing and under each alternative: other usual means and standard deviations, numbers from 0 to
-    1 and from 0 to 255, the other channel order for colour, inverted brightness for grey. Gain is the
-    alternative's accuracy minus the declared one's on the same images, with Newcombe's interval
-    for paired shares. An alternative counts as better if the exact McNemar test says so after
-    Bonferroni's correction for the number of alternatives; the interval of the largest gain allows for its having
-    been picked as the largest. Control: an alternative equal to the declared preprocessing would
-    gain exactly 0, and chance is the share of the commonest class.
+    preprocessing and under each alternative: other usual means and standard deviations, numbers
+    from 0 to 1 and from 0 to 255, the other channel order for colour, inverted brightness for
+    grey. Gain is the alternative's accuracy minus the declared one's on the same images, with
+    Newcombe's interval for paired shares. An alternative counts as better if the exact McNemar
+    test says so after Bonferroni's correction for the number of alternatives; the interval of the
+    largest gain allows for its having been picked as the largest. Control: an alternative equal
+    to the declared preprocessing would gain exactly 0, and chance is the share of the commonest
+    class.
 
 Signs of risk
     Any alternative that is clearly better: the declared preprocessing is wrong, or the model was
-    exported with a normalisation of its own. A gain near 0 for an alternative is harmless: networks
-    with normalisation inside often bear a changed scale.
+    exported with a normalisation of its own. A gain near 0 for an alternative is harmless:
+    networks with normalisation inside often bear a changed scale.
 
 Limits
-    Only the listed alternatives are tried; resizing and cropping are not. A model that was trained
-    with an unusual preprocessing and declared with a usual one may be caught by none of them. That no
-    alternative is better does not show that the accuracy is good.
+    Only the listed alternatives are tried; resizing and cropping are not. A model that was
+    trained with an unusual preprocessing and declared with a usual one may be caught by none of
+    them. That no alternative is better does not show that the accuracy is good.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import ClassVar, Literal
@@ -36,11 +37,11 @@ import torch
 from numpy.typing import NDArray
 
 from governance.errors import AnalysisError
-from governance.evidence import Figure, Measurement, Metric, Table
+from governance.evidence import Cell, Figure, Measurement, Metric, Table
 from governance.figures import bars
 from governance.intervals import LEVEL, wilson
 from governance.preprocessing import Preprocessing
-from governance.shares import Paired, chance, largest
+from governance.shares import ClassShare, Paired, chance, ends, largest, whiskers
 from governance.subject import Subject
 
 __all__ = ["Alternative", "PreprocessingCheck", "alternatives"]
@@ -60,6 +61,11 @@ GREY = {
 }
 # Caffe's models: blue first, 0 to 255, the mean of ImageNet taken off, no division.
 CAFFE = ((0.406, 0.456, 0.485), (1 / 255,))
+
+COLUMNS = (
+    "preprocessing", "scale", "n", "accuracy", "low", "high",
+    "gain", "gain_low", "gain_high", "p_adjusted", "better",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +104,7 @@ class PreprocessingCheck:
                 lowest=-1.0,
             ),
             "better_alternatives": Metric(
-                meaning="number of alternatives that are significantly better than the declared one",
+                meaning="number of alternatives significantly better than the declared one",
                 better="lower",
                 highest=None,
             ),
@@ -131,7 +137,7 @@ class PreprocessingCheck:
             intervals={"accuracy_declared": own, "best_alternative_gain": top[1]},
             figures=(_figure(tried, hits, labels),),
             tables=(_table(tried, hits, pairs, better),),
-            notes=_notes(len(chosen), len(subject.validation), tried, better, labels),
+            notes=_notes(tried, better, labels, len(subject.validation)),
         )
 
 
@@ -139,7 +145,8 @@ def alternatives(declared: Preprocessing) -> tuple[Alternative, ...]:
     """The usual preprocessings that differ from the declared one.
 
     For colour: the usual scales in the declared channel order, the declared scale in the other
-    order, and Caffe's. For grey: the usual scales, and the declared one with light and dark exchanged.
+    order, and Caffe's. For grey: the usual scales, and the declared one with light and dark
+    exchanged.
     """
     scales = GREY if declared.channels == "grey" else COLOUR
     listed = [
@@ -147,7 +154,9 @@ def alternatives(declared: Preprocessing) -> tuple[Alternative, ...]:
         for name, (mean, std) in scales.items()
     ]
     if declared.channels == "grey":
-        listed.append(Alternative(name="as declared, inverted", preprocessing=declared, inverted=True))
+        listed.append(
+            Alternative(name="as declared, inverted", preprocessing=declared, inverted=True)
+        )
     else:
         other: Literal["rgb", "bgr"] = "rgb" if declared.channels == "bgr" else "bgr"
         # Mean and std belong to colours, so they change places with them.
@@ -164,7 +173,7 @@ def alternatives(declared: Preprocessing) -> tuple[Alternative, ...]:
 def _hits(
     subject: Subject, tried: tuple[Alternative, ...], chosen: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """(n, alternatives): right answers, each image read once. An output that is not finite is wrong."""
+    """(n, alternatives): right answers, each image read once; an output not finite is wrong."""
     views = [replace(subject, preprocessing=item.preprocessing) for item in tried]
     blocks = []
     for start in range(0, len(chosen), subject.batch_size):
@@ -190,35 +199,26 @@ def _table(
     pairs: tuple[Paired, ...],
     better: list[bool],
 ) -> Table:
-    rows: list[tuple[object, ...]] = []
+    rows: list[tuple[Cell, ...]] = []
     for index, item in enumerate(tried):
-        right = hits[:, index]
-        end = wilson(int(right.sum()), len(right))
-        shown = item.preprocessing
+        right, shown = hits[:, index], item.preprocessing
         scale = f"mean {_numbers(shown.mean)}, std {_numbers(shown.std)}, {shown.channels}"
-        row = (item.name, scale, len(right), float(right.mean()), end and end.low, end and end.high)
+        own = (item.name, scale, len(right), float(right.mean()))
+        row = (*own, *ends(wilson(int(right.sum()), len(right))))
         if index == 0:
             rows.append((*row, None, None, None, None, None))
             continue
         pair = pairs[index - 1]
-        gap = pair.interval()
-        rows.append(
-            (
-                *row, pair.difference, gap and gap.low, gap and gap.high,
-                _adjusted(pair, pairs), better[index - 1],
-            )  # fmt: skip
-        )
+        gain = (pair.difference, *ends(pair.interval()))
+        rows.append((*row, *gain, _adjusted(pair, pairs), better[index - 1]))
     return Table(
         name="alternatives",
         caption=(
-            "Accuracy under each preprocessing on the same n images with 95 % Wilson interval; gain "
-            "over the declared one with Newcombe's interval for paired shares; p of the exact "
+            "Accuracy under each preprocessing on the same n images with 95 % Wilson interval; "
+            "gain over the declared one with Newcombe's interval for paired shares; p of the exact "
             "McNemar test, times the number of alternatives; better: p below 0.05 and a gain."
         ),
-        columns=(
-            "preprocessing", "scale", "n", "accuracy", "low", "high",
-            "gain", "gain_low", "gain_high", "p_adjusted", "better",
-        ),  # fmt: skip
+        columns=COLUMNS,
         rows=tuple(rows),
     )
 
@@ -232,18 +232,18 @@ def _figure(
     tried: tuple[Alternative, ...], hits: NDArray[np.bool_], labels: NDArray[np.int64]
 ) -> Figure:
     n = len(labels)
-    ends = [wilson(int(count), n) for count in hits.sum(0)]
+    low, high = whiskers(ClassShare(hits=int(count), n=n) for count in hits.sum(0))
     return Figure(
-        name="alternatives",
+        name="accuracy",
         caption=(
-            f"Accuracy under the declared preprocessing (top) and the usual alternatives on the same "
-            f"{n} images, with 95 % Wilson intervals. Dashed: chance."
+            "Accuracy under the declared preprocessing (top) and the usual alternatives on the "
+            f"same {n} images, with 95 % Wilson intervals. Dashed: chance."
         ),
         image=bars(
             [item.name for item in tried],
             hits.mean(0),
-            low=[end.low for end in ends if end],
-            high=[end.high for end in ends if end],
+            low=low,
+            high=high,
             axis="accuracy",
             reference=chance(labels),
         ),
@@ -251,16 +251,17 @@ def _figure(
 
 
 def _notes(
-    n: int, total: int, tried: tuple[Alternative, ...], better: list[bool], labels: NDArray[np.int64]
+    tried: tuple[Alternative, ...], better: Sequence[bool], labels: NDArray[np.int64], total: int
 ) -> tuple[str, ...]:
-    notes = [
-        f"{n} of {total} validation images, drawn evenly over the classes; chance "
+    sample = (
+        f"{len(labels)} of {total} validation images, drawn evenly over the classes; chance "
         f"{chance(labels):.3f}; {len(tried) - 1} alternatives."
-    ]
+    )
     found = [item.name for item, flag in zip(tried[1:], better, strict=True) if flag]
-    if found:
-        notes.append(
-            f"Better than the declared preprocessing: {', '.join(found)}. The declared one is likely "
-            "not the one of the training; every other number of this report rests on it."
-        )
-    return tuple(notes)
+    if not found:
+        return (sample,)
+    finding = (
+        f"Better than the declared preprocessing: {', '.join(found)}. The declared one is likely "
+        "not the one of the training; every other number of this report rests on it."
+    )
+    return (sample, finding)

@@ -1,0 +1,287 @@
+"""Data quality: whether the validation images can carry a judgement of the model at all.
+
+Purpose
+    Every number in this report rests on the validation images. Images that cannot be read, the same
+    picture under two labels, copies that count twice and pictures that show nothing make those
+    numbers wrong or less certain than they look, however good the model is. The model itself plays
+    no part here.
+
+Method
+    Each image is decoded once and described in a row of a table: size, brightness, contrast,
+    entropy, sharpness (variance of the Laplacian over the variance of brightness), the sha256 of
+    its file and a perceptual hash. Exact duplicates share a sha256. Near duplicates have perceptual
+    hashes that differ in at most 7 of 63 bits and thumbnails that correlate at 0.98 or more after
+    what all images of the set share was subtracted; chains of them are one group. Blurred, dark,
+    bright and oddly sized images lie more than 4 robust standard deviations from the set's median,
+    so that what is usual in this set counts as usual. The table is held against a suite of Great
+    Expectations; each check gives the share of images (or classes) that offend. Shares of single
+    images carry 95 % Wilson intervals, which say what to expect of further images of this source;
+    shares of duplicates and of classes are counts of this very set and have none.
+
+Signs of risk
+    The same picture under two labels, since one of them must be wrong; many copies, since intervals
+    are then narrower than the evidence; images of one brightness throughout, which point to damage
+    in transit; a class with a handful of images; faults that gather in one class, which a model can
+    learn in place of the class.
+
+Limits
+    Labels are only checked against one another: a wrong label on a picture of its own is not found
+    here. Near duplicates that were mirrored, rotated or cropped are not found, and in sets of very
+    simple pictures (about 2 in 1,000 handwritten digits) different ones pass for near duplicates.
+    Where more than half of the images share a fault, the fault is what is usual and is not
+    reported. Nothing is said of copies between training and validation images.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from governance.data_quality import CLASS_CHECKS, IMAGE_CHECKS, Outcome, validate
+from governance.evidence import Cell, Figure, Measurement, Metric, Table
+from governance.figures import bars, gallery
+from governance.image_table import SIMILARITY, classes, survey
+from governance.policy import Expectation
+from governance.subject import Subject, ValidationSet
+
+__all__ = ["DataQuality", "data_quality"]
+
+CHECKS = (*IMAGE_CHECKS, *CLASS_CHECKS)
+# Bars, printed rows and pictures stop here; evidence keeps every row.
+DRAWN = 25
+SHOWN = 20
+PICTURES = 12
+PICTURES_EACH = 2
+PICTURE_SIDE = 160
+COLUMNS = (
+    "check", "column", "offending", "n", "share", "low", "high", "allowed", "severity", "success",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataQuality:
+    """Faults of the validation images and their labels.
+
+    Attributes:
+        similarity: Smallest correlation of two thumbnails that counts as a near duplicate.
+    """
+
+    similarity: float = SIMILARITY
+
+    metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
+        {check.metric: Metric(meaning=check.meaning, better="lower") for check in CHECKS}
+        | {
+            "smallest_class_images": Metric(
+                meaning="images of the class that has fewest", better="higher", highest=None
+            ),
+            "smallest_class_share": Metric(
+                meaning="share of images in the class that has fewest", better="higher"
+            ),
+        }
+    )
+
+    #: Hold under every policy that does not state its own on the same metric.
+    standing: ClassVar[tuple[Expectation, ...]] = tuple(
+        Expectation(
+            metric=f"data_quality.{check.metric}",
+            at_most=check.allowed,
+            severity=check.severity,
+            rationale=check.rationale,
+        )
+        for check in CHECKS
+    )
+
+    def __post_init__(self) -> None:
+        if not 0 < self.similarity <= 1:
+            raise ValueError(
+                f"similarity = {self.similarity}: a number above 0 and at most 1 is accepted"
+            )
+
+    def run(self, subject: Subject, seed: int) -> Measurement:  # noqa: ARG002 - nothing is drawn
+        """Look at every validation image."""
+        return data_quality(subject.validation, similarity=self.similarity)
+
+
+def data_quality(validation: ValidationSet, *, similarity: float = SIMILARITY) -> Measurement:
+    """Faults of validation images and their labels, each as the share of images that have it.
+
+    Args:
+        validation: The images; each is decoded once, and offenders again for the figure.
+        similarity: Smallest correlation of two thumbnails that counts as a near duplicate.
+
+    Raises:
+        SubjectError: All images that cannot be decoded.
+    """
+    images = survey(validation, similarity=similarity)
+    by_class = classes(images, validation.class_names)
+    outcomes = validate(images, IMAGE_CHECKS) + validate(by_class, CLASS_CHECKS)
+    intervals = {item.check.metric: item.interval for item in outcomes}
+    metrics: dict[str, float | None] = {item.check.metric: item.share for item in outcomes}
+    metrics["smallest_class_images"] = float(by_class["images"].min())
+    metrics["smallest_class_share"] = float(by_class["share"].min())
+    offenders = _offenders(images, outcomes)
+    figures = [_class_figure(by_class)]
+    if len(offenders):
+        figures.append(_gallery(validation, offenders))
+    return Measurement(
+        metrics=metrics,
+        intervals={name: interval for name, interval in intervals.items() if interval},
+        figures=tuple(figures),
+        tables=(
+            _checks_table(outcomes),
+            _offenders_table(offenders),
+            _class_table(by_class),
+            _image_table(images),
+        ),
+        notes=_notes(images, outcomes),
+    )
+
+
+def _offenders(images: pd.DataFrame, outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    """Rows of the image table under the check they offend, worst first, groups together."""
+    parts = []
+    for item in outcomes:
+        if not item.offenders or item.check not in IMAGE_CHECKS:
+            continue
+        part = images[images["id"].isin(item.offenders)].sort_values(
+            item.check.order_by or item.check.column,
+            ascending=not item.check.descending,
+            kind="stable",
+        )
+        parts.append(part.assign(check=item.check.metric))
+    return pd.concat(parts) if parts else images.head(0).assign(check="")
+
+
+def _checks_table(outcomes: Sequence[Outcome]) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for item in outcomes:
+        end = item.interval
+        found = None if item.offenders is None else len(item.offenders)
+        rows.append(
+            (
+                item.check.metric, item.check.column, found, item.n, item.share,
+                end.low if end else None, end.high if end else None, item.check.allowed,
+                item.check.severity, item.success,
+            )
+        )  # fmt: skip
+    return Table(
+        name="checks",
+        caption=(
+            "The suite of Great Expectations: offending rows of n, as a share with 95 % Wilson "
+            "interval where images offend one by one, and the share that the suite allows. A row "
+            "is an image, in the last two checks a class. Empty: could not be evaluated."
+        ),
+        columns=COLUMNS,
+        rows=tuple(rows),
+    )
+
+
+def _offenders_table(offenders: pd.DataFrame) -> Table:
+    columns = ("check", "id", "class", "mean", "std", "sharpness", "width", "height", "near_group")
+    return Table(
+        name="offenders",
+        caption=(
+            f"Offending images of each check, worst first (n = {len(offenders)} offences). Images "
+            "of one near_group look alike."
+        ),
+        columns=columns,
+        rows=_rows(offenders, columns),
+        shown=SHOWN,
+    )
+
+
+def _class_table(by_class: pd.DataFrame) -> Table:
+    ordered = by_class.sort_values("images", kind="stable").rename(columns={"id": "class"})
+    columns = ("class", "images", "share", "of_even_share")
+    return Table(
+        name="classes",
+        caption=(
+            f"Images of each class, fewest first, among n = {int(by_class['images'].sum())}; "
+            "of_even_share is 1 where all classes have as many."
+        ),
+        columns=columns,
+        rows=_rows(ordered, columns),
+        shown=DRAWN,
+    )
+
+
+def _image_table(images: pd.DataFrame) -> Table:
+    columns = tuple(str(name) for name in images.columns)
+    return Table(
+        name="images",
+        caption=f"Every validation image (n = {len(images)}) as the checks saw it.",
+        columns=columns,
+        rows=_rows(images, columns),
+        shown=0,
+    )
+
+
+def _rows(table: pd.DataFrame, columns: Sequence[str]) -> tuple[tuple[Cell, ...], ...]:
+    cells = [
+        [None if pd.isna(value) else value for value in table[column].tolist()]
+        for column in columns
+    ]
+    return tuple(zip(*cells, strict=True))
+
+
+def _class_figure(by_class: pd.DataFrame) -> Figure:
+    ordered = by_class.sort_values("images", kind="stable").head(DRAWN)
+    which = f"the {DRAWN} smallest of {len(by_class)}" if len(by_class) > DRAWN else "all"
+    even = float(by_class["images"].sum()) / len(by_class)
+    return Figure(
+        name="class_counts",
+        caption=(
+            f"Validation images per class ({which} classes, fewest first, "
+            f"n = {int(by_class['images'].sum())} images in all). Dashed: an even share."
+        ),
+        image=bars(
+            ordered["id"].tolist(), ordered["images"].tolist(), axis="images", reference=even
+        ),
+    )
+
+
+def _gallery(validation: ValidationSet, offenders: pd.DataFrame) -> Figure:
+    place = {name: index for index, name in enumerate(validation.ids)}
+    # The worst of each check first, so that one fault does not fill the figure.
+    each = max(PICTURES_EACH, PICTURES // offenders["check"].nunique())
+    chosen = offenders.groupby("check", sort=False).head(each).head(PICTURES)
+    pictures = [
+        (f"{check}\n{name} ({label})", _small(validation.images[place[name]]))
+        for check, name, label in zip(chosen["check"], chosen["id"], chosen["class"], strict=True)
+    ]
+    return Figure(
+        name="offending_images",
+        caption=(
+            f"{len(pictures)} of {len(offenders)} offences, at most {each} of each check, "
+            "worst first. Above each: the check, the image's id and its class."
+        ),
+        image=gallery(pictures),
+    )
+
+
+def _small(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    picture = Image.fromarray(image)
+    picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+    return np.asarray(picture, dtype=np.float32) / np.float32(255)
+
+
+def _notes(images: pd.DataFrame, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    sizes = (images["width"].astype(str) + " x " + images["height"].astype(str)).value_counts()
+    modes = images["mode"].value_counts()
+    notes = [
+        f"All {len(images)} images were decoded. Commonest size {sizes.index[0]} pixels "
+        f"({sizes.iloc[0]} images); number of different sizes {len(sizes)}; modes "
+        + ", ".join(f"{mode} ({count})" for mode, count in modes.items())
+        + "."
+    ]
+    notes += [
+        f"Check {item.check.metric} could not be evaluated: {item.problem}."
+        for item in outcomes
+        if item.problem
+    ]
+    return tuple(notes)

@@ -1,0 +1,73 @@
+"""Description: the short summary of an assessment on the page of its model version."""
+
+import re
+
+from governance.assessment import Assessment
+from governance.policy import Finding
+
+__all__ = ["merged", "summary"]
+
+BEGIN, END = "<!-- governance: begin -->", "<!-- governance: end -->"
+#: From a begin to the nearest end, so that a stray begin costs nobody their text.
+OURS = re.compile(rf"{BEGIN}(?:(?!{BEGIN}).)*?{END}", re.DOTALL)
+
+LIMIT = 5000  # characters that MLflow takes
+ORDER = {"unmet": 0, "missing": 1, "waived": 2, "met": 3}
+
+
+def summary(assessment: Assessment, link: str, rows: int = 12) -> str:
+    """Verdict, findings (failed ones first) and a link to the report, as Markdown.
+
+    Args:
+        assessment: As judged.
+        link: Of the report, in MLflow's pages.
+        rows: Findings shown at most.
+    """
+    decision = assessment.decision
+    findings = sorted(decision.findings, key=lambda item: ORDER[item.outcome])
+    policy = _escaped(assessment.policy.title)
+    lines = [
+        f"**Governance: {decision.verdict}** under the policy {policy} ([report]({link}))",
+        "",
+        "| expectation | severity | observed | outcome |",
+        "|---|---|---|---|",
+        *(_row(item) for item in findings[:rows]),
+    ]
+    if len(findings) > rows:
+        lines += ["", f"and {len(findings) - rows} more findings in the report."]
+    lines += ["", f"{assessment.created}, record `{record_of(assessment)}`"]
+    return "\n".join(lines)
+
+
+def record_of(assessment: Assessment) -> str:
+    """The start of the digest, enough for a person to compare."""
+    return assessment.digest[:23]
+
+
+def merged(text: str, ours: str) -> str:
+    """A description with our summary in its place, and everything else as it was.
+
+    What someone else wrote is never cut: where there is no room for the summary it becomes one
+    line, and where there is none for that either it is left out.
+    """
+    others = OURS.sub("", text).strip("\n")
+    for candidate in (ours, ours.partition("\n")[0]):
+        block = f"{BEGIN}\n{candidate}\n{END}"
+        whole = f"{others}\n\n{block}" if others else block
+        if len(whole) <= LIMIT:
+            return whole
+    return others if len(others) <= LIMIT else text
+
+
+def _row(finding: Finding) -> str:
+    observed = "missing" if finding.observed is None else f"{finding.observed:.4g}"
+    if finding.interval is not None:
+        observed += f" [{finding.interval.low:.4g}, {finding.interval.high:.4g}]"
+    expectation = f"{_escaped(finding.expectation.metric)} {finding.expectation.bound}"
+    return f"| {expectation} | {finding.expectation.severity} | {observed} | {finding.outcome} |"
+
+
+def _escaped(text: str) -> str:
+    """Text that someone else chose, such as a class name, as Markdown that says just that."""
+    plain = " ".join(text.split())[:120]
+    return re.sub(r"([\\`*_{}\[\]<>()#+!|~&])", r"\\\1", plain)

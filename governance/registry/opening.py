@@ -1,0 +1,136 @@
+"""Opening: a model version and its validation images as a live subject."""
+
+from pathlib import Path
+
+import torch
+
+from governance import model_files, trial
+from governance.errors import SubjectError
+from governance.images import open_validation
+from governance.model_files import Shape
+from governance.policy import ModelTerms, Policy
+from governance.preprocessing import Preprocessing
+from governance.registry.versions import ModelVersion, download
+from governance.subject import Subject
+
+__all__ = ["model_folder", "open_subject"]
+
+TRIED = 8  # validation images that the model is tried on before anything is measured
+
+
+def open_subject(
+    version: ModelVersion,
+    policy: Policy,
+    *,
+    workspace: Path,
+    device: str = "auto",
+) -> Subject:
+    """Everything needed to assess a version under a policy.
+
+    Args:
+        version: As resolved.
+        policy: Says where the validation images are and how they become inputs.
+        workspace: For what is downloaded; images are read from it as long as the subject is used.
+        device: `auto`, `cpu` or `cuda`; `auto` takes a GPU if there is one.
+
+    Raises:
+        SubjectError: If model, images and policy do not go together; all problems of one kind at
+            once.
+        RegistryError: If something cannot be downloaded.
+    """
+    place = _device(device)
+    files = model_files.read(model_folder(version, workspace / "model"))
+    loaded = model_files.load(files, allow_pickle=policy.model.allow_pickle, device=place)
+    preprocessing = _preprocessing(policy.model, files.shape, loaded.shape, version.uri)
+    location = policy.validation
+    images = Path(location)
+    if ":" in location and not images.exists():
+        images = download(location, workspace / "validation")
+    subject = Subject(
+        identity=loaded.identity(
+            files,
+            uri=version.uri,
+            name=version.name,
+            version=version.version,
+            model_id=version.model_id,
+            run_id=version.run_id,
+            created=version.created,
+        ),
+        model=loaded.model,
+        preprocessing=preprocessing,
+        validation=open_validation(images, location),
+        device=place,
+        outputs=policy.model.outputs,
+    )
+    _try(subject, policy.seed)
+    return subject
+
+
+def model_folder(version: ModelVersion, into: Path) -> Path:
+    """The model's files: downloaded, or where they are if that is a local folder.
+
+    Raises:
+        RegistryError: If they cannot be had.
+    """
+    local = Path(version.uri)
+    return local if (local / "MLmodel").is_file() else download(version.uri, into)
+
+
+def _device(device: str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device not in {"cpu", "cuda"}:
+        raise SubjectError(f"device {device!r}: auto, cpu and cuda are accepted")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SubjectError("device 'cuda': torch finds no GPU here; cpu and auto are accepted")
+    return torch.device(device)
+
+
+def _preprocessing(terms: ModelTerms, signed: Shape, taken: Shape, where: str) -> Preprocessing:
+    """What the policy says, completed and checked by what the model's files say."""
+    problems = [
+        f"{where}: {what} is {theirs} in the signature and {ours} in the model; log the model "
+        "again with an input_example as it takes it"
+        for what, theirs, ours in zip(("channels", "height", "width"), signed, taken, strict=True)
+        if None not in {theirs, ours} and theirs != ours
+    ]
+    channels, height, width = (
+        signed[place] if size is None else size for place, size in enumerate(taken)
+    )
+    size = terms.size
+    if size is None and height is not None and width is not None:
+        size = (height, width)
+    if size is None:
+        problems.append(
+            f"{where}: its files do not say which size of image it takes; size = [height, width] "
+            "in [model] of the policy is needed"
+        )
+    elif height not in {None, size[0]} or width not in {None, size[1]}:
+        problems.append(
+            f"{where}: takes images of {height} x {width} and the policy says {size[0]} x "
+            f"{size[1]}; leave size out of [model] of the policy, or set it to that"
+        )
+    depth = 1 if terms.channels == "grey" else 3
+    if channels not in {None, depth}:
+        problems.append(
+            f"{where}: takes {channels} channels and the policy says {terms.channels}, which is "
+            f"{depth}; channels = 'grey' for 1, 'rgb' or 'bgr' for 3 in [model] of the policy is "
+            "accepted"
+        )
+    if problems or size is None:
+        raise SubjectError(problems)
+    return Preprocessing(
+        size=size, channels=terms.channels, mean=terms.mean, std=terms.std, resize=terms.resize
+    )
+
+
+def _try(subject: Subject, seed: int) -> None:
+    """Refuse a model that does not classify its validation images before anything is measured."""
+    inputs = subject.inputs(subject.pixels(subject.validation.sample(TRIED, seed)))
+    outputs = trial.check_batch(subject.model, inputs, subject.identity.uri)
+    trial.check_outputs(
+        outputs,
+        classes=len(subject.validation.class_names),
+        kind=subject.outputs,
+        where=subject.identity.uri,
+    )

@@ -1,0 +1,215 @@
+"""Recording: an assessment as a run in MLflow, and what its version says about it.
+
+The verdict is the last thing written. If anything fails before, the run ends FAILED and the
+version's tags and description are as they were.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModelInput,
+    Metric,
+)
+from mlflow.exceptions import MlflowException
+
+from governance.assessment import RECORD, Assessment
+from governance.errors import EvidenceError, RegistryError
+from governance.registry.description import merged, summary
+from governance.registry.status import Marks, marks, put_back
+from governance.registry.versions import (
+    DIGEST,
+    POLICY,
+    RUN,
+    STATUS,
+    ModelVersion,
+    refusals,
+    registered,
+)
+
+__all__ = ["FOLDER", "metric_name", "record", "record_digest"]
+
+#: Where in the run the assessment's folder lies.
+FOLDER = "governance"
+REPORT = "report.pdf"
+
+METRICS_AT_ONCE = 500  # MLflow takes 1,000 and a request of 1 MB
+NAME_LENGTH = 250
+DIGEST_LENGTH = 36  # of a dataset, in MLflow
+TITLE_LENGTH = 200
+
+
+def record(version: ModelVersion, assessment: Assessment, folder: Path) -> str:
+    """Keep an assessment in MLflow as a new run, and give its verdict to the version.
+
+    Args:
+        version: Registered; the one that was assessed.
+        assessment: As judged.
+        folder: Where it was saved, reports included.
+
+    Returns:
+        The id of the run, in the experiment `governance/<name>`.
+
+    Raises:
+        EvidenceError: If the folder does not hold this assessment of this version.
+        RegistryError: If the version is not registered, or MLflow, the network or the disk refuses.
+    """
+    if version.name is None:
+        raise RegistryError(f"{version.uri}: not registered; only registered versions are recorded")
+    _check(version, assessment, folder)
+    client = MlflowClient()
+    with refusals(f"{version.uri}: recording"):
+        before = marks(version)
+        run = client.create_run(
+            _experiment(client, f"governance/{version.name}"),
+            run_name=f"{version.name} version {version.version}: {assessment.decision.verdict}",
+            tags=_run_tags(version, assessment, folder),
+        )
+    try:
+        with refusals(f"{version.uri}: recording in run {run.info.run_id}"):
+            _log(client, run.info.run_id, version, assessment)
+            client.log_artifacts(run.info.run_id, str(folder), FOLDER)
+            _publish(client, run.info, version, assessment, folder)
+    except BaseException as error:
+        _undo(client, run.info.run_id, version, before, error)
+        raise
+    return str(run.info.run_id)
+
+
+def record_digest(folder: Path) -> str:
+    """sha256 of `assessment.json` as it lies in a folder: the digest of the assessment."""
+    return f"sha256:{hashlib.sha256((folder / RECORD).read_bytes()).hexdigest()}"
+
+
+def metric_name(name: str) -> str:
+    """A name that MLflow takes, the same for the same name and different for different ones."""
+    plain = re.sub(r"[^A-Za-z0-9_.\- ]", "_", name)
+    room = NAME_LENGTH - len(".high")
+    if plain == name and len(name) <= room:
+        return name
+    mark = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{plain[: room - len(mark) - 1]}-{mark}"
+
+
+def _check(version: ModelVersion, assessment: Assessment, folder: Path) -> None:
+    problems = [f"{folder}: {difference}" for difference in Assessment.verify(folder)]
+    if not problems and record_digest(folder) != assessment.digest:
+        problems.append(f"{folder}: holds another assessment than the one to be recorded")
+    identity = assessment.identity
+    if (identity.name, identity.version, identity.created) != (
+        version.name,
+        version.version,
+        version.created,
+    ):
+        problems.append(f"{folder}: is about {identity.uri} and not about {version.uri}")
+    if problems:
+        raise EvidenceError(problems)
+
+
+def _experiment(client: MlflowClient, name: str) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            # Another assessment of this model made it in the meantime.
+            found = client.get_experiment_by_name(name)
+    return str(found.experiment_id)
+
+
+def _run_tags(version: ModelVersion, assessment: Assessment, folder: Path) -> dict[str, str]:
+    return {
+        "governance.model": version.uri,
+        "governance.verdict": assessment.decision.verdict,
+        "governance.model_digest": assessment.identity.digest,
+        "governance.validation_digest": assessment.validation.digest,
+        "governance.policy_digest": assessment.policy.digest,
+        DIGEST: record_digest(folder),
+    }
+
+
+def _log(client: MlflowClient, run_id: str, version: ModelVersion, assessment: Assessment) -> None:
+    dataset = _dataset(assessment)
+    context = InputTag("mlflow.data.context", "validation")
+    models = [LoggedModelInput(version.model_id)] if version.model_id else None
+    client.log_inputs(run_id, [DatasetInput(dataset, [context])], models)
+    about = {
+        "timestamp": int(datetime.fromisoformat(assessment.created).timestamp() * 1000),
+        "step": 0,
+        "model_id": version.model_id,
+        "dataset_name": dataset.name,
+        "dataset_digest": dataset.digest,
+        "run_id": run_id,
+    }
+    metrics = [Metric(key, value, **about) for key, value in _numbers(assessment)]
+    for start in range(0, len(metrics), METRICS_AT_ONCE):
+        client.log_batch(run_id, metrics=metrics[start : start + METRICS_AT_ONCE])
+
+
+def _numbers(assessment: Assessment) -> Iterator[tuple[str, float]]:
+    """Every metric that has a value, and the ends of its interval; a missing one is not logged."""
+    for name, value in assessment.metrics.items():
+        if value is not None:
+            yield metric_name(name), value
+    for name, interval in assessment.intervals.items():
+        yield f"{metric_name(name)}.low", interval.low
+        yield f"{metric_name(name)}.high", interval.high
+
+
+def _dataset(assessment: Assessment) -> Dataset:
+    validation = assessment.validation
+    return Dataset(
+        name=f"validation of {assessment.policy.title}"[:TITLE_LENGTH],
+        digest=validation.digest.removeprefix("sha256:")[:DIGEST_LENGTH],
+        source_type="governance",
+        source=json.dumps({"uri": validation.location}),
+        profile=json.dumps({"images": validation.images, "digest": validation.digest}),
+    )
+
+
+def _publish(
+    client: MlflowClient, run: Any, version: ModelVersion, assessment: Assessment, folder: Path
+) -> None:
+    policy = assessment.policy
+    for key, value in {
+        RUN: run.run_id,
+        DIGEST: record_digest(folder),
+        POLICY: f"{policy.title[:TITLE_LENGTH]} ({policy.digest})",
+    }.items():
+        client.set_model_version_tag(version.name, version.version, key, value)
+    place = f"#/experiments/{run.experiment_id}/runs/{run.run_id}/artifacts/{FOLDER}"
+    report = REPORT if (folder / REPORT).is_file() else RECORD
+    text = merged(registered(version).description or "", summary(assessment, f"{place}/{report}"))
+    client.update_model_version(version.name, version.version, text)
+    client.set_terminated(run.run_id, "FINISHED")
+    client.set_model_version_tag(version.name, version.version, STATUS, assessment.decision.verdict)
+
+
+def _undo(
+    client: MlflowClient,
+    run_id: str,
+    version: ModelVersion,
+    before: Marks,
+    error: BaseException,
+) -> None:
+    """End the run as FAILED and put the marks back, each as far as MLflow still answers."""
+    steps: dict[str, Callable[[], object]] = {
+        f"run {run_id} could not be ended": lambda: client.set_terminated(run_id, "FAILED"),
+        "tags and description could not be put back": lambda: put_back(version, before),
+    }
+    for what, step in steps.items():
+        try:
+            step()
+        except (MlflowException, RegistryError, OSError) as second:
+            error.add_note(f"{what}: {second}")

@@ -1,0 +1,177 @@
+"""Verifying: the record of a version read back, and held against its model, tags and digests."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from governance import model_files
+from governance.assessment import Assessment, Baseline
+from governance.errors import EvidenceError, SubjectError
+from governance.policy import Policy
+from governance.registry.opening import model_folder
+from governance.registry.recording import FOLDER, record_digest
+from governance.registry.status import marks
+from governance.registry.versions import (
+    DIGEST,
+    POLICY,
+    RUN,
+    STATUS,
+    ModelVersion,
+    aliases,
+    download,
+    refusals,
+    resolve,
+)
+
+__all__ = ["baseline", "fetch", "mismatches"]
+
+
+def fetch(version: ModelVersion, into: Path) -> Path:
+    """The recorded assessment of a version, as a folder.
+
+    Raises:
+        SubjectError: If the version is not registered.
+        EvidenceError: If it has no record, or the run that held it is gone.
+        RegistryError: If MLflow cannot be asked.
+    """
+    if version.name is None:
+        raise SubjectError(
+            f"{version.uri}: not registered, so it has no record; models:/name/version and "
+            "models:/name@alias are accepted"
+        )
+    with refusals(f"{version.uri}: reading its tags"):
+        run_id = marks(version).tags.get(RUN)
+    if run_id is None:
+        raise EvidenceError(
+            f"{version.uri}: has no record; assess it first: governance assess {version.uri}"
+        )
+    if not re.fullmatch(r"[0-9a-f]{32}", run_id):
+        raise EvidenceError(f"{version.uri}: tag {RUN} is {run_id[:80]!r}, which names no run")
+    with refusals(f"{version.uri}: looking up its record"):
+        try:
+            present = {item.path for item in MlflowClient().list_artifacts(run_id)}
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            present = set()
+    if FOLDER not in present:
+        raise EvidenceError(f"{version.uri}: run {run_id}, named by its tag {RUN}, holds no record")
+    return download(f"runs:/{run_id}/{FOLDER}", into)
+
+
+def mismatches(version: ModelVersion, folder: Path) -> tuple[str, ...]:
+    """How a record differs from itself, its version's tags and its model as they are now.
+
+    Nothing is unpickled: of a pickled model the digest of its files has to do.
+
+    Args:
+        version: Registered.
+        folder: As `fetch` gave it.
+
+    Returns:
+        One sentence per mismatch; empty where the record can be relied on.
+
+    Raises:
+        RegistryError: If MLflow cannot be asked or the model not be downloaded.
+    """
+    try:
+        assessment = Assessment.load(folder)
+    except EvidenceError as error:
+        return error.problems
+    return (*_tag_mismatches(version, assessment, folder), *_model_mismatches(version, assessment))
+
+
+def _tag_mismatches(version: ModelVersion, assessment: Assessment, folder: Path) -> Iterator[str]:
+    with refusals(f"{version.uri}: reading its tags"):
+        tags = marks(version).tags
+    expected = {STATUS: assessment.decision.verdict, DIGEST: record_digest(folder)}
+    for key, value in expected.items():
+        if tags.get(key) != value:
+            yield f"{version.uri}: tag {key} is {_shown(tags.get(key))} and the record says {value}"
+    if not tags.get(POLICY, "").endswith(f"({assessment.policy.digest})"):
+        yield (
+            f"{version.uri}: tag {POLICY} is {_shown(tags.get(POLICY))} and the record was made "
+            f"under {assessment.policy.digest}"
+        )
+
+
+def _model_mismatches(version: ModelVersion, assessment: Assessment) -> Iterator[str]:
+    identity = assessment.identity
+    for what in ("name", "version", "created"):
+        found, said = getattr(version, what), getattr(identity, what)
+        if found != said:
+            yield f"{version.uri}: its {what} is {found} and the record is about {said}"
+    with TemporaryDirectory(prefix="governance-") as scratch:
+        model = model_folder(version, Path(scratch))
+        try:
+            found = model_files.artifact_digest(model)
+            if found != identity.artifact_digest:
+                yield (
+                    f"{version.uri}: its files have the digest {found} and those assessed had "
+                    f"{identity.artifact_digest}"
+                )
+            tensors = model_files.stored_digest(model_files.read(model))
+            if tensors not in {None, identity.digest}:
+                yield (
+                    f"{version.uri}: its tensors have the digest {tensors} and those assessed had "
+                    f"{identity.digest}"
+                )
+        except SubjectError as error:
+            yield from error.problems
+
+
+def _shown(value: str | None) -> str:
+    return "missing" if value is None else repr(value[:100])
+
+
+def baseline(version: ModelVersion, policy: Policy) -> Baseline | None:
+    """The version that the policy compares with, as its own assessment recorded it.
+
+    Returns:
+        None where the policy names none, nothing has the alias yet, or it is this version itself.
+
+    Raises:
+        SubjectError: If there is such a version and its record is missing or not to be relied on:
+            a comparison that someone relies on must not disappear without a word.
+        RegistryError: If MLflow cannot be asked.
+    """
+    if policy.baseline is None or version.name is None:
+        return None
+    number = policy.baseline
+    if not number.isdigit():
+        known = aliases(version.name, version.uri)
+        if number not in known:
+            return None
+        number = known[number]
+    if number == version.version:
+        return None
+    other = resolve(f"models:/{version.name}/{number}")
+    try:
+        with TemporaryDirectory(prefix="governance-") as scratch:
+            folder = fetch(other, Path(scratch))
+            wrong = mismatches(other, folder)
+            if not wrong:
+                return _baseline(Assessment.load(folder), record_digest(folder))
+    except EvidenceError as error:
+        wrong = error.problems
+    raise SubjectError(
+        (
+            *wrong,
+            f"baseline {policy.baseline!r}: no record to compare with; assess {other.uri} first",
+        )
+    )
+
+
+def _baseline(assessment: Assessment, digest: str) -> Baseline:
+    return Baseline(
+        identity=assessment.identity,
+        assessment_digest=digest,
+        validation_digest=assessment.validation.digest,
+        verdict=assessment.decision.verdict,
+        metrics=assessment.metrics,
+        intervals=assessment.intervals,
+    )

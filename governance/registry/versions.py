@@ -1,0 +1,242 @@
+"""Versions: which model a URI means, pinned, and the tags that governance writes on it."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.exceptions import MlflowException
+
+from governance.errors import RegistryError, SubjectError
+
+__all__ = [
+    "DIGEST",
+    "PENDING",
+    "POLICY",
+    "RESERVED",
+    "RUN",
+    "RUNNING",
+    "STATUS",
+    "ModelVersion",
+    "aliases",
+    "download",
+    "refusals",
+    "registered",
+    "resolve",
+]
+
+#: The verdict, or `pending` or `running` before there is one.
+STATUS = "governance.status"
+#: The run that holds the record.
+RUN = "governance.run_id"
+#: sha256 of the record.
+DIGEST = "governance.digest"
+#: Title and digest of the policy.
+POLICY = "governance.policy"
+#: Tags of a model version that nobody else should write.
+RESERVED = (STATUS, RUN, DIGEST, POLICY)
+
+PENDING, RUNNING = "pending", "running"
+
+BY_VERSION = re.compile(r"models:/+(?P<name>[^/@]+)/(?P<version>\d+)/?")
+BY_ALIAS = re.compile(r"models:/+(?P<name>[^/@]+)@(?P<alias>[^/@]+)")
+BY_ID = re.compile(r"models:/+(?P<model_id>m-[0-9a-zA-Z]+)/?")
+BY_RUN = re.compile(r"runs:/+(?P<run_id>[0-9a-zA-Z]+)/.+")
+
+MISSING = "RESOURCE_DOES_NOT_EXIST"
+COPIES = 10  # of a copy of a copy: followed this far
+SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelVersion:
+    """A model in MLflow or in a folder, pinned so that it means the same tomorrow.
+
+    Attributes:
+        uri: Such as `models:/name/3`, never an alias; the absolute path of a local folder.
+        name: Of the registered model; None where the model is not registered.
+        version: Of the registered model; None where the model is not registered.
+        created: Milliseconds since 1970 of the version; a deleted and recreated model has the same
+            name and number and another time.
+        source: What was registered.
+        model_id: Of MLflow's LoggedModel; None where there is none.
+        run_id: Of the training run; None where unknown.
+    """
+
+    uri: str
+    name: str | None = None
+    version: str | None = None
+    created: int | None = None
+    source: str | None = None
+    model_id: str | None = None
+    run_id: str | None = None
+
+
+@contextmanager
+def refusals(doing: str) -> Iterator[None]:
+    """Turn what MLflow, the network or the disk refuses into a RegistryError about `doing`."""
+    try:
+        yield
+    except (MlflowException, OSError) as error:  # OSError: also what requests raises
+        why = str(error).partition("\n")[0][:500]
+        raise RegistryError(f"{doing}: refused: {why or type(error).__name__}") from error
+
+
+def resolve(uri: str) -> ModelVersion:
+    """The model that `uri` means now.
+
+    Args:
+        uri: `models:/name/version`, `models:/name@alias`, `models:/m-<id>`, `runs:/<id>/<path>` or
+            a local folder with an MLmodel file.
+
+    Raises:
+        SubjectError: If there is no such model; names what there is.
+        RegistryError: If MLflow cannot be asked.
+    """
+    if found := BY_VERSION.fullmatch(uri):
+        return _registered(uri, found["name"], found["version"])
+    if found := BY_ALIAS.fullmatch(uri):
+        known = aliases(found["name"], uri)
+        if found["alias"] not in known:
+            raise SubjectError(
+                f"{uri}: {found['name']} has no alias {found['alias']!r}; it has "
+                f"{_list(sorted(known))}"
+            )
+        return _registered(uri, found["name"], known[found["alias"]])
+    if found := BY_ID.fullmatch(uri):
+        return _logged(uri, found["model_id"])
+    if found := BY_RUN.fullmatch(uri):
+        with refusals(f"{uri}: looking up the run"), _unknown(uri, "no such run"):
+            MlflowClient().get_run(found["run_id"])
+        return ModelVersion(uri=uri, source=uri, run_id=found["run_id"])
+    if (Path(uri) / "MLmodel").is_file():
+        return ModelVersion(uri=str(Path(uri).resolve()), source=uri)
+    raise SubjectError(
+        f"{uri}: no model; models:/name/version, models:/name@alias, models:/m-<id>, "
+        "runs:/<id>/<path> and a local folder with an MLmodel file are accepted"
+    )
+
+
+def aliases(name: str, where: str) -> dict[str, str]:
+    """Version number by alias of a registered model.
+
+    Raises:
+        SubjectError: If there is no such model.
+        RegistryError: If MLflow cannot be asked.
+    """
+    with refusals(f"{where}: looking up the model"):
+        try:
+            found = MlflowClient().get_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != MISSING:
+                raise
+            names = [item.name for item in MlflowClient().search_registered_models(max_results=100)]
+            raise SubjectError(
+                f"{where}: no registered model {name!r}; there are {_list(names)}"
+            ) from error
+    return {alias: str(number) for alias, number in found.aliases.items()}
+
+
+def registered(version: ModelVersion) -> Any:
+    """MLflow's own record of a registered version as it is now, tags included.
+
+    Raises:
+        RegistryError: If it is gone, or was deleted and created anew.
+    """
+    found = MlflowClient().get_model_version(version.name, version.version)
+    if found.creation_timestamp != version.created:
+        raise RegistryError(
+            f"{version.uri}: was deleted and created anew since it was resolved; start again"
+        )
+    return found
+
+
+def _registered(uri: str, name: str, number: str) -> ModelVersion:
+    aliases(name, uri)
+    client = MlflowClient()
+    with refusals(f"{uri}: looking up the version"):
+        try:
+            found = client.get_model_version(name, number)
+        except MlflowException as error:
+            if error.error_code != MISSING:
+                raise
+            versions = client.search_model_versions(f"name = '{_quoted(name)}'")
+            numbers = sorted({int(item.version) for item in versions})
+            raise SubjectError(
+                f"{uri}: {name} has no version {number}; it has {_list(map(str, numbers))}"
+            ) from error
+        if found.status != "READY":
+            raise SubjectError(f"{uri}: is {found.status}; a version that is READY is accepted")
+        return ModelVersion(
+            uri=f"models:/{name}/{number}",
+            name=name,
+            version=str(found.version),
+            created=found.creation_timestamp,
+            source=found.source,
+            model_id=found.model_id or _model_id(found.source),
+            run_id=found.run_id or None,
+        )
+
+
+def _model_id(source: str | None, copies: int = COPIES) -> str | None:
+    """The LoggedModel behind a version's source; MLflow does not tell it over REST."""
+    if found := BY_ID.fullmatch(source or ""):
+        return found["model_id"]
+    # A version copied from another one, which may be gone by now.
+    found = BY_VERSION.fullmatch(source or "")
+    if found is None or copies == 0:
+        return None
+    try:
+        other = MlflowClient().get_model_version(found["name"], found["version"])
+    except MlflowException as error:
+        if error.error_code != MISSING:
+            raise
+        return None
+    return other.model_id or _model_id(other.source, copies - 1)
+
+
+def _logged(uri: str, model_id: str) -> ModelVersion:
+    with refusals(f"{uri}: looking up the model"), _unknown(uri, "no such logged model"):
+        found = MlflowClient().get_logged_model(model_id)
+    return ModelVersion(
+        uri=f"models:/{model_id}", source=uri, model_id=model_id, run_id=found.source_run_id or None
+    )
+
+
+@contextmanager
+def _unknown(uri: str, what: str) -> Iterator[None]:
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code == MISSING:
+            _absent(uri, what, error)
+        raise
+
+
+def _absent(uri: str, what: str, error: MlflowException) -> NoReturn:
+    raise SubjectError(f"{uri}: {what}; one that exists and is not deleted is accepted") from error
+
+
+def download(uri: str, into: Path) -> Path:
+    """The files behind an artifact URI, copied into a new folder.
+
+    Raises:
+        RegistryError: If they cannot be had.
+    """
+    with refusals(f"{uri}: downloading"):
+        into.mkdir(parents=True, exist_ok=True)
+        return Path(download_artifacts(artifact_uri=uri, dst_path=str(into)))
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")
+
+
+def _list(items: Any) -> str:
+    names = list(items)
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return (", ".join(names[:SHOWN]) or "none") + more

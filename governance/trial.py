@@ -1,0 +1,102 @@
+"""Trial: whether a model classifies images at all, tried on a few before anything is measured."""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from governance.errors import SubjectError
+
+__all__ = ["TOLERANCE", "check_batch", "check_outputs", "difference"]
+
+#: Largest difference between two answers that are the same, relative to the largest number.
+TOLERANCE = 1e-5
+
+
+def check_batch(model: nn.Module, inputs: Tensor, where: str) -> Tensor:
+    """Outputs (B, K) for a few inputs, checked to be the same for each image alone.
+
+    Args:
+        model: In evaluation mode.
+        inputs: (B, C, H, W), B >= 2, images that differ.
+        where: What to call the model in messages.
+
+    Raises:
+        SubjectError: If the model fails, does not return one tensor (B, K), answers differently
+            when asked again, or lets the images of a batch influence one another.
+    """
+    try:
+        with torch.no_grad():
+            outputs, again = model(inputs), model(inputs)
+            alone = [model(image[None]) for image in inputs]
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+        raise SubjectError(
+            f"{where}: fails on a batch of shape {tuple(inputs.shape)}: {error}; a model of images "
+            "(B, C, H, W) is accepted: check size and channels in [model] of the policy"
+        ) from error
+    if not isinstance(outputs, Tensor) or outputs.shape[:1] != inputs.shape[:1]:
+        found = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise SubjectError(
+            f"{where}: returns {found} for {len(inputs)} images; one tensor (B, K) is accepted"
+        )
+    if difference(outputs, again) > TOLERANCE:
+        raise SubjectError(
+            f"{where}: answers differently when asked twice; a model without randomness is accepted"
+        )
+    if difference(outputs, torch.cat(alone)) > TOLERANCE:
+        raise SubjectError(
+            f"{where}: an image gets another answer in a batch than alone; a model that looks at "
+            "each image by itself is accepted"
+        )
+    return outputs
+
+
+def difference(one: Tensor, other: Tensor) -> float:
+    """Largest difference relative to the largest number in `one`; infinite for other shapes.
+
+    NaN counts as equal to NaN, so that a model of NaN is refused for what it is.
+    """
+    if one.shape != other.shape or not torch.equal(one.isnan(), other.isnan()):
+        return math.inf
+    one, other = torch.nan_to_num(one), torch.nan_to_num(other)
+    if one.numel() == 0:
+        return 0.0
+    return float((one - other).abs().max() / one.abs().max().clamp_min(1e-30))
+
+
+def check_outputs(
+    outputs: Tensor, *, classes: int, kind: Literal["logits", "probabilities"], where: str
+) -> None:
+    """Refuse outputs that are not what a classifier of these classes returns.
+
+    Args:
+        outputs: (B, K) for some real images.
+        classes: Number of classes of the validation set.
+        kind: What the policy says the model returns.
+        where: What to call the model in messages.
+
+    Raises:
+        SubjectError: If the shape is another, a number is not finite, or the outputs are
+            probabilities where logits are declared, or the reverse.
+    """
+    if outputs.dim() != 2 or outputs.shape[1] != classes:  # noqa: PLR2004 - (B, K)
+        raise SubjectError(
+            f"{where}: returns {tuple(outputs.shape[1:])} numbers per image and the validation set "
+            f"names {classes} classes; as many outputs as classes are accepted"
+        )
+    if not bool(torch.isfinite(outputs).all()):
+        raise SubjectError(f"{where}: an output is NaN or infinite; finite numbers are accepted")
+    sums = outputs.sum(1)
+    shares = bool((outputs >= 0).all()) and bool(((sums - 1).abs() < 1e-3).all())  # noqa: PLR2004 - rounding of a float32 softmax
+    if shares and kind == "logits":
+        raise SubjectError(
+            f"{where}: returns numbers from 0 to 1 that sum to 1, and the policy says logits; set "
+            "outputs = 'probabilities' in [model] of the policy"
+        )
+    if not shares and kind == "probabilities":
+        raise SubjectError(
+            f"{where}: returns numbers that are no probabilities (sums from {float(sums.min()):g} "
+            f"to {float(sums.max()):g}), and the policy says they are; set outputs = 'logits' in "
+            "[model] of the policy"
+        )

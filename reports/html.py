@@ -1,0 +1,92 @@
+"""HTML: the report as one file that needs nothing else, not even a network.
+
+Pictures, style and fonts are inside it, since MLflow shows artifacts in a frame where relative
+addresses lead nowhere. It holds no script and forbids itself to load anything.
+"""
+
+import re
+from base64 import b64encode
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from governance.assessment import Assessment
+from reports import numbers
+from reports.prose import printable
+from reports.view import View, view
+
+__all__ = ["page", "to_html"]
+
+# File, family, weight and style.
+FONTS = (
+    ("IBMPlexSans-Regular", "Plex Sans", 400, "normal"),
+    ("IBMPlexSans-Italic", "Plex Sans", 400, "italic"),
+    ("IBMPlexSans-SemiBold", "Plex Sans", 600, "normal"),
+    ("IBMPlexMono-Regular", "Plex Mono", 400, "normal"),
+)
+
+CODE = re.compile(r"(`+)(.+?)\1")
+
+OUTCOMES = {"met": "met", "unmet": "not met", "missing": "not measured", "waived": "waived"}
+
+
+def to_html(assessment: Assessment) -> str:
+    """The report of an assessment as a page that can be sent around on its own."""
+    return page(view(assessment))
+
+
+def page(arranged: View) -> str:
+    """The report from an assessment that is already arranged."""
+    template = _environment().get_template("report.html.j2")
+    return template.render(view=arranged, assessment=arranged.assessment, style=_style())
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("templates", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_final,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        count=numbers.count,
+        data_uri=_data_uri,
+        difference=numbers.difference,
+        duration=numbers.duration,
+        interval=numbers.interval,
+        moment=numbers.moment,
+        number=numbers.number,
+        outcome=OUTCOMES.__getitem__,
+        prose=_prose,
+    )
+    return environment
+
+
+def _final(value: object) -> object:
+    # Escaping makes text harmless to the browser; this makes it harmless to the reader.
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _prose(text: str) -> Markup:
+    """Escaped text in which backticks set code."""
+    return Markup(CODE.sub(r"<code>\2</code>", str(escape(printable(text)))))  # noqa: S704 - escaped
+
+
+def _data_uri(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{b64encode(content).decode()}"
+
+
+def _style() -> Markup:
+    """The style sheet with the fonts inside; ours, so not escaped."""
+    home = files("templates")
+    faces = [
+        f"@font-face {{ font-family: '{family}'; font-weight: {weight}; font-style: {style}; "
+        f"src: url({_data_uri((home / 'fonts' / f'{name}.woff2').read_bytes(), 'font/woff2')}) "
+        "format('woff2'); }"
+        for name, family, weight, style in FONTS
+    ]
+    sheet = (home / "report.css").read_text(encoding="utf-8")
+    return Markup("\n".join([*faces, sheet]))  # noqa: S704 - files of this package

@@ -1,0 +1,38 @@
+"""PDF: the report on A4, tagged for screen readers, with contents, bookmarks and page numbers.
+
+The same assessment gives the same bytes where `SOURCE_DATE_EPOCH` is set and the versions of
+WeasyPrint, fontTools and Pango are the same; else only the times inside embedded fonts differ.
+"""
+
+from typing import Any
+
+from governance.assessment import Assessment
+from reports.html import page
+from reports.view import view
+
+__all__ = ["to_pdf"]
+
+# Archival with tags. What the file declares of itself is checked by validators, not by the report.
+VARIANT = "pdf/a-3a"
+
+
+def to_pdf(assessment: Assessment) -> bytes:
+    """The report of an assessment for print and for the archive.
+
+    Raises:
+        OSError: If the Pango libraries that WeasyPrint needs are not installed.
+    """
+    # Here and not above: importing it takes a second and needs Pango, which HTML does without.
+    from weasyprint import HTML
+    from weasyprint.urls import URLFetcher
+
+    arranged = view(assessment)
+    document = HTML(
+        string=page(arranged),
+        url_fetcher=URLFetcher(allowed_protocols=["data"], allow_redirects=False),
+    )
+    content: Any = document.write_pdf(
+        pdf_variant=VARIANT,
+        pdf_identifier=bytes.fromhex(arranged.digest.removeprefix("sha256:"))[:16],
+    )
+    return bytes(content)

@@ -1,0 +1,137 @@
+"""A pipeline that reads the JUnit file is red exactly where the verdict is not `approved`."""
+
+import dataclasses
+import xml.etree.ElementTree as ET
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from governance.evidence import Measurement
+from governance.policy import Expectation, Finding, judge
+from reports.junit import to_junit
+
+
+def parsed(assessment):
+    return ET.fromstring(to_junit(assessment))  # noqa: S314 - written a line above
+
+
+def with_expectations(assessment, *expectations):
+    policy = dataclasses.replace(assessment.policy, expectations=expectations)
+    return dataclasses.replace(
+        assessment, policy=policy, decision=judge(policy, assessment.evidence)
+    )
+
+
+def only_case(assessment, **expectation):
+    changed = with_expectations(assessment, Expectation(**expectation))
+    (case,) = [
+        case
+        for case in parsed(changed).iter("testcase")
+        if case.get("name") != "runs" and case.get("classname") in expectation["metric"]
+    ]
+    return case
+
+
+def test_suite_stands_for_an_analysis_and_case_for_an_expectation(assessment):
+    root = parsed(assessment)
+
+    assert [suite.get("name") for suite in root] == [
+        "data_quality", "filter_importance", "layer_prediction", "performance",
+        "genetic_explanation", "verified_perturbation",
+    ]  # fmt: skip
+    assert len(list(root.iter("testcase"))) == len(assessment.decision.findings)
+    for element in (root, *root):
+        cases = list(element.iter("testcase"))
+        assert element.get("tests") == str(len(cases))
+        for key, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+            assert element.get(key) == str(sum(case.find(tag) is not None for case in cases))
+
+
+@pytest.mark.parametrize(
+    ("metric", "bound", "severity", "tag"),
+    [
+        ("performance.accuracy", 0.9, "block", None),
+        ("performance.accuracy", 1.0, "block", "failure"),
+        ("performance.accuracy", 1.0, "review", "failure"),
+        ("performance.accuracy", 1.0, "warn", "skipped"),
+        ("performance.never_measured", 0.1, "block", "error"),
+        ("performance.never_measured", 0.1, "review", "error"),
+        ("performance.never_measured", 0.1, "warn", "skipped"),
+        ("filter_importance.x", 0.1, "block", "error"),
+        ("never_run.x", 0.1, "block", "error"),
+    ],
+)
+def test_outcome_and_severity_choose_the_element(assessment, metric, bound, severity, tag):
+    case = only_case(assessment, metric=metric, at_least=bound, severity=severity)
+
+    assert [child.tag for child in case] == ([tag] if tag else [])
+    if tag in {"failure", "error"}:
+        assert case[0].get("type") == severity
+    if tag:
+        assert case[0].get("message").startswith(f"{severity}, ")
+
+
+def test_waived_expectation_is_skipped_with_its_reason(assessment):
+    finding = assessment.decision.findings[2]
+    waived = Finding(
+        expectation=finding.expectation, observed=0.7, interval=None, outcome="waived",
+        reason="accepted by the board",
+    )  # fmt: skip
+    decision = dataclasses.replace(assessment.decision, findings=(waived,))
+
+    root = parsed(dataclasses.replace(assessment, decision=decision))
+
+    assert "accepted by the board" in root.find(".//skipped[@message]/..")[0].get("message")
+    assert root.get("failures") == root.get("errors") == "0"
+
+
+@settings(deadline=None, max_examples=30)
+@given(data=st.data())
+def test_file_is_red_exactly_where_the_verdict_is_not_approved(assessment, data):
+    metrics = st.sampled_from(["performance.accuracy", "performance.never_measured", "gone.x"])
+    expectations = data.draw(
+        st.lists(
+            st.builds(
+                Expectation,
+                metric=metrics,
+                at_least=st.sampled_from([0.5, 1.0]),
+                severity=st.sampled_from(["block", "review", "warn"]),
+            ),
+            max_size=4,
+        )
+    )
+    weighty = [item for item in expectations if item.severity != "warn"]
+    changed = with_expectations(assessment, *expectations)
+
+    root = parsed(changed)
+
+    red = root.get("failures") != "0" or root.get("errors") != "0"
+    if weighty or not expectations:
+        assert red == (changed.decision.verdict != "approved")
+
+
+def test_analysis_that_failed_without_an_expectation_is_not_lost(assessment):
+    changed = with_expectations(
+        assessment, Expectation(metric="performance.accuracy", at_least=0.5)
+    )
+
+    skipped = parsed(changed).find(".//testsuite[@name='filter_importance']/testcase/skipped")
+
+    assert "nothing to silence" in skipped.get("message")
+
+
+def test_any_text_gives_a_file_that_can_be_read(assessment):
+    text = "\x00\x1b[31m<&\"'>]]>\ud800\ufffe\u202e{犬}"
+    evidence = dataclasses.replace(
+        assessment.evidence[3], measurement=Measurement(metrics={text: 0.1})
+    )
+    changed = with_expectations(
+        dataclasses.replace(assessment, evidence=(evidence,)),
+        Expectation(metric=f"performance.{text}", at_least=0.5, rationale=text),
+    )
+
+    failure = parsed(changed).find(".//failure")
+
+    assert "<&\"'>]]>" in failure.text
+    assert "犬" in failure.text

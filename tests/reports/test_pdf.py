@@ -1,0 +1,214 @@
+"""The PDF report: pages, structure and reproducibility, read back with another library."""
+
+import dataclasses
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pypdf import PdfReader
+
+from governance.evidence import Measurement
+from governance.policy import judge
+from reports.pdf import to_pdf
+
+HERE = Path(__file__).parent
+
+RENDER = """
+import hashlib, importlib.util, sys
+spec = importlib.util.spec_from_file_location("sample", sys.argv[1])
+sample = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sample)
+from reports.pdf import to_pdf
+print(hashlib.sha256(to_pdf(sample.brief())).hexdigest())
+"""
+
+
+@pytest.fixture(scope="module")
+def reader(assessment):
+    return PdfReader(io.BytesIO(to_pdf(assessment)))
+
+
+@pytest.fixture(scope="module")
+def pages(reader):
+    return [" ".join(page.extract_text().split()) for page in reader.pages]
+
+
+def elements(node, kind):
+    """Structure elements of a kind, anywhere below a node."""
+    node = node.get_object()
+    if isinstance(node, list):
+        for child in node:
+            yield from elements(child, kind)
+    elif isinstance(node, dict):
+        if node.get("/S") == kind:
+            yield node
+        if "/K" in node:
+            yield from elements(node["/K"], kind)
+
+
+def test_every_page_names_the_model_the_assessment_and_itself(pages, assessment):
+    for number, text in enumerate(pages, start=1):
+        assert "bildklassifikator-größe, version 3" in text
+        assert f"assessment {assessment.digest[:19]}" in text
+        assert f"Page {number} of {len(pages)}" in text
+
+
+def test_first_page_has_the_decision_its_grounds_and_what_was_left_out(pages, assessment):
+    first = pages[0]
+
+    assert "REJECTED" in first
+    for digest in (
+        assessment.digest, assessment.identity.digest, assessment.identity.artifact_digest,
+        assessment.validation.digest, assessment.policy.digest,
+    ):  # fmt: skip
+        assert digest in first
+    assert "performance.recall_worst" in first
+    assert "What was not assessed" in first
+    assert "Security of the supply chain" in first
+    assert "Contents" not in first
+
+
+def test_first_page_holds_even_the_longest_names(assessment):
+    name = "an-unreasonably-long-model-name-without-a-break_" * 4
+    identity = dataclasses.replace(assessment.identity, name=name, uri=f"models:/{name}/12")
+    classes = tuple(f"class {i} " + "long " * 40 for i in range(10))
+    policy = dataclasses.replace(
+        assessment.policy,
+        title="A title of many words " * 20,
+        expectations=tuple(
+            dataclasses.replace(
+                assessment.policy.expectations[0], metric=f"filter_importance.{item}"
+            )
+            for item in classes
+        ),
+    )
+    failed = assessment.evidence[1]
+    failure = dataclasses.replace(failed.failure, message="some long message " * 40)
+    evidence = tuple(
+        dataclasses.replace(failed, analysis=item, failure=failure)
+        for item in ("filter_importance", "layer_prediction", "performance", "genetic_explanation")
+    )
+    worst = dataclasses.replace(
+        assessment, identity=identity, policy=policy, evidence=evidence,
+        decision=judge(policy, evidence),
+    )  # fmt: skip
+
+    found = PdfReader(io.BytesIO(to_pdf(worst))).pages
+
+    assert "Security of the supply chain" in found[0].extract_text()
+    assert "Contents" in found[1].extract_text()
+
+
+def test_contents_give_the_pages_on_which_the_sections_stand(pages):
+    listed = re.findall(r"(?<!\S)(\d) ([A-Z][a-z ]+?)(?: \d open)? ?\.{5,} ?(\d+)", pages[1])
+
+    assert [int(number) for number, _, _ in listed] == list(range(1, 10))
+    for number, title, page in listed:
+        assert f"{number} {title.strip()}" in re.sub(r"\.{5,}", "", pages[int(page) - 1])
+
+
+def test_bookmarks_lead_to_every_section(reader):
+    titles = [item.title for item in reader.outline if not isinstance(item, list)]
+
+    assert titles[0] == "bildklassifikator-größe, version 3"
+    assert [title.split()[0] for title in titles if title[0].isdigit()] == list("123456789")
+
+
+def test_file_says_what_it_is(reader, assessment):
+    assert reader.metadata.title == "Assurance report: bildklassifikator-größe, version 3"
+    assert reader.metadata.creation_date.isoformat().startswith("2026-11-22T01:45:00")
+    assert reader.trailer["/Root"]["/Lang"] == "en"
+    identifier = reader.trailer["/ID"][0]
+    assert bytes(identifier.original_bytes) == bytes.fromhex(assessment.digest[7:39])
+
+
+def test_file_is_tagged_for_screen_readers(reader, assessment):
+    root = reader.trailer["/Root"]
+    tree = root["/StructTreeRoot"]
+
+    assert root["/MarkInfo"]["/Marked"]
+    assert len(list(elements(tree, "/H1"))) == 1
+    assert len(list(elements(tree, "/H2"))) >= 9
+    assert len(list(elements(tree, "/TH"))) > 50
+    captions = [
+        figure.caption
+        for item in assessment.evidence
+        if item.measurement
+        for figure in item.measurement.figures
+    ]
+    figures = [element.get("/Alt") for element in elements(tree, "/Figure")]
+    assert set(captions) <= set(figures)
+
+
+def test_file_runs_nothing_and_brings_its_fonts(reader):
+    root = reader.trailer["/Root"]
+
+    assert "/OpenAction" not in root or "/JS" not in str(root["/OpenAction"])
+    assert "/JavaScript" not in root.get("/Names", {})
+    fonts = {}
+    for page in reader.pages:
+        fonts.update(page["/Resources"].get("/Font", {}))
+    names = {str(font.get_object()["/BaseFont"]) for font in fonts.values()}
+    assert any("Plex-Sans" in name or "PlexSans" in name for name in names)
+    for font in fonts.values():
+        descendant = font.get_object()["/DescendantFonts"][0].get_object()
+        embedded = {"/FontFile", "/FontFile2", "/FontFile3"} & set(
+            descendant["/FontDescriptor"].get_object()
+        )
+        assert embedded
+
+
+def test_text_of_others_is_printed_and_not_obeyed(pages):
+    text = " ".join(pages)
+
+    for where in ("title", "caption", "rationale"):
+        assert f"<script>alert('{where}')</script>" in text
+    assert "compliant" not in text.lower()
+
+
+def test_nothing_lies_outside_the_page(reader):
+    outside = []
+
+    def visit(text, matrix, text_matrix, _font, _size):
+        x = matrix[4] + text_matrix[4] * matrix[0]
+        if text.strip() and not 50 < x < 545:
+            outside.append(text)
+
+    for page in reader.pages:
+        page.extract_text(visitor_text=visit)
+
+    assert outside == []
+
+
+def test_figure_that_is_no_picture_leaves_its_caption(assessment):
+    figure = dataclasses.replace(
+        assessment.evidence[2].measurement.figures[0], image=b"not a picture", caption="lost one"
+    )
+    evidence = dataclasses.replace(
+        assessment.evidence[2], measurement=Measurement(metrics={}, figures=(figure,))
+    )
+    broken = dataclasses.replace(assessment, evidence=(evidence,), baseline=None)
+
+    found = PdfReader(io.BytesIO(to_pdf(broken)))
+
+    assert "lost one" in " ".join(page.extract_text() for page in found.pages)
+
+
+def test_two_processes_print_the_same_bytes():
+    command = [sys.executable, "-c", RENDER, str(HERE / "conftest.py")]
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", "PYTHONHASHSEED": "random"}
+    root = str(HERE.parents[1])
+
+    found = [
+        subprocess.run(
+            command, env=environment, cwd=root, check=True, capture_output=True, text=True
+        ).stdout
+        for _ in range(2)
+    ]
+
+    assert found[0]
+    assert found[0] == found[1]

@@ -1,0 +1,200 @@
+"""Hypothesis strategies for records, shared by all tests: small, valid, and odd where allowed."""
+
+import math
+
+from hypothesis import strategies as st
+
+from governance.assessment import Assessment, Baseline
+from governance.evidence import (
+    Evidence,
+    Failure,
+    Figure,
+    Interval,
+    Measurement,
+    ModelIdentity,
+    Table,
+    ValidationIdentity,
+)
+from governance.policy import Expectation, ModelTerms, Policy, judge
+
+names = st.from_regex(r"[a-z][a-z0-9_]{0,7}", fullmatch=True)
+# Anything a person or a hostile class folder may write, but for lone surrogates.
+texts = st.text(st.characters(codec="utf-8"), max_size=12)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+small = st.floats(-2, 2)
+digests = st.binary(max_size=4).map(lambda content: f"sha256:{content.hex():0>64}")
+metric_names = st.one_of(names, texts.filter(bool).map("recall.{}".format))
+
+
+@st.composite
+def intervals(draw):
+    low, high = sorted((draw(numbers), draw(numbers)))
+    return Interval(low=low, high=high, n=draw(st.integers(1, 10**6)), method=draw(texts))
+
+
+def columns(size):
+    """One column of a table: one kind of cell, or None."""
+    kinds = (st.booleans(), st.integers(-(2**63) + 1, 2**63 - 1), numbers, texts, st.none())
+    return st.sampled_from(kinds).flatmap(
+        lambda kind: st.lists(st.none() | kind, min_size=size, max_size=size)
+    )
+
+
+@st.composite
+def tables(draw, name):
+    heads = draw(st.lists(texts, min_size=1, max_size=3, unique=True))
+    size = draw(st.integers(0, 3))
+    cells = [draw(columns(size)) for _ in heads]
+    return Table(
+        name=name,
+        caption=draw(texts),
+        columns=tuple(heads),
+        rows=tuple(zip(*cells, strict=True)),
+        shown=draw(st.none() | st.integers(0, 5)),
+    )
+
+
+@st.composite
+def measurements(draw, metrics=None):
+    if metrics is None:
+        metrics = st.dictionaries(metric_names, st.none() | numbers, max_size=3)
+    values = draw(metrics)
+    held = draw(st.lists(st.sampled_from(sorted(values)), unique=True)) if values else []
+    files = draw(st.lists(names, max_size=3, unique=True))
+    cut = draw(st.integers(0, len(files)))
+    return Measurement(
+        metrics=values,
+        intervals={name: draw(intervals()) for name in held},
+        figures=tuple(
+            Figure(name=name, caption=draw(texts), image=draw(st.binary(max_size=8)))
+            for name in files[:cut]
+        ),
+        tables=tuple(draw(tables(name)) for name in files[cut:]),
+        notes=tuple(draw(st.lists(texts, max_size=2))),
+    )
+
+
+parameters = st.dictionaries(
+    names,
+    st.recursive(
+        st.booleans() | st.integers() | numbers | texts,
+        lambda inner: st.lists(inner, max_size=2).map(tuple),
+        max_leaves=3,
+    ),
+    max_size=2,
+)
+
+
+@st.composite
+def evidence(draw, analysis=names, metrics=None):
+    failed = draw(st.booleans())
+    return Evidence(
+        analysis=draw(analysis),
+        about=draw(texts),
+        parameters=draw(parameters),
+        seed=draw(st.integers(0, 2**63 - 1)),
+        seconds=draw(st.floats(0, 1e6)),
+        device=draw(texts),
+        measurement=None if failed else draw(measurements(metrics)),
+        failure=Failure(kind=draw(names), message=draw(texts)) if failed else None,
+    )
+
+
+# Few names, so that expectations and evidence often speak of the same metric.
+few_analyses = st.sampled_from(("alpha", "beta"))
+few_metrics = st.sampled_from(("x", "y"))
+
+
+@st.composite
+def expectations(draw):
+    bound = draw(st.sampled_from(("at_least", "at_most")))
+    return Expectation(
+        metric=f"{draw(few_analyses)}.{draw(few_metrics)}",
+        **{bound: draw(small)},
+        severity=draw(st.sampled_from(("block", "review", "warn"))),
+        rationale=draw(texts),
+        on=draw(st.sampled_from(("estimate", "interval"))),
+    )
+
+
+@st.composite
+def policies(draw):
+    return Policy(
+        title=draw(texts),
+        validation=draw(texts),
+        model=ModelTerms(
+            size=draw(st.none() | st.tuples(st.integers(1, 512), st.integers(1, 512))),
+            channels=draw(st.sampled_from(("rgb", "bgr", "grey"))),
+            mean=(draw(small),),
+            std=(draw(st.floats(0.1, 1)),),
+            resize=draw(st.sampled_from(("none", "squash", "crop"))),
+            outputs=draw(st.sampled_from(("logits", "probabilities"))),
+            allow_pickle=draw(st.booleans()),
+        ),
+        analyses=draw(
+            st.dictionaries(names, st.dictionaries(names, numbers | texts, max_size=2), max_size=2)
+        ),
+        expectations=tuple(draw(st.lists(expectations(), max_size=4))),
+        seed=draw(st.integers(0, 2**63 - 1)),
+        baseline=draw(st.none() | texts),
+        budget_minutes=draw(st.none() | st.floats(0.1, 100)),
+        text=draw(texts),
+    )
+
+
+@st.composite
+def bodies(draw):
+    """Evidence on the few metrics that `policies` speak of, at most one item per analysis."""
+    metrics = st.dictionaries(few_metrics, st.none() | small | st.just(math.nan), max_size=2)
+    chosen = draw(st.lists(few_analyses, unique=True))
+    return tuple(draw(evidence(st.just(name), metrics)) for name in chosen)
+
+
+@st.composite
+def identities(draw):
+    return ModelIdentity(
+        uri=draw(texts),
+        digest=draw(digests),
+        artifact_digest=draw(digests),
+        format=draw(st.sampled_from(("pt2", "pickle"))),
+        parameters=draw(st.integers(0, 10**9)),
+        name=draw(st.none() | texts),
+        version=draw(st.none() | texts),
+        created=draw(st.none() | st.integers(0, 2**53)),
+    )
+
+
+@st.composite
+def baselines(draw):
+    return Baseline(
+        identity=draw(identities()),
+        assessment_digest=draw(digests),
+        validation_digest=draw(digests),
+        verdict=draw(st.sampled_from(("approved", "rejected"))),
+        metrics=draw(st.dictionaries(texts, st.none() | numbers, max_size=2)),
+        intervals=draw(st.dictionaries(texts, intervals(), max_size=1)),
+    )
+
+
+@st.composite
+def assessments(draw):
+    policy = draw(policies())
+    items = draw(st.lists(evidence(), max_size=2, unique_by=lambda item: item.analysis))
+    body = (*draw(bodies()), *(item for item in items if item.analysis not in {"alpha", "beta"}))
+    classes = draw(st.lists(texts, min_size=2, max_size=3, unique=True))
+    return Assessment(
+        identity=draw(identities()),
+        validation=ValidationIdentity(
+            location=draw(texts),
+            digest=draw(digests),
+            images=len(classes),
+            class_names=tuple(classes),
+            class_counts=tuple(1 for _ in classes),
+        ),
+        policy=policy,
+        evidence=body,
+        decision=judge(policy, body),
+        environment=draw(st.dictionaries(texts, texts, max_size=2)),
+        created="2026-11-22T12:00:00+00:00",
+        baseline=draw(st.none() | baselines()),
+    )
