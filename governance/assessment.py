@@ -20,7 +20,7 @@ import io
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -181,6 +181,12 @@ class Assessment:
         loaded = from_data(cls, data, RECORD)
         if _content(folder, POLICY) != loaded.policy.text.encode():
             raise EvidenceError(f"{folder}: {POLICY} is not the policy in {RECORD}")
+        if _content(folder, RECORD) != _files(loaded)[RECORD]:
+            # Its digest, recomputed, would not be the one that was recorded.
+            raise EvidenceError(
+                f"{folder}/{RECORD}: is not written as a record of schema {SCHEMA} is; the bytes "
+                "of `governance assess` are accepted"
+            )
         return loaded
 
     @staticmethod
@@ -219,50 +225,64 @@ def attach(folder: Path, files: Mapping[str, bytes]) -> None:
     taken = [name for name in files if name in {RECORD, MANIFEST, POLICY} or "/" in name]
     if taken:
         raise EvidenceError(f"{folder}: {taken} cannot be attached; other names are accepted")
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
+    with _aside(folder.absolute()) as partial:
+        for name, content in files.items():
+            (partial / name).write_bytes(content)
+        for name in files:
+            (partial / name).replace(folder / name)
     _write_manifest(folder)
 
 
 def _files(assessment: Assessment) -> dict[str, bytes]:
     """Contents of all files but the manifest, by path."""
-    data = to_data(assessment)
+    bare = replace(assessment, evidence=tuple(_bare(item) for item in assessment.evidence))
+    # As it will be read: 1 where a fraction is meant becomes 1.0; what cannot be read is refused.
+    data = to_data(from_data(Assessment, to_data(bare), RECORD))
     files: dict[str, bytes] = {}
     for item, record in zip(assessment.evidence, data["evidence"], strict=True):
         if item.measurement is None:
             continue
-        home = f"evidence/{item.analysis}"
-        for figure, kept in zip(
-            item.measurement.figures, record["measurement"]["figures"], strict=True
-        ):
+        home, kept = f"evidence/{item.analysis}", record["measurement"]
+        for figure, entry in zip(item.measurement.figures, kept["figures"], strict=True):
             path = f"{home}/{figure.name}.png"
             files[path] = figure.image
-            del kept["image"]
-            kept.update(path=path, sha256=_sha256(figure.image))
-        for table, kept in zip(
-            item.measurement.tables, record["measurement"]["tables"], strict=True
-        ):
+            del entry["image"]
+            entry.update(path=path, sha256=_sha256(figure.image))
+        for table, entry in zip(item.measurement.tables, kept["tables"], strict=True):
             path, copy = (f"{home}/{table.name}.{suffix}" for suffix in ("parquet", "csv"))
             files[path], files[copy] = _parquet(table), _csv(table)
+            del entry["rows"]
             # Of the rows themselves: another pyarrow writes the same rows in other bytes, and the
             # digest of an assessment must not change with it.
-            rows = _sha256(canonical(kept.pop("rows")))
-            kept.update(
-                path=path, sha256=rows, csv_sha256=_sha256(files[copy]), row_count=len(table.rows)
+            entry.update(
+                path=path,
+                sha256=_sha256(canonical(table.rows)),
+                csv_sha256=_sha256(files[copy]),
+                row_count=len(table.rows),
             )
     files[POLICY] = assessment.policy.text.encode()
     files[RECORD] = canonical(data)
     return files
 
 
+def _bare(evidence: Evidence) -> Evidence:
+    """Evidence without pixels and rows."""
+    found = evidence.measurement
+    if found is None:
+        return evidence
+    figures = tuple(replace(figure, image=b"") for figure in found.figures)
+    tables = tuple(replace(table, rows=()) for table in found.tables)
+    return replace(evidence, measurement=replace(found, figures=figures, tables=tables))
+
+
 def _fill(measurement: dict[str, Any], folder: Path) -> None:
     """Put pixels and rows back where `_files` took them out."""
     for figure in measurement["figures"]:
-        path = figure.pop("path")
+        path = str(figure.pop("path"))
         figure["image"] = _content(folder, path)
         _same(folder, path, _sha256(figure["image"]), figure.pop("sha256"))
     for table in measurement["tables"]:
-        path, _ = table.pop("path"), table.pop("row_count")
+        path, _ = str(table.pop("path")), table.pop("row_count")
         table["rows"], found = _rows(folder, path)
         _same(folder, path, found, table.pop("sha256"))
         copy = str(Path(path).with_suffix(".csv"))

@@ -152,8 +152,8 @@ def tightened_ranges(
         program: The network.
         low: (1, *image) lower end of the box.
         high: (1, *image) upper end.
-        neurons: Most numbers to bound per step, those with the largest relaxation first; the others
-            keep their intervals, which is sound.
+        neurons: Most numbers to bound one by one, in order of the steps. A step that would need more
+            than are left keeps its intervals, as do all later ones: sound, but seldom of use.
         base: As in `lower`.
     """
     found = Ranges(program=program, spans=[(low, high)])
@@ -166,17 +166,19 @@ def tightened_ranges(
             for source, mask in zip(step.sources, masks, strict=True):
                 # In front of every curved step the interval is already exact.
                 if curved[source] and source > base:
-                    found.spans[source] = _narrowed(program, found, source, mask, neurons)
+                    count = int(mask.sum())
+                    if count > neurons:
+                        neurons = 0
+                        continue
+                    neurons -= count
+                    found.spans[source] = _narrowed(program, found, source, mask)
         _advance(program, found, index)
     return found
 
 
-def _narrowed(program: Program, found: Ranges, at: int, mask: Tensor, neurons: int) -> Range:
+def _narrowed(program: Program, found: Ranges, at: int, mask: Tensor) -> Range:
     low, high = (end.clone() for end in found.spans[at])
     places = mask[0].flatten().nonzero().squeeze(1)
-    if len(places) > neurons:
-        width = (high - low)[0].flatten()[places]
-        places = places[width.argsort(descending=True, stable=True)[:neurons]].sort().values
     size = max(math.prod(step.shape) for step in program.steps[: at + 1])
     flat_low, flat_high = low.view(-1), high.view(-1)
     for part in places.split(max(1, BATCH // (4 * size))):

@@ -272,9 +272,13 @@ def validate(table: pd.DataFrame, checks: Sequence[Check]) -> tuple[Outcome, ...
         warnings.simplefilter("ignore", DeprecationWarning)
         gx = importlib.import_module("great_expectations")
         settings = importlib.import_module("great_expectations.data_context.types.base")
-    context = gx.get_context(mode="ephemeral")
-    context.enable_analytics(enable=False)
-    context.variables.progress_bars = settings.ProgressBarsConfig(globally=False)
+    config = settings.DataContextConfig(
+        # Its default for short-lived contexts makes a folder for a documentation site.
+        store_backend_defaults=settings.InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+        analytics_enabled=False,
+        progress_bars=settings.ProgressBarsConfig(globally=False),
+    )
+    context = gx.get_context(mode="ephemeral", project_config=config)
     asset = context.data_sources.add_pandas("governance").add_dataframe_asset("table")
     batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": table})
     expectations = [

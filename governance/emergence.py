@@ -14,7 +14,9 @@ __all__ = ["emergence", "gap_map", "worst_classes"]
 
 DRAWN = 25
 NUMBERED = 12
-WORST = 3
+WORST = 2
+# One scale for all but extreme gaps, so that pictures of two models can be compared.
+SCALE = 0.3
 
 Line = tuple[list[float], list[float], list[float]]
 
@@ -72,7 +74,7 @@ def gap_map(readings: Readings, class_names: Sequence[str]) -> Figure:
     order = known[np.argsort(-gaps[known, -2], kind="stable")][:DRAWN]
     every = len(order) == len(class_names)
     which = "all classes" if every else f"{len(order)} of {len(class_names)} classes"
-    limit = max(0.1, float(np.abs(gaps[order]).max()))
+    limit = max(SCALE, float(np.abs(gaps[order]).max()))
     return Figure(
         name="gap_map",
         caption=(

@@ -105,7 +105,7 @@ def find(search: Search, centre: NDArray[np.float64], budget: Plan, seed: int) -
     groups = partition(centre, search.pixels, budget.groups)
     score = yield from rank(search, groups, limit)
     chosen = yield from prefix(search, np.argsort(-score, kind="stable"), limit)
-    if search.met(search.known(chosen[None]))[0]:
+    if search.met[search.known(chosen[None])][0]:
         yield from shrink(search, chosen, centre, limit, n if len(groups) == n else COARSE)
     if len(groups) == n:
         yield from grow(search, score, min(limit, budget.grown), max(8, n // 4))
@@ -147,7 +147,7 @@ def _streams(seed: int) -> list[np.random.Generator]:
 def _shrink_best(search: Search, centre: NDArray[np.float64], limit: int) -> Steps[bool]:
     minimal, best = False, -1
     # A smaller subset may turn up on the way; then that one has to be shown minimal.
-    while best != search.best() and search.met()[search.best()]:
+    while best != search.best() and search.met[search.best()]:
         best = search.best()
         minimal = yield from shrink(search, search.chosen(best), centre, limit, len(centre))
     return minimal
@@ -161,7 +161,7 @@ def alternatives(
     free = ~chosen
     while len(found) < ALTERNATIVES and free.any():
         (row,) = yield from search.evaluate(free[None], limit)
-        if row < 0 or not search.met()[row]:
+        if row < 0 or not search.met[row]:
             break
         yield from shrink(search, free, centre, limit, COARSE)
         found.append(search.chosen(search.best(search.inside(free))))
@@ -180,11 +180,11 @@ def random_percentile(search: Search, best: int, limit: int, seed: int) -> Steps
     rng = np.random.default_rng([seed, ISLANDS])
     order = rng.random((count, len(search.pixels))).argsort(1)
     reached = search.pixels[order].cumsum(1)
-    length = np.abs(reached - search.size()[best]).argmin(1) + 1
+    length = np.abs(reached - search.size[best]).argmin(1) + 1
     random = np.zeros(order.shape, dtype=np.bool_)
     np.put_along_axis(random, order, np.arange(order.shape[1]) < length[:, None], axis=1)
     rows = yield from search.evaluate(random, limit)
-    value, own = search.value(rows), search.value()[best]
+    value, own = search.value[rows], search.value[best]
     return float(((value < own) + 0.5 * (value == own)).mean())
 
 
@@ -228,7 +228,7 @@ def islands(
     best = [search.best()] * len(rngs)
     stale = 0
     while stale < patience and search.spent < limit:
-        expected = ridge(search.chosen(np.arange(len(search.archive))), search.value())
+        expected = ridge(search.chosen(np.arange(len(search.archive))), search.value)
         litters = [
             _litter(search, _parents(search, pool), score, expected, LITTER // len(rngs), rng)
             for pool, rng in zip(pools, rngs, strict=True)
@@ -243,15 +243,15 @@ def islands(
 
 def _parents(search: Search, pool: Rows) -> Bits:
     if search.goal.mode == "confidence":
-        return search.chosen(pool[np.argsort(-search.value(pool), kind="stable")[:POOL]])
+        return search.chosen(pool[np.argsort(-search.value[pool], kind="stable")[:POOL]])
     if search.goal.mode == "pareto":
         front = np.intersect1d(search.front(), pool)
         return search.chosen(front)
-    met = pool[search.met(pool)]
-    small = met[np.argsort(search.size(met), kind="stable")[: POOL // 2]]
-    ceiling = search.size(small[:1]).max(initial=0) or search.pixels.sum()
-    near = pool[~search.met(pool) & (search.size(pool) < ceiling)]
-    near = near[np.argsort(-search.value(near), kind="stable")[: POOL // 2]]
+    met = pool[search.met[pool]]
+    small = met[np.argsort(search.size[met], kind="stable")[: POOL // 2]]
+    ceiling = search.size[small[:1]].max(initial=0) or search.pixels.sum()
+    near = pool[~search.met[pool] & (search.size[pool] < ceiling)]
+    near = near[np.argsort(-search.value[near], kind="stable")[: POOL // 2]]
     # Alternating, so that a tournament is between the smallest and the nearest alike.
     both = [row for pair in zip(small, near, strict=False) for row in pair]
     longer = small[len(near) :] if len(small) > len(near) else near[len(small) :]
@@ -270,8 +270,8 @@ def _litter(
     children = children[search.archive.unknown(children ^ search.goal.removes)]
     if search.goal.mode not in {"confidence", "pareto"}:
         best = search.best()
-        if search.met()[best]:
-            children = children[children @ search.pixels < search.size()[best]]
+        if search.met[best]:
+            children = children[children @ search.pixels < search.size[best]]
     hope = children @ expected[0] + expected[1]
     return np.asarray(children[np.argsort(-hope, kind="stable")[:count]])
 

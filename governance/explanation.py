@@ -230,7 +230,7 @@ def _search(
     pixels = np.bincount(labels.ravel())
     ends = Ask(np.array([[True] * len(pixels), [False] * len(pixels)]), names[0])
     told = yield ends
-    search = Search.start(_goal(told[0], target, mode), pixels, ends, told)
+    search = Search(_goal(told[0], target, mode), pixels, ends, told)
     if search.goal.met(told[1:])[0] == (mode != "necessary") and mode != "contrastive":
         return _explain(search, labels, told, names)
     centre = _centres(labels)
@@ -239,7 +239,7 @@ def _search(
     chosen = search.chosen(best)
     yield from search.evaluate(np.stack([chosen, ~chosen]), budget.others)
     others: list[Bits] = []
-    if search.met()[best]:
+    if search.met[best]:
         others = yield from alternatives(search, chosen, centre, budget.others)
     percentile = yield from random_percentile(search, best, search.spent + budget.controls, seed)
     cross = {}
@@ -297,7 +297,7 @@ def _explain(
     own = goal._replace(mode="sufficient").value(search.archive.probabilities)
     weights, _ = ridge(search.archive.keep, own)
     total = int(search.pixels.sum())
-    seeded = found is not None and bool(search.met()[found.seed])
+    seeded = found is not None and bool(search.met[found.seed])
     return Explanation(
         mode=goal.mode,
         status=_status(search, best, cross.get(names[1])),
@@ -313,13 +313,13 @@ def _explain(
         p_rest=float(p[rest]),
         p_baseline=float(told[1, goal.target]),
         area=float(chosen @ search.pixels) / total,
-        seed_area=float(search.size()[found.seed]) / total if found and seeded else None,
+        seed_area=float(search.size[found.seed]) / total if found and seeded else None,
         evaluations=search.spent,
         cache_hits=search.archive.hits,
         one_minimal=found is not None and found.minimal,
         pareto=tuple(
             Point(
-                int(search.chosen(int(row)).sum()), float(search.size()[row]) / total, float(p[row])
+                int(search.chosen(int(row)).sum()), float(search.size[row]) / total, float(p[row])
             )
             for row in search.front()
         ),
@@ -334,6 +334,6 @@ def _explain(
 def _status(search: Search, best: int | None, second: NDArray[np.float32] | None) -> Status:
     if best is None or second is None:
         return "undefined_baseline"
-    if not search.met()[best]:
+    if not search.met[best]:
         return "not_found"
     return "sufficient" if search.goal.holds(second[None])[0] else "fragile"

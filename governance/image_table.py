@@ -52,8 +52,9 @@ def survey(validation: ValidationSet, *, similarity: float = SIMILARITY) -> pd.D
         `sharpness` (variance of the Laplacian over the variance of brightness; NaN for constant
         images), `perceptual_hash`, `copies` and `copy_labels` (images with the same sha256, and
         their different labels), `near_group`, `near_contents` and `near_labels` (different sha256
-        and labels in its group), `mode_share`, `sharpness_deviation`, `brightness_deviation`,
-        `pixels_deviation` (robust deviations from the median) and `decodes`.
+        in its group and, where there are several, their different labels), `mode_share` (images
+        in this mode), `sharpness_deviation`, `brightness_deviation` and `pixels_deviation` (robust
+        standard deviations from the median) and `decodes`.
 
     Raises:
         SubjectError: All images that cannot be decoded, after the last one was tried.
@@ -135,7 +136,8 @@ def _relate(table: pd.DataFrame, thumbnails: NDArray[np.uint8], similarity: floa
     table["near_group"] = table["sha256"].map(content)
     near = table.groupby("near_group")
     table["near_contents"] = near["sha256"].transform("nunique")
-    table["near_labels"] = near["label"].transform("nunique")
+    # Copies under two labels are for `copy_labels` to tell.
+    table["near_labels"] = near["label"].transform("nunique").where(table["near_contents"] > 1, 1)
     table["mode_share"] = table.groupby("mode")["id"].transform("size") / len(table)
     with np.errstate(divide="ignore"):
         sharpness = np.log(table["sharpness"].to_numpy())

@@ -22,7 +22,7 @@ from torch.export.passes import move_to_device_pass
 from governance.batch import free_batch
 from governance.errors import SubjectError
 from governance.evidence import ModelIdentity
-from governance.pt2_archive import check_archive
+from governance.pt2_archive import open_archive
 from governance.subject import tensor_digest
 
 __all__ = [
@@ -206,13 +206,14 @@ def stored_digest(files: ModelFiles) -> str | None:
 
 
 def _program(path: Path) -> torch.export.ExportedProgram:
-    check_archive(path)
+    archive = open_archive(path)
     try:
-        return torch.export.load(path)
+        return torch.export.load(archive)
     except (RuntimeError, ValueError, KeyError, AssertionError, AttributeError, TypeError) as error:
         raise SubjectError(
-            f"{path.name}: torch {torch.__version__} cannot load this export: {error}; log the "
-            "model again with a torch of about this version"
+            f"{path.name}: torch {torch.__version__} cannot load this export: {error}; one that "
+            "a torch of about this version logged is accepted, and from the CPU (model.cpu()) where "
+            "there is no GPU here"
         ) from error
 
 

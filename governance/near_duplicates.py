@@ -29,7 +29,7 @@ BYTES = 8
 ENOUGH = 30
 # Grey levels: a thumbnail that varies less shows nothing that could be compared.
 FLAT = 1.0
-CHUNK = 4096
+CHUNK = 512
 
 
 def thumbnail(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -78,7 +78,8 @@ def groups(
     """
     mean = _mean(thumbnails)
     group = np.arange(len(thumbnails))
-    apt = np.flatnonzero(thumbnails.reshape(len(thumbnails), -1).std(1) >= FLAT)
+    spread = np.array([item.std() for item in thumbnails])
+    apt = np.flatnonzero(spread >= FLAT)
     for first, second in _candidates(hashes[apt]):
         one, two = apt[first], apt[second]
         open_ = group[one] != group[two]  # known to be one group: nothing to find out

@@ -12,10 +12,10 @@ neither is watched while it runs (`hooks`): the same numbers, a whole forward pa
 is always left as found.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -23,32 +23,17 @@ from torch import Tensor, nn
 from torch.export import UnflattenedModule
 
 from governance.errors import AnalysisError
-from governance.operations import Operation, Replay, Rerun, exported, traced, watched
+from governance.layers import CHANNELWISE, HEAD, IMAGES, Layers, layers
+from governance.replay import Replay
+from governance.rerun import Rerun
+from governance.tracing import exported, traced
 
 __all__ = ["HEAD", "Network", "Path", "Unit", "trace"]
 
 Path = Literal["fx", "export", "hooks"]
 
-HEAD = "head input"
 TOLERANCE = 1e-4  # largest difference of outputs between two ways to run a network
 MEMORY = 512 * 2**20  # bytes of feature maps held at once
-MOST_STAGES = 8
-IMAGES = 4  # dimensions of a batch of images or of feature maps
-
-IDENTITY = {"identity", "dropout", "dropout2d", "featuredropout", "stochasticdepth", "contiguous"}
-CHANNEL_NORM = {"batchnorm2d", "batchnorm", "nativebatchnormlegitnotraining", "syncbatchnorm"}
-NORM = CHANNEL_NORM | {"groupnorm", "instancenorm", "instancenorm2d"}
-ACTIVATION = {
-    "celu", "clamp", "elu", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leakyrelu", "mish",
-    "prelu", "relu", "relu6", "selu", "sigmoid", "silu", "softplus", "tanh",
-}  # fmt: skip
-POOL = {
-    "adaptiveavgpool2d", "adaptivemaxpool2d", "avgpool2d", "maxpool2d", "mean",
-}  # fmt: skip
-RESHAPE = {"flatten", "view", "reshape", "squeeze"}
-FINAL = IDENTITY | RESHAPE | {"softmax", "logsoftmax"}
-REARRANGING = POOL | {"placeholder", "permute", "transpose", "layernorm"}
-CHANNELWISE = IDENTITY | CHANNEL_NORM | (ACTIVATION - {"prelu"}) | POOL | RESHAPE | {"add"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +73,10 @@ class Network:
         self._model = model
         self._steps = steps
         self._batch_size = batch_size
-        self._users = _users(steps.operations)
-        self._names = _module_names(steps.names)
-        self._cuts = self._unit_outputs()
-        self._head = self._head_operation()
-        self._units = tuple(self._unit(*item, example) for item in self._cuts.items())
+        self._layers: Layers = layers(
+            steps.operations, steps.names, steps.output, suffix=isinstance(steps, Replay)
+        )
+        self._units = tuple(self._unit(*item, example) for item in self._layers.cuts.items())
 
     def units(self) -> tuple[Unit, ...]:
         """The layers of filters, in order of execution."""
@@ -104,18 +88,7 @@ class Network:
         These are the feature maps through which all information passes: the stem, block outputs,
         and always the last before each loss of resolution and the last of all.
         """
-        places = self._bottlenecks()
-        if not places:
-            return (self._units[-1].layer,)
-        names = self._best_names()
-        sizes = [self._operations[place].shape[2:] for place in places]  # type: ignore[index]
-        needed = [i for i in range(len(places)) if i + 1 == len(places) or sizes[i] != sizes[i + 1]]
-        free = [i for i in range(len(places)) if i not in needed]
-        room = max(0, MOST_STAGES - len(needed))
-        if len(free) > room:
-            free = [free[round(k * (len(free) - 1) / max(1, room - 1))] for k in range(room)]
-        chosen = sorted({*needed[-MOST_STAGES:], *free})
-        return tuple(names[places[i]] for i in chosen)
+        return self._layers.stages()
 
     def logits(self, inputs: Tensor) -> Tensor:
         """The model's outputs without gradients, (N, K), batch by batch."""
@@ -137,9 +110,9 @@ class Network:
         Raises:
             AnalysisError: If a layer does not exist.
         """
-        places = {layer: self._place(layer) for layer in layers}
+        places = {layer: self._layers.place(layer) for layer in layers}
         keep = {*places.values(), self._steps.output}
-        held = sum(self._operations[place].bytes for place in keep)
+        held = sum(self._layers.operations[place].bytes for place in keep)
         for part in self._parts(len(inputs), held):
             with self._evaluating(), torch.no_grad():
                 values = self._steps.run(inputs[part], keep)
@@ -152,7 +125,7 @@ class Network:
         Raises:
             AnalysisError: If the network does not end in a linear layer.
         """
-        source = self._place(HEAD)
+        source = self._layers.place(HEAD)
         with self._evaluating(), torch.no_grad():
             return self._steps.finish(source, features)
 
@@ -170,9 +143,9 @@ class Network:
         Yields:
             Which images, outputs, and by layer (activation, gradient), both (B, C, H, W).
         """
-        places = {layer: self._place(layer) for layer in layers}
+        places = {layer: self._layers.place(layer) for layer in layers}
         keep = {*places.values(), self._steps.output}
-        held = sum(operation.bytes for operation in self._operations)
+        held = sum(operation.bytes for operation in self._layers.operations)
         for part in self._parts(len(inputs), held):
             with self._evaluating(), torch.enable_grad():
                 values = self._steps.run(inputs[part].detach(), keep, _differentiable)
@@ -214,7 +187,7 @@ class Network:
         """
         self._check_sets(sets)
         closed = {unit.layer for unit in self._units if unit.closed and closed_form}
-        cuts = {layer: self._cuts[layer] for layer in sets}
+        cuts = {layer: self._layers.cuts[layer] for layer in sets}
         for part in self._parts(len(inputs), self._held(cuts.values())):
             with self._evaluating(), torch.no_grad():
                 prefix = self._steps.prefix(inputs[part], cuts.values())
@@ -222,10 +195,6 @@ class Network:
                 run = self._at_once if layer in closed else self._one_by_one
                 for number, output in run(prefix, cuts[layer], groups, reference[layer]):
                     yield layer, number, part, output
-
-    @property
-    def _operations(self) -> tuple[Operation, ...]:
-        return self._steps.operations
 
     def _one_by_one(
         self, prefix: Mapping[int, Tensor], cut: int, groups: Sequence[Sequence[int]],
@@ -246,7 +215,7 @@ class Network:
         # Only channel-wise steps lie between the cut and the head: channel j moves only its own
         # features there, so one pass with every channel silenced holds all single effects.
         assert isinstance(self._steps, Replay)  # noqa: S101 - tells mypy what `closed` implies
-        source = self._place(HEAD)
+        source = self._layers.place(HEAD)
         with self._evaluating(), torch.no_grad():
             value = prefix[cut]
             silenced = reference.to(value).view(1, -1, 1, 1).expand_as(value)
@@ -265,65 +234,12 @@ class Network:
         unit = torch.eye(features.shape[1], dtype=features.dtype, device=features.device)
         return self.head(unit) - self.head(torch.zeros_like(unit[:1]))
 
-    def _place(self, layer: str) -> int:
-        if layer == HEAD:
-            if self._head is None:
-                raise AnalysisError(
-                    "the network does not end in a linear layer on features of one vector per "
-                    "image; a head cannot be separated from it"
-                )
-            return self._operations[self._head].inputs[0]
-        if layer in self._cuts:
-            return self._cuts[layer]
-        if layer in self._names:
-            return self._names[layer]
-        raise AnalysisError(
-            f"layer {layer!r} does not exist; units are {', '.join(self._cuts)}; names of other "
-            "modules the forward pass calls, and with #k those it calls repeatedly, are accepted"
-        )
-
-    def _unit_outputs(self) -> dict[str, int]:
-        convolutions = [
-            index
-            for index, operation in enumerate(self._operations)
-            if operation.kind == "conv2d" and len(operation.shape or ()) == IMAGES
-        ]
-        if not convolutions:
-            raise AnalysisError(
-                "the network calls no two-dimensional convolution that can be seen; a convolutional "
-                "image classifier in Python or exported by torch.export is accepted"
-            )
-        uses = Counter(self._operations[index].module for index in convolutions)
-        seen: Counter[str] = Counter()
-        cuts = {}
-        for index in convolutions:
-            module = self._operations[index].module
-            layer = module if uses[module] == 1 else f"{module}#{seen[module]}"
-            seen[module] += 1
-            cuts[layer] = self._chain_end(index)
-        return cuts
-
-    def _chain_end(self, index: int) -> int:
-        # Normalisation and activation belong to the filter as long as nobody else reads between.
-        while (step := self._next_in_chain(index)) is not None:
-            index = step
-        return index
-
-    def _next_in_chain(self, index: int) -> int | None:
-        users = self._users[index]
-        if len(users) != 1:
-            return None
-        operation = self._operations[users[0]]
-        same = operation.shape == self._operations[index].shape
-        return users[0] if same and operation.kind in NORM | ACTIVATION | IDENTITY else None
-
     def _unit(self, layer: str, cut: int, example: Tensor) -> Unit:
-        shape = self._operations[cut].shape
-        assert shape is not None  # noqa: S101 - units are tensors by construction
-        total = sum(operation.macs for operation in self._operations)
+        shape = self._layers.shape(cut)
+        total = sum(operation.macs for operation in self._layers.operations)
         rest = total
         if isinstance(self._steps, Replay):
-            rest = sum(self._operations[index].macs for index in self._steps.later(cut))
+            rest = sum(self._layers.operations[index].macs for index in self._steps.later(cut))
         return Unit(
             layer=layer,
             channels=shape[1],
@@ -333,15 +249,16 @@ class Network:
         )
 
     def _is_closed(self, cut: int, example: Tensor) -> bool:
-        if not isinstance(self._steps, Replay) or self._head != self._steps.output:
+        head = self._layers.head
+        if not isinstance(self._steps, Replay) or head is None or head != self._steps.output:
             return False
-        between = [index for index in self._steps.later(cut) if index != self._head]
-        tensors = [self._operations[index] for index in between if self._operations[index].bytes]
-        if any(operation.kind not in CHANNELWISE for operation in tensors):
+        between = [index for index in self._steps.later(cut) if index != head]
+        source = self._layers.place(HEAD)
+        tensors = [self._layers.operations[index] for index in between]
+        if any(step.bytes and step.kind not in CHANNELWISE for step in tensors):
             return False
-        source = self._operations[self._place(HEAD)].shape or ()
-        channels = (self._operations[cut].shape or ())[1]
-        if source[-1] % channels or self._place(HEAD) not in {cut, *between}:
+        channels = self._layers.shape(cut)[1]
+        if self._layers.shape(source)[1] % channels or source not in {cut, *between}:
             return False
         # The names promise it; the numbers must agree.
         sets = [(0,), (channels - 1,)]
@@ -352,57 +269,11 @@ class Network:
         slow = dict(self._one_by_one(prefix, cut, sets, reference))
         return all(_same(fast[number], slow[number]) for number in fast)
 
-    def _head_operation(self) -> int | None:
-        linear = [i for i, operation in enumerate(self._operations) if operation.kind == "linear"]
-        if not linear:
-            return None
-        last = linear[-1]
-        operation = self._operations[last]
-        flat = operation.inputs and len(self._operations[operation.inputs[0]].shape or ()) == 2  # noqa: PLR2004 - (B, D)
-        after = self._operations[last + 1 :]
-        ends = all(item.kind in FINAL for item in after)
-        plain = last == self._steps.output or not self._steps.whole
-        return last if flat and ends and plain else None
-
-    def _bottlenecks(self) -> list[int]:
-        # A place is a depth of the network if everything later reads the image through it alone.
-        depends = [False] * len(self._operations)
-        last_use = [max(users, default=-1) for users in self._users]
-        found: list[int] = []
-        waiting: set[int] = set()
-        names = self._best_names()
-        for index, operation in enumerate(self._operations):
-            first = operation.kind == "placeholder" and index == 0
-            depends[index] = first or any(depends[read] for read in operation.inputs)
-            waiting = {place for place in waiting if last_use[place] > index}
-            if not depends[index] or not operation.bytes:
-                continue
-            complete = self._next_in_chain(index) is None and operation.kind not in REARRANGING
-            spatial = len(operation.shape or ()) == IMAGES and operation.shape[2:] != (1, 1)
-            if spatial and complete and not waiting and self._users[index] and index in names:
-                found.append(index)
-            waiting.add(index)
-        return found
-
-    def _best_names(self) -> dict[int, str]:
-        # The outermost module that gives an output names it: `layer1`, not `layer1.2.relu#1`.
-        names: dict[int, str] = {}
-        for layer, place in sorted(self._names.items(), key=lambda item: -item[0].count(".")):
-            if layer not in self._cuts:
-                names[place] = layer
-        for layer, cut in self._cuts.items():
-            names.setdefault(cut, layer)
-        for index, operation in enumerate(self._operations):
-            # An activation written as a function has no name: the step before it lends its own.
-            if index not in names and operation.kind in NORM | ACTIVATION | IDENTITY:
-                names |= {index: names[read] for read in operation.inputs[:1] if read in names}
-        return names
-
     def _held(self, cuts: Collection[int]) -> int:
         needed = set(cuts)
         if isinstance(self._steps, Replay):
             needed = needed.union(*(self._steps.live(cut) for cut in cuts))
-        return sum(self._operations[index].bytes for index in needed)
+        return sum(self._layers.operations[index].bytes for index in needed)
 
     def _parts(self, images: int, held: int) -> list[slice]:
         if not images:
@@ -411,7 +282,7 @@ class Network:
         count = -(-images // size)
         # Even parts: an exported program may refuse a remainder of one image.
         ends = [images * k // count for k in range(count + 1)]
-        return [slice(low, high) for low, high in zip(ends, ends[1:], strict=False)]
+        return [slice(low, high) for low, high in pairwise(ends)]
 
     def _check_sets(self, sets: Mapping[str, Sequence[Sequence[int]]]) -> None:
         channels = {unit.layer: unit.channels for unit in self._units}
@@ -450,8 +321,8 @@ def trace(
     _check_precision(model)
     if example.ndim != IMAGES or not example.is_floating_point() or not len(example):
         raise AnalysisError(
-            f"example of shape {tuple(example.shape)} and type {example.dtype}; preprocessed images "
-            "(B, C, H, W) of floating-point numbers are accepted"
+            f"example of shape {tuple(example.shape)} and type {example.dtype}; preprocessed "
+            "images (B, C, H, W) of floating-point numbers are accepted"
         )
     with _evaluating(model), torch.no_grad():
         output = model(example)
@@ -469,7 +340,7 @@ def _steps(
         if found is not None and _same(found.run(example, {found.output})[found.output], output):
             return found, best
     if path in {None, "hooks"}:
-        return watched(model, example), "hooks"
+        return Rerun(model, example), "hooks"
     raise AnalysisError(
         f"the network cannot be run by way of {path!r}; leave the choice open or use 'hooks'"
     )
@@ -484,9 +355,9 @@ def _check_precision(model: nn.Module) -> None:
     ]
     if odd:
         raise AnalysisError(
-            f"{len(odd)} of {len(numbers)} tensors are not in single or double precision ({odd[0]}); "
-            "convert the model with .float(): the effects measured here are smaller than the "
-            "rounding of half precision"
+            f"{len(odd)} of {len(numbers)} tensors are not in single or double precision, as "
+            f"{odd[0]}; convert the model with .float(): the effects measured here are smaller "
+            "than the rounding of half precision"
         )
 
 
@@ -508,23 +379,6 @@ def _classes(steps: Replay | Rerun) -> int:
     if steps.output < 0 or shape is None:
         raise AnalysisError("the model's output is not made by a step that can be seen")
     return shape[1]
-
-
-def _users(operations: Sequence[Operation]) -> list[list[int]]:
-    users: list[list[int]] = [[] for _ in operations]
-    for index, operation in enumerate(operations):
-        for read in operation.inputs:
-            users[read].append(index)
-    return users
-
-
-def _module_names(calls: Mapping[str, int]) -> dict[str, int]:
-    uses = Counter(call.rpartition("#")[0] for call in calls)
-    return {
-        call if uses[call.rpartition("#")[0]] > 1 else call.rpartition("#")[0]: place
-        for call, place in calls.items()
-        if call.rpartition("#")[0]
-    }
 
 
 def _given(values: Mapping[int, Tensor], place: int, layer: str) -> Tensor:

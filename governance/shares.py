@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from governance.evidence import Interval
-from governance.intervals import LEVEL, wilson
+from governance.intervals import LEVEL, clopper_pearson, wilson
 
 __all__ = [
     "ClassShare",
@@ -191,7 +191,8 @@ def lowest(shares: Sequence[ClassShare]) -> tuple[float, Interval] | None:
 
     The smallest of all lower ends holds as it is: to be too high it must be too high for the class
     that is truly lowest. The smallest of all upper ends may be too low through any class, so those
-    are taken at a level that holds for all classes together (Bonferroni).
+    are taken at a level that holds for all classes together (Bonferroni). Ends are exact, since
+    Wilson's are too tight at such levels.
 
     Returns:
         None where a class has no images: its share, hence the lowest, is not known.
@@ -200,11 +201,11 @@ def lowest(shares: Sequence[ClassShare]) -> tuple[float, Interval] | None:
         return None
     worst = min(shares, key=lambda item: (item.hits / item.n, -item.n))
     joint = 1 - (1 - LEVEL) / len(shares)
-    own = [wilson(item.hits, item.n) for item in shares]
-    wide = [wilson(item.hits, item.n, joint) for item in shares]
+    own = [clopper_pearson(item.hits, item.n) for item in shares]
+    wide = [clopper_pearson(item.hits, item.n, joint) for item in shares]
     low = min(item.low for item in own if item)
     high = min(item.high for item in wide if item)
-    method = f"Wilson, lowest of {len(shares)} classes"
+    method = f"Clopper-Pearson, lowest of {len(shares)} classes"
     return worst.hits / worst.n, Interval(low=low, high=high, n=worst.n, method=method)
 
 

@@ -8,7 +8,6 @@ that yields an `Ask` and is sent probabilities.
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -82,7 +81,6 @@ class Goal(NamedTuple):
         return self.holds(p) & (self.removes | (p[:, self.target].astype(np.float64) >= self.floor))
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
 class Search:
     """What has been evaluated for one image and what each subset is worth.
 
@@ -90,59 +88,36 @@ class Search:
         goal: What is looked for.
         pixels: (n,) pixels of each superpixel.
         baseline: What removed pixels are replaced with.
-        archive: Every subset evaluated under that baseline.
+        archive: Every subset evaluated under that baseline; its rows number the arrays below.
+        value: (rows,) nearness to the goal, see `Goal.value`.
+        met: (rows,) whether the goal is reached.
+        size: (rows,) pixels chosen.
         spent: Forward passes so far, also those outside the archive.
     """
 
-    goal: Goal
-    pixels: NDArray[np.int64]
-    baseline: str
-    archive: Archive
-    spent: int
-    _value: NDArray[np.float64]
-    _met: Bits
-    _size: NDArray[np.int64]
-
-    @classmethod
-    def start(
-        cls, goal: Goal, pixels: NDArray[np.int64], ask: Ask, told: NDArray[np.float32]
-    ) -> "Search":
-        """A search that knows the subsets asked for first."""
-        search = cls(
-            goal=goal,
-            pixels=pixels,
-            baseline=ask.baseline,
-            archive=Archive(ask.keep[:0], told[:0]),
-            spent=0,
-            _value=np.empty(0),
-            _met=np.empty(0, dtype=np.bool_),
-            _size=np.empty(0, dtype=np.int64),
-        )
-        search._add(ask.keep, told)
-        return search
+    def __init__(
+        self, goal: Goal, pixels: NDArray[np.int64], ask: Ask, told: NDArray[np.float32]
+    ) -> None:
+        self.goal = goal
+        self.pixels = pixels
+        self.baseline = ask.baseline
+        self.archive = Archive(ask.keep[:0], told[:0])
+        self.value = np.empty(0)
+        self.met = np.empty(0, dtype=np.bool_)
+        self.size = np.empty(0, dtype=np.int64)
+        self.spent = 0
+        self._add(ask.keep, told)
 
     def _add(self, keep: Bits, told: NDArray[np.float32]) -> None:
         self.archive.add(keep, told)
         self.spent += len(keep)
-        self._value = np.concatenate([self._value, self.goal.value(told)])
-        self._met = np.concatenate([self._met, self.goal.met(told)])
-        self._size = np.concatenate([self._size, (keep ^ self.goal.removes) @ self.pixels])
+        self.value = np.concatenate([self.value, self.goal.value(told)])
+        self.met = np.concatenate([self.met, self.goal.met(told)])
+        self.size = np.concatenate([self.size, (keep ^ self.goal.removes) @ self.pixels])
 
     def chosen(self, rows: Rows | int) -> Bits:
         """Subsets of the archive, (B, n) or (n,)."""
         return np.asarray(self.archive.keep[rows] ^ self.goal.removes)
-
-    def value(self, rows: Rows | None = None) -> NDArray[np.float64]:
-        """Nearness to the goal of archived subsets; all of them by default."""
-        return np.asarray(self._value if rows is None else self._value[rows])
-
-    def met(self, rows: Rows | None = None) -> Bits:
-        """Whether archived subsets reach the goal."""
-        return np.asarray(self._met if rows is None else self._met[rows])
-
-    def size(self, rows: Rows | None = None) -> NDArray[np.int64]:
-        """Pixels of archived subsets."""
-        return np.asarray(self._size if rows is None else self._size[rows])
 
     def known(self, chosen: Bits) -> Rows:
         """Row of each subset (B, n); -1 for those never evaluated."""
@@ -174,15 +149,15 @@ class Search:
         Where none reaches the goal, the nearest to it; for `confidence`, size is not looked at.
         """
         rows = np.arange(len(self.archive)) if rows is None else rows
-        met, size, value = self._met[rows], self._size[rows], self._value[rows]
+        met, size, value = self.met[rows], self.size[rows], self.value[rows]
         if self.goal.mode == "confidence" or not met.any():
             return int(rows[np.lexsort((size, -value))[0]])
         return int(rows[np.lexsort((-value, size, ~met))[0]])
 
     def front(self) -> Rows:
         """Rows that no other beats in both size and value, smallest first."""
-        order = np.lexsort((-self._value, self._size))
-        value = self._value[order]
+        order = np.lexsort((-self.value, self.size))
+        value = self.value[order]
         before = np.concatenate([[-np.inf], np.maximum.accumulate(value)[:-1]])
         return np.asarray(order[value > before])
 
@@ -224,8 +199,8 @@ def rank(search: Search, groups: Bits, limit: int) -> Steps[NDArray[np.float64]]
     n = groups.shape[1]
     ends = search.known(np.array([[True] * n, [False] * n]))
     rows = yield from search.evaluate(np.concatenate([groups, ~groups]), limit)
-    full, empty = search.value(ends)
-    value = np.where(rows >= 0, search.value(rows), np.repeat([empty, full], len(groups)))
+    full, empty = search.value[ends]
+    value = np.where(rows >= 0, search.value[rows], np.repeat([empty, full], len(groups)))
     gain = value[: len(groups)] - empty + full - value[len(groups) :]
     return np.asarray(gain @ groups)
 
@@ -241,7 +216,7 @@ def prefix(search: Search, order: Rows, limit: int) -> Steps[Bits]:
         (row,) = yield from search.evaluate(trial[None], limit)
         if row < 0:
             break
-        if search.met()[row]:
+        if search.met[row]:
             high, chosen = middle, trial
         else:
             low = middle
@@ -258,7 +233,7 @@ def grow(search: Search, score: NDArray[np.float64], limit: int, width: int) -> 
     """
     chosen = np.zeros(len(score), dtype=np.bool_)
     gain = score.copy()
-    current = float(search.value(search.known(chosen[None]))[0])
+    current = float(search.value[search.known(chosen[None])][0])
     while not chosen.all():
         free = np.flatnonzero(~chosen)
         tried = free[np.argsort(-gain[free], kind="stable")][:width]
@@ -267,10 +242,10 @@ def grow(search: Search, score: NDArray[np.float64], limit: int, width: int) -> 
         rows = yield from search.evaluate(trial, limit)
         if (rows < 0).any():
             return None
-        gain[tried] = search.value(rows) - current
+        gain[tried] = search.value[rows] - current
         best = search.best(rows)
-        chosen, current = search.chosen(best), float(search.value()[best])
-        if search.met()[best]:
+        chosen, current = search.chosen(best), float(search.value[best])
+        if search.met[best]:
             return chosen
     return None
 
@@ -291,9 +266,9 @@ def shrink(
         parts = np.zeros((min(pieces, len(members)), len(chosen)), dtype=np.bool_)
         parts[:, members] = partition(centre[members], search.pixels[members], pieces)
         rows = yield from search.evaluate(chosen & ~parts, limit)
-        safe = np.flatnonzero((rows >= 0) & search.met(rows))
+        safe = np.flatnonzero((rows >= 0) & search.met[rows])
         if len(safe):
-            order = safe[np.argsort(-search.value(rows[safe]), kind="stable")]
+            order = safe[np.argsort(-search.value[rows[safe]], kind="stable")]
             spared = np.logical_or.accumulate(parts[order])
             chosen = yield from _spare(search, chosen & ~spared, limit)
         elif (rows < 0).any():
@@ -310,7 +285,7 @@ def _spare(search: Search, nested: Bits, limit: int) -> Steps[Bits]:
     while high - low > 1:
         middle = (low + high) // 2
         (row,) = yield from search.evaluate(nested[middle][None], limit)
-        if row >= 0 and search.met()[row]:
+        if row >= 0 and search.met[row]:
             low = middle
         else:
             high = middle

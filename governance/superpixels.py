@@ -10,14 +10,23 @@ from torch import Tensor
 
 from governance.errors import AnalysisError
 
-__all__ = ["BASELINES", "Baseline", "baseline_image", "check_image", "superpixels"]
+__all__ = [
+    "BASELINES",
+    "FEWEST",
+    "MOST",
+    "Baseline",
+    "baseline_image",
+    "check_image",
+    "superpixels",
+]
 
 Baseline = Literal["blur", "mean", "black", "noise", "superpixel"]
 
 BASELINES: tuple[Baseline, ...] = ("blur", "mean", "black", "noise", "superpixel")
 SMALLEST_SIDE = 16
 GRID_BELOW = 64  # pixels; below, SLIC's superpixels are a few ragged pixels each
-FEWEST, MOST = 8, 128
+FEWEST, MOST = 8, 128  # superpixels
+COMPACTNESS = (10, 40, 160)  # weight of nearness against colour, in units of Lab
 
 
 def check_image(image: Tensor) -> None:
@@ -41,8 +50,6 @@ def check_image(image: Tensor) -> None:
         problems.append(f"image holds {image.dtype}; floating point in [0, 1] is accepted")
     elif not torch.isfinite(image).all() or image.min() < 0 or image.max() > 1:
         problems.append("image holds numbers outside [0, 1]; unnormalised pixels are accepted")
-    elif image.numel() and image.flatten(1).amax(1).equal(image.flatten(1).amin(1)):
-        problems.append("image is one flat colour; there is no region to tell from another")
     if problems:
         raise AnalysisError(problems)
 
@@ -64,7 +71,8 @@ def superpixels(
         AnalysisError: For fewer than 8 or more than 128 segments, or a label map of another size.
 
     Source:
-        SLIC: Achanta et al. 2012, as in scikit-image, compactness 10.
+        SLIC: Achanta et al. 2012, as in scikit-image; compactness 10, more where that
+        leaves less than half of the segments asked for.
     """
     height, width = image.shape[1:]
     if isinstance(segments, np.ndarray):
@@ -105,7 +113,15 @@ def _slic(image: Tensor, segments: int) -> NDArray[np.int64]:
 
     picture = image.detach().cpu().numpy().astype(np.float64).transpose(1, 2, 0)
     colour = np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
-    labels = slic(colour, n_segments=segments, compactness=10, start_label=0, channel_axis=2)
+    labels = np.zeros(picture.shape[:2], dtype=np.int64)
+    # Where noise tears its regions apart, SLIC merges them into few; nearer to a grid it does not.
+    for compactness in COMPACTNESS:
+        labels = slic(
+            colour, n_segments=segments, compactness=compactness, sigma=1, start_label=0,
+            channel_axis=2,
+        )  # fmt: skip
+        if 2 * len(np.unique(labels)) >= segments:
+            break
     return np.asarray(labels, dtype=np.int64)
 
 

@@ -51,7 +51,10 @@ def traced(model: nn.Module, example: Tensor) -> Replay | None:
 
 
 def exported(model: nn.Module, example: Tensor) -> Replay | None:
-    """The network of an unflattened exported program, its nested graphs joined; None if it fails."""
+    """The network of an unflattened exported program: its nested graphs joined.
+
+    None where the joined graph does not run.
+    """
     graph = Graph()
     joined = _Joined(graph)
     joined.result(model, "", [graph.placeholder("inputs")])
@@ -144,7 +147,7 @@ class _Joined:
                 ]
                 return self.result(inner, below, [*args, *named])
         if node.target is operator.getitem and isinstance(args[0], tuple | list):
-            return operator.getitem(args[0], args[1])  # type: ignore[call-overload]
+            return operator.getitem(args[0], args[1])
         copy = self.graph.create_node(node.op, node.target, args, kwargs)
         self.modules[copy] = path
         if node.op == "get_attr":

@@ -27,6 +27,8 @@ FONTS = (
 )
 
 CODE = re.compile(r"(`+)(.+?)\1")
+EMPHASIS = re.compile(r"(?<![\w*])\*([^\s*][^*<>]*?)\*(?![\w*])")
+PART_OF_NAME = re.compile(r"(?<=\w)([_.])(?=\w)")
 
 OUTCOMES = {"met": "met", "unmet": "not met", "missing": "not measured", "waived": "waived"}
 
@@ -58,6 +60,7 @@ def _environment() -> Environment:
         duration=numbers.duration,
         interval=numbers.interval,
         moment=numbers.moment,
+        name=_name,
         number=numbers.number,
         outcome=OUTCOMES.__getitem__,
         prose=_prose,
@@ -71,8 +74,14 @@ def _final(value: object) -> object:
 
 
 def _prose(text: str) -> Markup:
-    """Escaped text in which backticks set code."""
-    return Markup(CODE.sub(r"<code>\2</code>", str(escape(printable(text)))))  # noqa: S704 - escaped
+    """Escaped text in which backticks set code and asterisks set emphasis."""
+    coded = CODE.sub(r"<code>\2</code>", str(escape(printable(text))))
+    return Markup(EMPHASIS.sub(r"<em>\1</em>", coded))  # noqa: S704 - escaped above
+
+
+def _name(text: str) -> Markup:
+    """An escaped name that may be broken after its dots and underscores."""
+    return Markup(PART_OF_NAME.sub(r"\1<wbr>", str(escape(printable(text)))))  # noqa: S704 - escaped
 
 
 def _data_uri(content: bytes, kind: str) -> str:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from governance.assessment import Assessment
 from governance.policy import Finding
 from reports import numbers
+from reports.gaps import uncovered, unmeasured
 from reports.prose import printable
-from reports.view import MEANINGS, ordered, uncovered, unmeasured
+from reports.view import MEANINGS, ordered
 
 __all__ = ["LONGEST", "to_markdown"]
 

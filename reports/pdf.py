@@ -4,6 +4,7 @@ The same assessment gives the same bytes where `SOURCE_DATE_EPOCH` is set and th
 WeasyPrint, fontTools and Pango are the same; else only the times inside embedded fonts differ.
 """
 
+import warnings
 from typing import Any
 
 from governance.assessment import Assessment
@@ -31,8 +32,11 @@ def to_pdf(assessment: Assessment) -> bytes:
         string=page(arranged),
         url_fetcher=URLFetcher(allowed_protocols=["data"], allow_redirects=False),
     )
-    content: Any = document.write_pdf(
-        pdf_variant=VARIANT,
-        pdf_identifier=bytes.fromhex(arranged.digest.removeprefix("sha256:"))[:16],
-    )
+    with warnings.catch_warnings():
+        # WeasyPrint 70 leaves its own colour profile for the interpreter to close.
+        warnings.filterwarnings("ignore", "unclosed file .*icc", ResourceWarning)
+        content: Any = document.write_pdf(
+            pdf_variant=VARIANT,
+            pdf_identifier=bytes.fromhex(arranged.digest.removeprefix("sha256:"))[:16],
+        )
     return bytes(content)

@@ -129,6 +129,8 @@ def _blocks(lines: list[str]) -> Iterator[Block]:
 
 def printable(text: str) -> str:
     """Text without characters that hide, or change what stands beside them; each becomes U+FFFD."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(
         "\ufffd"
         if unicodedata.category(character) in UNPRINTABLE and character not in NEEDED

@@ -9,27 +9,22 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from governance.assessment import Assessment
-from governance.evidence import Cell, Evidence, Interval, Table
+from governance.evidence import Evidence, Interval
 from governance.policy import Finding, Verdict
-from reports.numbers import cell
+from reports.gaps import Gap, uncovered, unmeasured
+from reports.grid import Grid, grid
 from reports.prose import Description, describe
 
 __all__ = [
     "MEANINGS",
     "Change",
-    "Column",
     "Entry",
-    "Gap",
-    "Grid",
     "Row",
     "Section",
     "View",
     "changes",
-    "grid",
     "ordered",
     "section",
-    "uncovered",
-    "unmeasured",
     "view",
 ]
 
@@ -44,66 +39,17 @@ MEANINGS: Mapping[Verdict, str] = MappingProxyType(
     }
 )
 
-# Subjects which no report of this kind answers, each with the analyses that would.
-SUBJECTS: tuple[tuple[str, str, frozenset[str]], ...] = (
-    (
-        "Intended purpose and use",
-        "whether the task, the users and the setting suit such a model is for people to decide",
-        frozenset(),
-    ),
-    (
-        "Fairness across groups",
-        "the validation images carry classes, not attributes of people or groups",
-        frozenset(),
-    ),
-    (
-        "Adversarial and corrupted inputs",
-        "no search for, and no bound on, inputs made to mislead the model",
-        frozenset({"verified_perturbation"}),
-    ),
-    (
-        "Operation",
-        "drift, monitoring and behaviour on inputs unlike the validation images",
-        frozenset(),
-    ),
-    (
-        "Training data",
-        "origin, consent, annotation and overlap with the validation images",
-        frozenset(),
-    ),
-    (
-        "Security of the supply chain",
-        "the origin of the model's files and of the software that runs them",
-        frozenset(),
-    ),
-)
-
 DATA = "data_quality"
 FIRST = "performance"
 
 # The report stops here; the record and the evidence files hold the rest.
-MOST_ROWS = 200
 MOST_METRICS = 60
 MOST_FINDINGS = 200
 MOST_CLASSES = 60
-MOST_COLUMNS = 12
 MOST_FAMILIES = 4
 
 OPEN = frozenset({"unmet", "missing"})
 SEVERITIES = ("block", "review", "warn")
-
-# A table of fewer characters per row than this is set at its natural width.
-FULL_WIDTH = 84
-MANY_COLUMNS = 7
-NARROWEST, WIDEST, WIDEST_OF_MANY = 5, 34, 22
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Something that this assessment says nothing about, and why."""
-
-    subject: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,40 +60,6 @@ class Row:
     value: float | None
     interval: Interval | None
     findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a printed table: its share of the width in percent, and whether it is numeric."""
-
-    name: str
-    width: float
-    numeric: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """The part of a table that fits on the page.
-
-    Attributes:
-        name: Of the table: its file among the evidence.
-        caption: What a row is.
-        columns: Those printed.
-        rows: Those printed, as text.
-        full: Whether it needs the whole width of the page.
-        dense: Whether it has so many columns that the type must be small.
-        rows_left: How many rows are not printed.
-        columns_left: How many columns are not printed.
-    """
-
-    name: str
-    caption: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]
-    full: bool
-    dense: bool
-    rows_left: int
-    columns_left: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,30 +208,6 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     )
 
 
-def unmeasured(assessment: Assessment) -> tuple[Gap, ...]:
-    """Analyses that failed, and those that the policy asks for and that were not run."""
-    present = {item.analysis for item in assessment.evidence}
-    metrics = (item.metric.partition(".")[0] for item in assessment.policy.expectations)
-    asked = dict.fromkeys([*assessment.policy.analyses, *metrics])
-    failed = [
-        Gap(item.analysis, f"the analysis failed ({item.failure.kind}): {item.failure.message}")
-        for item in assessment.evidence
-        if item.failure is not None
-    ]
-    absent = [
-        Gap(name, "the policy asks for it; it was not run") for name in asked if name not in present
-    ]
-    return (*failed, *absent)
-
-
-def uncovered(assessment: Assessment) -> tuple[Gap, ...]:
-    """Subjects on which nothing was measured, whatever the policy asks for."""
-    measured = {item.analysis for item in assessment.evidence if item.measurement is not None}
-    return tuple(
-        Gap(subject, reason) for subject, reason, cover in SUBJECTS if not cover & measured
-    )
-
-
 def section(assessment: Assessment, evidence: Evidence) -> Section:
     """The evidence of one analysis arranged for a report."""
     findings = tuple(
@@ -328,20 +216,7 @@ def section(assessment: Assessment, evidence: Evidence) -> Section:
         if item.expectation.metric.startswith(f"{evidence.analysis}.")
     )
     measurement = evidence.measurement
-    metrics = dict(measurement.metrics) if measurement else {}
-    rows = {
-        name: Row(
-            name=name,
-            value=value,
-            interval=measurement.intervals.get(name) if measurement else None,
-            findings=tuple(
-                item
-                for item in findings
-                if item.expectation.metric == f"{evidence.analysis}.{name}"
-            ),
-        )
-        for name, value in metrics.items()
-    }
+    rows = {item.name: item for item in _rows(evidence, findings)}
     families = _families(rows, assessment.validation.class_names)
     known = set(assessment.validation.class_names)
     whole = [
@@ -366,50 +241,31 @@ def section(assessment: Assessment, evidence: Evidence) -> Section:
     )
 
 
+def _rows(evidence: Evidence, findings: Sequence[Finding]) -> list[Row]:
+    if evidence.measurement is None:
+        return []
+    intervals = evidence.measurement.intervals
+    return [
+        Row(
+            name=name,
+            value=value,
+            interval=intervals.get(name),
+            findings=tuple(
+                item
+                for item in findings
+                if item.expectation.metric == f"{evidence.analysis}.{name}"
+            ),
+        )
+        for name, value in evidence.measurement.metrics.items()
+    ]
+
+
 def _families(rows: Mapping[str, Row], class_names: Sequence[str]) -> tuple[str, ...]:
     known = set(class_names)
     found = dict.fromkeys(
         name.partition(".")[0] for name in rows if name.partition(".")[2] in known
     )
     return tuple(found)[:MOST_FAMILIES]
-
-
-def grid(table: Table) -> Grid:
-    """The part of a table that fits on the page, with widths in proportion to what is in it."""
-    shown = min(len(table.rows) if table.shown is None else table.shown, MOST_ROWS)
-    columns = table.columns[:MOST_COLUMNS]
-    cells = [row[: len(columns)] for row in table.rows[:shown]]
-    texts = [tuple(cell(item) for item in row) for row in cells]
-    widest = WIDEST_OF_MANY if len(columns) > MANY_COLUMNS else WIDEST
-    sizes = [
-        _size(name, [row[index] for row in texts], widest) for index, name in enumerate(columns)
-    ]
-    return Grid(
-        name=table.name,
-        caption=table.caption,
-        columns=tuple(
-            Column(name, round(100 * size / sum(sizes), 2), _numeric(row[index] for row in cells))
-            for index, (name, size) in enumerate(zip(columns, sizes, strict=True))
-        ),
-        rows=tuple(texts),
-        full=sum(sizes) > FULL_WIDTH,
-        dense=len(columns) > MANY_COLUMNS,
-        rows_left=len(table.rows) - len(texts),
-        columns_left=len(table.columns) - len(columns),
-    )
-
-
-def _size(name: str, texts: Iterable[str], widest: int) -> int:
-    # A column is as wide as its longest word of the heading and its longest cell, within reason.
-    word = max((len(part) for part in name.replace("_", " ").split()), default=0)
-    return min(widest, max(NARROWEST, word, *(len(text) for text in texts), 0)) + 3
-
-
-def _numeric(cells: Iterable[Cell]) -> bool:
-    found = [item for item in cells if item is not None]
-    return bool(found) and all(
-        isinstance(item, int | float) and not isinstance(item, bool) for item in found
-    )
 
 
 def changes(assessment: Assessment) -> tuple[Change, ...]:

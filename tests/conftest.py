@@ -1,6 +1,14 @@
 """Fixtures shared by all tests: one torch thread, and a tiny subject whose answers are known."""
 
 import hashlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 
 import numpy as np
 import pytest
@@ -10,6 +18,14 @@ from torch import nn
 from governance.evidence import ModelIdentity
 from governance.preprocessing import Preprocessing
 from governance.subject import Subject, ValidationSet, tensor_digest
+
+# Read by MLflow when it is imported, here and in the processes that tests start.
+os.environ.update(
+    MLFLOW_DISABLE_TELEMETRY="true",
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false",
+    MLFLOW_HTTP_REQUEST_MAX_RETRIES="1",
+    MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
+)
 
 
 def pytest_addoption(parser):
@@ -115,3 +131,80 @@ def subject_of(model, validation, *, size: int = 16, channels="grey") -> Subject
 def tiny_subject() -> Subject:
     """A trained TinyNet on 120 unseen images of three kinds of stripes."""
     return subject_of(trained(*stripes()), validation_of(*stripes(seed=1)))
+
+
+@pytest.fixture(scope="session")
+def migrated_store(tmp_path_factory):
+    """An empty MLflow database, migrated once: that takes seconds."""
+    from mlflow import MlflowClient  # noqa: PLC0415 - seconds, for the few tests that need it
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_registered_models()
+    return path
+
+
+@pytest.fixture
+def mlflow_store(migrated_store, tmp_path, monkeypatch):
+    """An own MLflow in `tmp_path`, SQLite and local artifacts, that MLflow's calls go to."""
+    import mlflow  # noqa: PLC0415 - seconds, for the few tests that need it
+
+    # Artifacts of a database without a server lie in the working directory.
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(migrated_store, tmp_path / "mlflow.db")
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    mlflow.set_experiment("training")
+    yield tmp_path
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture(scope="session")
+def running_server(migrated_store, tmp_path_factory):
+    """The address of a real MLflow server, which takes half a minute to start."""
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copy(migrated_store, folder / "mlflow.db")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
+        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--workers", "1"),
+        *("--artifacts-destination", str(folder / "artifacts"), "--serve-artifacts"),
+        *("--uvicorn-opts", "--timeout-worker-healthcheck 120"),
+    ]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            command, cwd=folder, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        _wait_until_healthy(server, f"http://127.0.0.1:{port}", folder / "log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        # Its own session, so that its worker ends with it.
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def _wait_until_healthy(server, address, log):
+    for _ in range(240):
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=5):  # noqa: S310 - our own
+                return
+        except OSError:
+            if server.poll() is not None:
+                break
+            time.sleep(0.5)
+    pytest.fail(f"the MLflow server does not answer: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture
+def mlflow_server(running_server, tmp_path, monkeypatch):
+    """The address of a real MLflow server that MLflow's calls go to."""
+    import mlflow  # noqa: PLC0415 - seconds, for the few tests that need it
+
+    monkeypatch.chdir(tmp_path)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(running_server)
+    mlflow.set_experiment("training")
+    yield running_server
+    mlflow.set_tracking_uri(before)

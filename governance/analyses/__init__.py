@@ -72,7 +72,7 @@ def find(name: str) -> type[Analysis]:
     point = next(iter(points))
     try:
         return _only_class(name, point.load())
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, SyntaxError) as error:
         raise PolicyError(f"analysis {name!r}: {point.value} cannot be loaded: {error}") from error
 
 

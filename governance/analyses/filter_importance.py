@@ -1,36 +1,40 @@
 """Filter importance: what is lost when single filters of the network are silenced.
 
 Purpose
-    A network should not hang by a thread. This analysis silences filters (channels of a convolution
-    after normalisation and activation) one at a time and measures what each image loses: on which
-    filters the answers rest, in which layers, for which classes, and which filters do nothing.
+    A network should not hang by a thread. This analysis silences filters (channels of a
+    convolution after normalisation and activation) one at a time and measures what each image
+    loses: on which filters the answers rest, in which layers, for which classes, and which filters
+    do nothing.
 
 Method
     After Yang et al. 2022, of which only the abstract was read; the terms and estimators here are
     our own. A silenced filter is held at its mean over the images. Measured are the cross-entropy
-    added (`dloss`), the probability of the true class lost (`dp_true`) and the share of images whose
-    predicted class changes (`flip`); positive means that the filter helps. Effects are exact: the
-    forward pass is resumed behind the filter, or solved in closed form where only channel-wise steps
-    and the final linear layer follow. First-order (Taylor) values choose which filters are worth
-    measuring and sharpen the estimate from few images as a control variate; they are never printed as
-    losses. Intervals are 95 % (Student t with HC3 errors; Wilson for shares) and speak of images
-    like these. Filters are estimated on images that had no part in their selection by halving. Controls: silencing
+    added (`dloss`), the probability of the true class lost (`dp_true`) and the share of images
+    whose predicted class changes (`flip`); positive means that the filter helps. Effects are
+    exact: the forward pass is resumed behind the filter, or solved in closed form where only
+    channel-wise steps and the final linear layer follow. First-order (Taylor) values choose which
+    filters are worth measuring and, as a control variate, sharpen the estimate from few images;
+    they are never printed as losses. Intervals are 95 % (Student t, with HC3 errors where a
+    control variate is used; Wilson for shares) and speak of images like these. Controls: silencing
     nothing must change nothing; a random sample of the filters that were not chosen shows what
-    choosing missed; effects with random signs show how large the head of such a list gets by chance.
-    Filters of a layer that rise and fall together (correlation beyond 0.9) are also silenced
-    together, since redundant filters hide one another. q-values are Benjamini and Hochberg's, per list.
+    choosing missed; effects with random signs show how large the head of such a list gets by
+    chance. Filters of a layer that rise and fall together (correlation beyond 0.9) are also
+    silenced together, since redundant filters hide one another. q-values are Benjamini and
+    Hochberg's, within each list.
 
 Signs of risk
     One filter that takes much of a class's probability with it. Importance concentrated in a few
     filters. Many dead filters: capacity that training did not reach, or pruning in disguise. A
-    group that matters where none of its members does. A miss rate far from 0: the list is not to be trusted.
+    group that matters where none of its members does. A miss rate far from 0: the list is not to
+    be trusted.
 
 Limits
-    Silencing single filters says nothing about how filters act together beyond the groups. A mean is
-    a mild intervention, yet a network never saw one filter without its variation. Importance is not
-    meaning: what a filter responds to has to be looked up in the pictures. A filter that never moved
-    on these images may move on others. Loss is heavy-tailed: a few images may carry an estimate,
-    and its interval is then wide and its coverage somewhat below 95 %.
+    Silencing single filters says nothing about how filters act together beyond the groups. The
+    mean is a mild intervention, yet the network never saw a filter without its variation.
+    Importance is not meaning: what a filter responds to has to be looked for in the pictures. A
+    filter that never moved on these images may move on others. Loss is heavy-tailed: a few images
+    may carry an estimate, and on other images the order of the list changes. The head of a list is
+    picked for being large; its intervals, taken one by one, do not allow for that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,24 +44,21 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from governance.ablation import Outputs
 from governance.errors import AnalysisError
-from governance.evidence import Cell, Figure, Measurement, Metric, Table
-from governance.figures import bars, gallery, heatmap, overlay
-from governance.importance import (
-    Study,
-    Tier,
+from governance.evidence import Cell, Measurement, Metric, Table
+from governance.importance import Study, Tier, study
+from governance.importance_figures import pictures
+from governance.importance_summary import (
     class_dependence,
     concentration,
     mass,
     missed,
     null,
     rows,
-    study,
 )
 from governance.network import Network, trace
 from governance.subject import Subject
@@ -65,9 +66,12 @@ from governance.subject import Subject
 __all__ = ["FilterImportance", "filter_importance"]
 
 LEAST = 8  # images below which nothing is estimated
-PICTURED = 6  # filters whose strongest images are shown
-EACH = 3  # images of each
-DRAWN = 25  # most classes of a heat map
+METHODS = {
+    "exact": "exactly on all images",
+    "cv": "exactly on some, corrected by a control variate",
+    "closed": "in closed form",
+}
+PRINTED = 25  # classes in a printed table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,9 +192,14 @@ def _traced(model: nn.Module, inputs: Tensor, labels: NDArray[np.int64], size: i
 
 
 def _measurement(
-    found: Study, table: pd.DataFrame, network: Network, names: Sequence[str], pixels: Tensor,
-    inputs: Tensor, seed: int,
-) -> Measurement:  # fmt: skip
+    found: Study,
+    table: pd.DataFrame,
+    network: Network,
+    names: Sequence[str],
+    pixels: Tensor,
+    inputs: Tensor,
+    seed: int,
+) -> Measurement:
     top = _top(table, found.top)
     chance, compared = null(found, seed)
     values = {
@@ -202,7 +211,7 @@ def _measurement(
     return Measurement(
         metrics={name: value for name, (value, _) in values.items()},
         intervals={name: interval for name, (_, interval) in values.items() if interval},
-        figures=_figures(found, table, top, network, names, pixels, inputs, chance),
+        figures=pictures(found, table, top, network, names, pixels, inputs, chance),
         tables=(
             _top_table(table, top, chance, compared),
             _layer_table(found, table, network),
@@ -215,8 +224,12 @@ def _measurement(
 
 
 def _top(table: pd.DataFrame, count: int) -> pd.DataFrame:
-    single = table[(table["metric"] == "dloss") & (table["class"] == "all") & table["unit"].notna()]
-    return single.dropna(subset="estimate").nlargest(count, "estimate")
+    return _overall(table).dropna(subset="estimate").nlargest(count, "estimate")
+
+
+def _overall(table: pd.DataFrame) -> pd.DataFrame:
+    # Loss added over all images, one row for each single filter.
+    return table[(table["metric"] == "dloss") & (table["class"] == "all") & table["unit"].notna()]
 
 
 def _top_table(table: pd.DataFrame, top: pd.DataFrame, chance: float, compared: int) -> Table:
@@ -301,7 +314,7 @@ def _class_table(table: pd.DataFrame, names: Sequence[str]) -> Table:
         ),
         columns=("class", "layer", "unit", "dp_true", "low", "high", "n"),
         rows=tuple(lines),
-        shown=DRAWN,
+        shown=PRINTED,
     )
 
 
@@ -333,8 +346,8 @@ def _all_table(table: pd.DataFrame) -> Table:
     return Table(
         name="filters",
         caption=(
-            "Every filter: rank in the screen, and where it was measured its estimates by class and "
-            "metric with 95 % intervals, number of images and method."
+            "Every filter: its rank in the screen and, where it was measured, its estimates by "
+            "class and metric with 95 % intervals, number of images and method."
         ),
         columns=tuple(table.columns),
         rows=tuple(plain.itertuples(index=False, name=None)),
@@ -348,18 +361,24 @@ def _notes(found: Study, table: pd.DataFrame, network: Network, images: int) -> 
         "export": "resumed behind each filter in the exported program",
         "hooks": "repeated whole for each filter, since the network could not be traced",
     }
-    single = table[(table["metric"] == "dloss") & (table["class"] == "all") & table["unit"].notna()]
+    single = _overall(table)
     counts = single["method"].value_counts()
+    measured = ", ".join(f"{counts[key]} {text}" for key, text in METHODS.items() if key in counts)
     notes = [
         f"Forward passes were {how[network.path]}.",
-        f"{len(found.seen.filters)} filters, {images} images. Measured: "
-        + ", ".join(f"{counts.get(key, 0)} {text}" for key, text in _METHODS.items())
-        + f"; {counts.get('taylor', 0)} were screened only and have a rank but no estimate.",
-        f"Cost: {found.spent:,.0f} forward passes of one image; measuring every filter on every "
-        f"image would cost {found.exhaustive:,.0f}.",
+        (
+            f"{len(found.seen.filters)} filters, {images} images. Measured: {measured}; "
+            f"{counts.get('taylor', 0)} were screened only and have a rank but no estimate."
+        ),
+        (
+            f"Cost: {found.spent:,.0f} forward passes of one image; measuring every filter on "
+            f"every image would cost {found.exhaustive:,.0f}."
+        ),
         f"Control: silencing nothing changed an output by at most {found.nothing:.1g}.",
-        f"Dead filters gave one constant value on these {images} images; with 95 % confidence each "
-        f"of them moves on at most {3 / images:.1%} of images like these.",
+        (
+            f"Dead filters gave one constant value on these {images} images; with 95 % confidence "
+            f"each of them moves on at most {3 / images:.1%} of images like these."
+        ),
     ]
     few = single.dropna(subset="estimate")["n_exact"].min()
     if few < 128:  # noqa: PLR2004 - where the coverage of HC3 was measured to be sound
@@ -367,93 +386,3 @@ def _notes(found: Study, table: pd.DataFrame, network: Network, images: int) -> 
             f"Some intervals rest on {few} images; below 128 their coverage falls short of 95 %."
         )
     return tuple(notes)
-
-
-_METHODS = {
-    "exact": "exactly on all images", "cv": "exactly on some, corrected by a control variate",
-    "closed": "in closed form",
-}  # fmt: skip
-
-
-def _figures(
-    found: Study, table: pd.DataFrame, top: pd.DataFrame, network: Network, names: Sequence[str],
-    pixels: Tensor, inputs: Tensor, chance: float,
-) -> tuple[Figure, ...]:  # fmt: skip
-    labels = [f"{row.layer} : {row.unit}" for row in top.itertuples()]
-    figures = [
-        Figure(
-            name="top",
-            caption=(
-                f"The {len(top)} filters whose silencing adds most cross-entropy, with 95 % "
-                "intervals. Dashed: the largest to be expected if each image's effects had a random "
-                "sign (control)."
-            ),
-            image=bars(
-                labels, top["estimate"], low=top["ci_lo"], high=top["ci_hi"],
-                axis="cross-entropy added (nats)", reference=chance,
-            ),
-        )
-    ]  # fmt: skip
-    by_class = mass(found, table, "dp_true", by_class=True)
-    if not by_class.empty and len(names) <= DRAWN:
-        grid = by_class.pivot_table(index="layer", columns="class", values="mass", aggfunc="sum")
-        grid = grid.reindex([unit.layer for unit in network.units()]).fillna(0.0)
-        shown = [name for name in names if name in grid.columns]
-        figures.append(
-            Figure(
-                name="mass",
-                caption=(
-                    "Importance by layer and class: probability of the true class lost, positive "
-                    "parts summed over the filters of a layer (filters not measured are "
-                    "represented by the random sample)."
-                ),
-                image=heatmap(
-                    grid[shown].to_numpy(), list(grid.index), shown,
-                    scale="probability lost, summed over filters",
-                ),
-            )
-        )  # fmt: skip
-    figures.append(_excited(top, network, pixels, inputs))
-    return tuple(figures)
-
-
-def _excited(top: pd.DataFrame, network: Network, pixels: Tensor, inputs: Tensor) -> Figure:
-    filters = [(row.layer, int(row.unit)) for row in top.head(PICTURED).itertuples()]
-    layers = sorted({layer for layer, _ in filters})
-    peaks: list[Tensor] = []
-    places: list[Tensor] = []
-    for _, _, found in network.features(inputs, layers):
-        flat = [found[layer][:, unit].flatten(1).max(1) for layer, unit in filters]
-        peaks.append(torch.stack([item.values for item in flat], 1))
-        places.append(torch.stack([item.indices for item in flat], 1))
-    strength, place = torch.cat(peaks), torch.cat(places)
-    sizes = {unit.layer: unit.size for unit in network.units()}
-    pictures = []
-    for column, (layer, unit) in enumerate(filters):
-        best = strength[:, column].argsort(descending=True, stable=True)[:EACH]
-        for image in best.tolist():
-            spot = divmod(int(place[image, column]), sizes[layer][1])
-            picture = pixels[image].cpu().numpy()
-            region = _region(picture.shape[1:], sizes[layer], spot)
-            title = f"{layer} : {unit}\n{float(strength[image, column]):.3g}"
-            pictures.append((title, overlay(picture, outline=region)))
-    return Figure(
-        name="excited",
-        caption=(
-            f"The {EACH} images that excite each of the first {len(filters)} filters of the list "
-            "most, with the value reached; outlined: around the place where it was reached."
-        ),
-        image=gallery(pictures),
-    )
-
-
-def _region(
-    picture: tuple[int, int], size: tuple[int, int], spot: tuple[int, int]
-) -> NDArray[np.bool_]:
-    region = np.zeros(picture, dtype=bool)
-    ends = []
-    for length, cells, cell in zip(picture, size, spot, strict=True):
-        centre, half = (cell + 0.5) * length / cells, max(length / 6, length / cells / 2)
-        ends.append(slice(max(0, int(centre - half)), int(np.ceil(centre + half))))
-    region[ends[0], ends[1]] = True
-    return region

@@ -48,7 +48,7 @@ from governance.evidence import Cell, Figure, Interval, Measurement, Metric, Tab
 from governance.explanation import Explanation, evolve, evolve_many
 from governance.selection import Choice, choose
 from governance.subject import Subject
-from governance.superpixels import Baseline
+from governance.superpixels import FEWEST, MOST, Baseline
 
 __all__ = ["Explanation", "GeneticExplanation", "evolve"]
 
@@ -120,6 +120,8 @@ class GeneticExplanation:
         for name, lowest in (least | {"wrong_budget": 20}).items():
             if getattr(self, name) < lowest:
                 raise ValueError(f"{name} = {getattr(self, name)}: {lowest} and more are accepted")
+        if self.segments is not None and not FEWEST <= self.segments <= MOST:
+            raise ValueError(f"segments = {self.segments}: {FEWEST} to {MOST} are accepted")
 
     def run(self, subject: Subject, seed: int) -> Measurement:
         """Explain images of the subject, with every control."""
@@ -272,8 +274,8 @@ def _wrong_table(subject: Subject, choices: list[Choice], wrong: list[Explanatio
     rows = tuple(
         (
             subject.validation.ids[choice.image], names[item.label], names[item.target], item.area,
-            item.p_full, item.p_baseline, item.p_subset, item.cross_baseline.get(item.second_baseline),
-            _survives(item),
+            item.p_full, item.p_baseline, item.p_subset,
+            item.cross_baseline.get(item.second_baseline), _survives(item),
         )
         for choice, item in zip(choices, wrong, strict=False)
     )  # fmt: skip
@@ -323,10 +325,10 @@ def _notes(choices: list[Choice], found: list[Explanation]) -> tuple[str, ...]:
     return (
         (
             f"{len(found)} images by {len({choice.rule for choice in choices})} rules: "
-            f"{states['sufficient']} sufficient, {states['fragile']} fragile, {undefined} undefined "
-            "(the baseline image alone already has the label and probability). "
-            f"Breeding made the region smaller than ranking and greedy growth alone did on {bred} of "
-            f"{len(found)} images; on the others these did as well."
+            f"{states['sufficient']} sufficient, {states['fragile']} fragile, {undefined} "
+            "undefined (the baseline image alone already has the label and probability). "
+            "Breeding made the region smaller than ranking and greedy growth alone did on "
+            f"{bred} of {len(found)} images; on the others these did as well."
         ),
         (
             f"On {minimal} images every superpixel of the region was tried and none can be spared; "

@@ -166,7 +166,7 @@ def alternatives(declared: Preprocessing) -> tuple[Alternative, ...]:
         mean, std = CAFFE
         caffe = replace(declared, channels="bgr", mean=mean, std=std)
         listed.append(Alternative(name=f"as declared, {other.upper()}", preprocessing=swapped))
-        listed.append(Alternative(name="Caffe (BGR, from 0 to 255, mean off)", preprocessing=caffe))
+        listed.append(Alternative(name="Caffe (BGR, 0 to 255)", preprocessing=caffe))
     return tuple(item for item in listed if item.inverted or item.preprocessing != declared)
 
 

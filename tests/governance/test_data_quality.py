@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pandas as pd
@@ -156,10 +157,14 @@ def test_the_same_table_gives_the_same_outcomes():
     assert validate(table, IMAGE_CHECKS) == validate(table, IMAGE_CHECKS)
 
 
-def test_validating_prints_nothing(capfd):
+def test_validating_prints_nothing_and_leaves_no_file(capfd, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
     validate(table_of(), IMAGE_CHECKS)
 
     assert capfd.readouterr() == ("", "")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_great_expectations_is_not_imported_before_it_is_used():

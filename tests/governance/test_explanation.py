@@ -127,7 +127,7 @@ def test_a_region_is_never_larger_than_greedy_and_no_single_segment_can_be_spare
     assert found.area <= found.seed_area
     for i in np.flatnonzero(found.selected):
         without = found.selected & (np.arange(9) != i)
-        assert not sufficient[(EVERY == without).all(1).argmax()]
+        assert not sufficient[(without == EVERY).all(1).argmax()]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -187,7 +187,7 @@ def test_confidence_mode_finds_the_most_probable_subset_of_any_size():
     assert found.p_subset == pytest.approx(p[:, p[-1].argmax()].max())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=16, deadline=None)
 @given(
     st.integers(20, 400),
     st.sampled_from(["sufficient", "necessary", "pareto", "confidence"]),
@@ -239,7 +239,7 @@ def test_the_heat_of_an_additive_model_is_its_weights():
     # act
     found = explain(additive(weights.tolist(), 5.0))
     # assert
-    heat = [found.heatmap[LABELS == k].mean() for k in range(9)]
+    heat = [found.heatmap[k == LABELS].mean() for k in range(9)]
     np.testing.assert_allclose(heat, 2 * weights, atol=0.25)
 
 
@@ -248,7 +248,7 @@ def test_a_region_that_fails_under_a_second_baseline_is_fragile():
     def predict(images):
         bright = images.mean((1, 2, 3))
         odds = torch.where(
-            (present(images)[:, 0] > 0) & ((bright < 0.3) | (bright > 0.68)), 4.0, -4.0
+            (present(images)[:, 0] > 0) & ((bright < 0.3) | (bright > 0.695)), 4.0, -4.0
         )
         return torch.stack([-odds, odds], 1).softmax(1)
 
@@ -264,6 +264,13 @@ def test_where_the_baseline_already_decides_no_region_is_given():
     found = explain(lambda x: torch.tensor([[0.2, 0.8]]).expand(len(x), 2))
     assert (found.status, found.evaluations, found.area) == ("undefined_baseline", 2, 0.0)
     assert not found.mask.any()
+
+
+@pytest.mark.parametrize("side", [24, 96])
+def test_an_image_of_one_flat_colour_has_no_region_that_means_anything(side):
+    flat = torch.full((3, side, side), 0.5)
+    found = evolve(lambda x: torch.stack([x.mean((1, 2, 3)), 1 - x.mean((1, 2, 3))], 1), flat)
+    assert found.status == "undefined_baseline"
 
 
 def test_a_removal_that_cannot_change_the_label_is_undefined():
@@ -300,7 +307,7 @@ def test_the_batch_is_halved_when_memory_runs_out():
 
 
 def test_memory_that_does_not_hold_one_image_is_an_error():
-    def predict(images):
+    def predict(_):
         raise torch.OutOfMemoryError
 
     with pytest.raises(torch.OutOfMemoryError):
@@ -353,7 +360,6 @@ FINE = additive([2.0] * 9, 9.0)
         ({"image": IMAGE * 2}, r"outside \[0, 1\]"),
         ({"image": IMAGE[0]}, "shape"),
         ({"image": IMAGE[:, :15]}, "16 pixels"),
-        ({"image": torch.full((1, 24, 24), 0.5)}, "one flat colour"),
         ({"image": (IMAGE * 255).to(torch.uint8)}, "floating point"),
         ({"target": 2}, "target = 2"),
         ({"target": 1, "mode": "contrastive"}, "predicted class"),
@@ -383,5 +389,5 @@ def test_no_images_no_explanations():
 
 
 def test_the_grid_of_a_small_image_is_what_superpixels_gives():
-    found = evolve(lambda x: FINE(x), IMAGE, baseline="black", budget=50)
+    found = evolve(FINE, IMAGE, baseline="black", budget=50)
     np.testing.assert_array_equal(found.segments, superpixels(IMAGE))

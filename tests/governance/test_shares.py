@@ -1,4 +1,4 @@
-"""Comparisons of several shares: oracles by counting, laws by Hypothesis, coverage by simulation."""
+"""Several shares compared: oracles by counting, laws by Hypothesis, coverage by simulation."""
 
 from math import comb
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from governance.intervals import wilson
+from governance.intervals import clopper_pearson, wilson
 from governance.shares import (
     ClassShare,
     Paired,
@@ -94,12 +94,12 @@ def test_exchanging_two_readings_mirrors_their_interval(pair):
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(shares, min_size=1, max_size=6))
-def test_the_lowest_share_is_inside_an_interval_wider_than_wilsons_upwards(items):
+def test_the_lowest_share_is_inside_an_interval_of_its_own(items):
     value, interval = lowest(items)
     assert value == min(item.hits / item.n for item in items)
     assert interval.low <= value <= interval.high
     if len(items) == 1:
-        alone = wilson(items[0].hits, items[0].n)
+        alone = clopper_pearson(items[0].hits, items[0].n)
         assert (interval.low, interval.high) == (alone.low, alone.high)
 
 

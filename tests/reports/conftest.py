@@ -1,6 +1,7 @@
 """A sample assessment with everything that a report has to show, and text that means it harm."""
 
-import random
+import dataclasses
+import itertools
 import struct
 import zlib
 
@@ -91,66 +92,69 @@ def evidence_of(name: str, measurement: Measurement | None, **changes) -> Eviden
 
 
 def performance(draw, classes, n=150) -> Evidence:
-    rng = random.Random(0)
-    recall = {f"recall.{name}": rng.uniform(0.7, 1.0) for name in classes}
+    recall = {f"recall.{name}": 0.75 + i * 37 % 100 / 401 for i, name in enumerate(classes)}
     metrics = {
-        "accuracy": 0.99996, "balanced_accuracy": 0.9117, "recall_worst": 0.7016, "calibration": 0.0312,
-        "likelihood": 0.31416, "brier": 0.000004, "never_measured": None, "nothing_wrong": 1.0,
+        "accuracy": 0.99996,
+        "balanced_accuracy": 0.9117,
+        "recall_worst": 0.7016,
+        "calibration": 0.0312,
+        "likelihood": 0.31416,
+        "brier": 0.000004,
+        "never_measured": None,
+        "nothing_wrong": 1.0,
         **recall,
-    }  # fmt: skip
+    }
     intervals = {
         name: wilson_like(value, n)
         for name, value in metrics.items()
         if value is not None and name != "brier"
     }
-    rows = tuple((a, b, rng.randrange(20), rng.random()) for a in classes[:7] for b in classes[:7])
+    pairs = enumerate(itertools.product(classes[:7], repeat=2))
+    rows = tuple((a, b, i * 7 % 20, i * 29 % 97 / 97) for i, (a, b) in pairs)
     return evidence_of(
         "performance",
         Measurement(
             metrics=metrics,
             intervals=intervals,
             figures=(
-                Figure(name="recall", image=draw("bars"), caption="Recall of each class with 95 % Wilson intervals, n=150 each; the dashed line is chance."),
-                Figure(name="calibration", image=draw("curves"), caption="Share of right answers against confidence <script>alert('caption')</script>"),
+                Figure(
+                    name="recall",
+                    image=draw("bars"),
+                    caption="Recall of each class, 95 % Wilson intervals, n=150; dashed: chance.",
+                ),
+                Figure(
+                    name="calibration",
+                    image=draw("curves"),
+                    caption="Right answers by confidence <script>alert('caption')</script>",
+                ),
             ),
             tables=(
-                Table(name="confusion", caption="Images of the first class taken for the second, of n=150 each.", columns=("class", "taken_for", "images", "share"), rows=rows, shown=8),
+                Table(
+                    name="confusion",
+                    caption="Images of the first class taken for the second, of n=150 each.",
+                    columns=("class", "taken_for", "images", "share"),
+                    rows=rows,
+                    shown=8,
+                ),
             ),
-            notes=("All validation images were used.", "Calibration in 15 bins of equally many images; `brier` is 0 at best."),
+            notes=(
+                "All validation images were used.",
+                "Calibration in 15 bins of equally many images; `brier` is 0 at best.",
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 def lens(draw) -> Evidence:
     layers = [f"stages.{i}.residual_blocks.{j}.activation" for i in range(3) for j in range(3)]
     columns = (
-        "layer",
-        "kind",
-        "height",
-        "width",
-        "channels",
-        "lens_accuracy",
-        "lens_low",
-        "lens_high",
-        "probe_accuracy",
-        "probe_low",
-        "probe_high",
-        "first_depth",
+        "layer kind height width channels lens_accuracy lens_low lens_high probe_accuracy "
+        "probe_low probe_high first_depth"
     )
     rows = tuple(
         (
-            layer,
-            "conv2d",
-            32,
-            32,
-            16 * (i + 1),
-            i / 9,
-            max(0, i / 9 - 0.05),
-            min(1.0, i / 9 + 0.05),
-            0.4 + i / 18,
-            0.35 + i / 18,
-            0.45 + i / 18,
-            i > 6,
+            *(layer, "conv2d", 32, 32, 16 * i + 16, i / 9, max(0.0, i / 9 - 0.05), i / 9 + 0.05),
+            *(0.4 + i / 18, 0.35 + i / 18, 0.45 + i / 18, i > 6),
         )
         for i, layer in enumerate(layers)
     )
@@ -160,12 +164,23 @@ def lens(draw) -> Evidence:
             metrics={"gap": 0.214, "depth": 7.0, "lens_final": 0.912},
             intervals={"gap": wilson_like(0.214, 480)},
             figures=(
-                Figure(name="by_layer", image=draw("heatmap"), caption="Lens accuracy of each layer and class; white cells were not measured."),
+                Figure(
+                    name="by_layer",
+                    image=draw("heatmap"),
+                    caption="Lens accuracy of each layer and class; white: not measured.",
+                ),
             ),
-            tables=(Table(name="layers", caption="One row a layer, n=480 images, 95 % Wilson intervals.", columns=columns, rows=rows),),
+            tables=(
+                Table(
+                    name="layers",
+                    caption="One row a layer, n=480 images, 95 % Wilson intervals.",
+                    columns=tuple(columns.split()),
+                    rows=rows,
+                ),
+            ),
             notes=("The probe was fitted on half of the sample and read on the other half.",),
         ),
-    )  # fmt: skip
+    )
 
 
 def data_quality(draw) -> Evidence:
@@ -178,10 +193,20 @@ def data_quality(draw) -> Evidence:
         Measurement(
             metrics={"duplicates": 0.004, "undecodable": 0.0, "expectations_met": 11.0},
             intervals={"duplicates": wilson_like(0.004, 1500)},
-            figures=(Figure(name="blur", image=draw("bars"), caption="Blur of the images, n=1,500."),),
-            tables=(Table(name="rows", caption="Images that need attention.", columns=("image", "finding", "other"), rows=rows, shown=6),),
+            figures=(
+                Figure(name="blur", image=draw("bars"), caption="Blur of the images, n=1,500."),
+            ),
+            tables=(
+                Table(
+                    name="rows",
+                    caption="Images that need attention.",
+                    columns=("image", "finding", "other"),
+                    rows=rows,
+                    shown=6,
+                ),
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 def explanation(draw) -> Evidence:
@@ -191,28 +216,57 @@ def explanation(draw) -> Evidence:
             metrics={"area_median": 0.18, "sufficient": 0.94, "random_area": 0.41},
             intervals={"sufficient": wilson_like(0.94, 32)},
             figures=(
-                Figure(name="gallery", image=draw("gallery"), caption="Smallest sufficient regions of 18 images, drawn by the seed."),
-                Figure(name="convergence", image=draw("curves"), caption="Best area against evaluations."),
+                Figure(
+                    name="gallery",
+                    image=draw("gallery"),
+                    caption="Smallest sufficient regions of 18 images, drawn by the seed.",
+                ),
+                Figure(
+                    name="convergence",
+                    image=draw("curves"),
+                    caption="Best area against evaluations.",
+                ),
             ),
-            tables=(Table(name="empty", caption="Images without a sufficient region.", columns=("image", "reason"), rows=()),),
+            tables=(
+                Table(
+                    name="empty",
+                    caption="Images without a sufficient region.",
+                    columns=("image", "reason"),
+                    rows=(),
+                ),
+            ),
             notes=("A random subset of the same size was sufficient for 2 of 32 images.",),
         ),
-    )  # fmt: skip
+    )
 
 
 def policy_of(classes) -> Policy:
     expectations = [
-        Expectation(metric="performance.accuracy", at_least=0.9, rationale="Below this the product is not useful <script>alert('rationale')</script>."),
+        Expectation(
+            metric="performance.accuracy",
+            at_least=0.9,
+            rationale="Useless below <script>alert('rationale')</script>.",
+        ),
         Expectation(metric="performance.accuracy", at_least=1.0, severity="warn"),
-        Expectation(metric="performance.recall_worst", at_least=0.75, rationale="No class may be left behind.", on="interval"),
+        Expectation(
+            metric="performance.recall_worst",
+            at_least=0.75,
+            rationale="No class may be left behind.",
+            on="interval",
+        ),
         Expectation(metric="performance.never_measured", at_most=0.1, severity="review"),
-        Expectation(metric="layer_prediction.gap", at_most=0.2, severity="review", rationale="What depth knows and the head does not say."),
+        Expectation(
+            metric="layer_prediction.gap",
+            at_most=0.2,
+            severity="review",
+            rationale="What depth knows and the head does not say.",
+        ),
         Expectation(metric="filter_importance.concentration", at_most=0.5),
         Expectation(metric="verified_perturbation.certified", at_least=0.5, severity="warn"),
         Expectation(metric="data_quality.duplicates", at_most=0.01),
         Expectation(metric="genetic_explanation.sufficient", at_least=0.9),
         *(Expectation(metric=f"performance.recall.{name}", at_least=0.72) for name in classes),
-    ]  # fmt: skip
+    ]
     return Policy(
         title="Image classifiers in production <script>alert('title')</script>",
         validation="validation.npz",
@@ -226,28 +280,44 @@ def policy_of(classes) -> Policy:
 def sample(*, draw=tiny_png, classes=CLASSES, baseline=True) -> Assessment:
     """A rejected model with a failed analysis, open findings and a baseline on other images."""
     identity = ModelIdentity(
-        uri="models:/bildklassifikator-größe/3", digest="sha256:" + "3b" * 32, artifact_digest="sha256:" + "9c" * 32,
-        format="pt2", parameters=272_474, name="bildklassifikator-größe", version="3",
-        model_id="m-5f3c", run_id="0f" * 16,
-    )  # fmt: skip
+        uri="models:/bildklassifikator-größe/3",
+        digest="sha256:" + "3b" * 32,
+        artifact_digest="sha256:" + "9c" * 32,
+        format="pt2",
+        parameters=272_474,
+        name="bildklassifikator-größe",
+        version="3",
+        model_id="m-5f3c",
+        run_id="0f" * 16,
+    )
     policy = policy_of(classes)
     evidence = (
         data_quality(draw),
         evidence_of(
             "filter_importance",
             None,
-            failure=Failure(kind="AnalysisError", message="no convolution in <model>: nothing to silence"),
+            failure=Failure(
+                kind="AnalysisError", message="no convolution in <model>: nothing to silence"
+            ),
         ),
         lens(draw),
         performance(draw, classes),
         explanation(draw),
-    )  # fmt: skip
-    old = {"performance.accuracy": 0.91, "performance.recall_worst": 0.8, "layer_prediction.gap": 0.05, "performance.gone": 0.2}  # fmt: skip
+    )
+    old = {
+        "performance.accuracy": 0.91,
+        "performance.recall_worst": 0.8,
+        "layer_prediction.gap": 0.05,
+        "performance.gone": 0.2,
+    }
     return Assessment(
         identity=identity,
         validation=ValidationIdentity(
-            location="/data/validation.npz", digest="sha256:" + "aa" * 32, images=150 * len(classes),
-            class_names=tuple(classes), class_counts=(150,) * len(classes),
+            location="/data/validation.npz",
+            digest="sha256:" + "aa" * 32,
+            images=150 * len(classes),
+            class_names=tuple(classes),
+            class_counts=(150,) * len(classes),
         ),
         policy=policy,
         evidence=evidence,
@@ -255,12 +325,16 @@ def sample(*, draw=tiny_png, classes=CLASSES, baseline=True) -> Assessment:
         environment={"python": "3.11.2", "torch": "2.14.1", "device": "cpu", "threads": "1"},
         created="2026-11-22T01:45:00Z",
         baseline=Baseline(
-            identity=identity, assessment_digest="sha256:" + "cd" * 32, validation_digest="sha256:" + "ef" * 32,
-            verdict="approved", metrics=old, intervals={"performance.accuracy": wilson_like(0.91, 1500)},
+            identity=identity,
+            assessment_digest="sha256:" + "cd" * 32,
+            validation_digest="sha256:" + "ef" * 32,
+            verdict="approved",
+            metrics=old,
+            intervals={"performance.accuracy": wilson_like(0.91, 1500)},
         )
         if baseline
         else None,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="session")
@@ -273,8 +347,22 @@ def make_sample():
     return sample
 
 
+@pytest.fixture(scope="session")
+def make_brief():
+    return brief
+
+
 def brief() -> Assessment:
-    """A sample of one analysis, for what is printed more than once."""
+    """A sample of few pages, for what is printed more than once."""
     whole = sample(baseline=False)
-    evidence = whole.evidence[2:3]
-    return dataclasses.replace(whole, evidence=evidence, decision=judge(whole.policy, evidence))
+    measurement = Measurement(
+        metrics={"accuracy": 0.95},
+        intervals={"accuracy": wilson_like(0.95, 1500)},
+        figures=(Figure(name="dots", caption="Two dots.", image=tiny_png("dots")),),
+        tables=(Table(name="pair", caption="A pair.", columns=("a", "b"), rows=((1, "x"),)),),
+    )
+    policy = dataclasses.replace(whole.policy, expectations=whole.policy.expectations[:1])
+    evidence = (evidence_of("performance", measurement),)
+    return dataclasses.replace(
+        whole, policy=policy, evidence=evidence, decision=judge(policy, evidence)
+    )

@@ -11,7 +11,7 @@ from governance.policy import EXIT_CODES, judge
 from reports.html import to_html
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "report.html"
-VOID = {"meta", "br", "img", "col", "link", "input", "hr"}
+VOID = {"meta", "br", "img", "col", "link", "input", "hr", "wbr"}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ class Reader(HTMLParser):
 
 
 def words(page):
-    return " ".join(" ".join(Reader(page).text).split())
+    return " ".join(" ".join(Reader(page.replace("<wbr>", "")).text).split())
 
 
 def test_page_is_well_formed(html):
@@ -132,6 +132,34 @@ def test_figures_have_captions_as_alternative_text(html, assessment):
 
 def test_rows_that_are_not_printed_are_counted_with_their_file(html):
     assert "494 more rows in evidence/data_quality/rows.parquet" in words(html)
+
+
+def test_table_that_is_only_kept_is_named_without_rows(make_brief):
+    whole = make_brief()
+    measurement = whole.evidence[0].measurement
+    kept = dataclasses.replace(measurement.tables[0], shown=0)
+    empty = dataclasses.replace(measurement.tables[0], name="empty", rows=())
+    measurement = dataclasses.replace(measurement, tables=(kept, empty))
+    evidence = dataclasses.replace(whole.evidence[0], measurement=measurement)
+
+    text = words(to_html(dataclasses.replace(whole, evidence=(evidence,))))
+
+    assert "1 row, not printed, in evidence/performance/pair.parquet" in text
+    assert "Table 2.2. A pair. No rows." in text
+
+
+def test_asterisks_and_backticks_set_type_and_nothing_else(make_brief):
+    whole = make_brief()
+    notes = ("*Lens* and `probe <b>`", "2 * 3 * 4", "*<script>alert(1)</script>*")
+    measurement = dataclasses.replace(whole.evidence[0].measurement, notes=notes)
+    evidence = dataclasses.replace(whole.evidence[0], measurement=measurement)
+
+    page = to_html(dataclasses.replace(whole, evidence=(evidence,)))
+
+    assert "<li><em>Lens</em> and <code>probe &lt;b&gt;</code></li>" in page
+    assert "<li>2 * 3 * 4</li>" in page
+    assert "<li>*&lt;script" in page or "<em>&lt;script" in page
+    assert not [tag for tag, _ in Reader(page).elements if tag == "script"]
 
 
 def test_missing_and_failed_are_said(html):

@@ -2,13 +2,9 @@
 
 import dataclasses
 
-from governance.evidence import Measurement, Table
+from governance.evidence import Measurement
 from governance.policy import judge
-from reports.view import changes, grid, ordered, uncovered, unmeasured, view
-
-
-def table(columns, rows, shown=None):
-    return Table(name="t", caption="c", columns=tuple(columns), rows=tuple(rows), shown=shown)
+from reports.view import changes, ordered, view
 
 
 def test_open_findings_come_first_and_the_gravest_of_them_at_the_head(assessment):
@@ -21,35 +17,6 @@ def test_open_findings_come_first_and_the_gravest_of_them_at_the_head(assessment
         ("unmet", "warn"), ("missing", "warn"),
     ]  # fmt: skip
     assert {outcome for outcome, _ in found[6:]} == {"met"}
-
-
-def test_what_failed_and_what_was_not_run_is_named(assessment):
-    found = {gap.subject: gap.reason for gap in unmeasured(assessment)}
-
-    assert list(found) == ["filter_importance", "de_cam", "verified_perturbation"]
-    assert "AnalysisError" in found["filter_importance"]
-
-
-def test_subject_leaves_the_gaps_only_where_an_analysis_measured_it(assessment):
-    adversarial = "Adversarial and corrupted inputs"
-    evidence = dataclasses.replace(
-        assessment.evidence[0],
-        analysis="verified_perturbation",
-        measurement=Measurement(metrics={"certified": 0.5}),
-    )
-    failed = dataclasses.replace(assessment.evidence[1], analysis="verified_perturbation")
-
-    without = {gap.subject for gap in uncovered(assessment)}
-    measured = {
-        gap.subject for gap in uncovered(dataclasses.replace(assessment, evidence=(evidence,)))
-    }
-    crashed = {
-        gap.subject for gap in uncovered(dataclasses.replace(assessment, evidence=(failed,)))
-    }
-
-    assert adversarial in without
-    assert without - measured == {adversarial}
-    assert crashed == without  # fmt: skip
 
 
 def test_sections_are_data_performance_analyses_in_order_and_the_rest(assessment):
@@ -95,31 +62,6 @@ def test_family_beyond_those_with_a_column_keeps_its_rows(make_sample):
     section = next(e.content for e in arranged.entries if not isinstance(e.content, str))
     in_columns = {row.name for _, rows in section.classes for row in rows if row}
     assert in_columns | {row.name for row in section.rows} == set(metrics)
-
-
-def test_table_is_cut_to_the_rows_shown_and_the_rest_counted():
-    rows = [(i, "x") for i in range(1000)]
-
-    assert grid(table("ab", rows, shown=6)).rows_left == 994
-    assert len(grid(table("ab", rows)).rows) == 200
-    assert grid(table("ab", rows, shown=0)).rows == ()
-    assert grid(table("ab", rows[:3], shown=9)).rows_left == 0
-
-
-def test_wide_table_fills_the_page_and_loses_the_columns_that_do_not_fit():
-    wide = grid(table([f"column_{i}" for i in range(20)], [("some text",) * 20]))
-
-    assert len(wide.columns) == 12
-    assert wide.columns_left == 8
-    assert wide.full
-    assert wide.dense
-    assert abs(sum(column.width for column in wide.columns) - 100) < 0.1
-
-
-def test_only_columns_of_numbers_are_set_as_numbers():
-    found = grid(table("abcd", [(1, "x", None, True), (0.5, "y", None, False)]))
-
-    assert [column.numeric for column in found.columns] == [True, False, False, False]
 
 
 def test_changes_hold_metrics_of_either_version(assessment):

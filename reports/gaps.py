@@ -1,0 +1,73 @@
+"""Gaps: what an assessment says nothing about, named before anything else is believed."""
+
+from dataclasses import dataclass
+
+from governance.assessment import Assessment
+
+__all__ = ["Gap", "uncovered", "unmeasured"]
+
+# Subjects which no report of this kind answers, each with the analyses that would.
+SUBJECTS: tuple[tuple[str, str, frozenset[str]], ...] = (
+    (
+        "Intended purpose and use",
+        "whether the task, the users and the setting suit such a model is for people to decide",
+        frozenset(),
+    ),
+    (
+        "Fairness across groups",
+        "the validation images carry classes, not attributes of people or groups",
+        frozenset(),
+    ),
+    (
+        "Adversarial and corrupted inputs",
+        "no search for, and no bound on, inputs made to mislead the model",
+        frozenset({"verified_perturbation"}),
+    ),
+    (
+        "Operation",
+        "drift, monitoring and behaviour on inputs unlike the validation images",
+        frozenset(),
+    ),
+    (
+        "Training data",
+        "origin, consent, annotation and overlap with the validation images",
+        frozenset(),
+    ),
+    (
+        "Security of the supply chain",
+        "the origin of the model's files and of the software that runs them",
+        frozenset(),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Something that this assessment says nothing about, and why."""
+
+    subject: str
+    reason: str
+
+
+def unmeasured(assessment: Assessment) -> tuple[Gap, ...]:
+    """Analyses that failed, and those that the policy asks for and that were not run."""
+    present = {item.analysis for item in assessment.evidence}
+    metrics = (item.metric.partition(".")[0] for item in assessment.policy.expectations)
+    asked = dict.fromkeys([*assessment.policy.analyses, *metrics])
+    failed = [
+        Gap(item.analysis, f"the analysis failed ({item.failure.kind}): {item.failure.message}")
+        for item in assessment.evidence
+        if item.failure is not None
+    ]
+    absent = [
+        Gap(name, "the policy asks for it; it was not run") for name in asked if name not in present
+    ]
+    return (*failed, *absent)
+
+
+def uncovered(assessment: Assessment) -> tuple[Gap, ...]:
+    """Subjects on which nothing was measured, whatever the policy asks for."""
+    measured = {item.analysis for item in assessment.evidence if item.measurement is not None}
+    return tuple(
+        Gap(subject, reason) for subject, reason, cover in SUBJECTS if not cover & measured
+    )

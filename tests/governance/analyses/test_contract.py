@@ -1,0 +1,311 @@
+"""What every analysis keeps to: ours, and one saved into the package a moment ago."""
+
+import copy
+import dataclasses
+import importlib
+import inspect
+import math
+import random
+import re
+import sys
+import tomllib
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from governance import analyses
+from governance.assessment import Assessment
+from governance.evidence import Evidence, Measurement, Metric
+from governance.policy import CLASS, Expectation, ModelTerms, Policy, declared, judge
+from reports.prose import describe
+
+HEADINGS = {"Purpose", "Method", "Signs of risk", "Limits"}
+DOCS = Path(__file__).parents[3] / "docs"
+
+# Defaults are chosen for real models and may take minutes.
+QUICK = {
+    "filter_importance": {"tier": "smoke", "images": 60},
+    "genetic_explanation": {
+        "images": 3, "budget": 60, "segments": 12, "repeated": 1, "seeds": 2,
+        "wrong_classes": 2, "wrong_budget": 30,
+    },
+    "layer_prediction": {"samples": 90},
+    "preprocessing_check": {"samples": 60},
+}  # fmt: skip
+
+ours = pytest.mark.parametrize("name", analyses.names())
+
+
+@pytest.fixture(scope="module")
+def measured(tiny_subject):
+    """The measurement of an analysis with quick parameters and seed 3, made once."""
+    found: dict[str, Measurement] = {}
+
+    def measure(name):
+        if name not in found:
+            found[name] = analyses.load(name, QUICK.get(name, {})).run(tiny_subject, 3)
+        return found[name]
+
+    return measure
+
+
+@pytest.fixture
+def brightness(tmp_path, monkeypatch):
+    """The example of `docs/add-an-analysis.md`, saved into the package with no other edit."""
+    (source,) = re.findall(
+        r"```python\n(.*?)```", (DOCS / "add-an-analysis.md").read_text(), flags=re.DOTALL
+    )
+    (tmp_path / "brightness.py").write_text(source)
+    monkeypatch.setattr(analyses, "__path__", [*analyses.__path__, str(tmp_path)])
+    importlib.invalidate_caches()
+    yield "brightness"
+    sys.modules.pop("governance.analyses.brightness", None)
+    vars(analyses).pop("brightness", None)
+
+
+def condition(model: nn.Module) -> dict[str, object]:
+    """All of a model and of the process that an analysis must hand back as it was."""
+    return {
+        "tensors": {name: tensor.clone() for name, tensor in model.state_dict().items()},
+        "training": [module.training for module in model.modules()],
+        "asks for gradients": [item.requires_grad for item in model.parameters()],
+        "gradients": [
+            None if item.grad is None else item.grad.clone() for item in model.parameters()
+        ],
+        "hooks": [
+            {key: list(value) for key, value in vars(module).items() if key.endswith("_hooks")}
+            for module in model.modules()
+        ],
+        "attributes": [sorted(vars(module)) for module in model.modules()],
+        "forwards": [type(module).forward for module in model.modules()],
+        "tensor hooks": [len(item._backward_hooks or ()) for item in model.parameters()],
+        "gradients enabled": torch.is_grad_enabled(),
+        "torch": torch.get_rng_state(),
+        "numpy": np.random.get_state()[1:],  # noqa: NPY002 - the global state is the point
+        "random": random.getstate(),
+        "threads": torch.get_num_threads(),
+        "dtype": torch.get_default_dtype(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+    }
+
+
+def same(one: object, two: object) -> bool:
+    if isinstance(one, torch.Tensor):
+        return isinstance(two, torch.Tensor) and one.dtype == two.dtype and torch.equal(one, two)
+    if isinstance(one, np.ndarray):
+        return np.array_equal(one, two)
+    if isinstance(one, dict):
+        return one.keys() == two.keys() and all(same(one[key], two[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(two) and all(map(same, one, two))
+    return one == two
+
+
+def leaves_everything_as_found(name, subject):
+    analysis = analyses.load(name, QUICK.get(name, {}))
+    model = subject.model
+    # Something in every place that an analysis might be tempted to clear.
+    model.stem.register_forward_hook(lambda *_: None)
+    model.head.register_full_backward_hook(lambda *_: None)
+    model.head.weight.grad = torch.ones_like(model.head.weight)
+    model.stem.weight.requires_grad_(requires_grad=False)
+    before = condition(model)
+    fresh = dataclasses.replace(subject)  # predictions are not cached yet
+
+    first = analysis.run(fresh, 3)
+
+    after = condition(model)
+    changed = [key for key in before if not same(before[key], after[key])]
+    assert changed == []
+    return first
+
+
+@ours
+def test_the_model_and_the_process_are_left_as_found(name, tiny_subject, measured):
+    subject = dataclasses.replace(tiny_subject, model=copy.deepcopy(tiny_subject.model))
+
+    found = leaves_everything_as_found(name, subject)
+
+    # The second run: another copy of the model, hooks and gradients of others on it.
+    assert found == measured(name)
+
+
+@ours
+def test_the_seed_alone_decides(name, tiny_subject, measured):
+    torch.rand(7)  # the global generators stand elsewhere now
+    random.seed(7)
+
+    assert analyses.load(name, QUICK.get(name, {})).run(tiny_subject, 3) == measured(name)
+
+
+@ours
+def test_metrics_are_declared_and_finite_or_missing(name, tiny_subject, measured):
+    found = measured(name).metrics
+    metrics = analyses.metrics(name)
+
+    assert found
+    for metric, value in found.items():
+        declaration = declared(metric, metrics)
+        assert declaration is not None, f"{metric} is not declared"
+        assert value is None or math.isfinite(value)
+        if value is not None:
+            assert declaration.lowest is None or declaration.lowest <= value
+            assert declaration.highest is None or value <= declaration.highest
+    classes = tiny_subject.validation.class_names
+    for pattern in metrics:
+        expected = [pattern.replace(CLASS, label) for label in classes]
+        assert set(expected) <= set(found), f"{pattern} is declared but not measured"
+
+
+@ours
+def test_declarations_say_what_a_number_means(name):
+    metrics = analyses.metrics(name)
+
+    assert isinstance(metrics, Mapping)
+    assert metrics
+    for metric, declaration in metrics.items():
+        assert isinstance(declaration, Metric)
+        assert re.fullmatch(r"[a-z][a-z0-9_]*(\.\{class\})?", metric)
+        assert len(declaration.meaning) > 10
+        assert declaration.better in {"higher", "lower"}
+        assert CLASS not in metric or declaration.per_class
+
+
+@ours
+def test_intervals_hold_their_estimates(name, measured):
+    measurement = measured(name)
+
+    for metric, interval in measurement.intervals.items():
+        value = measurement.metrics[metric]
+        assert value is not None
+        assert interval.low <= value <= interval.high, metric
+        assert interval.n >= 1
+        assert 0 < interval.level < 1
+        assert interval.method
+
+
+@ours
+def test_figures_and_tables_speak_for_themselves(name, measured):
+    measurement = measured(name)
+
+    for item in (*measurement.figures, *measurement.tables):
+        assert len(item.caption) > 20, item.name
+        assert item.caption[0].isupper()
+        assert item.caption.rstrip().endswith("."), item.caption
+    for figure in measurement.figures:
+        assert figure.image.startswith(b"\x89PNG\r\n\x1a\n")
+    for table in measurement.tables:
+        assert all(head.strip() for head in table.columns)
+    assert all(note.strip().endswith(".") for note in measurement.notes)
+
+
+@ours
+def test_the_description_has_the_headings_that_the_report_prints(name):
+    described = describe(name, analyses.about(name))
+
+    assert described.title
+    assert {part.heading for part in described.parts} >= HEADINGS
+    assert all(part.blocks for part in described.parts)
+
+
+@ours
+def test_one_file_holds_one_frozen_analysis_with_parameters_of_toml(name):
+    kind = analyses.find(name)
+    module = inspect.getmodule(kind)
+
+    assert module.__name__ == f"governance.analyses.{name}"
+    assert kind.__dataclass_params__.frozen
+    assert inspect.getdoc(kind)
+    hints = typing.get_type_hints(kind)
+    for item in dataclasses.fields(kind):
+        assert item.default is not dataclasses.MISSING, f"{item.name} has no default"
+        assert plain(hints[item.name]), f"{item.name} is no type that TOML writes"
+        assert re.search(rf"^\s*{item.name}: \S", kind.__doc__, flags=re.MULTILINE), item.name
+        assert same(getattr(kind(), item.name), item.default)
+
+
+def plain(hint: object) -> bool:
+    """Whether a policy can write a value of this type."""
+    if hint in {bool, int, float, str, type(None)}:
+        return True
+    if typing.get_origin(hint) is typing.Literal:
+        return all(type(option) in {bool, int, str} for option in typing.get_args(hint))
+    arguments = [item for item in typing.get_args(hint) if item is not Ellipsis]
+    return bool(arguments) and all(map(plain, arguments))
+
+
+@ours
+def test_defaults_written_in_a_policy_are_the_defaults(name):
+    kind = analyses.find(name)
+    defaults = {item.name: item.default for item in dataclasses.fields(kind)}
+    lines = [f"{key} = {toml(value)}" for key, value in defaults.items() if value is not None]
+
+    assert analyses.load(name, tomllib.loads("\n".join(lines))) == kind()
+
+
+def toml(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(toml, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value)
+
+
+def kept(name, measurement, subject, folder):
+    """An assessment of this measurement alone, saved and loaded."""
+    body = (
+        Evidence(
+            analysis=name, about=analyses.about(name), parameters=QUICK.get(name, {}), seed=3,
+            seconds=0.0, device="cpu", measurement=measurement,
+        ),
+    )  # fmt: skip
+    policy = Policy(
+        title="T", validation="v", model=ModelTerms(), analyses={},
+        expectations=(Expectation(metric=f"{name}.any", at_least=0),),
+    )  # fmt: skip
+    written = Assessment(
+        identity=subject.identity,
+        validation=subject.validation.identity,
+        policy=policy,
+        evidence=body,
+        decision=judge(policy, body),
+        environment={},
+        created="2026-11-22T12:00:00+00:00",
+    )
+    written.save(folder)
+    return written, Assessment.load(folder)
+
+
+@ours
+def test_a_measurement_survives_being_kept(name, tiny_subject, measured, tmp_path):
+    written, read = kept(name, measured(name), tiny_subject, tmp_path / "kept")
+
+    assert read == written
+    assert read.digest == written.digest
+
+
+def test_the_analysis_of_the_documentation_is_one_file_and_keeps_the_contract(
+    brightness, tiny_subject, tmp_path
+):
+    subject = dataclasses.replace(tiny_subject, model=copy.deepcopy(tiny_subject.model))
+
+    assert brightness in analyses.names()
+    found = leaves_everything_as_found(brightness, subject)
+
+    images = subject.validation.images[subject.validation.sample(8, 3)]
+    assert found.metrics["mean"] == pytest.approx(images.mean() / 255, abs=1e-6)
+    assert found == analyses.load(brightness, {"samples": 8}).run(subject, 3)
+    for check in (
+        test_declarations_say_what_a_number_means,
+        test_the_description_has_the_headings_that_the_report_prints,
+        test_one_file_holds_one_frozen_analysis_with_parameters_of_toml,
+        test_defaults_written_in_a_policy_are_the_defaults,
+    ):
+        check(brightness)
+    written, read = kept(brightness, found, subject, tmp_path / "kept")
+    assert read == written

@@ -1,0 +1,115 @@
+"""A registered model, its validation images, a policy and an assessment, all of them small."""
+
+import mlflow
+import numpy as np
+import pytest
+
+from governance.assessment import Assessment, attach
+from governance.evidence import Evidence, Figure, Interval, Measurement, Table
+from governance.policy import Policy, judge
+
+POLICY = """
+title = "Stripes | *bold*"
+[model]
+channels = "grey"
+mean = [0.5]
+std = [0.5]
+[validation]
+data = "{data}"
+[[expectations]]
+metric = "performance.accuracy"
+at_least = 0.5
+"""
+
+
+@pytest.fixture(scope="session")
+def saved_model(tmp_path_factory, tiny_subject):
+    """A folder that `mlflow.pytorch.save_model` wrote, for a batch of one as most are."""
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    example = np.zeros((1, 1, 16, 16), dtype=np.float32)
+    mlflow.pytorch.save_model(
+        tiny_subject.model, folder, input_example=example, pip_requirements=["torch"]
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def log_model(tiny_subject):
+    """Log the model to wherever MLflow's calls go, registered under a name."""
+
+    def log(name="stripes", model=None, **options):
+        example = np.zeros((2, 1, 16, 16), dtype=np.float32)
+        with mlflow.start_run():
+            return mlflow.pytorch.log_model(
+                model or tiny_subject.model, name="model", registered_model_name=name,
+                input_example=example, pip_requirements=["torch"], **options,
+            )  # fmt: skip
+
+    return log
+
+
+@pytest.fixture(scope="session")
+def images_file(tmp_path_factory, tiny_subject):
+    """The validation images as an `.npz`."""
+    path = tmp_path_factory.mktemp("images") / "stripes.npz"
+    validation = tiny_subject.validation
+    np.savez(
+        path,
+        images=np.stack(list(validation.images)),
+        labels=validation.labels,
+        class_names=np.array(validation.class_names),
+    )
+    return path
+
+
+@pytest.fixture
+def policy(images_file):
+    """A policy over those images."""
+    return Policy.loads(POLICY.format(data=images_file), where="policy.toml")
+
+
+@pytest.fixture
+def make_assessment(tiny_subject, policy, tmp_path):
+    """An assessment of an identity, saved with a report in a folder."""
+
+    def make(identity, *, accuracy=0.9, report=b"%PDF-", folder="assessment"):
+        evidence = _evidence(accuracy)
+        assessment = Assessment(
+            identity=identity,
+            validation=tiny_subject.validation.identity,
+            policy=policy,
+            evidence=(evidence,),
+            decision=judge(policy, [evidence]),
+            environment={"torch": "2"},
+            created="2026-01-02T03:04:05+00:00",
+        )
+        assessment.save(tmp_path / folder)
+        attach(tmp_path / folder, {"report.pdf": report, "report.html": b"<p>"})
+        return assessment, tmp_path / folder
+
+    return make
+
+
+def _evidence(accuracy):
+    metrics = {
+        "accuracy": accuracy,
+        "recall.a/b <c>": 0.5,
+        "recall.a_b_c_": 0.25,
+        f"recall.{'x' * 300}": 0.75,
+        "recall.empty": None,
+    }
+    measurement = Measurement(
+        metrics=metrics,
+        intervals={"accuracy": Interval(low=0.0, high=1.0, n=120)},
+        figures=(Figure(name="curve", caption="A curve", image=b"PNG"),),
+        tables=(Table(name="rows", caption="Rows", columns=("n",), rows=((1,),)),),
+    )
+    return Evidence(
+        analysis="performance",
+        about="How often it is right.",
+        parameters={},
+        seed=0,
+        seconds=1.0,
+        device="cpu",
+        measurement=measurement,
+    )

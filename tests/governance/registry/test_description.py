@@ -1,0 +1,43 @@
+"""Description: what others wrote on a version stays, whatever we add to it."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from governance.registry.description import BEGIN, END, LIMIT, _escaped, merged
+
+pieces = st.lists(st.sampled_from(["a", "\n", "|", "x" * 900, BEGIN]), max_size=8).map("".join)
+
+
+@given(text=pieces, ours=st.lists(st.text("b\n", max_size=600), min_size=1, max_size=3))
+@settings(max_examples=100, deadline=None)
+def test_a_description_keeps_what_others_wrote_and_fits(text, ours):
+    text = text[:LIMIT].strip("\n")
+    found = text
+    for summary in ours:
+        found = merged(found, summary)
+    assert len(found) <= LIMIT
+    assert found == text or (found.startswith(text) and found.endswith(END))
+
+
+def test_a_new_summary_takes_the_place_of_the_old_one():
+    text = merged(merged("mine", "old"), "new")
+    assert text == f"mine\n\n{BEGIN}\nnew\n{END}"
+    assert merged(f"{text}\nmore", "newer").startswith("mine")
+    assert "more" in merged(f"{text}\nmore", "newer")
+
+
+def test_a_stray_begin_costs_nobody_their_text():
+    assert "precious" in merged(merged(f"{BEGIN} precious", "one"), "two")
+
+
+def test_a_summary_without_room_becomes_its_first_line_and_then_nothing():
+    long = "first\n" + "rest" * 100
+    assert merged("x" * (LIMIT - 200), long).endswith(f"{BEGIN}\nfirst\n{END}")
+    assert merged("x" * LIMIT, long) == "x" * LIMIT
+
+
+def test_a_class_name_cannot_leave_its_cell():
+    assert _escaped("a|b\n<img src=x> [k](javascript:1) `*_") == (
+        r"a\|b \<img src=x\> \[k\]\(javascript:1\) \`\*\_"
+    )
+    assert len(_escaped("a" * 1000)) <= 240

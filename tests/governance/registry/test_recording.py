@@ -1,0 +1,181 @@
+"""Recording: all of an assessment is kept, or nothing shows on the version."""
+
+import contextlib
+import dataclasses
+import resource
+import signal
+import sys
+
+import pytest
+from mlflow import MlflowClient
+
+from governance.assessment import Assessment
+from governance.errors import EvidenceError, RegistryError
+from governance.evidence import ModelIdentity
+from governance.registry import assessing, record, resolve
+from governance.registry.recording import metric_name
+
+
+@pytest.fixture
+def version(mlflow_store, saved_model):
+    client = MlflowClient()
+    client.create_registered_model("stripes")
+    client.create_model_version("stripes", str(saved_model), description="mine")
+    return resolve("models:/stripes/1")
+
+
+def identity_of(version):
+    return ModelIdentity(
+        uri=version.uri,
+        digest="sha256:0",
+        artifact_digest="sha256:0",
+        format="pt2",
+        parameters=1,
+        name=version.name,
+        version=version.version,
+        created=version.created,
+    )
+
+
+def runs():
+    client = MlflowClient()
+    found = client.get_experiment_by_name("governance/stripes")
+    return client.search_runs([found.experiment_id]) if found else []
+
+
+def standing():
+    found = MlflowClient().get_model_version("stripes", "1")
+    ours = {key: value for key, value in found.tags.items() if key.startswith("governance.")}
+    return ours, found.description
+
+
+def test_an_assessment_is_kept_whole_and_its_verdict_shows(version, make_assessment, tmp_path):
+    # arrange
+    assessment, folder = make_assessment(identity_of(version))
+    # act
+    with assessing(version):
+        run_id = record(version, assessment, folder)
+    # assert: the run
+    client = MlflowClient()
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["performance.accuracy"] == 0.9
+    assert run.data.metrics["performance.accuracy.high"] == 1.0
+    assert sorted(run.data.metrics.values()) == [0.0, 0.25, 0.5, 0.75, 0.9, 1.0]
+    assert run.data.tags["governance.validation_digest"] == assessment.validation.digest
+    (used,) = run.inputs.dataset_inputs
+    assert assessment.validation.digest.removeprefix("sha256:").startswith(used.dataset.digest)
+    assert {tag.key: tag.value for tag in used.tags} == {"mlflow.data.context": "validation"}
+    kept = client.download_artifacts(run_id, "governance", str(tmp_path))
+    assert Assessment.load(type(folder)(kept)) == assessment
+    # assert: the version
+    tags, description = standing()
+    assert tags == {
+        "governance.status": "approved",
+        "governance.run_id": run_id,
+        "governance.digest": assessment.digest,
+        "governance.policy": f"Stripes | *bold* ({assessment.policy.digest})",
+    }
+    assert description.startswith("mine\n\n<!--")
+    assert "Governance: approved" in description
+    assert r"Stripes \| \*bold\*" in description
+    assert f"/runs/{run_id}/artifacts/governance/report.pdf)" in description
+
+
+def test_a_second_assessment_takes_the_place_of_the_first(version, make_assessment):
+    record(version, *make_assessment(identity_of(version)))
+    second = record(version, *make_assessment(identity_of(version), accuracy=0.1, folder="b"))
+    tags, description = standing()
+    assert (tags["governance.status"], tags["governance.run_id"]) == ("rejected", second)
+    assert description.count("Governance:") == 1
+    assert "approved" not in description
+    assert len(runs()) == 2
+
+
+@contextlib.contextmanager
+def largest_file(size):
+    """A disk on which no file grows beyond `size`: writing further fails with EFBIG."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["never assessed", "assessed before"])
+def test_a_disk_that_is_full_ends_the_run_and_leaves_the_version_as_it_was(
+    version, make_assessment, mlflow_store, earlier
+):
+    # arrange
+    if earlier:
+        record(version, *make_assessment(identity_of(version), folder="earlier"))
+    before = standing()
+    room = (mlflow_store / "mlflow.db").stat().st_size + 2**20
+    large, folder = make_assessment(identity_of(version), accuracy=0.1, report=bytes(room + 1))
+    # act
+    with (
+        pytest.raises(RegistryError, match="File too large"),
+        assessing(version),
+        largest_file(room),
+    ):
+        record(version, large, folder)
+    # assert
+    assert standing() == (before if earlier else ({"governance.status": "pending"}, before[1]))
+    assert sorted(run.info.status for run in runs()) == ["FAILED", *(["FINISHED"] * earlier)]
+
+
+def test_ctrl_c_while_recording_ends_the_run_and_leaves_the_version_as_it_was(
+    version, make_assessment
+):
+    # arrange
+    assessment, folder = make_assessment(identity_of(version))
+    before = standing()
+    # act
+    with pytest.raises(KeyboardInterrupt), assessing(version), interrupted_at("log_artifacts"):
+        record(version, assessment, folder)
+    # assert
+    assert standing() == ({"governance.status": "pending"}, before[1])
+    assert [run.info.status for run in runs()] == ["FAILED"]
+
+
+@contextlib.contextmanager
+def interrupted_at(function):
+    """Ctrl-C, sent by a real signal, when a function of that name is called."""
+
+    def watch(frame, event, _argument):
+        if event == "call" and frame.f_code.co_name == function:
+            sys.setprofile(None)
+            signal.raise_signal(signal.SIGINT)
+
+    sys.setprofile(watch)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+
+
+def test_only_this_assessment_of_this_version_is_recorded(version, make_assessment, saved_model):
+    # arrange
+    assessment, folder = make_assessment(identity_of(version))
+    other, _ = make_assessment(identity_of(version), accuracy=0.1, folder="other")
+    stranger = dataclasses.replace(version, created=1)
+    # act / assert
+    with pytest.raises(RegistryError, match="only registered"):
+        record(resolve(str(saved_model)), assessment, folder)
+    with pytest.raises(EvidenceError, match="another assessment"):
+        record(version, other, folder)
+    with pytest.raises(EvidenceError, match="not about"):
+        record(stranger, assessment, folder)
+    (folder / "report.pdf").write_bytes(b"other")
+    with pytest.raises(EvidenceError, match=r"changed: report\.pdf"):
+        record(version, assessment, folder)
+    assert runs() == []
+
+
+def test_names_of_metrics_stay_apart_and_are_such_as_mlflow_takes():
+    names = ["a.recall.é", "a.recall.e", "a.recall._", "a.recall.<", "x" * 300, "x" * 301, "a/../b"]
+    given = [metric_name(name) for name in names]
+    assert len(set(given)) == len(names)
+    assert all(len(f"{name}.high") <= 250 and "/" not in name for name in given)
+    assert metric_name("performance.recall.cat 1") == "performance.recall.cat 1"

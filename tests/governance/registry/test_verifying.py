@@ -1,0 +1,207 @@
+"""Verifying: what was changed after an assessment is found, each thing by its own sentence."""
+
+import dataclasses
+import json
+import shutil
+
+import pytest
+import torch
+from mlflow import MlflowClient
+
+from governance import model_files
+from governance.errors import EvidenceError, SubjectError
+from governance.registry import (
+    baseline,
+    fetch,
+    mismatches,
+    record,
+    resolve,
+)
+
+
+@pytest.fixture
+def version(mlflow_store, saved_model, tmp_path):
+    """A version whose files the test may change."""
+    shutil.copytree(saved_model, tmp_path / "source")
+    client = MlflowClient()
+    client.create_registered_model("stripes")
+    client.create_model_version("stripes", str(tmp_path / "source"))
+    return resolve("models:/stripes/1")
+
+
+@pytest.fixture(scope="module")
+def opened(saved_model):
+    """The identity of the model, opened once."""
+    files = model_files.read(saved_model)
+    loaded = model_files.load(files, allow_pickle=False, device=torch.device("cpu"))
+    return loaded.identity(files, uri="")
+
+
+@pytest.fixture
+def identity(opened, version):
+    """The identity of the version."""
+    place = {key: getattr(version, key) for key in ("uri", "name", "version", "created")}
+    return dataclasses.replace(opened, **place)
+
+
+@pytest.fixture
+def recorded(version, identity, make_assessment):
+    """That version with a record."""
+    record(version, *make_assessment(identity))
+    return version
+
+
+def problems(version, folder):
+    return mismatches(version, fetch(version, folder))
+
+
+def set_tag(key, value):
+    MlflowClient().set_model_version_tag("stripes", "1", f"governance.{key}", value)
+
+
+def test_a_record_of_an_unchanged_version_can_be_relied_on(recorded, tmp_path):
+    assert problems(recorded, tmp_path / "r") == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "wanted"),
+    [
+        ("status", "rejected", "governance.status is 'rejected' and the record says approved"),
+        ("status", "running", "governance.status is 'running' and the record says approved"),
+        ("digest", "sha256:0", "governance.digest is 'sha256:0' and the record says sha256:"),
+        ("policy", "Stripes", "governance.policy is 'Stripes' and the record was made under"),
+    ],
+)
+def test_a_changed_tag_is_found(recorded, tmp_path, key, value, wanted):
+    set_tag(key, value)
+    (problem,) = problems(recorded, tmp_path / "r")
+    assert wanted in problem
+
+
+def test_a_missing_tag_is_found(recorded, tmp_path):
+    MlflowClient().delete_model_version_tag("stripes", "1", "governance.digest")
+    assert "governance.digest is missing" in problems(recorded, tmp_path / "r")[0]
+
+
+def test_a_changed_file_of_the_record_is_found(recorded, tmp_path):
+    folder = fetch(recorded, tmp_path / "r")
+    (folder / "report.pdf").write_bytes(b"better")
+    (problem,) = mismatches(recorded, folder)
+    assert "changed: report.pdf" in problem
+
+
+def test_a_record_that_was_changed_together_with_its_manifest_is_found(
+    recorded, identity, tmp_path, make_assessment
+):
+    # arrange: the run's artifacts are overwritten by a whole record with a better number
+    _, better = make_assessment(identity, accuracy=0.99, folder="better")
+    tags = MlflowClient().get_model_version("stripes", "1").tags
+    MlflowClient().log_artifacts(tags["governance.run_id"], str(better), "governance")
+    # act
+    (problem,) = problems(recorded, tmp_path / "r")
+    # assert
+    assert "governance.digest" in problem
+
+
+def test_changed_files_of_the_model_are_found(recorded, tmp_path):
+    (tmp_path / "source" / "requirements.txt").write_text("other\n")
+    (problem,) = problems(recorded, tmp_path / "r")
+    assert "its files have the digest" in problem
+
+
+def test_other_weights_are_found_by_their_own_sentence(recorded, tmp_path):
+    # arrange
+    weights = tmp_path / "source" / "data" / "model.pt2"
+    program = torch.export.load(weights)
+    with torch.no_grad():
+        program.state_dict["head.bias"][0] += 1e-3
+    torch.export.save(program, weights)
+    # act
+    files, tensors = problems(recorded, tmp_path / "r")
+    # assert
+    assert "its files have the digest" in files
+    assert "its tensors have the digest" in tensors
+
+
+def test_a_model_that_became_a_pickle_is_found_and_not_opened(recorded, tmp_path):
+    data = tmp_path / "source" / "data"
+    (data / "model.pt2").unlink()
+    (data / "model.pth").write_bytes(b"no pickle at all")
+    (problem,) = problems(recorded, tmp_path / "r")
+    assert "its files have the digest" in problem
+
+
+def test_the_tags_of_another_version_do_not_pass(recorded, tmp_path):
+    # arrange: MLflow copies tags and description with a version
+    copy = MlflowClient().copy_model_version("models:/stripes/1", "production")
+    # act
+    found = problems(resolve(f"models:/production/{copy.version}"), tmp_path / "r")
+    # assert
+    assert [problem.split(":/production/1: ")[1].split(" is ")[0] for problem in found] == [
+        "its name",
+        "its created",
+    ]
+
+
+@pytest.mark.parametrize("run_id", ["../../x", "0" * 32, ""])
+def test_a_run_that_is_not_there_is_no_record(recorded, tmp_path, run_id):
+    set_tag("run_id", run_id)
+    with pytest.raises(EvidenceError, match=r"names no run|holds no record"):
+        fetch(recorded, tmp_path / "r")
+
+
+def test_a_version_without_a_record_says_how_to_get_one(version, tmp_path, saved_model):
+    with pytest.raises(EvidenceError, match="governance assess models:/stripes/1"):
+        fetch(version, tmp_path / "r")
+    with pytest.raises(SubjectError, match="not registered"):
+        fetch(resolve(str(saved_model)), tmp_path / "r")
+
+
+@pytest.fixture
+def second(recorded, saved_model):
+    MlflowClient().create_model_version("stripes", str(saved_model))
+    return resolve("models:/stripes/2")
+
+
+def test_the_baseline_is_the_record_of_the_version_that_the_policy_names(recorded, second, policy):
+    # arrange
+    MlflowClient().set_registered_model_alias("stripes", "champion", "1")
+    tags = MlflowClient().get_model_version("stripes", "1").tags
+    # act
+    found = baseline(second, policy)
+    # assert
+    assert found == baseline(second, dataclasses.replace(policy, baseline="1"))
+    assert found.identity.version == "1"
+    assert found.verdict == "approved"
+    assert found.assessment_digest == tags["governance.digest"]
+    assert found.metrics["performance.accuracy"] == 0.9
+    assert found.intervals["performance.accuracy"].n == 120
+
+
+def test_there_is_no_baseline_without_an_alias_of_itself_or_where_none_is_wanted(
+    recorded, second, policy, saved_model
+):
+    assert baseline(second, policy) is None
+    MlflowClient().set_registered_model_alias("stripes", "champion", "2")
+    assert baseline(second, policy) is None
+    assert baseline(second, dataclasses.replace(policy, baseline=None)) is None
+    assert baseline(resolve(str(saved_model)), policy) is None
+
+
+def test_a_baseline_without_a_record_to_rely_on_is_refused_with_its_cure(recorded, second, policy):
+    MlflowClient().set_registered_model_alias("stripes", "champion", "1")
+    set_tag("status", "rejected")
+    with pytest.raises(SubjectError, match=r"governance\.status(.|\n)*assess models:/stripes/1"):
+        baseline(second, policy)
+    with pytest.raises(SubjectError, match="no record"):
+        baseline(recorded, dataclasses.replace(policy, baseline="2"))
+    with pytest.raises(SubjectError, match="no version 7"):
+        baseline(recorded, dataclasses.replace(policy, baseline="7"))
+
+
+def test_the_tensors_of_an_export_are_those_of_its_record(recorded, tmp_path, tiny_subject):
+    folder = fetch(recorded, tmp_path / "r")
+    kept = json.loads((folder / "assessment.json").read_text())["identity"]
+    files = model_files.read(tmp_path / "source")
+    assert kept["digest"] == model_files.stored_digest(files) == tiny_subject.identity.digest
+    assert kept["artifact_digest"] == model_files.artifact_digest(tmp_path / "source")

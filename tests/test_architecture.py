@@ -1,0 +1,210 @@
+"""The rules of the layout that no type checker sees; those on imports stand in pyproject.toml."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tokenize
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("governance", "reports", "templates", "mlflow_plugins")
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+TEMPLATES = sorted(
+    path for path in (ROOT / "templates").rglob("*") if path.suffix in {".j2", ".css", ".toml"}
+)
+
+FORBIDDEN_MODULES = {"utils", "helpers", "common", "core", "base", "constants"}
+FORBIDDEN_CLASSES = re.compile(r".*(Manager|Handler|Service|Factory|Helper|Utils?)$")
+# Where each heavy library may be named; import-linter cannot see `importlib.import_module`.
+HEAVY = {
+    "great_expectations": {"governance/data_quality.py"},
+    "weasyprint": {"reports/pdf.py"},
+    "matplotlib": {"governance/figures.py"},
+    "pyplot": set(),
+}
+# The one place that turns a crash into evidence, and the border to the shell.
+CATCH_ALL = {"governance/orchestration.py", "governance/cli.py"}
+
+
+def name_of(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def tree_of(path):
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def calls(path, *names):
+    """Lines on which one of the dotted names is called."""
+    return [
+        f"{name_of(path)}:{node.lineno}"
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(names)
+    ]
+
+
+@cache
+def code_of(path):
+    """The source without comments and docstrings, as tokens."""
+    documented = {
+        node.body[0].value.lineno
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node)
+    }
+    with path.open("rb") as stream:
+        return " ".join(
+            token.string
+            for token in tokenize.tokenize(stream.readline)
+            if token.type != tokenize.COMMENT and token.start[0] not in documented
+        )
+
+
+def python(*arguments):
+    """What a fresh interpreter says that sees this checkout."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=ROOT / "tests",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_dependency_rules_hold():
+    # `-P` keeps the working directory out; the checkout comes by PYTHONPATH.
+    found = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from importlinter.cli import lint_imports_command as run; run()",
+            "--no-cache",
+            "--config",
+            str(ROOT / "pyproject.toml"),
+        ],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert " 0 broken" in found.stdout
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_no_module_is_named_after_nothing(path):
+    assert path.stem not in FORBIDDEN_MODULES
+    assert not FORBIDDEN_MODULES & set(path.relative_to(ROOT).parts)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_no_class_is_named_after_nothing(path):
+    classes = [node.name for node in ast.walk(tree_of(path)) if isinstance(node, ast.ClassDef)]
+
+    assert [name for name in classes if FORBIDDEN_CLASSES.fullmatch(name)] == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_every_module_says_what_it_is_about(path):
+    assert ast.get_docstring(tree_of(path))
+
+
+@pytest.mark.parametrize("library", sorted(HEAVY))
+def test_heavy_libraries_are_named_in_their_own_place_alone(library):
+    word = re.compile(rf"\b{library}\b")
+
+    assert {name_of(path) for path in SOURCES if word.search(code_of(path))} <= HEAVY[library]
+
+
+def test_nothing_prints_but_the_command_line():
+    found = [line for path in SOURCES for line in calls(path, "print")]
+
+    assert [line for line in found if not line.startswith("governance/cli.py")] == []
+
+
+def test_no_global_seed_is_set():
+    seeding = ("manual_seed", "manual_seed_all", "random.seed", "fork_rng")
+    # `torch.Generator().manual_seed` seeds a generator of one's own.
+    own = re.compile(r"[Gg]enerator\b.*\.manual_seed\(")
+    found = {
+        line.partition(":")[0]
+        for path in SOURCES
+        for line in calls(path, *seeding)
+        if not own.search(path.read_text().splitlines()[int(line.partition(":")[2]) - 1])
+    }
+
+    # Layers draw their first weights from the global generator alone; the demo forks it.
+    assert found <= {"governance/demo.py"}
+
+
+def test_no_numpy_generator_of_the_process_is_used():
+    legacy = re.compile(r"\bnp\.random\.(?!default_rng\b|Generator\b|SeedSequence\b)\w+")
+
+    assert [name_of(path) for path in SOURCES if legacy.search(path.read_text())] == []
+
+
+def test_whatever_goes_wrong_is_caught_in_two_places_alone():
+    def broad(handler):
+        kinds = ast.unparse(handler.type) if handler.type else ""
+        return handler.type is None or re.search(r"\b(Base)?Exception\b", kinds)
+
+    found = {
+        name_of(path)
+        for path in SOURCES
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.ExceptHandler)
+        and broad(node)
+        # What is raised on is not swallowed.
+        and not any(isinstance(item, ast.Raise) and item.exc is None for item in ast.walk(node))
+    }
+
+    assert found <= CATCH_ALL
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *TEMPLATES], ids=name_of)
+def test_no_report_claims_what_no_tool_can_promise(path):
+    assert "compliant" not in path.read_text(encoding="utf-8").lower()
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *TEMPLATES], ids=name_of)
+def test_no_path_of_a_developers_machine_is_written_down(path):
+    assert not re.search(r"/(work|home|root)/\w", path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import governance",
+        "import governance.policy, governance.assessment, governance.evidence, governance.errors",
+        "import reports",
+        "import governance.cli",
+    ],
+)
+def test_what_needs_no_model_loads_neither_torch_nor_mlflow(statement):
+    check = "; import sys; print({'torch', 'mlflow', 'matplotlib'} & set(sys.modules))"
+
+    found = python("-P", "-c", statement + check)
+
+    assert (found.returncode, found.stdout.strip()) == (0, "set()"), found.stderr
+
+
+def test_the_help_of_the_command_line_loads_neither_torch_nor_mlflow():
+    found = python("-P", "-X", "importtime", "-m", "governance", "--help")
+
+    loaded = {
+        line.rpartition("|")[2].strip().partition(".")[0] for line in found.stderr.splitlines()
+    }
+    assert found.returncode == 0
+    assert "assess" in found.stdout
+    assert "typer" in loaded
+    assert not {"torch", "mlflow", "matplotlib", "pandas", "scipy", "weasyprint"} & loaded

@@ -1,0 +1,172 @@
+"""The documentation mentions all there is, and its examples run."""
+
+import dataclasses
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from governance import analyses, errors
+from governance.assessment import Assessment, Baseline
+from governance.cli import app
+from governance.errors import PolicyError
+from governance.evidence import Evidence, Interval, Measurement, ModelIdentity, ValidationIdentity
+from governance.policy import EXIT_CODES, Finding, Policy
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+
+
+def page(name):
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def blocks(path, language):
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", path.read_text(), flags=re.DOTALL | re.MULTILINE
+    )
+
+
+def commands(group=None, path=("governance",)):
+    """Every command as typed, with its options."""
+    group = group or typer.main.get_command(app)
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            flags = [(*item.opts, *item.secondary_opts) for item in command.params]
+            yield " ".join((*path, name)), [names for names in flags if names[0].startswith("--")]
+
+
+def test_every_page_that_the_layout_asks_for_is_there():
+    names = {path.name for path in (ROOT / "docs").glob("*.md")}
+
+    assert names >= {
+        "add-an-analysis.md", "decisions.md", "evidence-format.md", "glossary.md", "messages.md",
+        "policy.md",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "options"), list(commands()), ids=lambda item: str(item)[:30])
+def test_every_command_and_option_is_documented(command, options):
+    assert command in TEXT
+    # Of a flag that can be denied, one form suffices.
+    assert [
+        names for names in options if not any(re.search(rf"{name}\b", TEXT) for name in names)
+    ] == []
+
+
+def test_every_command_and_option_has_a_help_text():
+    def silent(group, path=""):
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                yield from silent(command, f"{path} {name}")
+            elif not command.help:
+                yield f"{path} {name}"
+            else:
+                for item in command.params:
+                    if item.param_type_name == "option" and not item.help:
+                        yield f"{path} {name} {item.opts}"
+
+    assert list(silent(typer.main.get_command(app))) == []
+
+
+@pytest.mark.parametrize("name", analyses.names())
+def test_every_analysis_and_metric_is_documented(name):
+    assert f"`{name}`" in TEXT
+    assert [metric for metric in analyses.metrics(name) if f"{name}.{metric}" not in TEXT] == []
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_every_error_has_its_cause_and_cure(name):
+    assert f"`{name}`" in page("messages.md")
+
+
+@pytest.mark.parametrize(("verdict", "code"), EXIT_CODES.items())
+def test_every_verdict_and_exit_code_is_in_the_glossary(verdict, code):
+    assert f"`{verdict}` {code}" in page("glossary.md")
+
+
+@pytest.mark.parametrize("record", [Assessment, Baseline, Evidence, Finding, Interval, Measurement,
+                                    ModelIdentity, ValidationIdentity])  # fmt: skip
+def test_every_field_of_a_record_is_in_the_description_of_its_format(record):
+    text = page("evidence-format.md")
+    fields = [item.name for item in dataclasses.fields(record)]
+
+    # The baseline's fields are described in words.
+    told = {Baseline: {"identity", "metrics", "intervals", "verdict"}}.get(record, set(fields))
+    assert [name for name in told if not re.search(rf"\b{name}\b", text, re.IGNORECASE)] == []
+
+
+@pytest.mark.parametrize("table", ["", "[model]", "[validation]", "[[expectations]]"])
+def test_every_key_of_a_policy_is_documented(table):
+    with pytest.raises(PolicyError) as caught:
+        Policy.loads(f"{table}\nnonsense = 1\n", where="p")
+
+    (problem,) = (item for item in caught.value.problems if "nonsense: unknown key" in item)
+    keys = problem.partition("accepted are ")[2].split(", ")
+    prefix = {"[model]": "model.", "[validation]": "validation."}.get(table, "")
+    text = page("policy.md")
+    assert [
+        key for key in keys if not re.search(rf"(`{re.escape(prefix + key)}`|\[{key}[.\]])", text)
+    ] == []
+
+
+def policies():
+    yield ROOT / "templates" / "policy.toml", (ROOT / "templates" / "policy.toml").read_text()
+    for path in PAGES:
+        for text in blocks(path, "toml"):
+            if "[[expectations]]" in text:
+                yield path, text
+
+
+@pytest.mark.parametrize(("path", "text"), list(policies()), ids=lambda item: str(item)[-20:])
+def test_every_policy_shown_passes_the_check(path, text, tmp_path):
+    (tmp_path / path.with_suffix(".toml").name).write_text(text)
+
+    found = CliRunner().invoke(
+        app, ["policy", "check", str(tmp_path / path.with_suffix(".toml").name)]
+    )
+
+    assert found.exception is None, found.exception
+    assert found.exit_code == 0
+    assert "expectations" in found.stdout
+
+
+def test_the_starter_policy_is_what_the_command_writes(tmp_path):
+    found = CliRunner().invoke(app, ["policy", "new", str(tmp_path / "mine.toml")])
+
+    assert found.exit_code == 0
+    assert (tmp_path / "mine.toml").read_text() == (ROOT / "templates/policy.toml").read_text()
+
+
+def test_the_analysis_that_the_documentation_writes_can_be_imported(tmp_path):
+    found = blocks(ROOT / "docs" / "add-an-analysis.md", "python")
+    assert found
+
+    for index, source in enumerate(found):
+        path = tmp_path / f"documented_{index}.py"
+        path.write_text(source)
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        sys.modules[path.stem] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        assert module.__doc__
+        del sys.modules[path.stem]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_link_to_a_file_leads_somewhere(path):
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+    local = [link for link in links if "://" not in link and not link.startswith("mailto:")]
+
+    assert [link for link in local if not (path.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_no_page_promises_compliance(path):
+    assert "compliant" not in path.read_text(encoding="utf-8").lower()

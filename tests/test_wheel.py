@@ -1,0 +1,183 @@
+"""The wheel holds four packages with all that they read, and prints reports wherever it is."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from governance.assessment import Assessment
+from governance.evidence import (
+    Evidence,
+    Figure,
+    Interval,
+    Measurement,
+    ModelIdentity,
+    Table,
+    ValidationIdentity,
+)
+from governance.figures import bars
+from governance.policy import Expectation, ModelTerms, Policy, judge
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {"governance", "reports", "templates", "mlflow_plugins"}
+
+
+def run(*command, cwd, **environment):
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    return subprocess.run(
+        [sys.executable, *map(str, command)],
+        cwd=cwd,
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built without network."""
+    folder = tmp_path_factory.mktemp("wheel")
+    found = run(
+        "-m", "build", "--wheel", "--no-isolation", "--skip-dependency-check", "--outdir", folder,
+        ROOT, cwd=folder,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stdout + found.stderr
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """A folder with nothing but what the wheel holds."""
+    target = tmp_path_factory.mktemp("site")
+    found = run(
+        "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile",
+        "--disable-pip-version-check", "--target", target, wheel, cwd=target,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    return target
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory):
+    """A user's project that has packages of the same names, which must not be imported."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("reports", "templates"):
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").write_text("raise SystemExit('the wrong package')\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def assessment(tmp_path_factory):
+    """A small assessment on disk."""
+    measurement = Measurement(
+        metrics={"x": 0.75},
+        intervals={"x": Interval(low=0.5, high=0.9, n=40)},
+        figures=(Figure(name="bars", caption="Bars.", image=bars(["a"], [1.0], axis="x")),),
+        tables=(Table(name="rows", caption="Rows.", columns=("class",), rows=(("a",),)),),
+    )
+    body = (
+        Evidence(
+            analysis="alpha", about="Alpha.\n\nPurpose\n    To test.", parameters={}, seed=0,
+            seconds=1.0, device="cpu", measurement=measurement,
+        ),
+    )  # fmt: skip
+    policy = Policy(
+        title="The policy of this test", validation="v", model=ModelTerms(), analyses={},
+        expectations=(Expectation(metric="alpha.x", at_least=0.5),),
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("assessment") / "kept"
+    Assessment(
+        identity=ModelIdentity(
+            uri="models:/m/1", digest="sha256:1", artifact_digest="sha256:2", format="pt2",
+            parameters=3, name="m", version="1",
+        ),
+        validation=ValidationIdentity(
+            location="v", digest="sha256:3", images=2, class_names=("a", "b"), class_counts=(1, 1)
+        ),
+        policy=policy,
+        evidence=body,
+        decision=judge(policy, body),
+        environment={"torch": "2"},
+        created="2026-11-22T12:00:00+00:00",
+    ).save(folder)  # fmt: skip
+    return folder
+
+
+def test_the_top_level_is_exactly_our_four_packages(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        top = {name.split("/")[0] for name in archive.namelist()}
+
+    assert {name for name in top if not name.endswith(".dist-info")} == PACKAGES
+    assert len(top) == len(PACKAGES) + 1
+
+
+def test_every_file_of_the_packages_is_inside_and_nothing_else(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        inside = {name for name in archive.namelist() if ".dist-info/" not in name}
+    present = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+    assert inside == present
+    assert "governance/py.typed" in inside
+    assert {"templates/report.html.j2", "templates/report.css", "templates/policy.toml"} <= inside
+    assert any(name.startswith("templates/fonts/") and name.endswith(".woff2") for name in inside)
+    assert any(name.startswith("templates/sections/") for name in inside)
+
+
+def test_the_metadata_carries_licences_and_the_command(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (entry,) = (name for name in names if name.endswith("entry_points.txt"))
+        assert "governance = governance.cli:main" in archive.read(entry).decode()
+        (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        text = archive.read(metadata).decode()
+
+    assert "Name: mlflow-governance" in text
+    assert "License-Expression: Apache-2.0" in text
+    assert sum("/licenses/" in name for name in names) >= 2  # ours and that of the fonts
+
+
+def test_a_report_is_printed_from_the_wheel_in_a_project_with_packages_of_the_same_names(
+    installed, elsewhere, assessment, tmp_path
+):
+    # arrange
+    html, pdf = tmp_path / "report.html", tmp_path / "report.pdf"
+    environment = {"PYTHONPATH": str(installed), "SOURCE_DATE_EPOCH": "1700000000"}
+    where = run(
+        "-P", "-c", "import governance, reports; print(governance.__file__, reports.__file__)",
+        cwd=elsewhere, **environment,
+    )  # fmt: skip
+    assert where.stdout.split() == [
+        str(installed / "governance/__init__.py"),
+        str(installed / "reports/__init__.py"),
+    ]
+
+    # act
+    found = run(
+        "-P", "-m", "governance", "report", assessment, "--html", html, "--pdf", pdf,
+        cwd=elsewhere, **environment,
+    )  # fmt: skip
+
+    # assert
+    assert found.returncode == 0, found.stderr
+    assert "The policy of this test" in html.read_text(encoding="utf-8")
+    assert Assessment.load(assessment).digest in html.read_text(encoding="utf-8")
+    assert pdf.read_bytes().startswith(b"%PDF-")
+
+
+def test_without_p_the_project_would_have_been_asked(installed, elsewhere):
+    # That the folder above is hostile indeed.
+    found = run("-c", "import reports", cwd=elsewhere, PYTHONPATH=str(installed))
+
+    assert found.stderr.strip() == "the wrong package"
