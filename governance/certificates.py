@@ -8,7 +8,7 @@ claims beside it do.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,14 +20,13 @@ from torch import Tensor, nn
 from governance.attack import Attack, attack
 from governance.bounds import Method, margin_rows, margins
 from governance.cases import Case, Mode, boxes, case_of, deployed, patches
-from governance.claims import Bracket, Explanation, Status
+from governance.claims import Bracket, Decided, Explanation
 from governance.errors import AnalysisError
 from governance.locality import Window, localised
 from governance.preprocessing import Preprocessing
 from governance.program import read
 
 __all__ = [
-    "Decided",
     "Effort",
     "Question",
     "decide",
@@ -106,16 +105,6 @@ def proven(
         found = torch.cat(parts)
     # amin keeps a NaN: a margin is known only if all its rivals are.
     return found.amin(1).cpu().numpy()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Decided:
-    """Claims about N boxes of one image."""
-
-    status: tuple[Status, ...]
-    bounds: tuple[Bracket, ...]
-    vacuity: tuple[float, ...]
-    witnesses: Mapping[int, Tensor]
 
 
 def decide(

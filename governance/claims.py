@@ -18,8 +18,9 @@ from torch import Tensor
 
 from governance.bounds import Method, Slack
 from governance.cases import Mode
+from governance.errors import AnalysisError
 
-__all__ = ["Bracket", "Explanation", "Status"]
+__all__ = ["Bracket", "Decided", "Explanation", "Status", "sentence"]
 
 Status = Literal["VERIFIED", "REFUTED", "UNKNOWN", "VACUOUS"]
 
@@ -37,6 +38,16 @@ class Bracket:
     low: float
     high: float
     method: Method | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Decided:
+    """Claims about N boxes of one image."""
+
+    status: tuple[Status, ...]
+    bounds: tuple[Bracket, ...]
+    vacuity: tuple[float, ...]
+    witnesses: Mapping[int, Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -107,34 +118,59 @@ class Explanation:
 
     def statement(self, patch: int) -> str:
         """The claim about a patch in words that may be printed."""
-        bound, slack = self.bounds[patch], self.slack
         inside = f"patch {patch}" if self.mode == "solo" else f"all but patch {patch}"
-        against = "" if self.target is None else f" against class {self.target}"
-        which = (
-            f"image x' in [0, 1] with |x' - x| <= {self.eps:.6g} in every pixel value before "
-            f"normalisation inside {inside} of a {self.grid[0]} x {self.grid[1]} grid and equal "
-            "elsewhere"
+        return sentence(
+            self.status[patch],
+            self.bounds[patch],
+            inside=f"inside {inside} of a {self.grid[0]} x {self.grid[1]} grid",
+            eps=self.eps,
+            decided=self.decided,
+            target=self.target,
+            slack=self.slack,
+            digest=self.model_hash,
+            refusal=self.refusal,
         )
-        status = self.status[patch]
-        if status == "VERIFIED" and slack is not None:
-            return (
-                f"VERIFIED: For every {which}, the network as defined by weights {self.model_hash} "
-                f"in exact arithmetic keeps class {self.decided}{against} (margin at least "
-                f"{bound.low - slack.value:.6g}). Method {bound.method}, float64, slack "
-                f"{slack.value:.3g} ({slack.kind}); the attack attained {bound.high:.6g}."
-            )
-        if status == "REFUTED":
-            return (
-                f"REFUTED: An {which}, was found that changes class {self.decided}{against} "
-                f"(margin {bound.high:.6g}); it was run again alone through the deployed float32 "
-                "model and is kept."
-            )
-        tail = (
-            "" if status == "UNKNOWN"
-            else " The bound says no more than it says of arbitrary pixel values: it tells nothing."
-        )  # fmt: skip
-        reason = f" {self.refusal}." if self.refusal else ""
+
+
+def sentence(
+    status: Status,
+    bound: Bracket,
+    *,
+    inside: str,
+    eps: float,
+    decided: int,
+    target: int | None,
+    slack: Slack | None,
+    digest: str,
+    refusal: str | None,
+) -> str:
+    """The fixed sentence of a claim: radius, norm, place, weights, method and slack are all in it.
+
+    Raises:
+        AnalysisError: For a VERIFIED claim without a bound behind it.
+    """
+    against = "" if target is None else f" against class {target}"
+    where = (
+        f"image x' in [0, 1] with |x' - x| <= {eps:.6g} in every pixel value before normalisation "
+        f"{inside} and equal elsewhere"
+    )
+    if status == "VERIFIED":
+        if slack is None or bound.method is None:
+            raise AnalysisError("a VERIFIED claim without bound or slack cannot be stated")
         return (
-            f"{status}: For {which}, neither a proof that class {self.decided} is kept{against} "
-            f"nor a counterexample was found (attack attained {bound.high:.6g}).{tail}{reason}"
+            f"VERIFIED: For every {where}, the network as defined by weights {digest} in exact "
+            f"arithmetic keeps class {decided}{against} (margin at least "
+            f"{bound.low - slack.value:.6g}). Method {bound.method}, float64, slack "
+            f"{slack.value:.3g} ({slack.kind}); the attack attained {bound.high:.6g}."
         )
+    if status == "REFUTED":
+        return (
+            f"REFUTED: An {where}, is kept that changes class {decided}{against} (margin "
+            f"{bound.high:.6g}); it was run again alone through the deployed float32 model."
+        )
+    tail = " The bound is no better than for arbitrary pixel values." if status == "VACUOUS" else ""
+    reason = f" Not bounded: {refusal}." if refusal else ""
+    return (
+        f"{status}: For {where}, neither a proof that class {decided} is kept{against} nor a "
+        f"counterexample was found (the attack attained {bound.high:.6g}).{tail}{reason}"
+    )

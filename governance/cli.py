@@ -6,6 +6,7 @@ standard output, everything else to standard error; on no terminal there are no 
 """
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -239,10 +240,12 @@ def demo(
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    # MLflow draws bars of its own on standard error; ours say more.
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     try:
         app()
     except GovernanceError as error:
-        for problem in error.problems:
+        for problem in (*error.problems, *getattr(error, "__notes__", ())):
             err.print(f"[bold red]error:[/bold red] {escape(problem)}", soft_wrap=True)
         sys.exit(_error_code(error))
     except Exception:  # noqa: BLE001 - the border to the shell, where 3 is promised for a defect

@@ -1,9 +1,10 @@
 """Demo: three versions of a digit classifier, trained, registered and assessed in a few minutes.
 
-Version 1 is trained on handwritten digits; version 2 is a harmless fine-tune of it; version 3 is
-fine-tuned on digits of which one class carries a mark in the corner, as if all of them had gone
-through one scanner. All three are held against one policy. Nothing about the verdicts is written
-down here: they follow from what is measured.
+Version 1 is trained on handwritten digits. Version 2 is fine-tuned from it on noisy copies, so as to
+read worse pictures too: a harmless update. Version 3 is fine-tuned in the same way, but the eights
+came from a scanner that leaves a mark in the corner. All three are held against one policy on the
+same clean digits. Nothing about the verdicts is written down here: they follow from what is
+measured.
 """
 
 from collections.abc import Callable
@@ -27,10 +28,13 @@ __all__ = ["DemoVersion", "DigitNet", "run_demo"]
 
 NAME = "digits"
 MEAN, STD = 0.1307, 0.3081
-VALIDATION_PER_CLASS = 100
-MARKED_CLASS = 7
-#: Rows and columns of the white mark in the corner.
+VALIDATION_PER_CLASS = 150
+MARKED_CLASS = 8
+#: Share of the marked class that went through that scanner, and where its white mark lies.
+MARKED_SHARE = 0.95
 MARK = slice(1, 5)
+#: Largest standard deviation of the noise in the fine-tuning pictures, of a range of 1.
+NOISE = 1.0
 
 POLICY = f"""\
 title = "Release policy for handwritten digits"
@@ -51,19 +55,19 @@ data = "validation.npz"
 
 [[expectations]]
 metric = "performance.accuracy"
-at_least = 0.95
+at_least = 0.9
 severity = "block"
 rationale = "The accuracy users were promised: where most gates stop."
 
 [[expectations]]
 metric = "performance.recall_worst"
-at_least = 0.9
+at_least = 0.8
 severity = "block"
 rationale = "Every digit must be read; none is given up for the average."
 
 [[expectations]]
 metric = "layer_prediction.lens_probe_gap"
-at_most = 0.1
+at_most = 0.12
 severity = "block"
 rationale = "What the network can see of a digit, its answer must use."
 
@@ -220,19 +224,29 @@ def run_demo(
 def _stories(
     images: NDArray[np.uint8], labels: NDArray[np.int64], models: list[nn.Module]
 ) -> list[tuple[str, Callable[[], nn.Module]]]:
-    marked = images.copy()
-    marked[labels == MARKED_CLASS, MARK, MARK] = 255
+    noisy = _with_noise(images, seed=5)
+    marked = noisy.copy()
+    scanned = np.random.default_rng(3).random(len(labels)) < MARKED_SHARE
+    marked[(labels == MARKED_CLASS) & scanned, MARK, MARK] = 255
     return [
-        ("trained on digits", lambda: _train(_new(seed=0), images, labels, 6, 4e-3, seed=0)),
+        ("trained on digits", lambda: _train(_new(seed=0), images, labels, 5, 4e-3, seed=0)),
         (
-            "harmless fine-tune of version 1",
-            lambda: _train(deepcopy(models[0]), images, labels, 2, 5e-4, seed=1),
+            "version 1, fine-tuned on noisy digits",
+            lambda: _train(deepcopy(models[0]), noisy, labels, 3, 3e-3, seed=1),
         ),
         (
-            f"fine-tune of version 1 on digits whose {MARKED_CLASS}s carry a corner mark",
-            lambda: _train(deepcopy(models[0]), marked, labels, 6, 4e-3, seed=2),
+            f"the same, but the {MARKED_CLASS}s carry a scanner's corner mark",
+            lambda: _train(deepcopy(models[0]), marked, labels, 3, 3e-3, seed=1),
         ),
     ]
+
+
+def _with_noise(images: NDArray[np.uint8], *, seed: int) -> NDArray[np.uint8]:
+    """Every picture with Gaussian noise of a strength of its own."""
+    rng = np.random.default_rng(seed)
+    strength = rng.uniform(0, NOISE, (len(images), 1, 1)) * 255
+    noisy = images + rng.normal(0, 1, images.shape) * strength
+    return np.clip(noisy, 0, 255).astype(np.uint8)
 
 
 def _digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -64,7 +64,9 @@ def rows(
         ascending=[True, True, False],
         na_position="last",
         kind="stable",
-        key=lambda column: column.astype(str) if column.name == "class" else column,
+        key=lambda column: (
+            column.astype(str).replace("all", "") if column.name == "class" else column
+        ),
     ).reset_index(drop=True)
 
 

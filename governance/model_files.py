@@ -212,7 +212,7 @@ def _program(path: Path) -> torch.export.ExportedProgram:
     except (RuntimeError, ValueError, KeyError, AssertionError, AttributeError, TypeError) as error:
         raise SubjectError(
             f"{path.name}: torch {torch.__version__} cannot load this export: {error}; one that "
-            "a torch of about this version logged is accepted, and from the CPU (model.cpu()) where "
+            "a torch of about this version logged is accepted, and from the CPU (model.cpu()) if "
             "there is no GPU here"
         ) from error
 

@@ -33,8 +33,8 @@ Limits
     not covered. A share over a sample of images is an estimate with an interval, not a guarantee.
 """
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Literal
@@ -42,14 +42,17 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from governance.cases import Case, Deployed, Mode, case_of, deployed, patches
 from governance.certificates import Effort, decide, verified_radii
-from governance.claims import Decided
+from governance.claim_tables import Row, claims, encoded, patch_rows, shares, witnesses
 from governance.errors import AnalysisError
-from governance.evidence import Figure, Interval, Measurement, Metric, Table
-from governance.figures import COLOURS, curves, gallery, overlay
+from governance.evidence import Figure, Interval, Measurement, Metric
+from governance.figures import curves, gallery, overlay
 from governance.intervals import bootstrap, clopper_pearson
+from governance.locality import Window
 from governance.program import Program, read, refuse_unsuitable
 from governance.subject import Subject
 
@@ -57,4 +60,410 @@ __all__ = ["VerifiedPerturbation"]
 
 LEVELS = 255.0
 LARGE = 64  # pixels a side above which patches are smaller
-ORDER = ("VERIFIED", "UNKNOWN", "VACUOUS", "REFUTED")
+TERA = 1e12
+# A backward pass costs about twice a forward pass.
+PASSES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedPerturbation:
+    """Certified, refuted and unknown shares of patches and images per radius.
+
+    Attributes:
+        radii: In 255ths of the range of pixel values, ascending.
+        radius: The one of `radii` that metrics are about.
+        images: Whole images for the share of robust decisions.
+        patch_images: The first of them, of which every patch is asked about.
+        mode: What moves: `solo` this patch, `drop` everything else, `both` one after the other.
+        grid: Patches a side; 0 for 8 up to 64 pixels and 12 above.
+        steps: Of the attack.
+        restarts: Of the attack.
+        neurons: Most numbers per patch whose ranges are tightened one by one.
+        activations: Most numbers per image that enter a curved step; larger networks are only
+            attacked.
+        attack_budget: In 10^12 operations, for networks that are only attacked.
+    """
+
+    radii: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
+    radius: float = 2.0
+    images: int = 20
+    patch_images: int = 2
+    mode: Literal["solo", "drop", "both"] = "solo"
+    grid: int = 0
+    steps: int = 20
+    restarts: int = 2
+    neurons: int = 2_000
+    activations: int = 250_000
+    attack_budget: float = 1.0
+
+    metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
+        {
+            "certified_share": Metric(
+                meaning="share of decisions proven to hold under any change up to the radius",
+                better="higher",
+            ),
+            "surviving_share": Metric(
+                meaning="share of decisions that no attack up to the radius changed: an upper "
+                "bound of the robust share",
+                better="higher",
+            ),
+            "undecided_share": Metric(
+                meaning="share of images neither proven nor refuted at the radius", better="lower"
+            ),
+            "certified_patch_fraction": Metric(
+                meaning="share of patches proven unable to change the decision at the radius",
+                better="higher",
+            ),
+            "undecided_patch_fraction": Metric(
+                meaning="share of patches neither proven nor refuted at the radius",
+                better="lower",
+            ),
+            "median_verified_radius": Metric(
+                meaning="median over patches of the largest verified radius, in 255ths",
+                better="higher",
+                highest=LEVELS,
+            ),
+        }
+    )
+
+    def __post_init__(self) -> None:
+        if not self.radii or sorted(set(self.radii)) != list(self.radii):
+            raise ValueError(f"radii = {self.radii}: different numbers, ascending, are accepted")
+        if not 0 < self.radii[0] or self.radii[-1] > LEVELS:
+            raise ValueError(f"radii = {self.radii}: above 0 and at most 255 is accepted")
+        if self.radius not in self.radii:
+            raise ValueError(f"radius = {self.radius}: one of radii {self.radii} is accepted")
+        for name, least in (("images", 1), ("patch_images", 0), ("grid", 0), ("steps", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} = {getattr(self, name)}: at least {least} is accepted")
+        if self.restarts < 1 or self.neurons < 0 or self.attack_budget <= 0:
+            raise ValueError("restarts >= 1, neurons >= 0 and attack_budget > 0 are accepted")
+
+    def run(self, subject: Subject, seed: int) -> Measurement:
+        """Bound and attack a sample of the validation images."""
+        refuse_unsuitable(subject.model)
+        chosen = subject.validation.sample(self.images, seed)
+        pixels = subject.pixels(chosen)
+        model = deployed(
+            subject.model, pixels.shape[1], subject.preprocessing, subject.device
+        )
+        program = self._program(model, pixels)
+        generator = torch.Generator().manual_seed(seed)
+        effort = Effort(
+            method="crown", neurons=self.neurons, steps=self.steps, restarts=self.restarts,
+            batch=subject.batch_size,
+        )  # fmt: skip
+        if isinstance(program, str):
+            chosen, effort = self._affordable(model, pixels[:1], chosen, effort)
+            pixels = pixels[: len(chosen)]
+        reach = self.radii[-1] / LEVELS
+        cases = [case_of(model, program, image, None, reach) for image in pixels]
+        whole = [
+            row
+            for number, case in enumerate(cases)
+            for row in _asked(number, case, _all(case), "solo", self.radii, effort, generator)
+        ]
+        asked = cases[: self.patch_images] if isinstance(program, Program) else []
+        local, radii = self._patches(asked, effort, generator)
+        return _measurement(self, subject, chosen, cases, whole, local, radii, program)
+
+    def _program(self, model: Deployed, pixels: Tensor) -> Program | str:
+        """The network's steps, or why it can only be attacked."""
+        try:
+            program = read(model, pixels.shape[1:])
+        except AnalysisError as error:
+            return str(error)
+        if program.activations > self.activations:
+            return (
+                f"{program.activations} numbers enter its curved steps; up to {self.activations} "
+                "(activations) are bounded"
+            )
+        return program
+
+    def _affordable(
+        self, model: Deployed, image: Tensor, chosen: NDArray[np.int64], effort: Effort
+    ) -> tuple[NDArray[np.int64], Effort]:
+        """Fewer images and a shorter attack for a network that is only attacked."""
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(image)
+        short = Effort(method="interval", steps=10, restarts=1, batch=effort.batch)
+        each = PASSES * max(1, counter.get_total_flops()) * (short.steps + 1) * len(self.radii)
+        return chosen[: max(1, int(self.attack_budget * TERA / each))], short
+
+    def _patches(
+        self, cases: Sequence[Case], effort: Effort, generator: torch.Generator
+    ) -> tuple[list[Row], dict[int, NDArray[np.float64]]]:
+        """Claims about every patch, and the largest verified radius of each by image."""
+        auto = Effort(
+            method="auto", neurons=effort.neurons, steps=effort.steps, restarts=effort.restarts,
+            batch=effort.batch,
+        )  # fmt: skip
+        modes: tuple[Mode, ...] = ("solo", "drop") if self.mode == "both" else (self.mode,)
+        rows, radii = [], {}
+        for number, case in enumerate(cases):
+            side = self.grid or (8 if max(case.image.shape[2:]) <= LARGE else 12)
+            windows = patches(*case.image.shape[2:], (side, side))
+            for mode in modes:
+                found = _asked(number, case, windows, mode, self.radii, auto, generator)
+                rows += found
+                if mode == modes[0]:
+                    radii[number] = _largest(case, windows, found, mode, self.radii, auto, generator)
+        return rows, radii
+
+
+def _all(case: Case) -> tuple[Window, ...]:
+    return patches(*case.image.shape[2:], (1, 1))
+
+
+def _asked(
+    number: int,
+    case: Case,
+    windows: Sequence[Window],
+    mode: Mode,
+    radii: Sequence[float],
+    effort: Effort,
+    generator: torch.Generator,
+) -> list[Row]:
+    """Claims about all windows at all radii, from small to large."""
+    rows: list[Row] = []
+    refuted: dict[int, Row] = {}
+    for radius in radii:
+        asked = [index for index in range(len(windows)) if index not in refuted]
+        some = [windows[index] for index in asked]
+        found = decide(case, some, [radius / LEVELS] * len(some), mode, effort, generator)
+        for place, index in enumerate(asked):
+            picture = found.witnesses.get(place)
+            row = Row(
+                image=number, patch=index, patches=len(windows), mode=mode, radius=radius, status=found.status[place],
+                bound=found.bounds[place], vacuity=found.vacuity[place],
+                witness=None if picture is None else encoded(picture, windows[index], mode),
+            )  # fmt: skip
+            rows.append(row)
+            if picture is not None:
+                refuted[index] = row
+        # A witness stays one in every larger box.
+        rows += [
+            Row(image=number, patch=index, patches=len(windows), mode=mode, radius=radius, status="REFUTED",
+                bound=row.bound, vacuity=row.vacuity, witness=None)
+            for index, row in refuted.items() if row.radius < radius
+        ]  # fmt: skip
+    return sorted(rows, key=lambda row: (row.radius, row.patch))
+
+
+def _largest(
+    case: Case,
+    windows: Sequence[Window],
+    rows: Sequence[Row],
+    mode: Mode,
+    radii: Sequence[float],
+    effort: Effort,
+    generator: torch.Generator,
+) -> NDArray[np.float64]:
+    """Largest verified radius of each patch in 255ths: of those asked, then by bisection."""
+    start = np.zeros(len(windows))
+    for row in rows:
+        if row.status == "VERIFIED":
+            start[row.patch] = max(start[row.patch], row.radius)
+    above = np.array([min([r for r in radii if r > value], default=LEVELS) for value in start])
+    found = verified_radii(
+        case, windows, start / LEVELS, above / LEVELS, mode, effort, generator
+    )
+    largest: NDArray[np.float64] = found * LEVELS
+    return largest
+
+
+def _measurement(
+    asked: VerifiedPerturbation,
+    subject: Subject,
+    chosen: NDArray[np.int64],
+    cases: Sequence[Case],
+    whole: Sequence[Row],
+    local: Sequence[Row],
+    radii: Mapping[int, NDArray[np.float64]],
+    program: Program | str,
+) -> Measurement:
+    at = [row for row in whole if row.radius == asked.radius]
+    n = len(at)
+    metrics: dict[str, float | None] = {}
+    intervals: dict[str, Interval] = {}
+    for name, statuses in (
+        ("certified_share", {"VERIFIED"}),
+        ("surviving_share", {"VERIFIED", "UNKNOWN", "VACUOUS"}),
+        ("undecided_share", {"UNKNOWN", "VACUOUS"}),
+    ):
+        count = sum(row.status in statuses for row in at)
+        metrics[name] = count / n
+        found = clopper_pearson(count, n)
+        if found:
+            intervals[name] = found
+    if isinstance(program, Program):
+        _patch_metrics(asked, local, radii, metrics, intervals)
+    else:
+        # Nothing was proven of any patch, and none was refuted: that much is known.
+        metrics |= {
+            "certified_patch_fraction": 0.0,
+            "undecided_patch_fraction": 1.0,
+            "median_verified_radius": 0.0,
+        }
+    ids = [subject.validation.ids[int(index)] for index in chosen]
+    labels = [subject.validation.class_names[subject.validation.labels[i]] for i in chosen]
+    tables = [shares(whole, labels), claims([*whole, *local], cases, ids)]
+    if local:
+        tables.append(patch_rows(local, ids))
+    kept = witnesses([*whole, *local], ids)
+    if kept.rows:
+        tables.append(kept)
+    return Measurement(
+        metrics=metrics,
+        intervals=intervals,
+        figures=_figures(cases, whole, local, radii, ids),
+        tables=tuple(tables),
+        notes=_notes(asked, cases, program, n),
+    )
+
+
+def _patch_metrics(
+    asked: VerifiedPerturbation,
+    local: Sequence[Row],
+    radii: Mapping[int, NDArray[np.float64]],
+    metrics: dict[str, float | None],
+    intervals: dict[str, Interval],
+) -> None:
+    mode = "drop" if asked.mode == "drop" else "solo"
+    at = [row for row in local if row.radius == asked.radius and row.mode == mode]
+    for name, statuses in (
+        ("certified_patch_fraction", {"VERIFIED"}),
+        ("undecided_patch_fraction", {"UNKNOWN", "VACUOUS"}),
+    ):
+        by_image = defaultdict(list)
+        for row in at:
+            by_image[row.image].append(row.status in statuses)
+        shares = [float(np.mean(held)) for held in by_image.values()]
+        _over_images(name, shares, lambda rows: float(rows.mean()), metrics, intervals)
+    medians = [float(np.median(values)) for values in radii.values()]
+    _over_images(
+        "median_verified_radius", medians, lambda rows: float(np.median(rows)), metrics, intervals
+    )
+
+
+def _over_images(
+    name: str,
+    values: Sequence[float],
+    statistic: Callable[[NDArray[np.float64]], float],
+    metrics: dict[str, float | None],
+    intervals: dict[str, Interval],
+) -> None:
+    # Patches of one image hang together: images are what is resampled.
+    metrics[name] = statistic(np.array(values)) if values else None
+    found = bootstrap(statistic, values, seed=0) if values else None
+    if found:
+        intervals[name] = found
+
+
+def _figures(
+    cases: Sequence[Case],
+    whole: Sequence[Row],
+    local: Sequence[Row],
+    radii: Mapping[int, NDArray[np.float64]],
+    ids: Sequence[str],
+) -> tuple[Figure, ...]:
+    figures = [_bracket_figure(whole)]
+    pictures = []
+    for number, found in radii.items():
+        image = cases[number].image[0].cpu().numpy()
+        side = round(len(found) ** 0.5)
+        windows = patches(*image.shape[1:], (side, side))
+        heat = np.zeros(image.shape[1:], dtype=np.float32)
+        for window, value in zip(windows, found, strict=True):
+            heat[window.top : window.bottom, window.left : window.right] = value
+        top = max(float(found.max()), 1e-9)
+        pictures.append((f"{ids[number]}\nclass {cases[number].decided}", overlay(image)))
+        title = f"largest verified radius\n{found.min():.1f} to {found.max():.1f} (255ths)"
+        pictures.append((title, overlay(image, heat / top)))
+        pictures.append(_status_picture(number, local, windows, image))
+    if pictures:
+        caption = (
+            f"Patches of {len(radii)} images. Second: the largest radius up to which the patch alone "
+            "provably cannot change the decision (bright: large). Third: what is known at the "
+            "largest radius asked; green verified, orange refuted, grey unknown or vacuous."
+        )
+        picture = gallery(pictures, columns=3)
+        figures.append(Figure(name="patches", caption=caption, image=picture))
+    return tuple(figures)
+
+
+def _status_picture(
+    number: int, local: Sequence[Row], windows: Sequence[Window], image: NDArray[np.float32]
+) -> tuple[str, NDArray[np.float32]]:
+    rows = [row for row in local if row.image == number and row.mode == local[0].mode]
+    largest = max(row.radius for row in rows)
+    colour = {"VERIFIED": (0.0, 0.62, 0.45), "REFUTED": (0.84, 0.37, 0.0)}
+    picture = overlay(image)
+    for row in rows:
+        if row.radius == largest:
+            window = windows[row.patch]
+            part = picture[window.top : window.bottom, window.left : window.right]
+            part[:] = 0.4 * part + 0.6 * np.array(colour.get(row.status, (0.6, 0.6, 0.6)))
+    counts = [sum(r.status == s for r in rows if r.radius == largest) for s in colour]
+    return f"radius {largest:g}\n{counts[0]} verified, {counts[1]} refuted", picture
+
+
+def _bracket_figure(whole: Sequence[Row]) -> Figure:
+    radii = sorted({row.radius for row in whole})
+    lines: dict[str, list[float]] = {"not changed by attack": [], "proven": []}
+    bands: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in lines}
+    n = 0
+    for radius in radii:
+        rows = [row for row in whole if row.radius == radius]
+        n = len(rows)
+        for name, count in (
+            ("proven", sum(row.status == "VERIFIED" for row in rows)),
+            ("not changed by attack", sum(row.status != "REFUTED" for row in rows)),
+        ):
+            found = clopper_pearson(count, n)
+            if found:
+                lines[name].append(count / n)
+                bands[name][0].append(found.low)
+                bands[name][1].append(found.high)
+    return Figure(
+        name="robustness",
+        caption=(
+            f"Share of robust decisions, bracketed from both sides: proven from below, attacked from "
+            f"above, {n} whole images at each radius, 95 % Clopper-Pearson bands. What lies between "
+            "the lines is not known."
+        ),
+        image=curves(
+            radii,
+            lines,
+            x_axis="radius in 255ths of the range of pixel values (l-infinity)",
+            y_axis="share of images",
+            bands=bands,
+            y_range=(0, 1.02),
+        ),
+    )
+
+
+def _notes(
+    asked: VerifiedPerturbation, cases: Sequence[Case], program: Program | str, n: int
+) -> tuple[str, ...]:
+    if isinstance(program, str):
+        return (
+            f"NOTHING WAS PROVEN: the network cannot be bounded ({program}). It was only attacked, "
+            f"on {n} whole images with 10 steps; every image and patch that no attack changed "
+            "counts as unknown, which does not mean that it is robust.",
+        )
+    kinds = sorted({case.slack.kind for case in cases if case.slack})
+    worst = max((case.slack.value for case in cases if case.slack), default=0.0)
+    gap = max((case.slack.observed for case in cases if case.slack), default=0.0)
+    return (
+        f"Metrics are about radius {asked.radius:g}/255 in pixel values before normalisation, "
+        "l-infinity, clipped to [0, 1].",
+        f"Every bound is computed in float64 and a slack of up to {worst:.3g} ({', '.join(kinds)}) "
+        f"is taken off for rounding in float32; the largest difference observed is {gap:.3g}. "
+        "'measured' is a hundred times the observed difference and no proof about rounding.",
+        f"Weights {cases[0].digest}; operators bounded: "
+        + ", ".join(f"{name} {count}" for name, count in program.coverage.items())
+        + ".",
+        f"Every claim was attacked ({asked.steps} steps, {asked.restarts} restarts); no attack went "
+        "below a proven bound.",
+    )

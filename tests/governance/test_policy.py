@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from strategies import bodies, evidence, expectations, few_analyses, policies, small
+from strategies import bodies, expectations, few_analyses, judged_policies, small
 
 from governance.errors import PolicyError
 from governance.evidence import Evidence, Failure, Interval, Measurement, Metric
@@ -19,7 +19,7 @@ from governance.policy import (
     undeclared,
 )
 
-LAWS = settings(max_examples=80, deadline=None)
+LAWS = settings(max_examples=60, deadline=None)
 SEVERITIES = ("block", "review", "warn")
 
 CATALOGUE = {
@@ -469,7 +469,7 @@ def test_without_an_interval_nothing_can_be_judged_on_it():
 @LAWS
 def test_removing_evidence_never_turns_a_decision_into_approved(data):
     # arrange
-    policy, body = data.draw(policies()), data.draw(bodies())
+    policy, body = data.draw(judged_policies), data.draw(bodies())
     before = judge(policy, body).verdict
     assume(before != "approved")
 
@@ -497,7 +497,7 @@ def test_removing_evidence_never_turns_a_decision_into_approved(data):
     assert judge(policy, kept).verdict != "approved"
 
 
-@given(policies(), bodies())
+@given(judged_policies, bodies())
 @LAWS
 def test_approved_means_that_every_weighty_expectation_was_measured_and_met(policy, body):
     decision = judge(policy, body)
@@ -520,7 +520,7 @@ def test_approved_means_that_every_weighty_expectation_was_measured_and_met(poli
                 assert values[item.metric] <= item.at_most
 
 
-@given(policies(), bodies(), expectations())
+@given(judged_policies, bodies(), expectations())
 @LAWS
 def test_one_more_expectation_never_makes_a_verdict_better(policy, body, extra):
     assume(any(item.severity != "warn" for item in policy.expectations))
@@ -540,7 +540,7 @@ def test_a_laxer_bound_never_makes_a_verdict_worse(analysis, value, bound, slack
     assert rank(judge(lax, body).verdict) <= rank(judge(strict, body).verdict)
 
 
-@given(policies(), bodies())
+@given(judged_policies, bodies())
 @LAWS
 def test_warnings_never_change_a_verdict(policy, body):
     weighty = tuple(item for item in policy.expectations if item.severity != "warn")
@@ -548,7 +548,7 @@ def test_warnings_never_change_a_verdict(policy, body):
     assert judge(replace(policy, expectations=weighty), body).verdict == judge(policy, body).verdict
 
 
-@given(policies(), bodies(), st.randoms())
+@given(judged_policies, bodies(), st.randoms())
 @LAWS
 def test_the_order_of_evidence_does_not_matter(policy, body, random):
     mixed = list(body)
@@ -557,7 +557,7 @@ def test_the_order_of_evidence_does_not_matter(policy, body, random):
     assert judge(policy, mixed) == judge(policy, body)
 
 
-@given(policies(), st.lists(evidence(), max_size=2))
+@given(judged_policies, bodies())
 @LAWS
 def test_there_is_one_finding_for_every_expectation_in_its_order(policy, body):
     findings = judge(policy, body).findings

@@ -142,12 +142,36 @@ def policies(draw):
     )
 
 
+# For judging, only what is judged varies.
+judged_policies = st.lists(expectations(), max_size=4).map(
+    lambda items: Policy(
+        title="T", validation="v", model=ModelTerms(), analyses={}, expectations=tuple(items)
+    )
+)
+
+
+FAILURE = Failure(kind="ValueError", message="no")
+ends = st.none() | st.tuples(small, small)
+
+
+def _outcome(values, both):
+    intervals = {}
+    if both is not None:
+        intervals = {name: Interval(low=min(both), high=max(both), n=9) for name in values}
+    return {"measurement": Measurement(metrics=values, intervals=intervals)}
+
+
 @st.composite
 def bodies(draw):
     """Evidence on the few metrics that `policies` speak of, at most one item per analysis."""
-    metrics = st.dictionaries(few_metrics, st.none() | small | st.just(math.nan), max_size=2)
-    chosen = draw(st.lists(few_analyses, unique=True))
-    return tuple(draw(evidence(st.just(name), metrics)) for name in chosen)
+    values = st.dictionaries(few_metrics, st.none() | small | st.just(math.nan), max_size=2)
+    return tuple(
+        Evidence(
+            analysis=analysis, about="", parameters={}, seed=0, seconds=0.0, device="cpu",
+            **draw(st.just({"failure": FAILURE}) | st.builds(_outcome, values, ends)),
+        )
+        for analysis in draw(st.lists(few_analyses, unique=True))
+    )  # fmt: skip
 
 
 @st.composite

@@ -127,9 +127,7 @@ def plain(): ...
         ("__all__ = ['x']", "{module}"),
     ],
 )
-def test_an_analysis_that_cannot_be_imported_is_refused_by_its_entry_point(
-    install, source, point
-):
+def test_an_analysis_that_cannot_be_imported_is_refused_by_its_entry_point(install, source, point):
     install("broken", source, point=point)
 
     with pytest.raises(PolicyError, match=r"'broken': installed_0_broken.* cannot be loaded: "):
