@@ -388,7 +388,7 @@ def _figures(
             "largest radius asked; green verified, orange refuted, grey unknown or vacuous."
         )
         picture = gallery(pictures, columns=3)
-        figures.append(Figure(name="patches", caption=caption, image=picture))
+        figures.append(Figure(name="patch_map", caption=caption, image=picture))
     return tuple(figures)
 
 
@@ -426,7 +426,7 @@ def _bracket_figure(whole: Sequence[Row]) -> Figure:
                 bands[name][0].append(found.low)
                 bands[name][1].append(found.high)
     return Figure(
-        name="robustness",
+        name="bracket",
         caption=(
             f"Share of robust decisions, bracketed from both sides: proven from below, attacked from "
             f"above, {n} whole images at each radius, 95 % Clopper-Pearson bands. What lies between "

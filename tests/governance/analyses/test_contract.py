@@ -36,6 +36,10 @@ QUICK = {
     },
     "layer_prediction": {"samples": 90},
     "preprocessing_check": {"samples": 60},
+    "verified_perturbation": {
+        "radii": (1.0, 2.0), "images": 3, "patch_images": 1, "grid": 2, "steps": 2, "restarts": 1,
+        "neurons": 20,
+    },
 }  # fmt: skip
 
 ours = pytest.mark.parametrize("name", analyses.names())
