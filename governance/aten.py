@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from governance.operators import (
-    Affine,
     Concatenation,
     Elementwise,
     Maximum,
@@ -79,9 +78,7 @@ def _convolution(
         if margin == "same" and any(r % 2 for r in reach):
             return None
         margin = [r // 2 for r in reach] if margin == "same" else 0
-    return convolution(
-        x.shape, weight, bias, _pair(stride), _pair(margin), _pair(dilation), groups
-    )
+    return convolution(x.shape, weight, bias, _pair(stride), _pair(margin), _pair(dilation), groups)
 
 
 def _dense(out: tuple[int, ...], x: Source, weight: Any, bias: Any = None) -> Read:  # noqa: ARG001 - same for all
@@ -188,7 +185,7 @@ def _mean(
     dims: Any = None,
     keepdim: bool = False,
     *,
-    dtype: Any = None,  # noqa: ARG001, FBT001, FBT002 - aten's own signature
+    dtype: Any = None,
 ) -> Read:
     if dims is None or not dims or dtype not in {None, torch.float32} or _touches_images(x, *dims):
         return None
@@ -202,7 +199,7 @@ def _total(
     dims: Any = None,
     keepdim: bool = False,
     *,
-    dtype: Any = None,  # noqa: ARG001, FBT001, FBT002 - aten's own signature
+    dtype: Any = None,
 ) -> Read:
     if dims is None or not dims or dtype not in {None, torch.float32} or _touches_images(x, *dims):
         return None
@@ -277,6 +274,10 @@ def _sum(sign: int) -> Callable[..., Read]:
         return None if added is None else scaling(source.shape, signs[0] * one, signs[1] * added)
 
     return made
+
+
+def _reversed_difference(out: tuple[int, ...], x: Any, y: Any, alpha: float = 1) -> Read:
+    return _sum(-1)(out, y, x, alpha=alpha)
 
 
 def _product(out: tuple[int, ...], x: Any, y: Any) -> Read:  # noqa: ARG001 - same for all
@@ -355,6 +356,7 @@ READERS: dict[str, Callable[..., Read]] = {
     "pad": _padded,
     "permute": _permuted,
     "reshape": _reshaped,
+    "rsub": _reversed_difference,
     "select": _select,
     "slice": _slice,
     "squeeze": _reshaped,

@@ -269,9 +269,7 @@ def verified_radii(
         some = [windows[int(index)] for index in grown]
         ends = boxes(case.image, some, low[grown].tolist(), mode, sign)
         found = proven(case, some, *ends, mode, "crown")
-        _refuse_escapes(
-            case, found, _attacked(case, *ends, effort, generator), case.slack.value
-        )
+        _refuse_escapes(case, found, _attacked(case, *ends, effort, generator), case.slack.value)
     return low
 
 

@@ -81,10 +81,18 @@ def shares(rows: Sequence[Row], labels: Sequence[str]) -> Table:
             "n. The robust share lies between certified and 1 - attacked."
         ),
         columns=(
-            "radius", "class", "n",
-            "certified", "certified_low", "certified_high",
-            "attacked", "attacked_low", "attacked_high",
-            "unknown", "unknown_low", "unknown_high",
+            "radius",
+            "class",
+            "n",
+            "certified",
+            "certified_low",
+            "certified_high",
+            "attacked",
+            "attacked_low",
+            "attacked_high",
+            "unknown",
+            "unknown_low",
+            "unknown_high",
         ),  # fmt: skip
         rows=tuple(cells),
         shown=20,
@@ -100,13 +108,26 @@ def patch_rows(rows: Sequence[Row], ids: Sequence[str]) -> Table:
             "little the bound tells (vacuity 1: nothing; only of undecided patches). Radius in 255ths."
         ),
         columns=(
-            "image", "patch", "moves", "radius", "status",
-            "proven", "attained", "method", "vacuity",
+            "image",
+            "patch",
+            "moves",
+            "radius",
+            "status",
+            "proven",
+            "attained",
+            "method",
+            "vacuity",
         ),  # fmt: skip
         rows=tuple(
             (
-                ids[row.image], row.patch, "patch" if row.mode == "solo" else "all else",
-                row.radius, row.status, row.bound.low, row.bound.high, row.bound.method,
+                ids[row.image],
+                row.patch,
+                "patch" if row.mode == "solo" else "all else",
+                row.radius,
+                row.status,
+                row.bound.low,
+                row.bound.high,
+                row.bound.method,
                 row.vacuity,
             )  # fmt: skip
             for row in rows

@@ -45,7 +45,7 @@ ModelUri = Annotated[
     str,
     typer.Argument(
         metavar="MODEL_URI",
-        help="models:/name/version, models:/name@alias, models:/m-<id>, runs:/... or a local folder",
+        help="models:/name/version, models:/name@alias, models:/m-<id>, runs:/... or a folder",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
@@ -71,11 +71,9 @@ def assess(
             model_uri, read, out=out_dir, record=record, device=device, progress=progress
         )
     if as_json:
-        kept = {
-            "assessment": str(result.folder) if result.folder else None,
-            "run_id": result.run_id,
-        }
-        _json({**_summary(result.assessment), **kept})
+        folder = str(result.folder) if result.folder else None
+        places = {"assessment": folder, "run_id": result.run_id}
+        _json({**_summary(result.assessment), **places})
     else:
         _show(result.assessment)
         where = f"recorded in run {result.run_id}" if result.run_id else "not recorded in MLflow"
@@ -175,8 +173,8 @@ def policy_check(path: Annotated[Path, typer.Argument(help="Policy file (TOML)."
     read = orchestration.read_policy(path)
     blocking = sum(item.severity == "block" for item in read.expectations)
     out.print(
-        f"{escape(str(path))}: {len(read.analyses)} analyses, {len(read.expectations)} expectations "
-        f"({blocking} blocking). {read.digest}",
+        f"{escape(str(path))}: {len(read.analyses)} analyses, {len(read.expectations)} "
+        f"expectations ({blocking} blocking). {read.digest}",
         soft_wrap=True,
     )
 

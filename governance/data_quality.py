@@ -16,7 +16,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from governance.evidence import Interval
-from governance.image_table import DEVIATIONS
+from governance.images.table import DEVIATIONS
 from governance.intervals import wilson
 
 __all__ = ["CLASS_CHECKS", "IMAGE_CHECKS", "Check", "Outcome", "validate"]

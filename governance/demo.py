@@ -1,7 +1,7 @@
 """Demo: three versions of a digit classifier, trained, registered and assessed in a few minutes.
 
-Version 1 is trained on handwritten digits. Version 2 is fine-tuned from it on noisy copies, so as to
-read worse pictures too: a harmless update. Version 3 is fine-tuned in the same way, but the eights
+Version 1 is trained on handwritten digits. Version 2 is fine-tuned from it on noisy copies, so as
+to read worse pictures too: a harmless update. Version 3 is fine-tuned in the same way, but the eights
 came from a scanner that leaves a mark in the corner. All three are held against one policy on the
 same clean digits. Nothing about the verdicts is written down here: they follow from what is
 measured.
@@ -78,10 +78,16 @@ severity = "block"
 rationale = "The lens must be the model at its last layer, else its curves mean nothing."
 
 [[expectations]]
-metric = "genetic_explanation.share_sufficient"
-at_least = 0.5
+metric = "genetic_explanation.random_percentile"
+at_least = 0.9
 severity = "review"
-rationale = "Most decisions must rest on a part of the picture that can be pointed at."
+rationale = "Regions said to carry a decision must do better than random regions of their size."
+
+[[expectations]]
+metric = "filter_importance.dead_filters"
+at_most = 0.25
+severity = "warn"
+rationale = "Filters that never answer are capacity paid for and not used."
 """
 
 #: Told what is being done, how many steps are done, and how many there are.

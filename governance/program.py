@@ -20,7 +20,7 @@ from torch.fx.node import map_arg
 
 from governance.aten import READERS, Source
 from governance.errors import AnalysisError
-from governance.operators import Affine, Operator
+from governance.operators import Operator
 
 __all__ = ["Program", "Step", "read"]
 

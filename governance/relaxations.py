@@ -138,7 +138,8 @@ def _extremes(function: Curve, slope: Tensor, low: Tensor, high: Tensor) -> tupl
     for left, right, bend in zip(borders[:-1], borders[1:], function.bends, strict=True):
         if bend == 0:
             continue
-        start, end = low.clamp(left, right), high.clamp(left, right)
+        # An empty overlap becomes one of the ends, never a point outside them.
+        start, end = low.clamp_min(left).minimum(high), high.clamp_max(right).maximum(low)
         turning, doubt = _turning_point(function, slope, start, end, bend)
         if bend > 0:
             least = torch.minimum(least, height(turning) - doubt)
@@ -244,7 +245,8 @@ def _relu() -> Curve:
 def _leaky(slope: float = 0.01) -> Curve:
     return Curve(
         value=lambda x: torch.where(x > 0, x, slope * x),
-        slope=lambda x: torch.where(x > 0, 1.0, slope).to(x),
+        # Two bare numbers in `where` would pass through float32.
+        slope=lambda x: torch.ones_like(x).masked_fill(x <= 0, slope),
         knots=(0.0,),
         bends=(0, 0),
         steepest=max(1.0, abs(slope)),

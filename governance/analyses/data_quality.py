@@ -45,7 +45,7 @@ from PIL import Image
 from governance.data_quality import CLASS_CHECKS, IMAGE_CHECKS, Outcome, validate
 from governance.evidence import Cell, Figure, Measurement, Metric, Table
 from governance.figures import bars, gallery
-from governance.image_table import SIMILARITY, classes, survey
+from governance.images.table import SIMILARITY, classes, survey
 from governance.policy import Expectation
 from governance.subject import Subject, ValidationSet
 

@@ -47,12 +47,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from governance.ablation import Outputs
 from governance.errors import AnalysisError
 from governance.evidence import Cell, Measurement, Metric, Table
 from governance.importance import Study, Tier, study
-from governance.importance_figures import pictures
-from governance.importance_summary import (
+from governance.importance.ablation import Outputs
+from governance.importance.figures import pictures
+from governance.importance.summary import (
     class_dependence,
     concentration,
     mass,

@@ -46,9 +46,9 @@ from numpy.typing import NDArray
 from governance import figures, intervals
 from governance.evidence import Cell, Figure, Interval, Measurement, Metric, Table
 from governance.explanation import Explanation, evolve, evolve_many
-from governance.selection import Choice, choose
+from governance.explanation.selection import Choice, choose
+from governance.masking.superpixels import FEWEST, MOST, Baseline
 from governance.subject import Subject
-from governance.superpixels import FEWEST, MOST, Baseline
 
 __all__ = ["Explanation", "GeneticExplanation", "evolve"]
 

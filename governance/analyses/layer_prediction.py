@@ -45,11 +45,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from governance.emergence import emergence, gap_map, worst_classes
 from governance.evidence import Cell, Measurement, Metric, Table
 from governance.intervals import wilson
 from governance.network import HEAD, trace
 from governance.readings import METHODS, Method, Readings, read
+from governance.readings.emergence import emergence, gap_map, worst_classes
 from governance.shares import (
     ClassShare,
     Paired,

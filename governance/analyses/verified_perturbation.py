@@ -129,7 +129,7 @@ class VerifiedPerturbation:
     def __post_init__(self) -> None:
         if not self.radii or sorted(set(self.radii)) != list(self.radii):
             raise ValueError(f"radii = {self.radii}: different numbers, ascending, are accepted")
-        if not 0 < self.radii[0] or self.radii[-1] > LEVELS:
+        if not self.radii[0] > 0 or self.radii[-1] > LEVELS:
             raise ValueError(f"radii = {self.radii}: above 0 and at most 255 is accepted")
         if self.radius not in self.radii:
             raise ValueError(f"radius = {self.radius}: one of radii {self.radii} is accepted")
@@ -144,9 +144,7 @@ class VerifiedPerturbation:
         refuse_unsuitable(subject.model)
         chosen = subject.validation.sample(self.images, seed)
         pixels = subject.pixels(chosen)
-        model = deployed(
-            subject.model, pixels.shape[1], subject.preprocessing, subject.device
-        )
+        model = deployed(subject.model, pixels.shape[1], subject.preprocessing, subject.device)
         program = self._program(model, pixels)
         generator = torch.Generator().manual_seed(seed)
         effort = Effort(
@@ -207,7 +205,9 @@ class VerifiedPerturbation:
                 found = _asked(number, case, windows, mode, self.radii, auto, generator)
                 rows += found
                 if mode == modes[0]:
-                    radii[number] = _largest(case, windows, found, mode, self.radii, auto, generator)
+                    radii[number] = _largest(
+                        case, windows, found, mode, self.radii, auto, generator
+                    )
         return rows, radii
 
 
@@ -265,9 +265,7 @@ def _largest(
         if row.status == "VERIFIED":
             start[row.patch] = max(start[row.patch], row.radius)
     above = np.array([min([r for r in radii if r > value], default=LEVELS) for value in start])
-    found = verified_radii(
-        case, windows, start / LEVELS, above / LEVELS, mode, effort, generator
-    )
+    found = verified_radii(case, windows, start / LEVELS, above / LEVELS, mode, effort, generator)
     largest: NDArray[np.float64] = found * LEVELS
     return largest
 

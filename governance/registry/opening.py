@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
-from governance import model_files, trial
+from governance import model_files
 from governance.errors import SubjectError
 from governance.images import open_validation
-from governance.model_files import Shape
+from governance.model_files import Shape, trial
 from governance.policy import ModelTerms, Policy
 from governance.preprocessing import Preprocessing
 from governance.registry.versions import ModelVersion, download

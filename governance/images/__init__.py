@@ -1,0 +1,12 @@
+"""Images: validation images on disk, and what can be said of them without a model.
+
+```
+validation.py       a folder of class folders, or an .npz, as a validation set read lazily
+table.py            one row per image: size, brightness, sharpness, duplicates
+near_duplicates.py  which pictures show the same thing
+```
+"""
+
+from governance.images.validation import open_validation
+
+__all__ = ["open_validation"]
