@@ -5,6 +5,7 @@ everything before it succeeded; a registered version is `running` meanwhile and 
 status back if anything goes wrong, Ctrl-C included.
 """
 
+import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ from tempfile import TemporaryDirectory
 
 from governance import orchestration, registry
 from governance.assessment import Assessment, attach
-from governance.errors import EvidenceError
+from governance.errors import SubjectError
 from governance.policy import Policy
 from governance.printing import print_reports
+from governance.registry.versions import refusals
 
 __all__ = ["Result", "assess_model"]
 
@@ -58,14 +60,20 @@ def assess_model(
         progress: Told about each step.
 
     Raises:
-        SubjectError: If the model or its validation images cannot be assessed.
-        EvidenceError: If `out` is not a new or empty folder, checked before anything runs.
+        SubjectError: If the model or its validation images cannot be assessed, or before anything
+            runs: if `out` is not a new or empty folder, or missing where it is needed.
         RegistryError: If MLflow, its store or the disk refuses.
     """
     _check_free(out)
     progress("opening the model", 0, 1)
     version = registry.resolve(uri)
     recorded = record and version.name is not None
+    if out is None and not recorded:
+        why = "--no-record" if version.name is not None else "it is not registered"
+        raise SubjectError(
+            f"{version.uri}: is not recorded in MLflow ({why}), so nothing would be left of its "
+            "assessment; --out FOLDER is needed"
+        )
     with (
         TemporaryDirectory(prefix="governance-") as scratch,
         registry.assessing(version) if recorded else nullcontext(),
@@ -77,9 +85,8 @@ def assess_model(
             subject, policy, baseline=registry.baseline(version, policy), progress=progress
         )
         folder = out or Path(scratch) / "assessment"
-        assessment.save(folder)
         progress("printing the reports", 0, 1)
-        attach(folder, print_reports(folder))
+        _keep(assessment, folder)
         if not recorded:
             return Result(assessment=assessment, folder=out, run_id=None)
         progress("recording in MLflow", 0, 1)
@@ -89,6 +96,17 @@ def assess_model(
 
 def _check_free(out: Path | None) -> None:
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise EvidenceError(
+        raise SubjectError(
             f"--out {out}: exists and is not empty; a new or empty folder is accepted"
         )
+
+
+def _keep(assessment: Assessment, folder: Path) -> None:
+    """Save an assessment and its reports as a new folder, whole or not at all."""
+    with refusals(f"{folder}: writing the assessment"):
+        assessment.save(folder)
+        try:
+            attach(folder, print_reports(folder))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from governance.operators import (
     Concatenation,
@@ -251,6 +252,19 @@ def _padded(out: tuple[int, ...], x: Source, widths: Sequence[int], value: float
     return padding(x.shape, widths, x.example, value)
 
 
+def _bordered(
+    out: tuple[int, ...],
+    x: Source,
+    widths: Sequence[int],
+    mode: str = "constant",
+    value: float | None = None,
+) -> Read:
+    if mode == "constant":
+        return _padded(out, x, widths, value or 0.0)
+    # Mirrored and repeated borders are linear too.
+    return rearrangement(x.shape, lambda t: functional.pad(t, list(widths), mode), x.example)
+
+
 def _joined(out: tuple[int, ...], sources: Sequence[Any], dim: int = 0) -> Read:
     if not all(isinstance(item, Source) for item in sources):
         return None
@@ -353,7 +367,7 @@ READERS: dict[str, Callable[..., Read]] = {
     "linear": _dense,
     "mul": _product,
     "neg": _negative,
-    "pad": _padded,
+    "pad": _bordered,
     "permute": _permuted,
     "reshape": _reshaped,
     "rsub": _reversed_difference,

@@ -62,7 +62,7 @@ def attack(
     low, high = _inside_float32(low, high)
     best = torch.full((len(low),), torch.inf, device=low.device)
     where = image.repeat(len(low), 1, 1, 1).clamp(low, high)
-    for some in torch.arange(len(low), device=low.device).split(batch):
+    for some in torch.split(torch.arange(len(low), device=low.device), batch):
         for restart in range(restarts):
             ends = (low[some], high[some])
             start = where[some] if restart == 0 else image.clamp(*ends)

@@ -181,7 +181,7 @@ def _narrowed(program: Program, found: Ranges, at: int, mask: Tensor) -> Range:
     places = mask[0].flatten().nonzero().squeeze(1)
     size = max(math.prod(step.shape) for step in program.steps[: at + 1])
     flat_low, flat_high = low.view(-1), high.view(-1)
-    for part in places.split(max(1, BATCH // (4 * size))):
+    for part in torch.split(places, max(1, BATCH // (4 * size))):
         rows = low.new_zeros(len(part), low[0].numel())
         rows[torch.arange(len(part)), part] = 1.0
         rows = rows.view(1, len(part), *low.shape[1:])

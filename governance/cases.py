@@ -7,6 +7,7 @@ clipped to [0, 1], before the network's normalisation. Two kinds: `solo`, only t
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -28,6 +29,9 @@ Mode = Literal["solo", "drop"]
 
 class Deployed(nn.Module):
     """A model behind its normalisation: pixels in [0, 1] to outputs."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, model: nn.Module, flip: bool, mean: Tensor, std: Tensor) -> None:  # noqa: FBT001 - positional in one place
         super().__init__()
@@ -192,8 +196,8 @@ def patches(height: int, width: int, grid: tuple[int, int]) -> tuple[Window, ...
     across = np.linspace(0, width, columns + 1).round().astype(int)
     return tuple(
         Window(int(top), int(bottom), int(left), int(right))
-        for top, bottom in zip(down[:-1], down[1:], strict=True)
-        for left, right in zip(across[:-1], across[1:], strict=True)
+        for top, bottom in pairwise(down)
+        for left, right in pairwise(across)
     )
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from governance.cases import Case, Mode
 from governance.claims import Bracket, Status, sentence
-from governance.evidence import Table
+from governance.evidence import Cell, Table
 from governance.intervals import clopper_pearson
 from governance.locality import Window
 
@@ -67,11 +67,15 @@ def shares(rows: Sequence[Row], labels: Sequence[str]) -> Table:
         at = [row for row in rows if row.radius == radius]
         for name in ("all", *sorted(set(labels))):
             some = [row for row in at if name == "all" or labels[row.image] == name]
-            cell: list[str | float | int | None] = [radius, name, len(some)]
+            cell: list[Cell] = [radius, name, len(some)]
             for statuses in ({"VERIFIED"}, {"REFUTED"}, {"UNKNOWN", "VACUOUS"}):
                 count = sum(row.status in statuses for row in some)
                 found = clopper_pearson(count, len(some))
-                cell += [count / len(some), found and found.low, found and found.high]
+                cell += [
+                    count / len(some),
+                    found.low if found else None,
+                    found.high if found else None,
+                ]
             cells.append(tuple(cell))
     return Table(
         name="robustness",

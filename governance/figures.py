@@ -51,7 +51,7 @@ def bars(
         reference: A value to draw as a dashed line: chance, threshold, baseline.
     """
     data = np.asarray(values, dtype=float)
-    canvas = Canvas(figsize=(WIDTH, 0.7 + 0.21 * len(data)), layout="constrained")
+    canvas = Canvas(figsize=(WIDTH, 0.6 + 0.17 * len(data)), layout="constrained")
     axes = canvas.subplots()
     places = np.arange(len(data))[::-1]
     axes.barh(places, data, color=COLOURS[0], height=0.7)
@@ -139,7 +139,7 @@ def heatmap(
         marks: Whether to print each number in its cell.
     """
     data = np.asarray(values, dtype=float)
-    height = min(7.5, 1.0 + 0.24 * max(4, len(rows)))
+    height = min(7.5, 0.9 + 0.18 * max(4, len(rows)))
     canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
     axes = canvas.subplots()
     low, high = limits or (float(np.nanmin(data)), float(np.nanmax(data)))

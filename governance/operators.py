@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.grad import conv2d_input
 
 from governance.relaxations import Curve, lines, product_planes, span, window_lines
 
@@ -49,10 +50,22 @@ Pulled = tuple[Tensor, list[Tensor]]
 class Operator(Protocol):
     """One kind of step; see the module for what the methods answer."""
 
-    def value(self, sources: Sequence[Tensor]) -> Tensor: ...
-    def span(self, sources: Sequence[Range]) -> Range: ...
-    def relax(self, sources: Sequence[Range]) -> Any: ...
-    def pull(self, weights: Tensor, relaxed: Any) -> Pulled: ...
+    def value(self, sources: Sequence[Tensor]) -> Tensor:
+        """The output for given inputs."""
+        ...
+
+    def span(self, sources: Sequence[Range]) -> Range:
+        """A range of the output from ranges of the sources."""
+        ...
+
+    def relax(self, sources: Sequence[Range]) -> Any:
+        """Enclosing lines for given ranges."""
+        ...
+
+    def pull(self, weights: Tensor, relaxed: Any) -> Pulled:
+        """A lower bound's weights on the sources, and its constant."""
+        ...
+
     def rounding(
         self, sizes: Sequence[Tensor], errors: Sequence[Tensor], unit: float
     ) -> Tensor: ...
@@ -183,7 +196,7 @@ class Concatenation:
 
     def pull(self, weights: Tensor, relaxed: Any) -> Pulled:  # noqa: ARG002 - as the protocol asks
         """The weights taken apart."""
-        back = list(weights.split(self.lengths, self.dimension + 1))
+        back = list(torch.split(weights, self.lengths, self.dimension + 1))
         return weights.new_zeros(weights.shape[:2]), back
 
     def rounding(self, sizes: Sequence[Tensor], errors: Sequence[Tensor], unit: float) -> Tensor:  # noqa: ARG002 - as the protocol asks
@@ -281,7 +294,7 @@ class Maximum:
     def value(self, sources: Sequence[Tensor]) -> Tensor:
         """The maxima."""
         windows = self.windows(sources[0], -torch.inf)
-        return windows.amax(2).unflatten(2, self.output)
+        return windows.amax(2).view(*windows.shape[:2], *self.output)
 
     def span(self, sources: Sequence[Range]) -> Range:
         """The maxima of both ends."""
@@ -301,7 +314,7 @@ class Maximum:
         constant = (negative * offset).flatten(2).sum(2)
         spread = positive.unsqueeze(3) * below + negative.unsqueeze(3) * above
         back = self.scattered(spread.flatten(0, 1))
-        return constant, [back.unflatten(0, weights.shape[:2])]
+        return constant, [back.reshape(*weights.shape[:2], *back.shape[1:])]
 
     def loose(self, sources: Sequence[Range]) -> list[Tensor]:
         """Numbers that may win a window that is not decided."""
@@ -348,7 +361,8 @@ class Product:
         positive, negative = weights.clamp_min(0), weights.clamp_max(0)
 
         def mixed(item: int) -> Tensor:
-            return positive * below[item].unsqueeze(1) + negative * above[item].unsqueeze(1)
+            found: Tensor = positive * below[item].unsqueeze(1)
+            return found + negative * above[item].unsqueeze(1)
 
         back = [_reduced(mixed(item), self.shapes[item]) for item in (0, 1)]
         return mixed(2).flatten(2).sum(2), back
@@ -413,9 +427,7 @@ def convolution(
         return functional.conv2d(x, kernel, None, stride, padding, dilation, groups)
 
     def adjoint(y: Tensor) -> Tensor:
-        x = torch.nn.grad.conv2d_input(
-            (len(y), *size), weight, y, stride, padding, dilation, groups
-        )
+        x = conv2d_input((len(y), *size), weight, y, stride, padding, dilation, groups)
         return functional.pad(x, [-item for item in widths]) if padded else x
 
     return Convolved(
@@ -483,7 +495,8 @@ def rearrangement(
     def transposed(y: Tensor) -> Tensor:
         with torch.enable_grad():
             x = y.new_zeros(len(y), *shape, requires_grad=True)
-            return torch.autograd.grad(step(x), x, y)[0]
+            # While weights are trained the result itself is differentiated.
+            return torch.autograd.grad(step(x), x, y, create_graph=y.requires_grad)[0]
 
     return Affine(
         linear=linear,
@@ -524,4 +537,4 @@ def _summed(y: Tensor, shape: Sequence[int]) -> Tensor:
 
 def _reduced(weights: Tensor, shape: Sequence[int]) -> Tensor:
     """Weights (N, S, *output) summed to (N, S, *shape), undoing a broadcast."""
-    return _summed(weights.flatten(0, 1), shape).unflatten(0, weights.shape[:2])
+    return _summed(weights.flatten(0, 1), shape).view(*weights.shape[:2], *shape)

@@ -8,6 +8,7 @@ nothing. What was read is then compared with the model itself on the images that
 """
 
 import math
+import typing
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -199,20 +200,21 @@ class _Reading:
             whole = not isinstance(result, Tensor)
             self.constants[node.name] = result if whole else _constant(result, self.example.dtype)
         elif all(item.name in self.places for item in varying):
-            self._read(node, name)
+            self._read(node, name, varying)
         # Otherwise it stands behind an operator that is already counted as unknown.
 
-    def _read(self, node: Node, name: str) -> None:
+    def _read(self, node: Node, name: str, varying: Sequence[Node]) -> None:
         users = list(node.users)
         if name in {"softmax", "_softmax", "log_softmax", "_log_softmax"} and all(
             user.op == "output" for user in users
         ):
             # The order of the classes, which every claim is about, is that of its argument.
-            self.places[node.name] = self.places[node.all_input_nodes[0].name]
+            self.places[node.name] = self.places[varying[0].name]
             self.softmax.add(node.name)
             return
-        if name == "getitem" and node.args[1] == 0 and self._single(node.args[0]):
-            self.places[node.name] = self.places[node.args[0].name]  # type: ignore[union-attr]
+        if name == "getitem" and node.args[1] == 0 and "batch_norm" in str(varying[0].target):
+            # Normalisation returns its statistics beside the result; the result is the step.
+            self.places[node.name] = self.places[varying[0].name]
             return
         if name in PARTS and all("getitem" in str(user.target) for user in users):
             self._parts(node)
@@ -233,12 +235,12 @@ class _Reading:
     def _parts(self, node: Node) -> None:
         """Pieces of a split: each is a slice of its own."""
         (source,) = (item for item in node.all_input_nodes if item.name in self.places)
-        dim = node.args[2] if len(node.args) > 2 else node.kwargs.get("dim", 0)  # noqa: PLR2004 - its position
+        dim: Any = node.args[2] if len(node.args) > 2 else node.kwargs.get("dim", 0)  # noqa: PLR2004 - its position
         starts = [0]
         for part in node.meta["val"]:
             starts.append(starts[-1] + part.shape[dim])
         for user in node.users:
-            index = user.args[1]
+            index: Any = user.args[1]
             made = READERS["slice"](
                 tuple(node.meta["val"][index].shape[1:]),
                 self._resolved(source), dim, starts[index], starts[index + 1],
@@ -246,11 +248,7 @@ class _Reading:
             if made is None:
                 self.unknown[str(node.target)] += 1
             else:
-                self._append(user, "slice", made, [source])
-
-    def _single(self, item: Any) -> bool:
-        # Normalisation returns its statistics beside the result; the result is the step.
-        return isinstance(item, Node) and "batch_norm" in str(item.target)
+                self._append(user, "slice", typing.cast("Operator", made), [source])
 
     def _resolved(self, node: Node) -> Any:
         if node.name in self.places:
@@ -303,10 +301,15 @@ def _shape(node: Node) -> tuple[int, ...]:
 def _images_apart(node: Node) -> bool:
     value = node.meta["val"]
     first = value[0] if isinstance(value, tuple | list) else value
-    return first.ndim > 0 and first.shape[0] == IMAGES
+    return bool(first.ndim > 0 and first.shape[0] == IMAGES)
 
 
 def _flat(arguments: Any) -> list[Node]:
     found: list[Node] = []
-    map_arg(arguments, lambda node: found.append(node) or node)
+
+    def keep(node: Node) -> Node:
+        found.append(node)
+        return node
+
+    map_arg(arguments, keep)
     return found

@@ -189,33 +189,12 @@ def product_planes(
 ) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
     """Planes below and above x * y over a box: (factor of x, factor of y, offset) each.
 
-    Of the two planes on either side the one nearer to the product in the middle of the box is
-    taken.
-
-    Source:
-        McCormick 1976.
+    Of the two planes on either side (McCormick 1976) the mean is taken: all their mixtures have the
+    same height in the middle of the box, hence the same volume.
     """
     (lx, ux), (ly, uy) = first, second
     mx, my = lx / 2 + ux / 2, ly / 2 + uy / 2
-
-    def plane(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        # (X - x)(Y - y) has a fixed sign for corners x, y, which gives X*Y <=> y*X + x*Y - x*y.
-        return y, x, -x * y
-
-    def nearer(
-        one: tuple[Tensor, Tensor, Tensor], two: tuple[Tensor, Tensor, Tensor], sign: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        heights = [sign * (a * mx + b * my + c) for a, b, c in (one, two)]
-        better = heights[0] >= heights[1]
-        return (
-            torch.where(better, one[0], two[0]),
-            torch.where(better, one[1], two[1]),
-            torch.where(better, one[2], two[2]),
-        )
-
-    below = nearer(plane(lx, ly), plane(ux, uy), 1)
-    above = nearer(plane(ux, ly), plane(lx, uy), -1)
-    return below, above
+    return (my, mx, -(lx * ly + ux * uy) / 2), (my, mx, -(ux * ly + lx * uy) / 2)
 
 
 def curve(name: str, *parameters: float) -> Curve:
@@ -243,10 +222,13 @@ def _relu() -> Curve:
 
 
 def _leaky(slope: float = 0.01) -> Curve:
+    def right_or_left(x: Tensor) -> Tensor:
+        # Two bare numbers in `where` would pass through float32.
+        return torch.ones_like(x).masked_fill(x <= 0, slope)
+
     return Curve(
         value=lambda x: torch.where(x > 0, x, slope * x),
-        # Two bare numbers in `where` would pass through float32.
-        slope=lambda x: torch.ones_like(x).masked_fill(x <= 0, slope),
+        slope=right_or_left,
         knots=(0.0,),
         bends=(0, 0),
         steepest=max(1.0, abs(slope)),

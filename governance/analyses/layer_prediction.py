@@ -17,13 +17,16 @@ Method
     at the last convolutional stage, on the same images, with Newcombe's paired interval; the
     interval of the largest gap allows for its having been picked as the largest. Controls:
     chance; the probe with labels exchanged between images; the largest gap that would arise if
-    lens and probe were exchanged at random, image by image.
+    lens and probe were exchanged at random, image by image. *Mask*: for some images, chosen by
+    rule, the layer's activation times its gradient for the model's answer says where the layer
+    found evidence; all but the fifth of the image with most of it is blurred and the whole model
+    asked again, beside a control with the same region moved elsewhere.
 
 Signs of risk
     A gap well above its control: the features tell the class, the model does not. A lens recall
     of one class far below the others. A decision that stands at a very early depth: it rests on
     simple, local patterns. Compare with the previous version: what matters is a class whose gap
-    opened.
+    opened. A mask on a mark, a border or a caption that keeps the answer.
 
 Limits
     A lens shows what the head would say to features carried to it linearly, not what the network
@@ -31,11 +34,12 @@ Limits
     not the depth at which it shows. A probe fitted on few images reads less than there is: a gap
     of 0 or below clears no class. A probe learns from these images and thereby adapts to them, so
     a model that was trained on other data than these shows a gap without any mark being involved.
-    The cause of a gap has to be sought in the images.
+    The cause of a gap has to be sought in the images. A masked image is one the model was never
+    trained on; few images are masked, so masks illustrate and do not measure.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import ClassVar, Literal
 
@@ -45,16 +49,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from governance.evidence import Cell, Measurement, Metric, Table
+from governance.evidence import Measurement, Metric
+from governance.explanation.selection import choose
 from governance.intervals import wilson
-from governance.network import HEAD, trace
+from governance.network import HEAD, Network, trace
 from governance.readings import METHODS, Method, Readings, read
 from governance.readings.emergence import emergence, gap_map, worst_classes
+from governance.readings.masked import MASK, mask_readings, seen_by
+from governance.readings.strips import Local, local_table, strips
+from governance.readings.tables import class_table, gap_table, layer_table
 from governance.shares import (
-    ClassShare,
     Paired,
     by_class,
-    ends,
     exchanged,
     largest,
     lowest,
@@ -64,27 +70,24 @@ from governance.subject import Subject
 
 __all__ = ["LayerPrediction", "layer_predictions"]
 
-# Printed tables stop here; evidence keeps every row.
-PRINTED = 25
-GAP_COLUMNS = (
-    "class", "n", "lens_recall", "lens_low", "lens_high", "probe_recall",
-    "gap", "gap_low", "gap_high", "p",
-)  # fmt: skip
+DRAWS = 4  # places that the control of a mask is moved to
 # A decision stands where the lens reaches this share of its agreement at the last stage.
 DECIDED = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerPrediction:
-    """Lens and probe at every stage of the network.
+    """Lens and probe at every stage of the network, and masks on some images.
 
     Attributes:
         samples: Images to read, drawn evenly over the classes.
         folds: Of the cross-fitting.
+        strips: Images, of those, that are looked at one by one through every layer.
     """
 
     samples: int = 1000
     folds: int = 5
+    strips: int = 6
 
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
@@ -96,6 +99,18 @@ class LayerPrediction:
             "lens_probe_gap": Metric(
                 meaning="largest probe recall minus lens recall of a class at the last "
                 "convolutional stage: told by the features, not by the model",
+                better="lower",
+                lowest=-1.0,
+                per_class=True,
+            ),
+            "lens_recall.{class}": Metric(
+                meaning="lens recall of the class at the last convolutional stage",
+                better="higher",
+                per_class=True,
+            ),
+            "lens_probe_gap.{class}": Metric(
+                meaning="probe recall minus lens recall of the class at the last convolutional "
+                "stage",
                 better="lower",
                 lowest=-1.0,
                 per_class=True,
@@ -124,6 +139,8 @@ class LayerPrediction:
                 raise ValueError(
                     f"{name} = {getattr(self, name)}: a whole number of at least 2 is accepted"
                 )
+        if self.strips < 1:
+            raise ValueError(f"strips = {self.strips}: at least 1 is accepted")
 
     def run(self, subject: Subject, seed: int) -> Measurement:
         """Measure on a sample of the validation images."""
@@ -138,11 +155,41 @@ class LayerPrediction:
             seed=seed,
             outputs=subject.outputs,
         )
+        local = self._looked_at(subject, network, readings, chosen, seed)
         how = (
             f"{len(chosen)} of {len(subject.validation)} validation images, drawn evenly over the "
             f"classes; {self.folds} folds; network read by {network.path}."
         )
-        return _measurement(readings, subject.validation.class_names, seed, how)
+        return _measurement(readings, local, subject.validation.class_names, seed, how)
+
+    def _looked_at(
+        self,
+        subject: Subject,
+        network: Network,
+        readings: Readings,
+        chosen: NDArray[np.int64],
+        seed: int,
+    ) -> Local:
+        rng = np.random.default_rng(seed)
+        said = readings.probabilities.astype(np.float32)
+        choices = choose(said, readings.labels, self.strips, rng)
+        places = np.array([choice.image for choice in choices])
+        pixels = subject.pixels(chosen[places])
+        return Local(
+            places=places,
+            ids=tuple(subject.validation.ids[image] for image in chosen[places]),
+            rules=tuple(choice.rule for choice in choices),
+            pixels=pixels,
+            seen=seen_by(
+                network,
+                subject.inputs(pixels),
+                readings.final[places],
+                readings.layers[:-1],
+                rng=rng,
+                draws=DRAWS,
+                outputs=subject.outputs,
+            ),
+        )
 
 
 def layer_predictions(
@@ -151,7 +198,7 @@ def layer_predictions(
     labels: NDArray[np.integer] | Sequence[int],
     *,
     layers: Literal["stages"] | Sequence[str] = "stages",
-    methods: Sequence[Method] = METHODS,
+    methods: Sequence[Method | Literal["mask"]] = METHODS,
     class_names: Sequence[str] | None = None,
     folds: int = 5,
     batch_size: int = 64,
@@ -164,7 +211,9 @@ def layer_predictions(
         images: (N, C, H, W) as the model takes them, on the model's device.
         labels: (N,) true classes, 0 to K - 1.
         layers: Module paths in order of depth, or `stages` for the network's own.
-        methods: `lens`, `probe` or both; the probe brings its control, fitted on exchanged labels.
+        methods: Any of `lens`, `probe` and `mask`. The probe brings its control, fitted on
+            exchanged labels; the mask its own, the same region moved elsewhere. A mask costs two
+            forward passes per image and layer, and one backward pass per image.
         class_names: K names; numbers if not given.
         folds: Of the cross-fitting.
         batch_size: Images per forward pass.
@@ -174,7 +223,7 @@ def layer_predictions(
         One row per layer, method and class, `all` being the whole sample: layer, depth (share of
         the layers read; the head's input is 1), method, class, n, recall (for `all` the accuracy),
         ci_lo, ci_hi (95 % Wilson), agree_final (share named as the model finally does), nll and
-        kl_to_final (nats, lens only), chance (share of the commonest class).
+        kl_to_final (nats, lens and mask only), chance (share of the commonest class).
 
     Raises:
         AnalysisError: If a layer does not exist, the model has no separable head, or the lens at
@@ -187,10 +236,19 @@ def layer_predictions(
         torch.split(images, batch_size),
         truth,
         layers=network.stages() if layers == "stages" else layers,
-        methods=methods,
+        methods=[method for method in METHODS if method in methods],
         count=folds,
         seed=seed,
     )
+    if MASK in methods:
+        found = mask_readings(
+            network,
+            torch.split(images, batch_size),
+            truth,
+            layers=readings.layers,
+            seed=seed,
+        )
+        readings = replace(readings, found={**readings.found, **found})
     return readings.table(class_names or [str(index) for index in range(network.classes)])
 
 
@@ -199,7 +257,9 @@ def _batches(subject: Subject, chosen: NDArray[np.int64]) -> Iterator[Tensor]:
         yield subject.inputs(subject.pixels(chosen[start : start + subject.batch_size]))
 
 
-def _measurement(readings: Readings, names: Sequence[str], seed: int, how: str) -> Measurement:
+def _measurement(
+    readings: Readings, local: Local, names: Sequence[str], seed: int, how: str
+) -> Measurement:
     n, last = len(readings.labels), readings.layers[-2]
     lens = by_class(readings.found[last, "lens"].right, readings.labels, len(names))
     pairs = _pairs(readings, last, len(names))
@@ -212,12 +272,27 @@ def _measurement(readings: Readings, names: Sequence[str], seed: int, how: str) 
     metrics["decision_depth"] = _decision_depth(readings)
     metrics["lens_recall_worst"], intervals["lens_recall_worst"] = worst or (None, None)
     metrics["lens_probe_gap"], intervals["lens_probe_gap"] = gap or (None, None)
+    for name, share, pair in zip(names, lens, pairs, strict=True):
+        metrics[f"lens_recall.{name}"] = share.share
+        intervals[f"lens_recall.{name}"] = share.interval
+        metrics[f"lens_probe_gap.{name}"] = pair.difference
+        intervals[f"lens_probe_gap.{name}"] = pair.interval()
     frame = readings.table(names)
     return Measurement(
         metrics=metrics,
         intervals={name: item for name, item in intervals.items() if item},
-        figures=(emergence(readings), worst_classes(readings, names), gap_map(readings, names)),
-        tables=(_gap_table(pairs, lens, names, last), _layer_table(frame), _class_table(frame)),
+        figures=(
+            emergence(readings),
+            worst_classes(readings, names),
+            gap_map(readings, names),
+            strips(local, readings, names),
+        ),
+        tables=(
+            gap_table(pairs, lens, names, last),
+            layer_table(frame),
+            local_table(local, readings, names),
+            class_table(frame),
+        ),
         notes=(how, *_notes(pairs, names, last, seed)),
     )
 
@@ -250,59 +325,3 @@ def _notes(pairs: Sequence[Paired], names: Sequence[str], layer: str, seed: int)
         "of cases."
     )
     return (note,)
-
-
-def _gap_table(
-    pairs: Sequence[Paired], lens: Sequence[ClassShare], names: Sequence[str], layer: str
-) -> Table:
-    rows: list[tuple[Cell, ...]] = []
-    for name, pair, share in zip(names, pairs, lens, strict=True):
-        own = (name, pair.n, share.share, *ends(share.interval))
-        probe = (pair.both + pair.first) / pair.n if pair.n else None
-        rows.append((*own, probe, pair.difference, *ends(pair.interval()), pair.p_value()))
-    rows.sort(key=lambda row: (row[6] is None, -float(row[6] or 0.0)))
-    return Table(
-        name="gaps",
-        caption=(
-            f"Per class at the last convolutional stage ({layer}): lens recall with 95 % Wilson "
-            "interval, probe recall, and the gap (probe minus lens) with Newcombe's interval for "
-            "paired shares and the p-value of the exact McNemar test, both for the class alone. "
-            "Widest gap first."
-        ),
-        columns=GAP_COLUMNS,
-        rows=tuple(rows),
-        shown=PRINTED,
-    )
-
-
-def _layer_table(frame: pd.DataFrame) -> Table:
-    columns = ("layer", "depth", "method", "n", "recall", "ci_lo", "ci_hi", "agree_final", "chance")
-    overall = frame[frame["class"] == "all"]
-    return Table(
-        name="layers",
-        caption=(
-            "Accuracy of lens, probe and the probe's control at each depth on the same n images, "
-            "with 95 % Wilson intervals; agree_final: share of images named as the model finally "
-            "does; chance: share of the commonest class."
-        ),
-        columns=columns,
-        rows=_rows(overall, columns),
-    )
-
-
-def _class_table(frame: pd.DataFrame) -> Table:
-    columns = tuple(str(name) for name in frame.columns)
-    return Table(
-        name="classes",
-        caption=(
-            "Recall of lens, probe and the probe's control per layer and class with 95 % Wilson "
-            "intervals; nll and kl_to_final in nats, for the lens only."
-        ),
-        columns=columns,
-        rows=_rows(frame, columns),
-        shown=0,
-    )
-
-
-def _rows(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[tuple[Cell, ...], ...]:
-    return tuple(tuple(row) for row in frame[list(columns)].itertuples(index=False))

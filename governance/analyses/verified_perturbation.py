@@ -200,7 +200,7 @@ class VerifiedPerturbation:
         rows, radii = [], {}
         for number, case in enumerate(cases):
             side = self.grid or (8 if max(case.image.shape[2:]) <= LARGE else 12)
-            windows = patches(*case.image.shape[2:], (side, side))
+            windows = patches(case.image.shape[2], case.image.shape[3], (side, side))
             for mode in modes:
                 found = _asked(number, case, windows, mode, self.radii, auto, generator)
                 rows += found
@@ -212,7 +212,7 @@ class VerifiedPerturbation:
 
 
 def _all(case: Case) -> tuple[Window, ...]:
-    return patches(*case.image.shape[2:], (1, 1))
+    return patches(case.image.shape[2], case.image.shape[3], (1, 1))
 
 
 def _asked(
@@ -370,7 +370,7 @@ def _figures(
     for number, found in radii.items():
         image = cases[number].image[0].cpu().numpy()
         side = round(len(found) ** 0.5)
-        windows = patches(*image.shape[1:], (side, side))
+        windows = patches(image.shape[1], image.shape[2], (side, side))
         heat = np.zeros(image.shape[1:], dtype=np.float32)
         for window, value in zip(windows, found, strict=True):
             heat[window.top : window.bottom, window.left : window.right] = value

@@ -5,6 +5,7 @@ resolve(uri) -> ModelVersion       which model is meant, pinned to a version
 open_subject(version, policy)      its files and validation images, live
 assessing(version)                 its status while it is assessed
 record(version, assessment, ...)   the assessment as a run, and the version's tags
+awaited(version)                   why it has no verdict yet
 fetch, mismatches, baseline        the record read back and held against model, tags and digests
 ```
 
@@ -15,13 +16,14 @@ Only this package, the command line and the plugins know MLflow. Everything read
 from governance.registry.opening import open_subject
 from governance.registry.recording import record
 from governance.registry.status import assessing
-from governance.registry.verifying import baseline, fetch, mismatches
+from governance.registry.verifying import awaited, baseline, fetch, mismatches
 from governance.registry.versions import RESERVED, ModelVersion, resolve
 
 __all__ = [
     "RESERVED",
     "ModelVersion",
     "assessing",
+    "awaited",
     "baseline",
     "fetch",
     "mismatches",

@@ -1,7 +1,7 @@
 """Verifying: the record of a version read back, and held against its model, tags and digests."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,8 +17,10 @@ from governance.registry.recording import FOLDER, record_digest
 from governance.registry.status import marks
 from governance.registry.versions import (
     DIGEST,
+    PENDING,
     POLICY,
     RUN,
+    RUNNING,
     STATUS,
     ModelVersion,
     aliases,
@@ -27,7 +29,25 @@ from governance.registry.versions import (
     resolve,
 )
 
-__all__ = ["baseline", "fetch", "mismatches"]
+__all__ = ["awaited", "baseline", "fetch", "mismatches"]
+
+
+def awaited(version: ModelVersion) -> str | None:
+    """Why a version has no verdict yet; None where its status says that it has one.
+
+    Raises:
+        SubjectError: If the version is not registered.
+        RegistryError: If MLflow cannot be asked.
+    """
+    status = _tags(version).get(STATUS)
+    if status == RUNNING:
+        return f"{version.uri}: is being assessed; ask again when that is done"
+    if status in {None, PENDING}:
+        return (
+            f"{version.uri}: no assessment of it stands (its tag {STATUS} is {_shown(status)}); "
+            f"assess it first: governance assess {version.uri} --policy FILE"
+        )
+    return None
 
 
 def fetch(version: ModelVersion, into: Path) -> Path:
@@ -38,16 +58,11 @@ def fetch(version: ModelVersion, into: Path) -> Path:
         EvidenceError: If it has no record, or the run that held it is gone.
         RegistryError: If MLflow cannot be asked.
     """
-    if version.name is None:
-        raise SubjectError(
-            f"{version.uri}: not registered, so it has no record; models:/name/version and "
-            "models:/name@alias are accepted"
-        )
-    with refusals(f"{version.uri}: reading its tags"):
-        run_id = marks(version).tags.get(RUN)
+    run_id = _tags(version).get(RUN)
     if run_id is None:
         raise EvidenceError(
-            f"{version.uri}: has no record; assess it first: governance assess {version.uri}"
+            f"{version.uri}: has no record; assess it first: governance assess {version.uri} "
+            "--policy FILE"
         )
     if not re.fullmatch(r"[0-9a-f]{32}", run_id):
         raise EvidenceError(f"{version.uri}: tag {RUN} is {run_id[:80]!r}, which names no run")
@@ -61,6 +76,16 @@ def fetch(version: ModelVersion, into: Path) -> Path:
     if FOLDER not in present:
         raise EvidenceError(f"{version.uri}: run {run_id}, named by its tag {RUN}, holds no record")
     return download(f"runs:/{run_id}/{FOLDER}", into)
+
+
+def _tags(version: ModelVersion) -> Mapping[str, str]:
+    if version.name is None:
+        raise SubjectError(
+            f"{version.uri}: not registered, so it has no record; models:/name/version and "
+            "models:/name@alias are accepted"
+        )
+    with refusals(f"{version.uri}: reading its tags"):
+        return marks(version).tags
 
 
 def mismatches(version: ModelVersion, folder: Path) -> tuple[str, ...]:
@@ -86,8 +111,7 @@ def mismatches(version: ModelVersion, folder: Path) -> tuple[str, ...]:
 
 
 def _tag_mismatches(version: ModelVersion, assessment: Assessment, folder: Path) -> Iterator[str]:
-    with refusals(f"{version.uri}: reading its tags"):
-        tags = marks(version).tags
+    tags = _tags(version)
     expected = {STATUS: assessment.decision.verdict, DIGEST: record_digest(folder)}
     for key, value in expected.items():
         if tags.get(key) != value:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
+from governance import aten, operators, relaxations
 from governance.attack import attack
 from governance.bounds import (
     Ranges,
@@ -25,7 +26,7 @@ from governance.bounds import (
 from governance.errors import AnalysisError
 from governance.locality import Window, localised
 from governance.program import Program, read
-from governance.relaxations import CURVES, curve, lines, product_planes, span, window_lines
+from governance.relaxations import CURVES, Lines, curve
 
 METHODS = ("interval", "crown", "tightened")
 EXAMPLES = settings(max_examples=15, deadline=None, derandomize=True)
@@ -127,7 +128,7 @@ def test_lines_enclose_and_touch_on_a_dense_grid(name):
     low, high = ends()
     x = inside(name, low, high)
     y = FUNCTIONS[name](x)
-    found = lines(curve(name), low, high)
+    found = relaxations.lines(curve(name), low, high)
     below = y - (found.slope_below * x + found.offset_below)
     above = found.slope_above * x + found.offset_above - y
     assert below.min() >= -1e-12
@@ -142,7 +143,7 @@ def test_ranges_are_exact_on_a_dense_grid(name):
     low, high = ends()
     x = inside(name, low, high)
     y = FUNCTIONS[name](x)
-    least, most = span(curve(name), low, high)
+    least, most = relaxations.span(curve(name), low, high)
     assert (least <= y.amin(0) + 1e-12).all()
     assert (most >= y.amax(0) - 1e-12).all()
     torch.testing.assert_close(least, y.amin(0), rtol=0, atol=1e-5)
@@ -160,14 +161,14 @@ def test_lines_enclose_between_any_ends(name, a, width, part):
     low, high = double(a), double(a + width)
     x = (low + part * (high - low)).clamp(low, high)
     y = FUNCTIONS[name](x)
-    found = lines(curve(name), low, high)
+    found = relaxations.lines(curve(name), low, high)
     assert found.slope_below * x + found.offset_below <= y + 1e-12
     assert found.slope_above * x + found.offset_above >= y - 1e-12
 
 
 def test_relu_lines_are_those_of_crown():
     low, high = double(-1.0, -3.0, -4.0, 1.0), double(3.0, 1.0, -1.0, 2.0)
-    found = lines(curve("relu"), low, high)
+    found = relaxations.lines(curve("relu"), low, high)
     torch.testing.assert_close(found.slope_above, double(0.75, 0.25, 0.0, 1.0))
     torch.testing.assert_close(found.offset_above, double(0.75, 0.75, 0.0, 0.0))
     torch.testing.assert_close(found.slope_below, double(1.0, 0.0, 0.0, 1.0))
@@ -178,7 +179,7 @@ def test_maximum_lines_enclose_and_touch():
     # (1, 1, 3 entries, 200 windows); a corner grid of each window is tried
     low = torch.rand(1, 1, 3, 200, dtype=torch.float64)
     high = low + torch.rand_like(low) * torch.rand(1, 1, 1, 200, dtype=torch.float64)
-    below, above, offset = window_lines(low, high)
+    below, above, offset = relaxations.window_lines(low, high)
     least, most = torch.full((200,), torch.inf), torch.full((200,), torch.inf)
     for weights in itertools.product((0.0, 0.5, 1.0), repeat=3):
         part = double(*weights).view(1, 1, 3, 1)
@@ -197,7 +198,7 @@ def test_product_planes_enclose_and_touch():
     first = torch.randn(300, dtype=torch.float64)
     second = torch.randn(300, dtype=torch.float64)
     boxes = [(x, x + torch.rand(300, dtype=torch.float64) * 3) for x in (first, second)]
-    below, above = product_planes(*boxes)
+    below, above = relaxations.product_planes(*boxes)
     least = most = torch.full((300,), torch.inf, dtype=torch.float64)
     for u, v in itertools.product((0.0, 0.3, 0.7, 1.0), repeat=2):
         x = boxes[0][0] + u * (boxes[0][1] - boxes[0][0])
@@ -643,3 +644,102 @@ def test_ranges_that_are_tightened_lie_inside_the_intervals():
         assert (d <= b + 1e-9).all()
         gained += float(((b - a) - (d - c)).sum())
     assert gained > 0
+
+
+# --- seeded faults: each must be caught by a check above -------------------------------------------
+
+
+def _scaled_offset(factor):
+    right = relaxations._kink_lines
+
+    def wrong(function, low, high):
+        found = right(function, low, high)
+        return found._replace(offset_above=found.offset_above * factor)
+
+    return lambda patch: patch.setattr(relaxations, "_kink_lines", wrong)
+
+
+def _without_window_offset(patch):
+    right = relaxations.window_lines
+
+    def wrong(low, high):
+        below, above, offset = right(low, high)
+        return below, above, torch.zeros_like(offset)
+
+    patch.setattr(relaxations, "window_lines", wrong)
+    patch.setattr(operators, "window_lines", wrong)
+
+
+def _normalisation_read_as(change):
+    name = "_native_batch_norm_legit_no_training"
+    right = aten.READERS[name]
+
+    def wrong(out, x, weight, bias, mean, variance, momentum, epsilon):
+        return right(out, x, *change(weight, bias, mean, variance, momentum, epsilon))
+
+    return lambda patch: patch.setitem(aten.READERS, name, wrong)
+
+
+def _swapped_lines(patch):
+    right = relaxations.lines
+
+    def wrong(function, low, high):
+        found = right(function, low, high)
+        return Lines(*found[2:], *found[:2])
+
+    patch.setattr(relaxations, "lines", wrong)
+    patch.setattr(operators, "lines", wrong)
+
+
+FAULTS = {
+    "rectifier's offset dropped": _scaled_offset(0.0),
+    "rectifier's offset halved": _scaled_offset(0.5),
+    "rectifier's offset 5 % too small": _scaled_offset(0.95),
+    "rectifier's offset 1 % too small": _scaled_offset(0.99),
+    "pooling's offset dropped": _without_window_offset,
+    "normalisation without its epsilon": _normalisation_read_as(
+        lambda weight, bias, mean, variance, momentum, _: (
+            weight, bias, mean, variance, momentum, 0.0,
+        )
+    ),
+    "normalisation's scale without its sign": _normalisation_read_as(
+        lambda weight, *rest: (weight.abs(), *rest)
+    ),
+    "lines above and below exchanged": _swapped_lines,
+}  # fmt: skip
+
+
+def _normalised_values_are_the_models():
+    torch.manual_seed(1)
+    model = settled(nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten()))
+    model[1].running_var.fill_(1e-3)
+    x = torch.rand(2, 1, 3, 3)
+    found = read(model, (1, 3, 3)).values(x)[-1]
+    torch.testing.assert_close(found, model(x).double(), rtol=1e-4, atol=1e-4)
+
+
+CHECKS = (
+    lambda: test_lines_enclose_and_touch_on_a_dense_grid("relu"),
+    test_maximum_lines_enclose_and_touch,
+    _normalised_values_are_the_models,
+)
+
+
+def test_the_checks_pass_without_a_fault():
+    for check in CHECKS:
+        check()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_seeded_fault_is_caught(fault, monkeypatch):
+    # arrange
+    FAULTS[fault](monkeypatch)
+    # act
+    caught = 0
+    for check in CHECKS:
+        try:
+            check()
+        except AssertionError:
+            caught += 1
+    # assert
+    assert caught == 1

@@ -198,7 +198,17 @@ def test_the_analysis_reports_a_sound_model_as_sound(tiny_subject):
     assert found.metrics["agreement_head"] == 1
     assert found.metrics["lens_recall_worst"] == pytest.approx(worst)
     assert found.intervals["lens_probe_gap"].low <= 0
-    assert set(found.metrics) == set(LayerPrediction.metrics)
+    named = {name for name in LayerPrediction.metrics if "{class}" not in name}
+    each = {
+        f"{name}.{label}"
+        for name in ("lens_recall", "lens_probe_gap")
+        for label in tiny_subject.validation.class_names
+    }
+    assert set(found.metrics) == named | each
+    worst_named = min(
+        found.metrics[f"lens_recall.{label}"] for label in tiny_subject.validation.class_names
+    )
+    assert worst_named == found.metrics["lens_recall_worst"]
     assert found == LayerPrediction().run(tiny_subject, 0)
     assert tensor_digest(tiny_subject.model) == before
 
@@ -210,7 +220,9 @@ def test_the_metrics_of_a_class_that_waits_for_a_mark(clean, tiny_subject):
     subject = replace(
         tiny_subject,
         model=waiting_for_a_mark(),
-        validation=replace(tiny_subject.validation, images=decoded, labels=labels),
+        validation=replace(
+            tiny_subject.validation, images=decoded, labels=labels, ids=tuple(map(str, range(150)))
+        ),
         preprocessing=Preprocessing(size=(SIZE, SIZE)),
     )
 
@@ -226,7 +238,35 @@ def test_the_metrics_of_a_class_that_waits_for_a_mark(clean, tiny_subject):
     assert "widest for class horizontal" in found.notes[1]
 
 
+def test_a_mask_reads_an_answer_through_every_layer(clean):
+    # act
+    frame = layer_predictions(sound(), *clean, methods=("mask",))
+
+    # assert: the mask, its control, and nothing that was not asked for
+    assert set(frame["method"]) == {"mask", "mask, moved"}
+    assert frame["recall"].between(0, 1).all()
+    assert frame["nll"].notna().all()
+
+
+def test_chosen_images_are_shown_with_what_each_layer_saw(tiny_subject):
+    # act
+    found = LayerPrediction(strips=4).run(tiny_subject, 0)
+
+    # assert
+    (rows,) = [table for table in found.tables if table.name == "images"]
+    assert {row[1] for row in rows.rows} == {"worst", "borderline", "best", "random"}
+    assert len({row[0] for row in rows.rows}) == 4
+    for row in rows.rows:
+        cells = dict(zip(rows.columns, row, strict=True))
+        assert 0 <= cells["kept"] <= 0.2 + 1e-9
+        assert 0 <= cells["p_masked"] <= 1
+        assert 0 <= cells["p_moved"] <= 1
+    assert "strips" in {figure.name for figure in found.figures}
+
+
 def test_impossible_parameters_are_refused():
+    with pytest.raises(ValueError, match="strips = 0"):
+        LayerPrediction(strips=0)
     with pytest.raises(ValueError, match="samples = 1"):
         LayerPrediction(samples=1)
     with pytest.raises(ValueError, match="folds = 1"):

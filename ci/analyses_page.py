@@ -1,0 +1,47 @@
+"""The page docs/analyses.md, from what the analyses declare: `make docs` writes it, CI compares."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+from governance import analyses
+
+PAGE = Path(__file__).parent.parent / "docs" / "analyses.md"
+
+HEAD = """\
+# Analyses
+
+Written by `make docs` from the analyses' own docstrings and declarations; CI compares. A policy names an analysis by its table
+`[analyses.<name>]`, sets the parameters below as keys, and expects something of a metric by its full name.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([HEAD, *(_section(name) for name in analyses.names())])
+
+
+def _section(name: str) -> str:
+    kind = analyses.find(name)
+    title, _, rest = analyses.about(name).partition("\n")
+    lines = [f"## `{name}`", "", title, "", "```text", rest.strip(), "```", ""]
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+    if fields:
+        lines += ["| parameter | default |", "|---|---|"]
+        lines += [f"| `{item.name}` | `{item.default!r}` |" for item in fields]
+        lines += [""]
+    lines += ["| metric | meaning | better | standing expectation |", "|---|---|---|---|"]
+    standing = {item.metric: item for item in getattr(kind, "standing", ())}
+    for metric, declared in analyses.metrics(name).items():
+        item = standing.get(f"{name}.{metric}")
+        bound = f"{item.bound} ({item.severity})" if item else ""
+        lines.append(f"| `{name}.{metric}` | {declared.meaning} | {declared.better} | {bound} |")
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--check"]:
+        if PAGE.read_text(encoding="utf-8") != page():
+            sys.exit("docs/analyses.md is not what the analyses declare; run: make docs")
+    else:
+        PAGE.write_text(page(), encoding="utf-8")
