@@ -11,8 +11,9 @@ PAGE = Path(__file__).parent.parent / "docs" / "analyses.md"
 HEAD = """\
 # Analyses
 
-Written by `make docs` from the analyses' own docstrings and declarations; CI compares. A policy names an analysis by its table
-`[analyses.<name>]`, sets the parameters below as keys, and expects something of a metric by its full name.
+Written by `make docs` from the analyses' own docstrings and declarations; CI compares. A policy
+names an analysis by its table `[analyses.<name>]`, sets the parameters below as keys, and expects
+something of a metric by its full name.
 """
 
 

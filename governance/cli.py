@@ -10,7 +10,7 @@ import sys
 import traceback
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.table import Table
@@ -128,7 +128,7 @@ def report(
     from governance.assessment import Assessment
 
     if html is None and pdf is None:
-        raise typer.BadParameter("nothing to write; --html FILE, --pdf FILE or both are accepted")
+        _misuse("nothing to write; --html FILE, --pdf FILE or both are accepted")
     if Path(source).is_dir():
         assessment = Assessment.load(Path(source))
     else:
@@ -294,5 +294,9 @@ def _write(path: Path, content: bytes) -> None:
     try:
         path.write_bytes(content)
     except OSError as error:
-        complain(f"{path}: cannot be written: {error.strerror}; another file is accepted")
-        raise typer.Exit(MISUSE) from error
+        _misuse(f"{path}: cannot be written: {error.strerror}; another file is accepted")
+
+
+def _misuse(problem: str) -> NoReturn:
+    complain(problem)
+    raise typer.Exit(MISUSE)

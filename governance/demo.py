@@ -140,7 +140,7 @@ class DemoVersion:
 
 
 class DigitNet(nn.Module):
-    """A residual network of three blocks, about 40,000 weights, for 28 x 28 grey images."""
+    """A residual network of three blocks, about 32,000 weights, for 28 x 28 grey images."""
 
     def __init__(self, width: int = 12) -> None:
         super().__init__()

@@ -21,6 +21,8 @@ WIDTH = 6.7
 DPI = 150
 TYPE = 8
 GREY = "#555555"
+LETTER = 0.045  # inches down that a letter of a slanting name takes
+LUMINANCE = (0.2126, 0.7152, 0.0722)  # weight of red, green and blue, ITU-R BT.709
 
 
 def png(canvas: Canvas) -> bytes:
@@ -139,7 +141,9 @@ def heatmap(
         marks: Whether to print each number in its cell.
     """
     data = np.asarray(values, dtype=float)
-    height = min(7.5, 0.9 + 0.18 * max(4, len(rows)))
+    names = [_short(name) for name in columns]
+    below = max(0.3, LETTER * max(map(len, names)))  # the names hang there, at 45 degrees
+    height = min(7.5, 0.6 + below + 0.18 * max(4, len(rows)))
     canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
     axes = canvas.subplots()
     low, high = limits or (float(np.nanmin(data)), float(np.nanmax(data)))
@@ -147,7 +151,7 @@ def heatmap(
     shown = axes.imshow(data, vmin=low, vmax=high, cmap=palette, aspect="auto")
     axes.set_xticks(
         range(len(columns)),
-        [_short(name) for name in columns],
+        names,
         rotation=45,
         ha="right",
         fontsize=TYPE,
@@ -155,7 +159,7 @@ def heatmap(
     axes.set_yticks(range(len(rows)), [_short(name) for name in rows], fontsize=TYPE)
     if marks:
         for row, column in np.argwhere(np.isfinite(data)):
-            dark = palette == "viridis" and data[row, column] < (low + high) / 2
+            dark = np.dot(shown.to_rgba(data[row, column])[:3], LUMINANCE) < 0.4  # noqa: PLR2004 - black is hard to read on less
             axes.text(column, row, f"{data[row, column]:.2f}", ha="center", va="center",
                       fontsize=6, color="white" if dark else "black")  # fmt: skip
     legend = canvas.colorbar(shown, ax=axes, shrink=0.9)

@@ -57,6 +57,13 @@ def read_policy(path: Path) -> Policy:
 def _problems(policy: Policy, written: Sequence[Written]) -> list[str]:
     catalogue = {name: analyses.metrics(name) for name in analyses.names()}
     problems = list(undeclared(policy, written, catalogue))
+    for item in written:
+        name = item.metric.partition(".")[0]
+        if name in catalogue and name not in {*STANDING, *policy.analyses}:
+            problems.append(
+                f"{item.place}.metric: {item.metric!r} is expected and {name} is not run; a table "
+                f"[analyses.{name}] is needed"
+            )
     known = {name: policy.analyses[name] for name in policy.analyses if name in catalogue}
     try:
         build(replace(policy, analyses=known))

@@ -86,6 +86,8 @@ class Subject:
         device: Where the model is.
         outputs: What the model returns: logits, or probabilities that sum to one.
         batch_size: Images per forward pass.
+        history: What was recorded while it was trained, as (step, value) in order of steps, by
+            name of the sign (`learning.names`); empty where nothing was.
     """
 
     identity: ModelIdentity
@@ -95,12 +97,24 @@ class Subject:
     device: torch.device
     outputs: Literal["logits", "probabilities"] = "logits"
     batch_size: int = 64
+    history: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
     _predictions: list[NDArray[np.float32]] = field(default_factory=list, init=False, repr=False)
 
     def pixels(self, indices: Sequence[int] | NDArray[np.int64]) -> Tensor:
-        """Validation images at the model's size: (B, C, H, W) in [0, 1], RGB or grey."""
-        stack = [self.preprocessing.pixels(self.validation.images[int(i)]) for i in indices]
-        return torch.from_numpy(np.stack(stack)).to(self.device)
+        """Validation images at the model's size: (B, C, H, W) in [0, 1], RGB or grey.
+
+        Raises:
+            SubjectError: If an image cannot be read or has a size that the model does not take.
+        """
+        return torch.from_numpy(np.stack([self._pixels(int(i)) for i in indices])).to(self.device)
+
+    def _pixels(self, index: int) -> NDArray[np.float32]:
+        image = self.validation.images[index]
+        try:
+            return self.preprocessing.pixels(image)
+        except SubjectError as error:
+            where = f"validation images {self.validation.location}: {self.validation.ids[index]}"
+            raise SubjectError(f"{where}: {problem}" for problem in error.problems) from error
 
     def inputs(self, pixels: Tensor) -> Tensor:
         """What the model is given for `pixels`: channel order and normalisation applied."""

@@ -14,7 +14,9 @@ Method
     exact: the forward pass is resumed behind the filter, or solved in closed form where only
     channel-wise steps and the final linear layer follow. First-order (Taylor) values choose which
     filters are worth measuring and, as a control variate, sharpen the estimate from few images;
-    they are never printed as losses. Intervals are 95 % (Student t, with HC3 errors where a
+    they are never printed as losses. Few images carry the effect of a filter on a well-trained
+    network: images are drawn in proportion to what the screen expects them to show, and count for
+    as many as their chance says. Intervals are 95 % (Student t, with HC3 errors where a
     control variate is used; Wilson for shares) and speak of images like these. Controls: silencing
     nothing must change nothing; a random sample of the filters that were not chosen shows what
     choosing missed; effects with random signs show how large the head of such a list gets by

@@ -300,7 +300,7 @@ def _pictures(
     shown = list(zip(choices, found, pixels, strict=True))[:SHOWN]
     cells = [
         (
-            f"{names[item.label]} {item.p_full:.2f}, {choice.rule}\n{item.status}, {item.area:.1%}",
+            f"{names[item.label]} {item.p_full:.2f}, {choice.rule}\n{_brief(item)}",
             figures.overlay(image, outline=item.mask if item.status in FOUND else None),
         )
         for choice, item, image in shown
@@ -314,6 +314,13 @@ def _pictures(
             image=figures.gallery(cells),
         ),
     )
+
+
+def _brief(item: Explanation) -> str:
+    # Under a small picture there is room for about 20 letters.
+    if item.status in FOUND:
+        return f"{item.status}, {item.area:.1%}"
+    return "undefined" if item.status == "undefined_baseline" else "not found"
 
 
 def _notes(choices: list[Choice], found: list[Explanation]) -> tuple[str, ...]:

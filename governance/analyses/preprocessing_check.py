@@ -40,6 +40,7 @@ from governance.errors import AnalysisError
 from governance.evidence import Cell, Figure, Measurement, Metric, Table
 from governance.figures import bars
 from governance.intervals import LEVEL, wilson
+from governance.policy import Expectation
 from governance.preprocessing import Preprocessing
 from governance.shares import ClassShare, Paired, chance, ends, largest, whiskers
 from governance.subject import Subject
@@ -109,6 +110,19 @@ class PreprocessingCheck:
                 highest=None,
             ),
         }
+    )
+
+    #: Holds under every policy that does not state its own on the same metric.
+    standing: ClassVar[tuple[Expectation, ...]] = (
+        Expectation(
+            metric="preprocessing_check.better_alternatives",
+            at_most=0.0,
+            severity="review",
+            rationale=(
+                "Where a usual preprocessing does clearly better than the declared one, every "
+                "other number may describe the mistake and not the model."
+            ),
+        ),
     )
 
     def __post_init__(self) -> None:

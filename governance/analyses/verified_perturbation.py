@@ -21,9 +21,9 @@ Method
     Clopper-Pearson intervals. The control of a map is the attack beside the bound.
 
 Signs of risk
-    Patches far from the object that are REFUTED at a small radius; a share of robust decisions whose
-    upper end is already too low; a large share of UNKNOWN, which means that nothing is known, not
-    that the model is safe.
+    Patches far from the object that are REFUTED at a small radius; a share of robust decisions
+    whose upper end is already too low; a large share of UNKNOWN, which means that nothing is known,
+    not that the model is safe.
 
 Limits
     Claims hold for the sampled images, the l-infinity norm, this normalisation and these weights,
@@ -33,6 +33,7 @@ Limits
     not covered. A share over a sample of images is an estimate with an interval, not a guarantee.
 """
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,16 +46,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from governance.cases import Case, Deployed, Mode, case_of, deployed, patches
-from governance.certificates import Effort, decide, verified_radii
-from governance.claim_tables import Row, claims, encoded, patch_rows, shares, witnesses
 from governance.errors import AnalysisError
-from governance.evidence import Figure, Interval, Measurement, Metric
-from governance.figures import curves, gallery, overlay
+from governance.evidence import Interval, Measurement, Metric
 from governance.intervals import bootstrap, clopper_pearson
-from governance.locality import Window
-from governance.program import Program, read, refuse_unsuitable
 from governance.subject import Subject
+from governance.verification.cases import Case, Deployed, Mode, case_of, deployed, patches
+from governance.verification.certificates import Effort, decide, verified_radii
+from governance.verification.locality import Window
+from governance.verification.pictures import pictures
+from governance.verification.program import Program, read, refuse_unsuitable
+from governance.verification.tables import Row, claims, encoded, patch_rows, shares, witnesses
 
 __all__ = ["VerifiedPerturbation"]
 
@@ -229,24 +230,35 @@ def _asked(
     refuted: dict[int, Row] = {}
     for radius in radii:
         asked = [index for index in range(len(windows)) if index not in refuted]
+        if not asked:
+            rows += [
+                dataclasses.replace(row, radius=radius, witness=None) for row in refuted.values()
+            ]
+            continue
         some = [windows[index] for index in asked]
         found = decide(case, some, [radius / LEVELS] * len(some), mode, effort, generator)
         for place, index in enumerate(asked):
             picture = found.witnesses.get(place)
             row = Row(
-                image=number, patch=index, patches=len(windows), mode=mode, radius=radius, status=found.status[place],
-                bound=found.bounds[place], vacuity=found.vacuity[place],
+                image=number,
+                patch=index,
+                patches=len(windows),
+                mode=mode,
+                radius=radius,
+                status=found.status[place],
+                bound=found.bounds[place],
+                vacuity=found.vacuity[place],
                 witness=None if picture is None else encoded(picture, windows[index], mode),
-            )  # fmt: skip
+            )
             rows.append(row)
             if picture is not None:
                 refuted[index] = row
         # A witness stays one in every larger box.
         rows += [
-            Row(image=number, patch=index, patches=len(windows), mode=mode, radius=radius, status="REFUTED",
-                bound=row.bound, vacuity=row.vacuity, witness=None)
-            for index, row in refuted.items() if row.radius < radius
-        ]  # fmt: skip
+            dataclasses.replace(row, radius=radius, witness=None)
+            for row in refuted.values()
+            if row.radius < radius
+        ]
     return sorted(rows, key=lambda row: (row.radius, row.patch))
 
 
@@ -265,7 +277,15 @@ def _largest(
         if row.status == "VERIFIED":
             start[row.patch] = max(start[row.patch], row.radius)
     above = np.array([min([r for r in radii if r > value], default=LEVELS) for value in start])
-    found = verified_radii(case, windows, start / LEVELS, above / LEVELS, mode, effort, generator)
+    found = verified_radii(
+        case,
+        windows,
+        (start / LEVELS).tolist(),
+        (above / LEVELS).tolist(),
+        mode,
+        effort,
+        generator,
+    )
     largest: NDArray[np.float64] = found * LEVELS
     return largest
 
@@ -314,7 +334,7 @@ def _measurement(
     return Measurement(
         metrics=metrics,
         intervals=intervals,
-        figures=_figures(cases, whole, local, radii, ids),
+        figures=pictures(cases, whole, local, radii, ids),
         tables=tuple(tables),
         notes=_notes(asked, cases, program, n),
     )
@@ -358,110 +378,31 @@ def _over_images(
         intervals[name] = found
 
 
-def _figures(
-    cases: Sequence[Case],
-    whole: Sequence[Row],
-    local: Sequence[Row],
-    radii: Mapping[int, NDArray[np.float64]],
-    ids: Sequence[str],
-) -> tuple[Figure, ...]:
-    figures = [_bracket_figure(whole)]
-    pictures = []
-    for number, found in radii.items():
-        image = cases[number].image[0].cpu().numpy()
-        side = round(len(found) ** 0.5)
-        windows = patches(image.shape[1], image.shape[2], (side, side))
-        heat = np.zeros(image.shape[1:], dtype=np.float32)
-        for window, value in zip(windows, found, strict=True):
-            heat[window.top : window.bottom, window.left : window.right] = value
-        top = max(float(found.max()), 1e-9)
-        pictures.append((f"{ids[number]}\nclass {cases[number].decided}", overlay(image)))
-        title = f"largest verified radius\n{found.min():.1f} to {found.max():.1f} (255ths)"
-        pictures.append((title, overlay(image, heat / top)))
-        pictures.append(_status_picture(number, local, windows, image))
-    if pictures:
-        caption = (
-            f"Patches of {len(radii)} images. Second: the largest radius up to which the patch alone "
-            "provably cannot change the decision (bright: large). Third: what is known at the "
-            "largest radius asked; green verified, orange refuted, grey unknown or vacuous."
-        )
-        picture = gallery(pictures, columns=3)
-        figures.append(Figure(name="patch_map", caption=caption, image=picture))
-    return tuple(figures)
-
-
-def _status_picture(
-    number: int, local: Sequence[Row], windows: Sequence[Window], image: NDArray[np.float32]
-) -> tuple[str, NDArray[np.float32]]:
-    rows = [row for row in local if row.image == number and row.mode == local[0].mode]
-    largest = max(row.radius for row in rows)
-    colour = {"VERIFIED": (0.0, 0.62, 0.45), "REFUTED": (0.84, 0.37, 0.0)}
-    picture = overlay(image)
-    for row in rows:
-        if row.radius == largest:
-            window = windows[row.patch]
-            part = picture[window.top : window.bottom, window.left : window.right]
-            part[:] = 0.4 * part + 0.6 * np.array(colour.get(row.status, (0.6, 0.6, 0.6)))
-    counts = [sum(r.status == s for r in rows if r.radius == largest) for s in colour]
-    return f"radius {largest:g}\n{counts[0]} verified, {counts[1]} refuted", picture
-
-
-def _bracket_figure(whole: Sequence[Row]) -> Figure:
-    radii = sorted({row.radius for row in whole})
-    lines: dict[str, list[float]] = {"not changed by attack": [], "proven": []}
-    bands: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in lines}
-    n = 0
-    for radius in radii:
-        rows = [row for row in whole if row.radius == radius]
-        n = len(rows)
-        for name, count in (
-            ("proven", sum(row.status == "VERIFIED" for row in rows)),
-            ("not changed by attack", sum(row.status != "REFUTED" for row in rows)),
-        ):
-            found = clopper_pearson(count, n)
-            if found:
-                lines[name].append(count / n)
-                bands[name][0].append(found.low)
-                bands[name][1].append(found.high)
-    return Figure(
-        name="bracket",
-        caption=(
-            f"Share of robust decisions, bracketed from both sides: proven from below, attacked from "
-            f"above, {n} whole images at each radius, 95 % Clopper-Pearson bands. What lies between "
-            "the lines is not known."
-        ),
-        image=curves(
-            radii,
-            lines,
-            x_axis="radius in 255ths of the range of pixel values (l-infinity)",
-            y_axis="share of images",
-            bands=bands,
-            y_range=(0, 1.02),
-        ),
-    )
-
-
 def _notes(
     asked: VerifiedPerturbation, cases: Sequence[Case], program: Program | str, n: int
 ) -> tuple[str, ...]:
     if isinstance(program, str):
-        return (
+        said = (
             f"NOTHING WAS PROVEN: the network cannot be bounded ({program}). It was only attacked, "
             f"on {n} whole images with 10 steps; every image and patch that no attack changed "
-            "counts as unknown, which does not mean that it is robust.",
+            "counts as unknown, which does not mean that it is robust."
         )
+        return (said,)
     kinds = sorted({case.slack.kind for case in cases if case.slack})
     worst = max((case.slack.value for case in cases if case.slack), default=0.0)
     gap = max((case.slack.observed for case in cases if case.slack), default=0.0)
-    return (
+    operators = ", ".join(f"{name} {count}" for name, count in program.coverage.items())
+    scope = (
         f"Metrics are about radius {asked.radius:g}/255 in pixel values before normalisation, "
-        "l-infinity, clipped to [0, 1].",
+        "l-infinity, clipped to [0, 1]."
+    )
+    rounding = (
         f"Every bound is computed in float64 and a slack of up to {worst:.3g} ({', '.join(kinds)}) "
         f"is taken off for rounding in float32; the largest difference observed is {gap:.3g}. "
-        "'measured' is a hundred times the observed difference and no proof about rounding.",
-        f"Weights {cases[0].digest}; operators bounded: "
-        + ", ".join(f"{name} {count}" for name, count in program.coverage.items())
-        + ".",
-        f"Every claim was attacked ({asked.steps} steps, {asked.restarts} restarts); no attack went "
-        "below a proven bound.",
+        "'measured' is a hundred times the observed difference and no proof about rounding."
     )
+    attacked = (
+        f"Every claim was attacked ({asked.steps} steps, {asked.restarts} restarts); no attack "
+        "went below a proven bound."
+    )
+    return (scope, rounding, f"Weights {cases[0].digest}; operators: {operators}.", attacked)

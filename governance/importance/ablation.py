@@ -29,7 +29,9 @@ __all__ = [
     "Filters",
     "Survey",
     "correlated",
+    "drawn",
     "estimated",
+    "likely",
     "measure",
     "merged",
     "survey",
@@ -96,6 +98,16 @@ class Effects:
     dloss: Array
     dp_true: Array
     flip: NDArray[np.bool_]
+
+    def of(self, sets: NDArray[np.int64]) -> "Effects":
+        """The same for some of the sets, by their place."""
+        return Effects(
+            filters=tuple(self.filters[i] for i in sets),
+            images=self.images,
+            dloss=self.dloss[:, sets],
+            dp_true=self.dp_true[:, sets],
+            flip=self.flip[:, sets],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -230,8 +242,52 @@ def merged(parts: Sequence[Effects]) -> Effects:
     )
 
 
+def likely(size: Array, n: int) -> Array:
+    """Chances of images to be drawn, n of them on average, in proportion to their size.
+
+    A tenth of the mean is added to every size, so that no image is as good as impossible and none
+    of the weights that follow (one over the chance) is extreme.
+
+    Args:
+        size: (N,) how much an image is expected to say, at least 0.
+        n: Images wanted, at most N.
+
+    Returns:
+        (N,) chances that sum to n; 1 for images that are certain.
+
+    Source:
+        Sampling proportional to size: Saerndal, Swensson, Wretman 1992, section 3.6.
+    """
+    floor = size + 0.1 * size.mean() if size.any() else np.ones(len(size))
+    chance = np.minimum(1.0, n * floor / floor.sum())
+    while (left := n - chance.sum()) > 1e-9 * n:
+        unsure = chance < 1.0
+        room = chance[unsure].sum()
+        chance[unsure] = np.minimum(1.0, chance[unsure] * (1 + left / room))
+    return np.asarray(chance)
+
+
+def drawn(chance: Array, ticket: Array) -> NDArray[np.int64]:
+    """Images drawn with given chances, ascending; with the same tickets more chance adds images.
+
+    Args:
+        chance: (N,), summing to the whole number of images wanted.
+        ticket: (N,) uniform in (0, 1), one for each image.
+
+    Source:
+        Sequential Poisson sampling: Ohlsson 1998.
+    """
+    order = np.argsort(np.where(chance >= 1 - 1e-9, -1.0, ticket / chance), kind="stable")
+    return np.asarray(np.sort(order[: round(float(chance.sum()))]), dtype=np.int64)
+
+
 def estimated(
-    exact: Array, near: Array, everywhere: Array, *, slope: Array | None = None
+    exact: Array,
+    near: Array,
+    everywhere: Array,
+    *,
+    slope: Array | None = None,
+    chance: Array | None = None,
 ) -> Estimate:
     """Mean of a quantity measured on few images, helped by a covariate known on many.
 
@@ -245,11 +301,16 @@ def estimated(
         near: (n, S), the covariate on the same images.
         everywhere: (N, S), the covariate on all images, those n among them.
         slope: (S,) to use in place of the least-squares one, for subgroups too small for their own.
+        chance: (n,) with which each measured image was drawn; None where all were as likely. Each
+            image then counts for as many as its chance says, in slope, mean and error.
 
     Source:
-        Cochran 1977, chapter 7; MacKinnon, White 1985 (HC3).
+        Cochran 1977, chapter 7; MacKinnon, White 1985 (HC3); Saerndal, Swensson, Wretman 1992,
+        chapter 6, for unequal chances.
     """
     n, total = len(exact), len(everywhere)
+    if chance is not None and n < total and n >= MIXED:
+        return _weighted(exact, near, everywhere, 1 / chance[:, None], slope)
     if n == total or (slope is None and n < MIXED):
         return _plain(exact)
     gap = everywhere.mean(0) - near.mean(0)
@@ -272,6 +333,33 @@ def estimated(
         error=np.sqrt(variance),
         freedom=n - 2 if own else n - 1,
         slope=weight,
+    )
+
+
+def _weighted(
+    exact: Array, near: Array, everywhere: Array, weight: Array, slope: Array | None
+) -> Estimate:
+    # An image of weight 1 was certain: what it shows adds no error of sampling.
+    n, total, size = len(exact), len(everywhere), weight.sum()
+    centre, middle = (weight * exact).sum(0) / size, (weight * near).sum(0) / size
+    away = near - middle
+    spread = (weight * away**2).sum(0)
+    usable = spread > 0
+    safe = np.where(usable, spread, 1.0)
+    gap = everywhere.mean(0) - middle
+    own = slope is None
+    fitted = (weight * away * exact).sum(0) / safe
+    tilt = np.where(usable, fitted, 0.0) if slope is None else slope
+    left = exact - centre - tilt * away
+    share = weight / size + (weight * away * gap / safe if own else 0.0)
+    leverage = np.minimum(weight / size + (weight * away**2 / safe if own else 0.0), 0.9)
+    sampling = ((1 - 1 / weight) * (share * left / (1 - leverage)) ** 2).sum(0)
+    varied = (weight * (exact - centre) ** 2).sum(0) / size
+    return Estimate(
+        mean=centre + tilt * gap,
+        error=np.sqrt(sampling + varied / total),
+        freedom=n - 2 if own else n - 1,
+        slope=tilt,
     )
 
 

@@ -2,14 +2,18 @@
 
 Every filter is screened by the mean of the positive parts of its first-order effects: averages of
 the signed effects cancel, and a list of losses has no use for gains. The promising filters are
-measured on every image; a random sample of the others is measured as well, and says what the screen
-missed. Dropping filters early, on few images (successive halving), was tried and lost a quarter of
-the true list on a well-trained network: few images carry the effect of a filter there.
+measured on a quarter of the images, the best of them on two thirds; a random sample of the others
+is measured as well, and says what the screen missed.
+
+On a well-trained network few images carry the effect of a filter: dropping filters early on images
+drawn at random lost a quarter of the true list. Images are therefore drawn in proportion to what
+the screen expects them to show, and count for as many as their chance says, so that estimates stay
+right whatever the screen is worth.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +26,11 @@ from governance.importance.ablation import (
     Outputs,
     Survey,
     correlated,
+    drawn,
     estimated,
+    likely,
     measure,
+    merged,
     survey,
 )
 from governance.network import Network
@@ -34,7 +41,9 @@ Tier = Literal["smoke", "standard", "full"]
 Method = Literal["exact", "cv", "closed"]
 Array = NDArray[np.float64]
 
-SCREENED = 3  # filters that the screen lets through, for each place of the list
+SCREENED = 4  # filters that the screen lets through, for each place of the list
+KEPT = 1.5  # and of these, filters that are measured again on more images
+ROUNDS = (1 / 4, 2 / 3)  # share of the images in either round
 SOUND = 128  # images below which an HC3 interval is too narrow
 AUDIT = 100  # random filters that nobody chose
 PER_CLASS = 2  # filters added for what they may do to one class
@@ -54,12 +63,31 @@ class Block:
         estimate: Mean loss added, over all images.
         method: How they were measured.
         audit: Whether they were drawn at random among those not chosen.
+        chance: (n,) with which each image was drawn; None where all were as likely.
     """
 
     effects: Effects
     estimate: Estimate
     method: Method
     audit: bool = False
+    chance: Array | None = None
+
+    def estimated(
+        self, exact: Array, everywhere: Array, among: NDArray[np.bool_] | None = None, **more: Any
+    ) -> Estimate:
+        """The mean of what was measured on these images, for all (or all `among` them).
+
+        Args:
+            exact: (n, S), one row for each measured image.
+            everywhere: (N, S) the covariate on all images.
+            among: (N,) which of all images are meant; all if not given.
+            more: As `ablation.estimated` takes them.
+        """
+        images = self.effects.images
+        mine = np.ones(len(images), dtype=bool) if among is None else among[images]
+        chance = None if self.chance is None else self.chance[mine]
+        whole = everywhere if among is None else everywhere[among]
+        return estimated(exact[mine], everywhere[images][mine], whole, chance=chance, **more)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -110,17 +138,26 @@ class _Bench:
         *,
         closed: bool = False,
         audit: bool = False,
+        chance: Array | None = None,
+        known: Effects | None = None,
     ) -> Block:
-        self.spent += len(images) * (1 + sum(self.cost[layer] for layer, _ in filters))
-        effects = measure(
-            self.network, self.inputs, self.labels, self.seen, filters, images, self.outputs
-        )
+        new = images if known is None else np.setdiff1d(images, known.images)
+        self.spent += len(new) * (1 + sum(self.cost[layer] for layer, _ in filters))
+        parts = [] if known is None else [known]
+        if len(new):
+            parts.append(
+                measure(self.network, self.inputs, self.labels, self.seen, filters, new,
+                        self.outputs)
+            )  # fmt: skip
+        effects = merged(parts)
         everywhere = self.seen.taylor_of(effects.filters)
-        estimate = estimated(effects.dloss, everywhere[images], everywhere)
+        own = None if chance is None else chance[images]
+        estimate = estimated(effects.dloss, everywhere[images], everywhere, chance=own)
         method: Method = "exact" if len(images) == len(self.images) else "cv"
         return Block(
-            effects=effects, estimate=estimate, method="closed" if closed else method, audit=audit
-        )
+            effects=effects, estimate=estimate, method="closed" if closed else method,
+            audit=audit, chance=own,
+        )  # fmt: skip
 
     def nothing(self) -> float:
         few = self.inputs[: min(8, len(self.inputs))]
@@ -156,23 +193,21 @@ def study(
     closed = np.array([layer in bench.closed for layer, _ in seen.filters])
     order = np.argsort(-np.maximum(seen.taylor, 0.0).mean(0), kind="stable")
     ready = order[~closed[order]]
-    # How many the screen lets through, and the images they are measured on.
     count = {"full": len(ready), "standard": SCREENED * top, "smoke": SMOKE}[tier]
-    images = np.sort(_even(labels, rng)[:SOUND]) if tier == "smoke" else bench.images
     screened = ready[:count]
-    chosen = _with_class_candidates(bench, screened, closed) if tier == "standard" else screened
-    left = np.setdiff1d(ready, chosen)
+    images = np.sort(_even(labels, rng)[:SOUND]) if tier == "smoke" else bench.images
+    blocks = [bench.block([seen.filters[i] for i in np.flatnonzero(closed)], bench.images,
+                          closed=True)] if closed.any() else []  # fmt: skip
+    if tier == "standard" and len(screened):
+        blocks += _raced(bench, screened, closed, rng, round(KEPT * top))
+    elif len(screened):
+        blocks.append(bench.block([seen.filters[i] for i in np.sort(screened)], images))
+    done = {filters for block in blocks for filters in block.effects.filters}
+    left = np.array([i for i in np.sort(ready) if seen.filters[i] not in done], dtype=np.int64)
     audit = rng.permutation(left)[: SMOKE if tier == "smoke" else AUDIT]
     few = np.sort(images[_even(labels[images], rng)[:SOUND]])
-    blocks = [
-        bench.block([seen.filters[i] for i in np.sort(which)], where, closed=solved, audit=random)
-        for which, where, solved, random in (
-            (np.flatnonzero(closed), bench.images, True, False),
-            (chosen, images, False, False),
-            (audit, few, False, True),
-        )
-        if len(which)
-    ]
+    if len(audit):
+        blocks.append(bench.block([seen.filters[i] for i in audit], few, audit=True))
     return Study(
         seen=seen,
         blocks=tuple(blocks),
@@ -187,9 +222,42 @@ def study(
     )
 
 
-def _with_class_candidates(
+def _raced(
+    bench: _Bench,
+    screened: NDArray[np.int64],
+    closed: NDArray[np.bool_],
+    rng: np.random.Generator,
+    kept: int,
+) -> list[Block]:
+    """The screened filters on some images, the best of them and the classes' own on more."""
+    seen, n = bench.seen, len(bench.labels)
+    size = np.abs(seen.taylor[:, screened]).mean(1)
+    ticket = rng.random(n)
+    chances = [likely(size, min(n, max(SOUND, round(share * n)))) for share in ROUNDS]
+    samples = [drawn(chance, ticket) for chance in chances]
+    first = bench.block([seen.filters[i] for i in screened], samples[0], chance=chances[0])
+    order = np.argsort(-first.estimate.mean, kind="stable")
+    best, others = np.sort(order[:kept]), np.sort(order[kept:])
+    again = bench.block(
+        [first.effects.filters[i] for i in best], samples[1], chance=chances[1],
+        known=first.effects.of(best),
+    )  # fmt: skip
+    extra = _class_candidates(bench, screened, closed)
+    blocks = [again]
+    if len(others):
+        blocks.append(
+            bench.block([first.effects.filters[i] for i in others], samples[0], chance=chances[0],
+                        known=first.effects.of(others))
+        )  # fmt: skip
+    if len(extra):
+        blocks.append(bench.block([seen.filters[i] for i in extra], samples[1], chance=chances[1]))
+    return blocks
+
+
+def _class_candidates(
     bench: _Bench, chosen: NDArray[np.int64], closed: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
+    """Filters that were not screened but may matter to one class."""
     found: list[tuple[float, int]] = []
     for label in np.unique(bench.labels):
         members = bench.labels == label
@@ -201,7 +269,7 @@ def _with_class_candidates(
         found += [(float(score[i]), int(i)) for i in best if score[i] >= 0]
     extra = list(dict.fromkeys(i for _, i in sorted(found, reverse=True)))
     extra = [i for i in extra if i not in set(chosen.tolist())][:CLASS_MOST]
-    return np.concatenate([chosen, np.array(extra, dtype=np.int64)])
+    return np.array(extra, dtype=np.int64)
 
 
 def _grouped(bench: _Bench, images: NDArray[np.int64]) -> Block | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from governance.evidence import Interval
-from governance.importance.ablation import Estimate, Filters, estimated
+from governance.importance.ablation import Estimate, Filters
 from governance.importance.study import Block, Study
 from governance.intervals import LEVEL, wilson
 
@@ -121,7 +121,9 @@ def null(found: Study, seed: int) -> tuple[float, int]:
     signs = rng.choice([-1.0, 1.0], (DRAWS, len(found.seen.loss)))
     for block in found.blocks:
         dloss, images = block.effects.dloss, block.effects.images
-        largest = np.maximum(largest, (signs[:, images] @ dloss / len(images)).max(1))
+        weight = np.ones(len(images)) if block.chance is None else 1 / block.chance
+        mean = signs[:, images] @ (weight[:, None] * dloss) / weight.sum()
+        largest = np.maximum(largest, mean.max(1))
         count += dloss.shape[1]
     return (float(np.quantile(largest, LEVEL)), count) if count else (0.0, 0)
 
@@ -169,11 +171,11 @@ def _block_rows(
     effects, everywhere = block.effects, found.seen.taylor_of(block.effects.filters)
     # A change of loss moves the probability by itself times that: the covariate for dp_true.
     near_p = everywhere * found.seen.p_true[:, None]
-    share = estimated(effects.dp_true, near_p[effects.images], near_p)
+    share = block.estimated(effects.dp_true, near_p)
     parts = [
         _metric_rows(block, "all", "dloss", block.estimate, len(effects.images)),
         _metric_rows(block, "all", "dp_true", share, len(effects.images)),
-        _flip_rows(block),
+        _flip_rows(block, len(found.seen.loss)),
     ]
     for label in np.unique(labels):
         mine = labels[effects.images] == label
@@ -184,12 +186,7 @@ def _block_rows(
             ("dloss", effects.dloss, everywhere, block.estimate),
             ("dp_true", effects.dp_true, near_p, share),
         ):
-            estimate = estimated(
-                exact[mine],
-                covariate[effects.images[mine]],
-                covariate[labels == label],
-                slope=whole.slope,
-            )
+            estimate = block.estimated(exact, covariate, labels == label, slope=whole.slope)
             parts.append(_metric_rows(block, name, metric, estimate, int(mine.sum())))
     return pd.concat(parts, ignore_index=True)
 
@@ -203,13 +200,25 @@ def _metric_rows(
     )
 
 
-def _flip_rows(block: Block) -> pd.DataFrame:
+def _flip_rows(block: Block, images: int) -> pd.DataFrame:
     flips = block.effects.flip
-    ends = [wilson(int(count), len(flips)) for count in flips.sum(0)]
-    return _frame(block, "all", "flip", len(flips)).assign(
-        estimate=flips.mean(0),
-        ci_lo=[end.low if end else np.nan for end in ends],
-        ci_hi=[end.high if end else np.nan for end in ends],
+    frame = _frame(block, "all", "flip", len(flips))
+    if block.chance is None:
+        ends = [wilson(int(count), len(flips)) for count in flips.sum(0)]
+        return frame.assign(
+            estimate=flips.mean(0),
+            ci_lo=[end.low if end else np.nan for end in ends],
+            ci_hi=[end.high if end else np.nan for end in ends],
+            p_value=np.nan,
+        )
+    # Images that count for several are no trials of a coin: Student's t, kept within 0 and 1.
+    nothing = np.zeros((images, flips.shape[1]))
+    estimate = block.estimated(flips.astype(np.float64), nothing)
+    low, high = estimate.interval()
+    return frame.assign(
+        estimate=estimate.mean,
+        ci_lo=np.maximum(low, 0.0),
+        ci_hi=np.minimum(high, 1.0),
         p_value=np.nan,
     )
 
@@ -270,10 +279,7 @@ def _share_of_top(found: Study, without: int | None) -> float | None:
         effects, everywhere = block.effects, found.seen.taylor_of(block.effects.filters)
         mean = block.estimate.mean
         if without is not None:
-            near = groups[effects.images] != without
-            mean = estimated(
-                effects.dloss[near], everywhere[effects.images[near]], everywhere[groups != without]
-            ).mean
+            mean = block.estimated(effects.dloss, everywhere, groups != without).mean
         here = np.ones(len(mean), dtype=bool)
         if block.audit and without is not None:
             here = np.arange(len(mean)) % BLOCKS != without

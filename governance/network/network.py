@@ -129,6 +129,33 @@ class Network:
         with self._evaluating(), torch.no_grad():
             return self._steps.finish(source, features)
 
+    def resumed(self, layer: str, features: Tensor) -> Tensor:
+        """What the model answers, (B, K), for given activations of a layer, without any image.
+
+        Gradients flow back to `features` where these ask for them.
+
+        Args:
+            layer: A layer through which all information passes, such as a stage.
+            features: (B, C, H, W), one batch.
+
+        Raises:
+            AnalysisError: If the layer does not exist, or the network cannot be run from it alone.
+        """
+        place = self._layers.place(layer)
+        if not isinstance(self._steps, Replay):
+            raise AnalysisError(
+                f"the network cannot be resumed at {layer!r}: its forward pass could not be traced;"
+                " a module that torch.fx traces, or an exported program, is accepted"
+            )
+        beside = {self._layers.operations[index].kind for index in self._steps.live(place)}
+        if beside - {"get_attr"}:
+            raise AnalysisError(
+                f"the network cannot be resumed at {layer!r} alone: other activations pass by it; "
+                f"accepted are the stages {', '.join(self.stages())}"
+            )
+        with self._evaluating():
+            return self._steps.finish(place, features)
+
     def gradients(
         self, inputs: Tensor, layers: Sequence[str], objective: Callable[[Tensor, slice], Tensor]
     ) -> Iterator[tuple[slice, Tensor, dict[str, tuple[Tensor, Tensor]]]]:

@@ -59,9 +59,10 @@ def local_table(local: Local, readings: Readings, names: Sequence[str]) -> Table
         name="images",
         caption=(
             f"Images chosen by rule (n = {len(local.places)}), one row per layer: what the model "
-            "answers and with which probability; what the lens would answer at the layer (lens_p: its "
-            "probability for the model's answer); the model's probability for that answer when all "
-            "but the part the layer looked at is blurred (p_masked), and the control with the same "
+            "answers and with which probability; what the lens would answer at the layer (lens_p: "
+            "its probability for the model's answer); the model's probability for that answer when "
+            "all but the part the layer looked at is blurred (p_masked), and the control with the "
+            "same "
             "region moved elsewhere (p_moved); kept: share of the pixels left. Single images: no "
             "intervals."
         ),
@@ -93,8 +94,8 @@ def strips(local: Local, readings: Readings, names: Sequence[str]) -> Figure:
     return Figure(
         name="strips",
         caption=(
-            f"Images chosen by rule (worst, borderline, best, random; n = {len(local.places)}), each "
-            "with what it is and what the model says. To the right, by depth: where the layer "
+            f"Images chosen by rule (worst, borderline, best, random; n = {len(local.places)}), "
+            "each with what it is and what the model says. To the right, by depth: where the layer "
             "found evidence for that answer (bright), the model's probability for it when all but "
             "the brightest fifth of the image is blurred, and what the lens would answer there."
         ),

@@ -6,6 +6,7 @@ open_subject(version, policy)      its files and validation images, live
 assessing(version)                 its status while it is assessed
 record(version, assessment, ...)   the assessment as a run, and the version's tags
 awaited(version)                   why it has no verdict yet
+log_signs(signs, step)             what training shows, epoch by epoch, kept with its run
 fetch, mismatches, baseline        the record read back and held against model, tags and digests
 ```
 
@@ -13,6 +14,7 @@ Only this package, the command line and the plugins know MLflow. Everything read
 (tags, descriptions, names) may have been written by someone else and is treated as text.
 """
 
+from governance.registry.history import log_signs
 from governance.registry.opening import open_subject
 from governance.registry.recording import record
 from governance.registry.status import assessing
@@ -26,6 +28,7 @@ __all__ = [
     "awaited",
     "baseline",
     "fetch",
+    "log_signs",
     "mismatches",
     "open_subject",
     "record",

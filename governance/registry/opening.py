@@ -4,12 +4,13 @@ from pathlib import Path
 
 import torch
 
-from governance import model_files
+from governance import learning, model_files
 from governance.errors import SubjectError
 from governance.images import open_validation
 from governance.model_files import Shape, trial
 from governance.policy import ModelTerms, Policy
 from governance.preprocessing import Preprocessing
+from governance.registry.history import curves
 from governance.registry.versions import ModelVersion, download
 from governance.subject import Subject
 
@@ -46,6 +47,7 @@ def open_subject(
     images = Path(location)
     if ":" in location and not images.exists():
         images = download(location, workspace / "validation")
+    validation = open_validation(images, location)
     subject = Subject(
         identity=loaded.identity(
             files,
@@ -58,9 +60,10 @@ def open_subject(
         ),
         model=loaded.model,
         preprocessing=preprocessing,
-        validation=open_validation(images, location),
+        validation=validation,
         device=place,
         outputs=policy.model.outputs,
+        history=curves(version.run_id, learning.names(validation.class_names)),
     )
     _try(subject, policy.seed)
     return subject

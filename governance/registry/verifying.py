@@ -1,5 +1,6 @@
 """Verifying: the record of a version read back, and held against its model, tags and digests."""
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,8 +11,8 @@ from mlflow.exceptions import MlflowException
 
 from governance import model_files
 from governance.assessment import Assessment, Baseline
-from governance.errors import EvidenceError, SubjectError
-from governance.policy import Policy
+from governance.errors import EvidenceError, PolicyError, SubjectError
+from governance.policy import Policy, judge
 from governance.registry.opening import model_folder
 from governance.registry.recording import FOLDER, record_digest
 from governance.registry.status import marks
@@ -91,6 +92,8 @@ def _tags(version: ModelVersion) -> Mapping[str, str]:
 def mismatches(version: ModelVersion, folder: Path) -> tuple[str, ...]:
     """How a record differs from itself, its version's tags and its model as they are now.
 
+    Its evidence is judged again, so that no verdict stands that does not follow from it.
+
     Nothing is unpickled: of a pickled model the digest of its files has to do.
 
     Args:
@@ -107,7 +110,32 @@ def mismatches(version: ModelVersion, folder: Path) -> tuple[str, ...]:
         assessment = Assessment.load(folder)
     except EvidenceError as error:
         return error.problems
-    return (*_tag_mismatches(version, assessment, folder), *_model_mismatches(version, assessment))
+    return (
+        *_decision_mismatches(version, assessment),
+        *_tag_mismatches(version, assessment, folder),
+        *_model_mismatches(version, assessment),
+    )
+
+
+def _decision_mismatches(version: ModelVersion, assessment: Assessment) -> Iterator[str]:
+    """Where a record contradicts itself: digests can be made to fit anything, a verdict cannot."""
+    policy, said = assessment.policy, assessment.decision
+    again = judge(policy, assessment.evidence)
+    outcomes = [[item.outcome for item in decision.findings] for decision in (said, again)]
+    if said.verdict != again.verdict or outcomes[0] != outcomes[1]:
+        yield (
+            f"{version.uri}: the record says {said.verdict} and its evidence, judged again, gives "
+            f"{again.verdict}"
+        )
+    try:
+        written = Policy.loads(policy.text, where="policy.toml")
+    except PolicyError as error:
+        yield from (f"{version.uri}: {problem}" for problem in error.problems)
+        return
+    # Standing expectations come after those written; a path of images was completed on reading.
+    own = policy.expectations[: len(written.expectations)]
+    if dataclasses.replace(policy, validation=written.validation, expectations=own) != written:
+        yield f"{version.uri}: the record was not judged by the policy whose text it holds"
 
 
 def _tag_mismatches(version: ModelVersion, assessment: Assessment, folder: Path) -> Iterator[str]:

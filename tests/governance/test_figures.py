@@ -61,6 +61,23 @@ def test_the_reference_is_drawn_where_it_is_given():
     assert ink(given, figures.COLOURS[1]) > 0
 
 
+@pytest.mark.parametrize("limits", [(0, 1), (-1, 1)])
+def test_numbers_on_dark_cells_are_white_whichever_the_scale(limits):
+    low, middle, high = limits[0], sum(limits) / 2, limits[1]
+    white = {
+        value: ink(
+            figures.heatmap([[value] * 3] * 3, "abc", "def", scale="s", limits=limits, marks=True),
+            "#ffffff",
+        )
+        - ink(figures.heatmap([[value] * 3] * 3, "abc", "def", scale="s", limits=limits), "#ffffff")
+        for value in (low, middle, high)
+    }
+
+    # viridis is dark below, the diverging scale at both ends
+    assert white[low] > 0
+    assert (white[high] > 0) == (low < 0)
+
+
 def test_untrusted_names_are_drawn_as_they_are():
     names = ["$\\frac{1}{0}$", "a$b", "two\nlines", "x" * 500, "<b>", "100%"]
 

@@ -289,6 +289,24 @@ def test_a_policy_file_is_checked_against_all_analyses_at_once(put, tmp_path):
     ]
 
 
+def test_a_policy_that_expects_something_of_an_analysis_it_does_not_run_is_refused(put, tmp_path):
+    put("alpha")
+    file = tmp_path / "p.toml"
+    file.write_text("""
+        title = "T"
+        [validation]
+        data = "v"
+        [[expectations]]
+        metric = "alpha.x"
+        at_least = 0.5
+    """)
+
+    with pytest.raises(
+        PolicyError, match=r"'alpha\.x' is expected .* \[analyses\.alpha\] is needed"
+    ):
+        read_policy(file)
+
+
 def test_a_policy_file_without_problems_is_read(put, tmp_path):
     put("alpha")
     file = tmp_path / "p.toml"

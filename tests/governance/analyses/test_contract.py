@@ -29,6 +29,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 
 # Defaults are chosen for real models and may take minutes.
 QUICK = {
+    "feature_correlation": {"images": 60},
     "filter_importance": {"tier": "smoke", "images": 60},
     "genetic_explanation": {
         "images": 3, "budget": 60, "segments": 12, "repeated": 1, "seeds": 2,

@@ -134,7 +134,7 @@ def test_sampled_tiers_agree_with_the_full_tier_within_their_intervals(wide):
             truth.loc[sampled.index, "estimate"] <= sampled["ci_hi"]
         )
         assert inside.mean() >= 0.9
-        assert sampled["n_exact"].eq(128).all()
+        assert sampled["n_exact"].ge(128).all()
 
 
 def test_filters_that_were_only_screened_have_a_rank_and_no_estimate(wide):

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from governance.analyses.preprocessing_check import PreprocessingCheck, alternatives
-from governance.evidence import ModelIdentity
+from governance.evidence import Evidence, ModelIdentity
+from governance.policy import ModelTerms, Policy, judge
 from governance.preprocessing import Preprocessing
 from governance.subject import Subject, ValidationSet
 
@@ -115,6 +116,31 @@ def test_a_missing_normalisation_is_found_and_the_right_one_named(grey):
     assert (row["accuracy"], row["gain"], row["better"]) == (1, 0.5, True)
     # 40 images gained and none lost: the exact test, times the number of alternatives
     assert row["p_adjusted"] == pytest.approx(2 * 0.5**40 * 4)
+
+
+def test_a_better_alternative_asks_a_person_under_every_policy(grey):
+    # arrange
+    policy = Policy(
+        title="T", validation="v", model=ModelTerms(), analyses={}, expectations=()
+    ).with_standing(PreprocessingCheck.standing)
+    wrong = replace(grey, preprocessing=Preprocessing(size=(4, 4), channels="grey"))
+
+    # act
+    verdicts = [
+        judge(
+            policy,
+            [
+                Evidence(
+                    analysis="preprocessing_check", about="", parameters={}, seed=0, seconds=0.0,
+                    device="cpu", measurement=PreprocessingCheck().run(subject, 0),
+                )
+            ],
+        ).verdict
+        for subject in (grey, wrong)
+    ]  # fmt: skip
+
+    # assert
+    assert verdicts == ["approved", "review"]
 
 
 def test_inverted_brightness_is_found(grey):

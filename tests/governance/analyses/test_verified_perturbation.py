@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from governance import certificates
 from governance.analyses.verified_perturbation import VerifiedPerturbation
-from governance.certificates import verified_explain
 from governance.errors import AnalysisError
-from governance.estimates import hybrid_explain
 from governance.preprocessing import Preprocessing
+from governance.verification import certificates
+from governance.verification.certificates import verified_explain
+from governance.verification.estimates import hybrid_explain
 
 logging.getLogger("torch.__trace").disabled = True
 
@@ -105,6 +105,15 @@ def test_normalisation_is_part_of_the_claim():
     assert with_function.status == with_record.status
 
 
+def test_probabilities_are_decided_like_the_outputs_before_the_softmax():
+    for last in (nn.Softmax(dim=1), nn.LogSoftmax(dim=1)):
+        model = nn.Sequential(LINEAR, last).eval()
+        for eps in (0.05, 0.2):
+            found = verified_explain(model, IMAGE, eps=eps, grid=(2, 2))
+            assert found.status == explain(eps).status
+            np.testing.assert_allclose(found.attained, explain(eps).attained, atol=1e-4)
+
+
 def test_sentences_name_radius_norm_weights_method_and_slack():
     found = explain(0.2)
     verified, refuted = found.statement(1), found.statement(0)
@@ -177,7 +186,7 @@ def test_estimates_are_never_called_proofs():
     assert "not a proof" in found.statement(0)
 
 
-# --- the analysis ------------------------------------------------------------------------------------
+# --- the analysis ---------------------------------------------------------------------------------
 
 QUICK = {"images": 6, "patch_images": 1, "grid": 3, "steps": 3, "restarts": 1, "radii": (1.0, 8.0),
          "radius": 1.0}  # fmt: skip

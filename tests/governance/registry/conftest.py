@@ -23,17 +23,6 @@ at_least = 0.5
 
 
 @pytest.fixture(scope="session")
-def saved_model(tmp_path_factory, tiny_subject):
-    """A folder that `mlflow.pytorch.save_model` wrote, for a batch of one as most are."""
-    folder = tmp_path_factory.mktemp("saved") / "model"
-    example = np.zeros((1, 1, 16, 16), dtype=np.float32)
-    mlflow.pytorch.save_model(
-        tiny_subject.model, folder, input_example=example, pip_requirements=["torch"]
-    )
-    return folder
-
-
-@pytest.fixture(scope="session")
 def log_model(tiny_subject):
     """Log the model to wherever MLflow's calls go, registered under a name."""
 
@@ -46,20 +35,6 @@ def log_model(tiny_subject):
             )  # fmt: skip
 
     return log
-
-
-@pytest.fixture(scope="session")
-def images_file(tmp_path_factory, tiny_subject):
-    """The validation images as an `.npz`."""
-    path = tmp_path_factory.mktemp("images") / "stripes.npz"
-    validation = tiny_subject.validation
-    np.savez(
-        path,
-        images=np.stack(list(validation.images)),
-        labels=validation.labels,
-        class_names=np.array(validation.class_names),
-    )
-    return path
 
 
 @pytest.fixture

@@ -179,3 +179,5 @@ def test_names_of_metrics_stay_apart_and_are_such_as_mlflow_takes():
     assert len(set(given)) == len(names)
     assert all(len(f"{name}.high") <= 250 and "/" not in name for name in given)
     assert metric_name("performance.recall.cat 1") == "performance.recall.cat 1"
+    # a class named like the end of another one's interval
+    assert metric_name("a.recall.x.low") != f"{metric_name('a.recall.x')}.low"

@@ -1,6 +1,7 @@
 """Verifying: what was changed after an assessment is found, each thing by its own sentence."""
 
 import dataclasses
+import hashlib
 import json
 import shutil
 
@@ -10,6 +11,7 @@ from mlflow import MlflowClient
 
 from governance import model_files
 from governance.errors import EvidenceError, SubjectError
+from governance.records import canonical
 from governance.registry import (
     baseline,
     fetch,
@@ -101,6 +103,40 @@ def test_a_record_that_was_changed_together_with_its_manifest_is_found(
     (problem,) = problems(recorded, tmp_path / "r")
     # assert
     assert "governance.digest" in problem
+
+
+def forge(version, folder, change):
+    """Change the record, and all digests and tags with it."""
+    folder = fetch(version, folder)
+    record_file, manifest = folder / "assessment.json", folder / "manifest.json"
+    data, listed = json.loads(record_file.read_text()), json.loads(manifest.read_text())
+    change(data)
+    record_file.write_bytes(canonical(data))
+    digest = hashlib.sha256(record_file.read_bytes()).hexdigest()
+    listed["files"]["assessment.json"] = digest
+    manifest.write_bytes(canonical(listed))
+    set_tag("digest", f"sha256:{digest}")
+    set_tag("status", data["decision"]["verdict"])
+    return folder
+
+
+def test_a_verdict_that_does_not_follow_from_the_evidence_is_found(recorded, tmp_path):
+    def worse(data):
+        data["evidence"][0]["measurement"]["metrics"]["accuracy"] = 0.1
+
+    (problem,) = mismatches(recorded, forge(recorded, tmp_path / "r", worse))
+
+    assert "says approved and its evidence, judged again, gives rejected" in problem
+
+
+def test_an_expectation_that_is_not_the_one_of_the_policy_is_found(recorded, tmp_path):
+    def milder(data):
+        for item in (data["policy"]["expectations"][0], data["decision"]["findings"][0]):
+            item.get("expectation", item)["at_least"] = 0.1
+
+    (problem,) = mismatches(recorded, forge(recorded, tmp_path / "r", milder))
+
+    assert "not judged by the policy whose text it holds" in problem
 
 
 def test_changed_files_of_the_model_are_found(recorded, tmp_path):

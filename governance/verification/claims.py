@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from governance.bounds import Method, Slack
-from governance.cases import Mode
 from governance.errors import AnalysisError
+from governance.verification.bounds import Method, Slack
+from governance.verification.cases import Mode
 
 __all__ = ["Bracket", "Decided", "Explanation", "Status", "sentence"]
 

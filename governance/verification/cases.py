@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from governance.attack import lead
-from governance.bounds import Slack, rounding_slack
 from governance.errors import AnalysisError
-from governance.locality import Window
 from governance.preprocessing import Preprocessing
-from governance.program import Program
 from governance.subject import tensor_digest
+from governance.verification.attack import lead
+from governance.verification.bounds import Slack, rounding_slack
+from governance.verification.locality import Window
+from governance.verification.program import Program
 
 __all__ = ["Case", "Deployed", "Mode", "boxes", "case_of", "deployed", "patches"]
 
@@ -46,6 +46,24 @@ class Deployed(nn.Module):
         ordered = pixels.flip(1) if self.flip else pixels
         outputs: Tensor = self.model((ordered - self.mean) / self.std)
         return outputs
+
+
+class LogProbabilities(nn.Module):
+    """A model that returns probabilities, with differences as before its softmax."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.training = False
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logarithms of the model's outputs."""
+        outputs: Tensor = self.model(pixels)
+        return outputs.log()
+
+
+def _probabilities(outputs: Tensor) -> bool:
+    return bool((outputs >= 0).all() and ((outputs.sum(1) - 1).abs() < 1e-3).all())  # noqa: PLR2004 - float32 sums
 
 
 def deployed(
@@ -103,7 +121,8 @@ class Case:
     """One image with its decision, ready to be asked about.
 
     Attributes:
-        model: As deployed, float32, pixels to outputs.
+        model: As deployed, float32, pixels to outputs; to their logarithms if they are
+            probabilities, so that margins are those before the softmax.
         program: The same network in float64 steps; None if it cannot be bounded.
         refusal: Why not, if so.
         image: (1, C, H, W) float32 in [0, 1].
@@ -158,16 +177,20 @@ def case_of(
             f"target = {target} where the decision is {decided}; another class from 0 to "
             f"{outputs.shape[1] - 1} is accepted"
         )
-    margin = float(lead(outputs, decided, target))
+    scores: nn.Module = model
+    if isinstance(program, Program) and program.softmax and _probabilities(outputs):
+        scores = LogProbabilities(model)
+    with torch.no_grad():
+        margin = float(lead(scores(x), decided, target))
     clean: list[Tensor] = []
     slack = None
     if isinstance(program, Program):
         with torch.no_grad():
             clean = program.values(x)
         ends = (x - reach).clamp(0, 1), (x + reach).clamp(0, 1)
-        slack = rounding_slack(model, program, torch.cat([x, *ends]), *ends, margin)
+        slack = rounding_slack(scores, program, torch.cat([x, *ends]), *ends, margin)
     return Case(
-        model=model,
+        model=scores,
         program=program if isinstance(program, Program) else None,
         refusal=program if isinstance(program, str) else None,
         image=x,

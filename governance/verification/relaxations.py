@@ -2,9 +2,9 @@
 
 A bound through a curved function is only as good as the lines that enclose it. Each function of
 one variable is described once, by its value, its slope and the points between which it is straight,
-convex or concave; ranges and enclosing lines follow from that description alone, so a new activation
-needs no new proof. Windows that take a maximum and products of two variables have lines of their
-own. All of it holds for every point between the ends, not for sampled points.
+convex or concave; ranges and enclosing lines follow from that description alone, so a new
+activation needs no new proof. Windows that take a maximum and products of two variables have
+lines of their own. All of it holds for every point between the ends, not for sampled points.
 
 Shapes are elementwise unless said otherwise; numbers are float64 when a claim is to be made.
 """
@@ -76,7 +76,7 @@ def lines(function: Curve, low: Tensor, high: Tensor) -> Lines:
     """
     still = function.value(low)
     result = Lines(torch.zeros_like(low), still.clone(), torch.zeros_like(low), still)
-    # NaN and infinite ends have no chord; their NaN offsets reach the margin, which is then UNKNOWN.
+    # NaN and infinite ends have no chord; their NaN offsets reach the margin: UNKNOWN.
     moves = ~(low >= high)
     if moves.any():
         enclose = _kink_lines if function.kink else _best_lines
@@ -87,7 +87,7 @@ def lines(function: Curve, low: Tensor, high: Tensor) -> Lines:
 
 
 def _kink_lines(function: Curve, low: Tensor, high: Tensor) -> Lines:
-    """What `_best_lines` finds for two straight pieces that bend upwards, at a tenth of the cost."""
+    """What `_best_lines` finds for two straight pieces that bend upwards, much faster."""
     (knot,) = function.knots
     middle = low / 2 + high / 2
     kink = torch.full_like(low, knot)
@@ -309,8 +309,9 @@ def _silu() -> Curve:
 
 def _gelu() -> Curve:
     def slope(x: Tensor) -> Tensor:
-        share = 0.5 * (1 + torch.erf(x / 2**0.5))
-        return share + x * torch.exp(-x * x / 2) / (2 * torch.pi) ** 0.5
+        share: Tensor = 0.5 * (1 + torch.erf(x / 2**0.5))
+        density: Tensor = torch.exp(-x * x / 2) / (2 * torch.pi) ** 0.5
+        return share + x * density
 
     # The second derivative is density * (2 - x^2).
     bend = 2**0.5

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from governance.cases import Case, Mode
-from governance.claims import Bracket, Status, sentence
 from governance.evidence import Cell, Table
 from governance.intervals import clopper_pearson
-from governance.locality import Window
+from governance.verification.cases import Case, Mode
+from governance.verification.claims import Bracket, Status, sentence
+from governance.verification.locality import Window
 
 __all__ = ["Row", "claims", "encoded", "patch_rows", "shares", "witnesses"]
 
@@ -81,8 +81,8 @@ def shares(rows: Sequence[Row], labels: Sequence[str]) -> Table:
         name="robustness",
         caption=(
             "Share of whole images per radius (255ths) and true class whose decision is proven to "
-            "hold, was changed by an attack, or is neither, with 95 % Clopper-Pearson intervals and "
-            "n. The robust share lies between certified and 1 - attacked."
+            "hold, was changed by an attack, or is neither, with 95 % Clopper-Pearson intervals "
+            "and n. The robust share lies between certified and 1 - attacked."
         ),
         columns=(
             "radius",
@@ -97,7 +97,7 @@ def shares(rows: Sequence[Row], labels: Sequence[str]) -> Table:
             "unknown",
             "unknown_low",
             "unknown_high",
-        ),  # fmt: skip
+        ),
         rows=tuple(cells),
         shown=20,
     )
@@ -109,7 +109,8 @@ def patch_rows(rows: Sequence[Row], ids: Sequence[str]) -> Table:
         name="patches",
         caption=(
             "Claims about patches, in row order of the grid: proven and attained margin, and how "
-            "little the bound tells (vacuity 1: nothing; only of undecided patches). Radius in 255ths."
+            "little the bound tells (vacuity 1: nothing; only of undecided patches). Radius in "
+            "255ths."
         ),
         columns=(
             "image",
@@ -121,7 +122,7 @@ def patch_rows(rows: Sequence[Row], ids: Sequence[str]) -> Table:
             "attained",
             "method",
             "vacuity",
-        ),  # fmt: skip
+        ),
         rows=tuple(
             (
                 ids[row.image],
@@ -133,7 +134,7 @@ def patch_rows(rows: Sequence[Row], ids: Sequence[str]) -> Table:
                 row.bound.high,
                 row.bound.method,
                 row.vacuity,
-            )  # fmt: skip
+            )
             for row in rows
         ),
         shown=0,
@@ -156,9 +157,16 @@ def claims(rows: Sequence[Row], cases: Sequence[Case], ids: Sequence[str]) -> Ta
             inside = f"inside any one of the patches {names}"
             inside = inside if mode == "solo" else f"outside any one of the patches {names}"
         said = sentence(
-            status, weakest.bound, inside=inside, eps=radius / LEVELS, decided=case.decided,
-            target=case.rival, slack=case.slack, digest=case.digest, refusal=case.refusal,
-        )  # fmt: skip
+            status,
+            weakest.bound,
+            inside=inside,
+            eps=radius / LEVELS,
+            decided=case.decided,
+            target=case.rival,
+            slack=case.slack,
+            digest=case.digest,
+            refusal=case.refusal,
+        )
         cells.append((ids[image], radius, status, len(some), said))
     return Table(
         name="claims",
@@ -179,9 +187,16 @@ def witnesses(rows: Sequence[Row], ids: Sequence[str]) -> Table:
         ),
         columns=("image", "patch", "moves", "radius", "margin", "pixels"),
         rows=tuple(
-            (ids[row.image], None if row.patches == 1 else row.patch, row.mode, row.radius,
-             row.bound.high, row.witness)
-            for row in rows if row.witness is not None
+            (
+                ids[row.image],
+                None if row.patches == 1 else row.patch,
+                row.mode,
+                row.radius,
+                row.bound.high,
+                row.witness,
+            )
+            for row in rows
+            if row.witness is not None
         ),
         shown=0,
-    )  # fmt: skip
+    )

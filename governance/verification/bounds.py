@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from governance.errors import AnalysisError
-from governance.operators import Range
-from governance.program import Program
+from governance.verification.affine import Range
+from governance.verification.program import Program
 
 __all__ = [
     "Method",
@@ -45,6 +45,8 @@ BATCH = 2**24
 # Widening of ranges that were computed on two ways before they are intersected.
 ROUNDING = 1e-9
 SINGLE = 2.0**-24
+# Logarithm of a probability below which float32 loses digits.
+UNDERFLOW = -80.0
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -152,8 +154,8 @@ def tightened_ranges(
         program: The network.
         low: (1, *image) lower end of the box.
         high: (1, *image) upper end.
-        neurons: Most numbers to bound one by one, in order of the steps. A step that would need more
-            than are left keeps its intervals, as do all later ones: sound, but seldom of use.
+        neurons: Most numbers to bound one by one, in order of the steps. A step that would need
+            more than are left keeps its intervals, as do all later ones: sound, but seldom of use.
         base: As in `lower`.
     """
     found = Ranges(program=program, spans=[(low, high)])
@@ -285,7 +287,8 @@ def rounding_slack(
     useless, and a hundred times the worst gap observed on `images` is taken instead; it says so.
 
     Args:
-        model: As deployed, in float32; takes pixels as the program does.
+        model: As deployed, in float32; takes pixels as the program does. Logarithms of its outputs
+            if they are probabilities.
         program: The same network as read.
         images: (N, *image) float32, to observe the gap on.
         low: (1, *image) lower end of all boxes that claims are about.
@@ -298,9 +301,10 @@ def rounding_slack(
     with torch.no_grad():
         deployed = model(images).to(program.dtype)
         exact = program.values(images)[-1]
-        deployed = deployed.log() if program.softmax and _probabilities(deployed) else deployed
         exact = exact.log_softmax(1) if program.softmax else exact
-        gap = float((deployed - exact).abs().max())
+        # Probabilities that underflow have no logarithm to compare.
+        seen = deployed > UNDERFLOW if program.softmax else torch.ones_like(exact).bool()
+        gap = float((deployed - exact)[seen].abs().max())
         scale = float(exact.abs().max())
         # A misread graph is wrong by far more than rounding.
         if not gap <= 1e-2 * (1 + scale):
@@ -313,10 +317,6 @@ def rounding_slack(
         return Slack(value=rigorous, kind="rigorous", observed=gap)
     floor = SINGLE * (1 + scale)
     return Slack(value=100 * max(gap, floor), kind="measured", observed=gap)
-
-
-def _probabilities(outputs: Tensor) -> bool:
-    return bool((outputs >= 0).all() and ((outputs.sum(1) - 1).abs() < 1e-3).all())  # noqa: PLR2004 - float32 sums
 
 
 def _rounding(program: Program, low: Tensor, high: Tensor) -> Tensor:

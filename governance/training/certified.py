@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from governance.bounds import interval_ranges, lower
-from governance.cases import deployed
 from governance.errors import AnalysisError
 from governance.preprocessing import Preprocessing
-from governance.program import Program, read
+from governance.verification.bounds import interval_ranges, lower
+from governance.verification.cases import deployed
+from governance.verification.program import Program, read
 
 __all__ = ["Finetuned", "certified_finetune"]
 

@@ -27,8 +27,8 @@ def network():
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return nn.Sequential(
-            nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(),
-            nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 2),
+            nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(),
+            nn.Conv2d(4, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 2),
         ).eval()  # fmt: skip
 
 
@@ -104,5 +104,5 @@ def test_impossible_requests_are_refused(options, message):
 
 def test_a_network_without_weights_to_train_is_refused():
     model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
-    with pytest.raises(AnalysisError, match="nothing to train|no nn.Conv2d"):
+    with pytest.raises(AnalysisError, match="to train"):
         certified_finetune(model, *task(), eps=0.1)

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from torch.fx import Node
 from torch.fx.node import map_arg
 
-from governance.aten import READERS, Source
 from governance.errors import AnalysisError
-from governance.operators import Operator
+from governance.verification.aten import READERS, Source
+from governance.verification.operators import Operator
 
 __all__ = ["Program", "Step", "read"]
 

@@ -15,13 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from governance.operators import (
-    Concatenation,
-    Elementwise,
-    Maximum,
-    Operator,
-    Product,
-    Sum,
+from governance.verification.affine import (
     convolution,
     dense,
     padding,
@@ -29,7 +23,15 @@ from governance.operators import (
     reshaping,
     scaling,
 )
-from governance.relaxations import CURVES, curve
+from governance.verification.operators import (
+    Concatenation,
+    Elementwise,
+    Maximum,
+    Operator,
+    Product,
+    Sum,
+)
+from governance.verification.relaxations import CURVES, curve
 
 __all__ = ["READERS", "Source"]
 
@@ -168,7 +170,7 @@ def _maximum(
     )
 
 
-def _average(name: str, out: tuple[int, ...], x: Source, *parameters: Any, **named: Any) -> Read:
+def _average(name: str, x: Source, *parameters: Any, **named: Any) -> Read:
     if len(x.shape) != PICTURE:
         return None
     divisor = named.get("divisor_override") or (parameters[5] if len(parameters) > 5 else None)  # noqa: PLR2004 - its position
@@ -184,7 +186,7 @@ def _mean(
     out: tuple[int, ...],
     x: Source,
     dims: Any = None,
-    keepdim: bool = False,
+    keepdim: bool = False,  # noqa: FBT001, FBT002 - aten's own signature
     *,
     dtype: Any = None,
 ) -> Read:
@@ -198,7 +200,7 @@ def _total(
     out: tuple[int, ...],
     x: Source,
     dims: Any = None,
-    keepdim: bool = False,
+    keepdim: bool = False,  # noqa: FBT001, FBT002 - aten's own signature
     *,
     dtype: Any = None,
 ) -> Read:
@@ -338,7 +340,7 @@ def _touches_images(x: Source, *dims: int) -> bool:
 
 
 def _averaging(name: str) -> Callable[..., Read]:
-    return lambda out, x, *parameters, **named: _average(name, out, x, *parameters, **named)
+    return lambda _out, x, *parameters, **named: _average(name, x, *parameters, **named)
 
 
 READERS: dict[str, Callable[..., Read]] = {

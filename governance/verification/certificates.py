@@ -17,14 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from governance.attack import Attack, attack
-from governance.bounds import Method, margin_rows, margins
-from governance.cases import Case, Mode, boxes, case_of, deployed, patches
-from governance.claims import Bracket, Decided, Explanation
 from governance.errors import AnalysisError
-from governance.locality import Window, localised
 from governance.preprocessing import Preprocessing
-from governance.program import read
+from governance.verification.attack import Attack, attack
+from governance.verification.bounds import Method, margin_rows, margins
+from governance.verification.cases import Case, Mode, boxes, case_of, deployed, patches
+from governance.verification.claims import Bracket, Decided, Explanation
+from governance.verification.locality import Window, localised
+from governance.verification.program import read
 
 __all__ = [
     "Effort",
@@ -38,6 +38,8 @@ __all__ = [
 
 # A bound that falls this far of what it falls when pixels may take any value tells nothing.
 VACUOUS = 0.9
+# Patches in a row that `auto` tightens in vain before it leaves the others of the image.
+PATIENCE = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +185,10 @@ def _best(
     if case.slack is None or not (auto or effort.method == "tightened"):
         return found, methods
     wanted = ~flipped if effort.method == "tightened" else ~flipped & ~(found > case.slack.value)
+    failures = 0
     for index in np.flatnonzero(wanted):
+        if auto and failures == PATIENCE:
+            break
         some = slice(int(index), int(index) + 1)
         (better,) = proven(
             case, windows[some], low[some], high[some], mode, "tightened", neurons=effort.neurons
@@ -191,6 +196,8 @@ def _best(
         # A NaN replaces a number: nothing may be claimed where two ways contradict each other.
         if not better <= found[index]:
             found[index], methods[index] = better, "tightened"
+        # Where a network is too deep for one patch it is for the next; a success starts anew.
+        failures = 0 if better > case.slack.value else failures + 1
     return found, methods
 
 
@@ -245,7 +252,7 @@ def verified_radii(
         case: The image.
         windows: N patches.
         start: Radius already verified for each; 0 where none is.
-        stop: Radius to stay below.
+        stop: Largest radius to try; it is tried first.
         mode: As in `boxes`.
         effort: Of the attack.
         generator: Of the attack.
@@ -258,8 +265,8 @@ def verified_radii(
     low, high = np.array(start, dtype=np.float64), np.array(stop, dtype=np.float64)
     if case.slack is None or not len(windows):
         return low
-    for _ in range(halvings):
-        middle = (low + high) / 2
+    for attempt in range(halvings + 1):
+        middle = (low + high) / 2 if attempt else high
         ends = boxes(case.image, windows, middle.tolist(), mode, sign)
         found = proven(case, windows, *ends, mode, "crown")
         held = np.isfinite(found) & (found > case.slack.value)

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from governance import aten, operators, relaxations
-from governance.attack import attack
-from governance.bounds import (
+from governance.errors import AnalysisError
+from governance.verification import aten, operators, relaxations
+from governance.verification.attack import attack
+from governance.verification.bounds import (
     Ranges,
     interval_ranges,
     lower,
@@ -23,10 +24,9 @@ from governance.bounds import (
     rounding_slack,
     tightened_ranges,
 )
-from governance.errors import AnalysisError
-from governance.locality import Window, localised
-from governance.program import Program, read
-from governance.relaxations import CURVES, Lines, curve
+from governance.verification.locality import Window, localised
+from governance.verification.program import Program, read
+from governance.verification.relaxations import CURVES, Lines, curve
 
 METHODS = ("interval", "crown", "tightened")
 EXAMPLES = settings(max_examples=15, deadline=None, derandomize=True)
@@ -86,7 +86,7 @@ def settled(model):
 
 
 def bounded(model, shape, eps, method="crown", image=None):
-    """Margins of the decided class over an l-infinity box: (bounds, program, low, high, decided)."""
+    """Margins of the decided class over a box: (bounds, program, low, high, decided)."""
     program = model if isinstance(model, Program) else read(model, shape)
     image = torch.rand(1, *shape) if image is None else image
     image = image.double()
@@ -385,14 +385,15 @@ def test_a_hundred_thousand_points_of_attacked_boxes_do_not_escape():
 
 
 def test_eight_neurons_enumerated_exactly():
-    """The exact minimum by enumerating all sign patterns of the rectifiers, each an LP by corners."""
+    """The exact minimum over all sign patterns of the rectifiers, each a linear program."""
     torch.manual_seed(3)
     model = nn.Sequential(nn.Flatten(), nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(),
                           nn.Linear(4, 2)).eval()  # fmt: skip
     found, program, low, high, decided = bounded(model, (1, 1, 2), 0.2, "tightened")
     exact = _exact_minimum(model, low.flatten(), high.flatten(), decided)
-    dense = torch.cartesian_prod(*(torch.linspace(float(a), float(b), 301, dtype=torch.float64)
-                                   for a, b in zip(low.flatten(), high.flatten(), strict=True)))  # fmt: skip
+    ends = zip(low.flatten().tolist(), high.flatten().tolist(), strict=True)
+    axes = [torch.linspace(a, b, 301, dtype=torch.float64) for a, b in ends]
+    dense = torch.cartesian_prod(*axes)
     outputs = program.values(dense.view(-1, 1, 1, 2))[-1]
     assert exact <= (outputs[:, decided] - outputs[:, 1 - decided]).min() + 1e-9
     assert found.item() <= exact + 1e-9
@@ -646,7 +647,7 @@ def test_ranges_that_are_tightened_lie_inside_the_intervals():
     assert gained > 0
 
 
-# --- seeded faults: each must be caught by a check above -------------------------------------------
+# --- seeded faults: each must be caught by a check above ----------------------------------------
 
 
 def _scaled_offset(factor):

@@ -15,17 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from governance.operators import (
-    Affine,
-    Concatenation,
-    Convolved,
-    Elementwise,
-    Maximum,
-    Product,
-    Sum,
-    padding,
-)
-from governance.program import Program, Step
+from governance.verification.affine import Affine, Convolved, padding
+from governance.verification.operators import Concatenation, Elementwise, Maximum, Product, Sum
+from governance.verification.program import Program, Step
 
 __all__ = ["Window", "localised"]
 

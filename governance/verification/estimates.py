@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from governance.attack import attack
-from governance.bounds import Ranges, lower, margin_rows
-from governance.cases import boxes, case_of, deployed, patches
 from governance.errors import AnalysisError
 from governance.preprocessing import Preprocessing
-from governance.program import Program, read
+from governance.verification.attack import attack
+from governance.verification.bounds import Ranges, lower, margin_rows
+from governance.verification.cases import boxes, case_of, deployed, patches
+from governance.verification.program import Program, read
 
 __all__ = ["Estimate", "hybrid_explain"]
 
@@ -114,7 +114,7 @@ def hybrid_explain(
     attained = tuple(float(value) for value in tried.margins)
     heights = np.maximum(case.margin - np.array(found), 0.0)
     return Estimate(
-        status=("ESTIMATED",) * len(windows),
+        status=tuple("ESTIMATED" for _ in windows),
         estimates=tuple(found),
         attained=attained,
         refuted=tuple(i for i, (a, b) in enumerate(zip(attained, found, strict=True)) if a < b),

@@ -1,0 +1,307 @@
+"""Learning process: how the network came to be what it is, epoch by epoch.
+
+Purpose
+    A network that ends well may have got there badly: a class learnt late, lost again, or resting
+    on a single filter. Where its training recorded the cheap signs (`governance.training.
+    record_epoch`, or the Lightning callback), this analysis draws them and says what moved.
+
+Method
+    After Yang et al. 2022, of which only the abstract was read; the terms and estimators are our
+    own. Nothing is measured anew: the signs are metrics `learning.*` of the version's training run,
+    taken on a small validation sample after an epoch. *Lens* and *probe*: what the model says of a
+    class at the last stage, and what a readout fitted on labels can tell there
+    (`layer_prediction`). *Reliance* of a class: the largest share of its first-order screen on one
+    filter; shares only, since first-order values are no losses (`filter_importance`). Recall lost:
+    best recall of a class in any epoch minus its last. Intervals: Wilson for recalls; for the
+    largest loss, Newcombe's for two shares taken as independent, at a level that holds for all
+    classes and epochs compared. Control: the loss to be expected from picking the best of as many epochs if a class' true
+    recall never changed.
+
+Signs of risk
+    A class whose lens recall falls while its probe recall stays: it is still told by the features
+    and no longer by the model. A class whose reliance climbs. Dead filters that appear at once: a
+    learning rate too high. Redundancy that climbs to the end.
+
+Limits
+    Signs rest on few images an epoch; single steps are noise. The run says what was recorded in it,
+    by whoever could write to it: a history is a statement of the training, not a measurement of
+    this assessment. What was not recorded cannot be recovered.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar
+
+import numpy as np
+from scipy import stats
+
+from governance.evidence import Cell, Figure, Interval, Measurement, Metric, Table
+from governance.figures import curves
+from governance.intervals import LEVEL, wilson
+from governance.learning import PER_CLASS
+from governance.shares import ends
+from governance.subject import Subject
+
+__all__ = ["LearningProcess"]
+
+History = Mapping[str, tuple[tuple[int, float], ...]]
+
+DRAWN = 5  # classes of a picture
+DRAWS = 1000  # of the control
+WHOLE = {
+    "lens_accuracy": "lens accuracy", "probe_accuracy": "probe accuracy",
+    "screen_concentration": "screen, top tenth", "dead_filters": "dead filters",
+    "redundancy": "redundant filters",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearningProcess:
+    """The signs that training recorded, drawn and summed up.
+
+    Attributes:
+        least: Epochs below which a history says nothing.
+    """
+
+    least: int = 2
+
+    metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
+        {
+            "epochs": Metric(
+                meaning="number of epochs the training run recorded signs of",
+                better="higher",
+                highest=None,
+            ),
+            "recall_lost": Metric(
+                meaning="largest fall of a class' lens recall from its best epoch to the last",
+                better="lower",
+                per_class=True,
+            ),
+            "reliance_last": Metric(
+                meaning="largest share of a class' first-order screen on one filter, at the end",
+                better="lower",
+                per_class=True,
+            ),
+        }
+    )
+
+    def __post_init__(self) -> None:
+        if self.least < 2:  # noqa: PLR2004 - one epoch has no course
+            raise ValueError(f"least = {self.least}: at least 2 is accepted")
+
+    def run(self, subject: Subject, seed: int) -> Measurement:
+        """Draw what the registry found with the version."""
+        history = subject.history
+        steps = sorted({step for points in history.values() for step, _ in points})
+        names = subject.validation.class_names
+        if len(steps) < self.least:
+            return Measurement(
+                metrics={"epochs": float(len(steps)), "recall_lost": None, "reliance_last": None},
+                notes=(_absent(subject, len(steps), self.least),),
+            )
+        lost = _lost(history, names)
+        reliance = {name: history[f"reliance.{name}"][-1][1] for name in names
+                    if f"reliance.{name}" in history}  # fmt: skip
+        return Measurement(
+            metrics={
+                "epochs": float(len(steps)),
+                "recall_lost": lost and lost[0],
+                "reliance_last": max(reliance.values(), default=None),
+            },
+            intervals={"recall_lost": lost[1]} if lost else {},
+            figures=_pictures(history, names),
+            tables=(_signs_table(history), _class_table(history, names)),
+            notes=(*_notes(history, names, seed, steps),),
+        )
+
+
+def _absent(subject: Subject, epochs: int, least: int) -> str:
+    run = subject.identity.run_id
+    where = (
+        f"training run {run}" if run else "no training run is known for this version, so that it"
+    )
+    return (
+        f"No history: {where} recorded signs of {epochs} epochs; at least {least} are needed. Call "
+        "governance.training.record_epoch after each epoch inside the run that logs the model."
+    )
+
+
+def _lost(history: History, names: Sequence[str]) -> tuple[float, Interval] | None:
+    """The largest fall of a class, with an interval that allows for the picking of both."""
+    falls = []
+    for name in names:
+        recall = history.get(f"lens_recall.{name}")
+        images = dict(history.get(f"class_images.{name}", ()))
+        if not recall or len(recall) < 2 or any(step not in images for step, _ in recall):  # noqa: PLR2004 - a fall needs two
+            continue
+        best = max(recall, key=lambda point: point[1])
+        last = recall[-1]
+        falls.append((best[1], int(images[best[0]]), last[1], int(images[last[0]]), len(recall)))
+    if not falls:
+        return None
+    joint = 1 - (1 - LEVEL) / sum(item[4] for item in falls)
+    largest = max(falls, key=lambda item: item[0] - item[2])
+    value = largest[0] - largest[2]
+    low, high = _difference(*largest[:4], joint)
+    return value, Interval(
+        low=min(max(0.0, low), value), high=min(1.0, max(high, value)), n=largest[3],
+        method=f"Newcombe, Bonferroni over {sum(item[4] for item in falls)}",
+    )  # fmt: skip
+
+
+def _difference(p: float, n: int, q: float, m: int, level: float) -> tuple[float, float]:
+    """Newcombe's interval of the difference of two independent shares (1998, method 10)."""
+    one, two = wilson(round(p * n), n, level), wilson(round(q * m), m, level)
+    if one is None or two is None:
+        return -1.0, 1.0
+    low = p - q - np.hypot(p - one.low, two.high - q)
+    return float(low), float(p - q + np.hypot(one.high - p, q - two.low))
+
+
+def _notes(
+    history: History, names: Sequence[str], seed: int, steps: Sequence[int]
+) -> tuple[str, ...]:
+    images = history.get("images")
+    on = f" on {images[-1][1]:.0f} images each" if images else ""
+    first = f"Recorded by the training run: {len(steps)} epochs, {steps[0]} to {steps[-1]}{on}."
+    rng, largest = np.random.default_rng(seed), []
+    for name in names:
+        recall = np.array([value for _, value in history.get(f"lens_recall.{name}", ())])
+        count = history.get(f"class_images.{name}")
+        if len(recall) < 2 or not count:  # noqa: PLR2004 - a fall needs two
+            continue
+        n = int(count[-1][1])
+        drawn = rng.binomial(n, recall.mean(), (DRAWS, len(recall))) / n
+        largest.append(drawn.max(1) - drawn[:, -1])
+    if not largest:
+        return (first,)
+    chance = np.quantile(np.max(largest, axis=0), LEVEL)
+    return (
+        first,
+        (
+            f"Were the recall of every class the same in all epochs, the largest fall would be up "
+            f"to {chance:.2f} (95 % quantile) by chance alone, were epochs independent samples; "
+            "the same images in each epoch make it less."
+        ),
+    )
+
+
+def _pictures(history: History, names: Sequence[str]) -> tuple[Figure, ...]:
+    figures = []
+    whole = {title: history[name] for name, title in WHOLE.items() if name in history}
+    if whole:
+        figures.append(
+            Figure(
+                name="whole",
+                caption=(
+                    "Signs of the whole network by epoch, as the training run recorded them: "
+                    "accuracy of lens and probe at the last stage, and shares of the screen held "
+                    "by the top tenth of the filters, of dead and of redundant filters."
+                ),
+                image=_drawn(whole, "share"),
+            )
+        )
+    for sign, title in (("lens_recall", "Lens recall"), ("reliance", "Reliance on one filter")):
+        chosen = _chosen(history, names, sign)
+        if chosen:
+            figures.append(
+                Figure(
+                    name=sign,
+                    caption=(
+                        f"{title} by epoch for the {len(chosen)} classes with the worst last "
+                        f"value: {PER_CLASS[sign]}, as the training run recorded it"
+                        + (", with 95 % Wilson bands." if sign == "lens_recall" else ".")
+                    ),
+                    image=_drawn(
+                        {name: history[f"{sign}.{name}"] for name in chosen}, title.lower(),
+                        _counts(history, chosen) if sign == "lens_recall" else None,
+                    ),
+                )
+            )  # fmt: skip
+    return tuple(figures)
+
+
+def _chosen(history: History, names: Sequence[str], sign: str) -> list[str]:
+    known = [name for name in names if f"{sign}.{name}" in history]
+    sense = 1 if sign == "lens_recall" else -1
+    return sorted(known, key=lambda name: sense * history[f"{sign}.{name}"][-1][1])[:DRAWN]
+
+
+def _counts(history: History, names: Sequence[str]) -> dict[str, dict[int, float]]:
+    return {name: dict(history.get(f"class_images.{name}", ())) for name in names}
+
+
+def _drawn(
+    lines: Mapping[str, tuple[tuple[int, float], ...]],
+    axis: str,
+    counts: Mapping[str, Mapping[int, float]] | None = None,
+) -> bytes:
+    steps = sorted({step for points in lines.values() for step, _ in points})
+    values = {name: [dict(points).get(step, np.nan) for step in steps]
+              for name, points in lines.items()}  # fmt: skip
+    bands = {}
+    for name, known in (counts or {}).items():
+        spans = [
+            wilson(round(value * known[step]), int(known[step]))
+            if step in known and np.isfinite(value) else None
+            for step, value in zip(steps, values[name], strict=True)
+        ]  # fmt: skip
+        bands[name] = (
+            [np.nan if end is None else end.low for end in spans],
+            [np.nan if end is None else end.high for end in spans],
+        )
+    return curves(steps, values, x_axis="epoch", y_axis=axis, bands=bands, y_range=(0, 1.02))
+
+
+def _signs_table(history: History) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for name, points in sorted(history.items()):
+        values = [value for _, value in points]
+        trend = _trend(points)
+        rows.append((name, len(points), values[0], min(values), max(values), values[-1], trend))
+    return Table(
+        name="signs",
+        caption=(
+            "Every sign the training run recorded: epochs, first, lowest, highest and last value, "
+            "and Kendall's rank correlation with the epoch (1: it only rises). Single epochs: no "
+            "intervals."
+        ),
+        columns=("sign", "epochs", "first", "lowest", "highest", "last", "trend"),
+        rows=tuple(rows),
+        shown=25,
+    )
+
+
+def _trend(points: Sequence[tuple[int, float]]) -> float | None:
+    values = [value for _, value in points]
+    if len(set(values)) < 2:  # noqa: PLR2004 - a constant has no trend
+        return None
+    return float(stats.kendalltau([step for step, _ in points], values).statistic)
+
+
+def _class_table(history: History, names: Sequence[str]) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for name in names:
+        recall = history.get(f"lens_recall.{name}", ())
+        probe, reliance = (
+            history.get(f"{sign}.{name}", ()) for sign in ("probe_recall", "reliance")
+        )
+        count = history.get(f"class_images.{name}", ())
+        n = int(count[-1][1]) if count else None
+        low, high = ends(wilson(round(recall[-1][1] * n), n) if recall and n else None)
+        rows.append(
+            (name, n, max((value for _, value in recall), default=None),
+             recall[-1][1] if recall else None, low, high,
+             probe[-1][1] if probe else None, reliance[-1][1] if reliance else None)
+        )  # fmt: skip
+    return Table(
+        name="classes",
+        caption=(
+            "Per class: images of the last epoch, best and last lens recall with 95 % Wilson "
+            "interval of the last, last probe recall, and last share of the screen on one filter."
+        ),
+        columns=("class", "n", "best", "lens_recall", "low", "high", "probe_recall", "reliance"),
+        rows=tuple(rows),
+        shown=25,
+    )

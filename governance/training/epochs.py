@@ -1,0 +1,88 @@
+"""Epochs: the inner signs of a network in training, recorded with its MLflow run.
+
+Recorded are lens and probe per class, how the first-order screen spreads over filters, dead and
+redundant filters; `governance.learning` says what each means. MLflow draws them over the epochs,
+and `governance assess` finds them with the version that the run logged.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from governance.errors import AnalysisError
+from governance.importance.ablation import Outputs
+from governance.learning import signs
+from governance.network import trace
+from governance.registry import log_signs
+
+__all__ = ["LEAST", "record_epoch"]
+
+LEAST = 10  # images below which nothing is recorded
+
+
+def record_epoch(
+    model: nn.Module,
+    validation: tuple[Tensor, ArrayLike],
+    step: int,
+    *,
+    class_names: Sequence[str] | None = None,
+    images: int = 256,
+    outputs: Outputs = "logits",
+    batch_size: int = 64,
+    seed: int = 0,
+    run_id: str | None = None,
+) -> Mapping[str, float]:
+    """Record the signs of a network after an epoch, as metrics `learning.*` of its MLflow run.
+
+    Takes about four forward passes of `images` images. The model is left as found: weights,
+    running statistics, gradients, training flags and random state.
+
+    Args:
+        model: Maps (B, C, H, W) to (B, K).
+        validation: (N, C, H, W) as the model takes them, and (N,) classes; an even sample is used,
+            the same in every epoch. Moved to the model's device.
+        step: The epoch.
+        class_names: K names in the order of the outputs, as the validation set of the policy names
+            them, so that the assessment finds the curves; numbers if not given.
+        images: Most images used.
+        outputs: What the model returns.
+        batch_size: Most images in a forward pass.
+        seed: Of the sample and the folds.
+        run_id: The run to record in; the active one if not given.
+
+    Returns:
+        What was recorded, by name without the prefix.
+
+    Raises:
+        AnalysisError: If images and labels do not go together, or the network has no convolution or
+            no separable head.
+        RegistryError: If no run is active, or MLflow refuses.
+    """
+    inputs, known = validation
+    labels = np.asarray(known, dtype=np.int64)
+    if labels.shape != (len(inputs),) or len(inputs) < LEAST:
+        raise AnalysisError(
+            f"{len(inputs)} images and labels of shape {labels.shape}; one label for each of at "
+            f"least {LEAST} images is accepted"
+        )
+    chosen = _even(labels, images, seed)
+    device = next((item.device for item in model.parameters()), inputs.device)
+    sample = inputs[torch.from_numpy(chosen).to(inputs.device)].to(device)
+    network = trace(model, sample[:2], batch_size=batch_size)
+    classes = class_names or [str(index) for index in range(network.classes)]
+    found = signs(network, sample, labels[chosen], classes, outputs=outputs, seed=seed)
+    log_signs(found, step, run_id)
+    return found
+
+
+def _even(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+    """At most `count` images, as even over the classes as there are, ascending."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    rank = np.empty(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        rank[members] = np.arange(len(members))
+    return np.sort(order[np.argsort(rank[order], kind="stable")][:count])
