@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from torch.backends import cudnn
+
 from governance import orchestration, registry
 from governance.assessment import Assessment, attach
 from governance.errors import SubjectError
@@ -75,6 +77,8 @@ def assess_model(
             "assessment; --out FOLDER is needed"
         )
     with (
+        # TF32 rounds to ten bits: an image alone and in a batch would get different answers.
+        cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False),
         TemporaryDirectory(prefix="governance-") as scratch,
         registry.assessing(version) if recorded else nullcontext(),
     ):

@@ -109,6 +109,9 @@ class Assessment:
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
+        names = [item.analysis for item in self.evidence]
+        if len(set(names)) != len(names):
+            raise EvidenceError(f"evidence of one analysis stands twice: {names}")
         object.__setattr__(self, "environment", MappingProxyType(dict(self.environment)))
 
     @property

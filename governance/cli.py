@@ -89,6 +89,9 @@ def gate(
     from governance import registry
     from governance.assessment import Assessment
 
+    # A pipeline must not take an older answer for this one.
+    for earlier in filter(None, (junit, markdown)):
+        _remove(earlier)
     version = registry.resolve(model_uri)
     awaited = registry.awaited(version)
     if awaited is not None:
@@ -293,6 +296,13 @@ def _without_verdict(uri: str, why: str, *, as_json: bool) -> int:
 def _write(path: Path, content: bytes) -> None:
     try:
         path.write_bytes(content)
+    except OSError as error:
+        _misuse(f"{path}: cannot be written: {error.strerror}; another file is accepted")
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
     except OSError as error:
         _misuse(f"{path}: cannot be written: {error.strerror}; another file is accepted")
 

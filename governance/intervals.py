@@ -54,9 +54,9 @@ def clopper_pearson(successes: int, n: int, level: float = LEVEL) -> Interval | 
 
 
 def mean(values: ArrayLike, level: float = LEVEL) -> Interval | None:
-    """Student's t interval of a mean; None for fewer than two values."""
+    """Student's t interval of a mean; None where no two values differ: no spread is seen."""
     data = np.asarray(values, dtype=np.float64)
-    if data.size < 2:  # noqa: PLR2004 - one value has no spread
+    if data.size < 2 or np.ptp(data) == 0:  # noqa: PLR2004 - one value has no spread
         return None
     quantile = float(stats.t.ppf(0.5 + level / 2, data.size - 1))
     half = quantile * float(data.std(ddof=1)) / float(np.sqrt(data.size))
@@ -84,11 +84,12 @@ def bootstrap(
         level: Coverage aimed at.
 
     Returns:
-        None for fewer than two rows or where a resample has no finite statistic.
+        None where fewer than two rows differ (an interval without width would claim certainty), or
+        where a resample has no finite statistic.
     """
     data = np.asarray(values, dtype=np.float64)
     n = data.shape[0] if data.ndim else 0
-    if n < 2:  # noqa: PLR2004 - one row has no spread
+    if n < 2 or (np.ptp(data, axis=0) == 0).all():  # noqa: PLR2004 - one row has no spread
         return None
     rng = np.random.default_rng(seed)
     draws = np.array([statistic(data[rng.integers(0, n, n)]) for _ in range(resamples)])

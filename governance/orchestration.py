@@ -120,6 +120,7 @@ def assess(
                 f"analysis {name} changed the model's tensors; an analysis must leave the model as "
                 "found, and nothing measured after this could be trusted"
             )
+    evidence = [_sound(item, judged) for item in evidence]
     return Assessment(
         identity=subject.identity,
         validation=subject.validation.identity,
@@ -203,6 +204,40 @@ def _measured(answer: object) -> Measurement:
     if not isinstance(answer, Measurement):
         raise AnalysisError(f"run() returned {answer!r:.80}; a Measurement is accepted")
     return answer
+
+
+def _sound(evidence: Evidence, policy: Policy) -> Evidence:
+    """Evidence without gated numbers about a class that rest on too few of its images.
+
+    The validation set may hold enough of a class and an analysis still sample few of them.
+    """
+    measurement = evidence.measurement
+    if measurement is None:
+        return evidence
+    gated = {item.metric for item in policy.expectations if _is_per_class(item)}
+    scarce = {
+        name: interval.n
+        for name, interval in measurement.intervals.items()
+        if f"{evidence.analysis}.{name}" in gated and interval.n < MINIMUM_CLASS_IMAGES
+    }
+    if not scarce:
+        return evidence
+    kept = {name: item for name, item in measurement.intervals.items() if name not in scarce}
+    notes = tuple(
+        f"{name} rests on {n} images of its class and is missing; at least "
+        f"{MINIMUM_CLASS_IMAGES} are needed where a policy expects something of it."
+        for name, n in scarce.items()
+    )
+    metrics = {**measurement.metrics, **dict.fromkeys(scarce)}
+    sound = replace(
+        measurement, metrics=metrics, intervals=kept, notes=(*measurement.notes, *notes)
+    )
+    return replace(evidence, measurement=sound)
+
+
+def _is_per_class(expectation: Expectation) -> bool:
+    found = _pattern(expectation)
+    return found is not None and found[1].per_class
 
 
 def _unrun(name: str, analysis: Analysis, subject: Subject, policy: Policy) -> Evidence:

@@ -7,6 +7,7 @@ so that a new policy can be tried on old evidence. `docs/policy.md` describes th
 import dataclasses
 import hashlib
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,9 @@ EXIT_CODES: Mapping[Verdict, int] = MappingProxyType(
 
 #: A number about each class rests on at least this many images of it.
 MINIMUM_CLASS_IMAGES = 30
+
+#: A place MLflow knows, such as `runs:/...`; anything else is a path.
+URI = re.compile(r"[a-z][a-z0-9+.-]*:/")
 
 #: In the name of a declared metric, stands for the name of any class.
 CLASS = "{class}"
@@ -207,7 +211,7 @@ class Policy:
         except (OSError, UnicodeDecodeError) as error:
             raise PolicyError(f"{path}: cannot be read as a policy: {error}") from error
         policy = cls.loads(text, where=path.name, check=check)
-        if ":" in policy.validation:
+        if URI.match(policy.validation):
             return policy
         return dataclasses.replace(
             policy, validation=str(path.parent.resolve() / policy.validation)

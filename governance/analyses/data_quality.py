@@ -85,7 +85,8 @@ class DataQuality:
         }
     )
 
-    #: Hold under every policy that does not state its own on the same metric.
+    #: Hold under every policy that does not state its own on the same metric. Images that cannot be
+    #: read and labels without a class abort the assessment, so nothing is left to expect of them.
     standing: ClassVar[tuple[Expectation, ...]] = tuple(
         Expectation(
             metric=f"data_quality.{check.metric}",
@@ -94,6 +95,7 @@ class DataQuality:
             rationale=check.rationale,
         )
         for check in CHECKS
+        if check.metric not in {"undecodable", "invalid_labels"}
     )
 
     def __post_init__(self) -> None:

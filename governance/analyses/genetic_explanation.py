@@ -221,13 +221,13 @@ def _images(subject: Subject, choices: list[Choice], found: list[Explanation]) -
             item.status,
             f"{int(item.selected.sum())}/{len(item.selected)}",
             item.area,
-            item.seed_area,
             item.p_full,
             item.p_subset,
-            item.p_rest,
             item.p_baseline,
             item.cross_baseline.get(item.second_baseline),
             item.random_percentile,
+            item.p_rest,
+            item.seed_area,
             len(item.alternatives),
             item.evaluations,
         )
@@ -241,9 +241,9 @@ def _images(subject: Subject, choices: list[Choice], found: list[Explanation]) -
         f"the baseline alone and the region under a second baseline ({second}). Probabilities are "
         "the model's own.",
         columns=(
-            "image", "true", "predicted", "rule", "status", "segments", "area", "area unbred",
-            "p full", "p region", "p rest", "p baseline", "p second baseline",
-            "random regions beaten", "further regions", "evaluations",
+            "image", "true", "predicted", "rule", "status", "segments", "area",
+            "p full", "p region", "p baseline", "p second baseline", "random regions beaten",
+            "p rest", "area unbred", "further regions", "evaluations",
         ),
         rows=tuple(rows),
     )  # fmt: skip

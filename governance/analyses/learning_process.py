@@ -14,8 +14,8 @@ Method
     filter; shares only, since first-order values are no losses (`filter_importance`). Recall lost:
     best recall of a class in any epoch minus its last. Intervals: Wilson for recalls; for the
     largest loss, Newcombe's for two shares taken as independent, at a level that holds for all
-    classes and epochs compared. Control: the loss to be expected from picking the best of as many epochs if a class' true
-    recall never changed.
+    classes and epochs compared. Control: the loss to be expected from picking the best of as many
+    epochs if a class' true recall never changed.
 
 Signs of risk
     A class whose lens recall falls while its probe recall stays: it is still told by the features

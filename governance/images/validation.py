@@ -19,7 +19,7 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -35,6 +35,8 @@ from governance.subject import ValidationSet
 __all__ = ["open_validation"]
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+#: What tables of the analyses call their rows over all classes.
+OVERALL = "all"
 ARRAYS = ("images", "labels", "class_names")
 LISTED = 20
 ORIENTATION_TAG = 0x0112
@@ -145,6 +147,11 @@ def _upright(content: bytes) -> Image.Image:
         return picture.transpose(turn) if turn is not None else picture.copy()
 
 
+def _taken(class_names: Iterable[str]) -> Iterator[str]:
+    if OVERALL in class_names:
+        yield f"class {OVERALL!r}: tables call the rows over all classes so; rename the class"
+
+
 def _folder(path: Path, location: str) -> ValidationSet:
     problems: list[str] = []
     root = path.resolve()
@@ -165,6 +172,7 @@ def _folder(path: Path, location: str) -> ValidationSet:
         names += files
         labels += [len(class_names)] * len(files)
         class_names.append(folder.name)
+    problems += _taken(class_names)
     if not names:
         problems.append(f"no images; class folders with {', '.join(SUFFIXES)} are accepted")
     elif len(class_names) == 1:
@@ -303,6 +311,7 @@ def _name_problems(names: NDArray[Any]) -> Iterator[str]:
     repeated = [str(value) for value in values[counts > 1]]
     if repeated:
         yield f"class_names: {', '.join(map(repr, repeated))} repeat; a name for each is needed"
+    yield from _taken(values)
     strange = [str(value) for value in values if not value.strip() or not value.isprintable()]
     if strange:
         yield f"class_names: {strange} cannot be printed; rename them"

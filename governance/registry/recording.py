@@ -22,12 +22,14 @@ from mlflow.entities import (
 )
 from mlflow.exceptions import MlflowException
 
+from governance.assessment import MANIFEST as MANIFEST_FILE
 from governance.assessment import RECORD, Assessment
 from governance.errors import EvidenceError, RegistryError
 from governance.registry.description import merged, summary
 from governance.registry.status import Marks, marks, put_back
 from governance.registry.versions import (
     DIGEST,
+    MANIFEST,
     POLICY,
     RUN,
     STATUS,
@@ -36,7 +38,7 @@ from governance.registry.versions import (
     registered,
 )
 
-__all__ = ["FOLDER", "metric_name", "record", "record_digest"]
+__all__ = ["FOLDER", "manifest_digest", "metric_name", "record", "record_digest"]
 
 #: Where in the run the assessment's folder lies.
 FOLDER = "governance"
@@ -88,6 +90,11 @@ def record(version: ModelVersion, assessment: Assessment, folder: Path) -> str:
 def record_digest(folder: Path) -> str:
     """sha256 of `assessment.json` as it lies in a folder: the digest of the assessment."""
     return f"sha256:{hashlib.sha256((folder / RECORD).read_bytes()).hexdigest()}"
+
+
+def manifest_digest(folder: Path) -> str:
+    """sha256 of the manifest of a saved assessment."""
+    return f"sha256:{hashlib.sha256((folder / MANIFEST_FILE).read_bytes()).hexdigest()}"
 
 
 def metric_name(name: str) -> str:
@@ -188,6 +195,7 @@ def _publish(
     for key, value in {
         RUN: run.run_id,
         DIGEST: record_digest(folder),
+        MANIFEST: manifest_digest(folder),
         POLICY: f"{policy.title[:TITLE_LENGTH]} ({policy.digest})",
     }.items():
         client.set_model_version_tag(version.name, version.version, key, value)

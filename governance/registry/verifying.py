@@ -14,10 +14,11 @@ from governance.assessment import Assessment, Baseline
 from governance.errors import EvidenceError, PolicyError, SubjectError
 from governance.policy import Policy, judge
 from governance.registry.opening import model_folder
-from governance.registry.recording import FOLDER, record_digest
+from governance.registry.recording import FOLDER, manifest_digest, record_digest
 from governance.registry.status import marks
 from governance.registry.versions import (
     DIGEST,
+    MANIFEST,
     PENDING,
     POLICY,
     RUN,
@@ -69,6 +70,8 @@ def fetch(version: ModelVersion, into: Path) -> Path:
         raise EvidenceError(f"{version.uri}: tag {RUN} is {run_id[:80]!r}, which names no run")
     with refusals(f"{version.uri}: looking up its record"):
         try:
+            if MlflowClient().get_run(run_id).info.lifecycle_stage != "active":
+                raise EvidenceError(f"{version.uri}: run {run_id}, its record, was deleted")
             present = {item.path for item in MlflowClient().list_artifacts(run_id)}
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
@@ -140,7 +143,11 @@ def _decision_mismatches(version: ModelVersion, assessment: Assessment) -> Itera
 
 def _tag_mismatches(version: ModelVersion, assessment: Assessment, folder: Path) -> Iterator[str]:
     tags = _tags(version)
-    expected = {STATUS: assessment.decision.verdict, DIGEST: record_digest(folder)}
+    expected = {
+        STATUS: assessment.decision.verdict,
+        DIGEST: record_digest(folder),
+        MANIFEST: manifest_digest(folder),
+    }
     for key, value in expected.items():
         if tags.get(key) != value:
             yield f"{version.uri}: tag {key} is {_shown(tags.get(key))} and the record says {value}"

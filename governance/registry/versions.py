@@ -15,6 +15,7 @@ from governance.errors import RegistryError, SubjectError
 
 __all__ = [
     "DIGEST",
+    "MANIFEST",
     "PENDING",
     "POLICY",
     "RESERVED",
@@ -35,10 +36,12 @@ STATUS = "governance.status"
 RUN = "governance.run_id"
 #: sha256 of the record.
 DIGEST = "governance.digest"
+#: sha256 of the manifest, which covers every file, the printed reports included.
+MANIFEST = "governance.manifest"
 #: Title and digest of the policy.
 POLICY = "governance.policy"
 #: Tags of a model version that nobody else should write.
-RESERVED = (STATUS, RUN, DIGEST, POLICY)
+RESERVED = (STATUS, RUN, DIGEST, MANIFEST, POLICY)
 
 PENDING, RUNNING = "pending", "running"
 

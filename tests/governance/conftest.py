@@ -109,8 +109,17 @@ class Assessed:
     """What `governance assess` left, and how it ended."""
 
     home: Path
-    folder: Path
     command: subprocess.CompletedProcess
+
+    @property
+    def folder(self):
+        """The folder of the assessment."""
+        return self.home / "assessment"
+
+    @property
+    def uri(self):
+        """Of MLflow's database."""
+        return f"sqlite:///{self.home}/mlflow.db"
 
 
 @pytest.fixture(scope="session")
@@ -134,20 +143,23 @@ def assessed(migrated_store, tmp_path_factory, saved_model, policy_text):
     ended = subprocess.run(
         command, cwd=home, env=environment, capture_output=True, text=True, check=False
     )
-    return Assessed(home, home / "assessment", ended)
+    return Assessed(home, ended)
 
 
 @pytest.fixture
 def store(assessed, tmp_path, monkeypatch):
-    """An own copy of that MLflow, that MLflow's calls go to; the working directory is empty."""
+    """That MLflow for MLflow's calls, and an empty working directory.
+
+    Tests share it, since a new database costs each of them half a second: they change versions of
+    their own alone.
+    """
     import mlflow  # noqa: PLC0415 - seconds, for the few tests that need it
 
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    shutil.copy(assessed.home / "mlflow.db", tmp_path / "mlflow.db")
     before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
-    yield f"sqlite:///{tmp_path}/mlflow.db"
+    mlflow.set_tracking_uri(assessed.uri)
+    yield assessed.uri
     mlflow.set_tracking_uri(before)
 
 

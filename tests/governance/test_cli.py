@@ -115,11 +115,12 @@ def test_the_gate_says_why_a_metric_is_missing(governance, recorded, assessed):
     assert "missing performance.accuracy: performance failed: no such layer" in said
 
 
-def test_the_gate_knows_a_version_by_its_alias(governance, store):
-    MlflowClient().set_registered_model_alias("stripes", "champion", "1")
-    answer = governance("gate", "models:/stripes@champion", "--json")
+def test_the_gate_knows_a_version_by_its_alias(governance, recorded):
+    uri = recorded(MET)
+    MlflowClient().set_registered_model_alias("stripes", "kept", uri.rpartition("/")[2])
+    answer = governance("gate", "models:/stripes@kept", "--json")
     assert answer.code == 0
-    assert json.loads(answer.out)["version"] == "1"
+    assert json.loads(answer.out)["uri"] == uri
 
 
 @pytest.mark.parametrize(
@@ -144,9 +145,10 @@ def test_a_version_without_a_verdict_is_undetermined(governance, new_version, st
     assert sentence in json.loads(asked.out)["reason"]
 
 
-def test_a_version_that_is_assessed_again_does_not_pass_on_its_old_record(governance, store):
-    set_tag("models:/stripes/1", status="running")
-    assert governance("gate", "models:/stripes/1").code == 30
+def test_a_version_that_is_assessed_again_does_not_pass_on_its_old_record(governance, recorded):
+    uri = recorded(MET)
+    set_tag(uri, status="running")
+    assert governance("gate", uri).code == 30
 
 
 def test_a_verdict_that_nobody_recorded_does_not_pass(governance, new_version):
@@ -168,7 +170,8 @@ def test_a_verdict_that_was_changed_afterwards_does_not_pass(governance, recorde
 def test_a_record_that_was_changed_afterwards_does_not_pass(governance, recorded):
     # arrange
     uri = recorded(Expectation(**UNMET))
-    run_id = MlflowClient().get_model_version("stripes", uri[-1]).tags["governance.run_id"]
+    number = uri.rpartition("/")[2]
+    run_id = MlflowClient().get_model_version("stripes", number).tags["governance.run_id"]
     home = MlflowClient().get_run(run_id).info.artifact_uri.removeprefix("file://")
     record = Path(home) / "governance" / "assessment.json"
     record.write_text(record.read_text().replace('"rejected"', '"approved"'))
@@ -201,7 +204,19 @@ def test_the_gate_writes_junit_and_markdown(governance, recorded):
     answer = governance("gate", uri, "--junit", "findings.xml", "--markdown", "findings.md")
     assert answer.code == 10
     assert ET.parse("findings.xml").getroot().get("failures") == "1"  # noqa: S314 - our own
-    assert Path("findings.md").read_text().startswith("## Rejected: stripes, version 2")
+    assert (
+        Path("findings.md")
+        .read_text()
+        .startswith(f"## Rejected: stripes, version {uri.rpartition('/')[2]}")
+    )
+
+
+def test_an_answer_of_an_earlier_gate_does_not_stay(governance, store, new_version, tmp_path):
+    findings = tmp_path / "findings.xml"
+    findings.write_text("all met")
+    answer = governance("gate", new_version(), "--junit", str(findings))
+    assert answer.code == 30
+    assert not findings.exists()
 
 
 @pytest.mark.parametrize("option", ["--junit", "--markdown"])
@@ -217,7 +232,7 @@ def test_a_place_that_cannot_be_written_is_named(governance, store, option):
     [
         ("models:/stripes/99", "stripes has no version 99; it has 1"),
         ("models:/nobody/1", "no registered model 'nobody'; there are stripes"),
-        ("models:/stripes@champion", "stripes has no alias 'champion'; it has none"),
+        ("models:/stripes@champion", "stripes has no alias 'champion'; it has "),
         ("models:/m-0123", "no such logged model"),
         ("runs:/0123/model", "no such run"),
         ("nowhere", "models:/name/version, models:/name@alias"),

@@ -84,14 +84,13 @@ def test_the_network_answers_ten_logits_per_image_and_is_as_large_as_it_says():
 def test_training_learns_repeats_itself_and_leaves_the_global_generator_alone(digits):
     # arrange
     _, kept = demo._split(digits[1])
-    images, labels = digits[0][kept[:500]], digits[1][kept[:500]]
+    images, labels = digits[0][kept[:400]], digits[1][kept[:400]]
     state = torch.get_rng_state()
 
-    def train(seed):
-        return demo._train(demo._new(seed=0), images, labels, 3, 4e-3, seed=seed, batch=20)
-
     # act
-    one, again, other = train(1), train(1), train(2)
+    one, again = (
+        demo._train(demo._new(seed=0), images, labels, 3, 4e-3, seed=1, batch=20) for _ in range(2)
+    )
     # assert
     inputs = torch.from_numpy((images.astype(np.float32) / 255 - demo.MEAN) / demo.STD)[:, None]
     with torch.no_grad():
@@ -99,7 +98,6 @@ def test_training_learns_repeats_itself_and_leaves_the_global_generator_alone(di
     assert right > 0.8
     assert not one.training
     assert all(map(torch.equal, one.state_dict().values(), again.state_dict().values()))
-    assert not torch.equal(one.head.weight, other.head.weight)
     assert torch.equal(torch.get_rng_state(), state)
 
 

@@ -111,7 +111,7 @@ def test_wilson_covers_a_share_about_as_often_as_it_says_on_average(n):
     assert found == pytest.approx(LEVEL, abs=0.01)
 
 
-@given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=30))
+@given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=30).filter(lambda x: min(x) < max(x)))
 @settings(max_examples=40, deadline=None)
 def test_the_interval_of_a_mean_is_students(values):
     n = len(values)
@@ -126,8 +126,8 @@ def test_the_interval_of_a_mean_is_students(values):
     assert found.n == n
 
 
-@pytest.mark.parametrize("values", [[], [1.0]])
-def test_fewer_than_two_values_have_no_spread(values):
+@pytest.mark.parametrize("values", [[], [1.0], [1.0, 1.0], [0.25] * 20])
+def test_where_no_two_values_differ_no_interval_claims_certainty(values):
     assert mean(values) is None
     assert bootstrap(np.mean, values, seed=0) is None
 

@@ -342,6 +342,31 @@ def test_a_number_about_a_class_needs_thirty_of_its_images(put, tiny_subject, me
         check_classes(policy, validation_with(tiny_subject, common=30, rare=count))
 
 
+def test_a_gated_number_about_a_class_that_sampled_too_few_of_its_images_is_missing(
+    put, tiny_subject
+):
+    body = """
+            few = Interval(low=0.5, high=1.0, n=29)
+            enough = Interval(low=0.5, high=1.0, n=30)
+            return Measurement(
+                metrics={"worst": 1.0, "each.diagonal": 1.0, "each.vertical": 1.0},
+                intervals={"worst": few, "each.diagonal": few, "each.vertical": enough},
+            )"""
+    put("sampled", body.strip())
+    expected = (
+        Expectation(metric="sampled.worst", at_least=0.5),
+        Expectation(metric="sampled.each.vertical", at_least=0.5),
+    )
+
+    made = assess(tiny_subject, policy_of("sampled", expect=expected))
+
+    # What no one expects anything of may rest on few images: its n is printed.
+    assert made.metrics["sampled.each.diagonal"] == 1.0
+    assert made.metrics["sampled.worst"] is None
+    assert [item.outcome for item in made.decision.findings] == ["missing", "met"]
+    assert made.decision.verdict == "undetermined"
+
+
 def test_all_classes_with_too_few_images_are_named(put, tiny_subject):
     put("alpha")
     policy = policy_of("alpha", expect=[Expectation(metric="alpha.worst", at_least=0.5)])

@@ -13,7 +13,7 @@ from governance.assessment import Assessment
 from governance.errors import EvidenceError, RegistryError
 from governance.evidence import ModelIdentity
 from governance.registry import assessing, record, resolve
-from governance.registry.recording import metric_name
+from governance.registry.recording import manifest_digest, metric_name
 
 
 @pytest.fixture
@@ -74,6 +74,7 @@ def test_an_assessment_is_kept_whole_and_its_verdict_shows(version, make_assessm
         "governance.status": "approved",
         "governance.run_id": run_id,
         "governance.digest": assessment.digest,
+        "governance.manifest": manifest_digest(folder),
         "governance.policy": f"Stripes | *bold* ({assessment.policy.digest})",
     }
     assert description.startswith("mine\n\n<!--")

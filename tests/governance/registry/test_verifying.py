@@ -100,9 +100,23 @@ def test_a_record_that_was_changed_together_with_its_manifest_is_found(
     tags = MlflowClient().get_model_version("stripes", "1").tags
     MlflowClient().log_artifacts(tags["governance.run_id"], str(better), "governance")
     # act
-    (problem,) = problems(recorded, tmp_path / "r")
+    record, manifest = problems(recorded, tmp_path / "r")
     # assert
-    assert "governance.digest" in problem
+    assert "governance.digest" in record
+    assert "governance.manifest" in manifest
+
+
+def test_a_report_that_was_replaced_together_with_its_manifest_is_found(recorded, tmp_path):
+    # arrange
+    folder = fetch(recorded, tmp_path / "r")
+    (folder / "report.pdf").write_bytes(b"%PDF approved")
+    listed = json.loads((folder / "manifest.json").read_text())
+    listed["files"]["report.pdf"] = hashlib.sha256(b"%PDF approved").hexdigest()
+    (folder / "manifest.json").write_bytes(canonical(listed))
+    # act
+    (problem,) = mismatches(recorded, folder)
+    # assert
+    assert "governance.manifest" in problem
 
 
 def forge(version, folder, change):
@@ -116,6 +130,7 @@ def forge(version, folder, change):
     listed["files"]["assessment.json"] = digest
     manifest.write_bytes(canonical(listed))
     set_tag("digest", f"sha256:{digest}")
+    set_tag("manifest", f"sha256:{hashlib.sha256(manifest.read_bytes()).hexdigest()}")
     set_tag("status", data["decision"]["verdict"])
     return folder
 

@@ -133,7 +133,7 @@ def test_a_linear_suffix_is_refused_by_name(outputs):
 
     with pytest.raises(AnalysisError, match="behind cut '1' the network is linear"):
         find_cut(network, noise(), "1", outputs)
-    with pytest.raises(AnalysisError, match="behind the stages .* the network is linear"):
+    with pytest.raises(AnalysisError, match=r"behind the stages .* the network is linear"):
         find_cut(network, noise(), "auto", outputs)
 
 
