@@ -230,8 +230,8 @@ def whole(network: Network, x: Tensor, y: NDArray[np.int64], found: dict[str, Ar
     recall = len(top & set(np.argsort(-value)[:TOP])) / TOP
     return (
         f"whole standard tier (list, class candidates, audit, groups): {took[0]:.1f} s wall / "
-        f"{took[1]:.1f} s CPU for {len(x)} images, {result.spent / result.exhaustive:.1%} of exhaustive, recall "
-        f"{recall:.2f}"
+        f"{took[1]:.1f} s CPU for {len(x)} images, "
+        f"{result.spent / result.exhaustive:.1%} of exhaustive, recall {recall:.2f}"
     )
 
 

@@ -147,8 +147,7 @@ class Network:
                 f"the network cannot be resumed at {layer!r}: its forward pass could not be traced;"
                 " a module that torch.fx traces, or an exported program, is accepted"
             )
-        beside = {self._layers.operations[index].kind for index in self._steps.live(place)}
-        if beside - {"get_attr"}:
+        if not self._steps.alone(place):
             raise AnalysisError(
                 f"the network cannot be resumed at {layer!r} alone: other activations pass by it; "
                 f"accepted are the stages {', '.join(self.stages())}"

@@ -90,14 +90,34 @@ class Replay:
     def finish(self, index: int, value: Tensor) -> Tensor:
         """The network's output for a given output of operation `index`, without an image.
 
-        Every later operation must depend on the image through `index` alone.
+        Every later operation must depend on the image through `index` alone, as `alone` tells.
         """
+        shape = self.operations[0].shape or ()
+        blank = value.new_zeros(1).expand(len(value), *shape[1:])
         fixed = {
-            place: self._attributes[self._nodes[place]]()
+            place: self._execute(self._before(place), {}, {place}, inputs=blank)[place]
             for place in self.live(index)
-            if self._nodes[place].op == "get_attr"
         }
         return self.resume(fixed, index, value)
+
+    def alone(self, index: int) -> bool:
+        """Whether the operations after `index` see the image through it alone.
+
+        They may also read weights, and the size of the batch off the images themselves.
+        """
+        return all(
+            not self.operations[place].bytes or self._nodes[place].op in {"get_attr", "placeholder"}
+            for read in self.live(index)
+            for place in self._before(read)
+        ) and not any(self._nodes[read].op == "placeholder" for read in self.live(index))
+
+    def _before(self, index: int) -> list[int]:
+        # The operation and all that it is made from, in order.
+        needed = {index}
+        for place in range(index, -1, -1):
+            if place in needed:
+                needed.update(self._inputs[place])
+        return sorted(needed)
 
     def later(self, cut: int) -> tuple[int, ...]:
         """The operations that depend on `cut`, in order."""

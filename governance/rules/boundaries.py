@@ -23,7 +23,7 @@ __all__ = ["Boundaries", "Suffix", "is_linear", "sample"]
 #: From features (B, C, H, W) to logits (B, K): the network behind the cut.
 Suffix = Callable[[Tensor], Tensor]
 
-STEPS = 12  # halvings of the way between two images: the pivot is within 1/4096 of it
+STEPS = 8  # halvings of the way between two images; the tie of the tangent there is the boundary
 LEVELS = 127  # a normal's numbers are whole, -127 to 127, so that what is kept is what was measured
 BATCH = 64
 LINEAR = 1e-4  # largest bend of a suffix, as a share of its range, that rounding explains

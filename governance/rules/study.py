@@ -27,7 +27,8 @@ Status = Literal["measured", "too few images", "never predicted", "no rule"]
 
 LEAST = 30  # reference images of a class below which its rules mean nothing
 LARGEST = 24  # boundaries in a rule by tightening
-SUPPORT = 2  # images a rule must newly cover: one is its own seed
+SUPPORT = 0.05  # share of its class that a rule must newly cover, and its seed alone is not enough
+BARREN = 3  # seeds in a row without a rule, after which no more are tried
 MEMORY = 512 * 2**20  # bytes of features held at once
 MAP = 4  # dimensions of a batch of feature maps
 
@@ -277,14 +278,18 @@ class _Class:
 def _rules(task: _Class, lead: NDArray[np.float64], most: int) -> list[Rule]:
     """Rules peeled off one after the other, the most confidently answered image left as seed."""
     left = task.own & task.reference
+    enough = max(2, round(SUPPORT * int(left.sum())))
+    barren = 0
     found: list[tuple[int, Boundaries, NDArray[np.bool_]]] = []
     for _ in range(most):
-        if not left.any():
+        if left.sum() < enough or barren == BARREN:
             break
         seed = int(np.where(left, lead, -np.inf).argmax())
         boundaries, covered = task.around(seed, 0)
-        if (covered & left).sum() >= SUPPORT:
+        barren += 1
+        if (covered & left).sum() >= enough:
             found.append((seed, boundaries, covered))
+            barren = 0
         left &= ~covered
         left[seed] = False
     kept = prune([covered & task.own & task.reference for _, _, covered in found])

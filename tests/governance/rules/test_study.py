@@ -173,6 +173,30 @@ def test_features_that_do_not_fit_or_are_not_finite_are_refused(monkeypatch):
         study(network, [noise(5)], "stem")
 
 
+def test_a_network_that_reads_the_batch_size_off_its_images_can_be_resumed():
+    class Sized(Bent):
+        def forward(self, x):
+            count = x.size(0)
+            x = torch.relu(self.bend(torch.relu(self.stem(x))))
+            return self.head(x.mean((2, 3)).view(count, -1))
+
+    model = Sized()
+    network = trace(model, noise(2))
+    ((_, logits, found),) = network.features(noise(5), ["stem"])
+
+    torch.testing.assert_close(network.resumed("stem", found["stem"]).detach(), logits)
+
+
+def test_an_image_that_passes_by_the_cut_is_seen():
+    class Skipping(Bent):
+        def forward(self, x):
+            y = torch.relu(self.bend(torch.relu(self.stem(x))))
+            return self.head((y + x[:, :2]).mean((2, 3)))
+
+    with pytest.raises(AnalysisError, match="other activations pass by it"):
+        trace(Skipping(), noise(2)).resumed("bend", torch.zeros(2, 2, 8, 8))
+
+
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "squeezenet1_0", "exported"])
 def test_resumed_behind_a_stage_a_network_gives_its_own_logits_and_gradients(name):
     # arrange
