@@ -278,7 +278,7 @@ def count_escapes(model: nn.Module, images: Tensor, wanted: int) -> str:
             windows = patches(*case.image.shape[2:], GRID)
             ends = boxes(case.image, windows, [eps] * len(windows), "solo")
             found = proven(case, windows, *ends, "solo", "crown")
-            restarts = max(1, wanted // (5 * len(images) * len(windows)))
+            restarts = -(-wanted // (5 * len(images) * len(windows)))
             slack = case.slack.value if case.slack else np.nan
             for _ in range(restarts):
                 tried = attack(case.model, case.image, *ends, case.decided, generator,

@@ -275,11 +275,12 @@ def _most_similar(found: Correlations) -> tuple[float, Interval | None] | None:
 def _notes(found: Correlations, shares: Mapping[str, float]) -> tuple[str, ...]:
     worst = max(shares, key=lambda layer: shares[layer])
     still = sum(int((~item.live).sum()) for item in found.channels.values())
+    most = (
+        f"Most redundant is {worst}: {shares[worst]:.1%} of its "
+        f"{len(found.channels[worst].live)} filters are followed by another one."
+    )
     return (
-        (
-            f"Most redundant is {worst}: {shares[worst]:.1%} of its "
-            f"{len(found.channels[worst].live)} filters are followed by another one."
-        ),
+        most if shares[worst] else "No filter is followed by another one of its layer.",
         f"{still} filters never moved on these images; they count as not redundant.",
     )
 

@@ -1,5 +1,6 @@
 """Representative interpretations of a network whose rules are known by hand."""
 
+import dataclasses
 import sys
 
 import numpy as np
@@ -177,3 +178,39 @@ def test_a_network_with_a_linear_head_behind_its_only_stage_is_refused():
 
     with pytest.raises(AnalysisError, match="the network is linear"):
         representative_rules(model, inputs(coloured(10)[0]))
+
+
+def test_the_model_and_the_random_state_are_left_as_found_where_rules_are_made(subject, measured):
+    # arrange: hooks, gradients and training flags of others
+    model = Bent().train()
+    model.stem.register_forward_hook(lambda *_: None)
+    model.head.weight.grad = torch.ones_like(model.head.weight)
+    model.bend.weight.requires_grad_(requires_grad=False)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    state, drawn = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002 - the global state is the point
+
+    # act
+    found = RepresentativeInterpretation(boundaries=30).run(
+        dataclasses.replace(subject, model=model), 0
+    )
+
+    # assert
+    assert found == measured
+    assert model.training
+    assert model.head.training
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert torch.equal(model.head.weight.grad, torch.ones_like(model.head.weight))
+    assert model.stem.weight.grad is None
+    assert not model.bend.weight.requires_grad
+    assert len(model.stem._forward_hooks) == 1
+    assert torch.equal(torch.get_rng_state(), state)
+    assert (np.random.get_state()[1] == drawn).all()  # noqa: NPY002 - the global state is the point
+
+
+def test_labels_and_numbers_that_cannot_be_used_are_refused():
+    images = inputs(coloured(10)[0])
+
+    with pytest.raises(AnalysisError, match="labels of shape \\(3,\\) for 40 images"):
+        representative_rules(Bent(), images, [0, 1, 0])
+    with pytest.raises(AnalysisError, match="boundaries = 0"):
+        representative_rules(Bent(), images, boundaries=0)

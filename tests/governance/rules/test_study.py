@@ -24,10 +24,13 @@ def found():
 
 
 def with_head(*layers):
-    """Convolution, activation and then what is given."""
-    with torch.random.fork_rng():
-        torch.manual_seed(2)
-        return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), *layers).eval()
+    """Convolution, activation and then what is given, with weights of their own seed."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), *layers).eval()
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.copy_(torch.randn(weight.shape, generator=generator) / 2)
+    return model
 
 
 def noise(n=8, size=8):
