@@ -164,7 +164,7 @@ def resnet(data: Path, depth: int) -> Case:
     )  # fmt: skip
 
 
-def vgg(fashion: Path, weights: Path, count: int = 1500) -> Case:
+def vgg(fashion: Path, weights: Path, first: int, count: int = 1500) -> Case:
     """The VGG-style network on Fashion-MNIST, trained where there are no weights yet."""
     model = Vgg()
     if weights.exists():
@@ -174,8 +174,8 @@ def vgg(fashion: Path, weights: Path, count: int = 1500) -> Case:
         torch.save(model.state_dict(), weights)
     pixels, labels = idx(fashion, "t10k")
     return Case(
-        name="VGG-style", model=model.eval(), images=scaled(pixels[:count], *FASHION),
-        labels=labels[:count], layer=model.features[13], black=black(*FASHION),
+        name="VGG-style", model=model.eval(), images=scaled(pixels[first : first + count], *FASHION),
+        labels=labels[first : first + count], layer=model.features[13], black=black(*FASHION),
     )  # fmt: skip
 
 
@@ -226,7 +226,7 @@ def efficientnet(data: Path, size: int, count: int) -> Case:
     )  # fmt: skip
 
 
-def drops(case: Case, images: Tensor, heat: Tensor) -> tuple[NDArray, NDArray]:
+def drops(case: Case, images: Tensor, heat: Tensor, fill: Tensor) -> tuple[NDArray, NDArray]:
     """Relative loss of the answered class's probability under the mask, and whether it rose."""
     size = images.shape[2:]
     large = functional.interpolate(heat[:, None].float(), size, mode="bilinear").flatten(1)
@@ -234,7 +234,7 @@ def drops(case: Case, images: Tensor, heat: Tensor) -> tuple[NDArray, NDArray]:
     mask = torch.zeros_like(large).scatter_(1, top, 1.0).view(-1, 1, *size)
     before, after = [
         torch.cat([probabilities(case, part) for part in torch.split(batch, 32)])
-        for batch in (images, images * mask + case.black * (1 - mask))
+        for batch in (images, images * mask + fill * (1 - mask))
     ]
     label = before.argmax(1, keepdim=True)
     p, q = before.gather(1, label)[:, 0], after.gather(1, label)[:, 0]
@@ -309,12 +309,14 @@ def reused(case: Case, cam: Callable, images: Tensor, seeds: list[int], targets:
     return torch.cat(maps)
 
 
-def report(case: Case) -> None:
+def report(case: Case, seed: int) -> None:
     """Print one network's rows."""
     begun = time.process_time()
-    found = representative_rules(case.model, case.images, case.labels, outputs=case.outputs)
+    found = representative_rules(
+        case.model, case.images, case.labels, outputs=case.outputs, seed=seed
+    )
     seconds = time.process_time() - begun
-    summary = summarised(found.study, 0)
+    summary = summarised(found.study, seed)
     print(f"\n## {case.name}\n")
     print(
         f"Cut at `{found.cut}`, {len(case.images)} images "
@@ -338,13 +340,16 @@ def report(case: Case) -> None:
                       ("k-means", "k-means"), ("ball", "ball")):  # fmt: skip
         print(f"| {name} | {share(summary.total(key))} |")
     print(
-        "\n| top 20 % of pixels kept | mean average drop | increase | images |\n|---|---|---|---|"
+        "\n| top 20 % of pixels | average drop, rest black | increase | average drop, rest mean "
+        "colour | increase | images |\n|---|---|---|---|---|---|"
     )
     for name, images, heat in heat_maps(case, found):
-        drop, rise = drops(case, images, heat)
-        ends = bootstrap(np.mean, drop, 0)
-        print(f"| {name} | {drop.mean():.3f} [{ends.low:.3f}, {ends.high:.3f}] | "
-              f"{rise.mean():.3f} | {len(drop)} |", flush=True)  # fmt: skip
+        cells = []
+        for fill in (case.black, torch.zeros_like(case.black)):
+            drop, rise = drops(case, images, heat, fill)
+            ends = bootstrap(np.mean, drop, 0)
+            cells.append(f"{drop.mean():.3f} [{ends.low:.3f}, {ends.high:.3f}] | {rise.mean():.3f}")
+        print(f"| {name} | {' | '.join(cells)} | {len(images)} |", flush=True)
 
 
 def share(item: object) -> str:
@@ -362,18 +367,20 @@ def main() -> None:
     options.add_argument("--networks", nargs="+", default=["vgg", "20", "32", "efficientnet"])
     options.add_argument("--size", type=int, default=224, help="pixels for EfficientNet")
     options.add_argument("--count", type=int, default=1500, help="images for EfficientNet")
+    options.add_argument("--first", type=int, default=0, help="first Fashion-MNIST test image")
+    options.add_argument("--seed", type=int, default=0, help="of halves and boundaries")
     given = options.parse_args()
     torch.set_num_threads(1)
     print("# Representative rules\n\nOne torch thread; 95 % intervals: Clopper-Pearson of shares, "
           "bootstrap of means and differences.")  # fmt: skip
     makers = {
-        "vgg": lambda: vgg(given.fashion, given.weights),
+        "vgg": lambda: vgg(given.fashion, given.weights, given.first),
         "20": lambda: resnet(given.data, 20),
         "32": lambda: resnet(given.data, 32),
         "efficientnet": lambda: efficientnet(given.data, given.size, given.count),
     }
     for name in given.networks:
-        report(makers[name]())
+        report(makers[name](), given.seed)
 
 
 if __name__ == "__main__":

@@ -24,11 +24,13 @@ from governance.assessing import Result, assess_model
 from governance.errors import SubjectError
 from governance.orchestration import read_policy
 from governance.policy import Finding
+from governance.training import record_epoch
 from reports import numbers
 
 __all__ = ["DemoVersion", "DigitNet", "run_demo"]
 
 NAME = "digits"
+CLASS_NAMES = tuple("0123456789")
 MEAN, STD = 0.1307, 0.3081
 VALIDATION_PER_CLASS = 150
 MARKED_CLASS = 8
@@ -52,6 +54,7 @@ std = [{STD}]
 data = "validation.npz"
 
 [analyses.layer_prediction]
+[analyses.learning_process]
 [analyses.filter_importance]
 [analyses.genetic_explanation]
 
@@ -94,6 +97,8 @@ rationale = "Filters that never answer are capacity paid for and not used."
 
 #: Told what is being done, how many steps are done, and how many there are.
 Progress = Callable[[str, int, int], None]
+#: Shown the model after each epoch, counted from 0.
+AfterEpoch = Callable[[nn.Module, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,17 +215,22 @@ def run_demo(
     held, kept = _split(labels)
     np.savez_compressed(
         out / "validation.npz",
-        images=images[held], labels=labels[held], class_names=np.array([str(i) for i in range(10)]),
+        images=images[held], labels=labels[held], class_names=np.array(CLASS_NAMES),
     )  # fmt: skip
     (out / "policy.toml").write_text(POLICY)
     _open_store(out)
     train, truth = images[kept], labels[kept]
     versions: list[DemoVersion] = []
     models: list[nn.Module] = []
-    for number, (story, make) in enumerate(_stories(train, truth, models), start=1):
+
+    def watch(model: nn.Module, epoch: int) -> None:
+        record_epoch(model, (_inputs(images[held]), labels[held]), epoch, class_names=CLASS_NAMES)
+
+    for number, (story, make) in enumerate(_stories(train, truth, models, watch), start=1):
         progress(f"version {number}: training", 0, 1)
-        models.append(make())
-        _register(models[-1], train[:2])
+        with mlflow.start_run():
+            models.append(make())
+            _register(models[-1], train[:2])
 
         def tell(what: str, done: int, total: int, number: int = number) -> None:
             progress(f"version {number}: {what}", done, total)
@@ -238,19 +248,26 @@ def run_demo(
 
 
 def _stories(
-    images: NDArray[np.uint8], labels: NDArray[np.int64], models: list[nn.Module]
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    models: list[nn.Module],
+    watch: AfterEpoch = lambda _model, _epoch: None,
 ) -> list[tuple[str, Callable[[], nn.Module]]]:
     noisy = _with_noise(images, seed=5)
     marked = _with_mark(noisy, labels, seed=3)
+
+    def tuned(pictures: NDArray[np.uint8]) -> nn.Module:
+        return _train(deepcopy(models[0]), pictures, labels, 3, 3e-3, seed=1, watch=watch)
+
     return [
-        ("trained on digits", lambda: _train(_new(seed=0), images, labels, 5, 4e-3, seed=0)),
         (
-            "version 1, fine-tuned on noisy digits",
-            lambda: _train(deepcopy(models[0]), noisy, labels, 3, 3e-3, seed=1),
+            "trained on digits",
+            lambda: _train(_new(seed=0), images, labels, 5, 4e-3, seed=0, watch=watch),
         ),
+        ("version 1, fine-tuned on noisy digits", lambda: tuned(noisy)),
         (
             f"the same, but the {MARKED_CLASS}s carry a scanner's corner mark",
-            lambda: _train(deepcopy(models[0]), marked, labels, 3, 3e-3, seed=1),
+            lambda: tuned(marked),
         ),
     ]
 
@@ -309,23 +326,30 @@ def _train(
     *,
     seed: int,
     batch: int = 100,
+    watch: AfterEpoch = lambda _model, _epoch: None,
 ) -> nn.Module:
     """Train `model` in place with AdamW and a one-cycle rate; returns it in evaluation mode."""
-    inputs = ((torch.from_numpy(images.astype(np.float32)) / 255 - MEAN) / STD).unsqueeze(1)
+    inputs = _inputs(images)
     truth = torch.from_numpy(labels)
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=1e-4)
     steps = epochs * -(-len(truth) // batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
     model.train()
-    for _ in range(epochs):
+    for epoch in range(epochs):
         for chosen in torch.split(torch.randperm(len(truth), generator=generator), batch):
             optimiser.zero_grad()
             loss = nn.functional.cross_entropy(model(inputs[chosen]), truth[chosen])
             torch.autograd.backward(loss)
             optimiser.step()
             schedule.step()
+        watch(model, epoch)
     return model.eval()
+
+
+def _inputs(images: NDArray[np.uint8]) -> torch.Tensor:
+    """Normalised images (N, 1, 28, 28), as the model takes them."""
+    return ((torch.from_numpy(images.astype(np.float32)) / 255 - MEAN) / STD).unsqueeze(1)
 
 
 def _open_store(out: Path) -> None:
@@ -340,6 +364,5 @@ def _open_store(out: Path) -> None:
 
 
 def _register(model: nn.Module, example: NDArray[np.uint8]) -> None:
-    inputs = ((example.astype(np.float32) / 255 - MEAN) / STD)[:, None]
-    with mlflow.start_run():
-        mlflow.pytorch.log_model(model, name=NAME, registered_model_name=NAME, input_example=inputs)
+    inputs = _inputs(example).numpy()
+    mlflow.pytorch.log_model(model, name=NAME, registered_model_name=NAME, input_example=inputs)
