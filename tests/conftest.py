@@ -37,6 +37,13 @@ def pytest_addoption(parser):
 
 
 @pytest.fixture(autouse=True, scope="session")
+def ctrl_c_is_heard():
+    """A shell starts background jobs deaf to Ctrl-C, and their children inherit it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True, scope="session")
 def one_torch_thread():
     torch.set_num_threads(1)
 

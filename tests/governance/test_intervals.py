@@ -14,7 +14,9 @@ levels = st.floats(0.5, 0.999)
 
 
 @pytest.mark.parametrize(
-    ("interval", "method"), [(wilson, "wilson"), (clopper_pearson, "exact")], ids=str
+    ("interval", "method"),
+    [(wilson, "wilson"), (clopper_pearson, "exact")],
+    ids=["wilson", "clopper_pearson"],
 )
 @given(shares, levels)
 @settings(max_examples=40, deadline=None)
