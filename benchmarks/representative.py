@@ -174,8 +174,9 @@ def vgg(fashion: Path, weights: Path, first: int, count: int = 1500) -> Case:
         torch.save(model.state_dict(), weights)
     pixels, labels = idx(fashion, "t10k")
     return Case(
-        name="VGG-style", model=model.eval(), images=scaled(pixels[first : first + count], *FASHION),
-        labels=labels[first : first + count], layer=model.features[13], black=black(*FASHION),
+        name="VGG-style", model=model.eval(), layer=model.features[13], black=black(*FASHION),
+        images=scaled(pixels[first : first + count], *FASHION),
+        labels=labels[first : first + count],
     )  # fmt: skip
 
 

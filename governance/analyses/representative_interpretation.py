@@ -35,8 +35,10 @@ Limits
     boundary is a tangent, good near the images it was found between. Precision is measured against
     the model's own answers: a rule can be precise and the model wrong. Where the linear surrogate
     does as well, the class is simply that easy to tell from these features, and the rules add no
-    insight; the notes say so. Rules compare with a later version only as far as this shares the
-    features, as after further training; a network trained from scratch does not.
+    insight; the notes say so. The interval of that comparison is for the rules found; which images
+    happen to make the rules shifts it by about its own width. Rules compare with a later version
+    only as far as this shares the features, as after further training; a network trained from
+    scratch does not.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -287,7 +289,8 @@ def _against_linear(summary: Summary) -> str:
     lead = "The rules beat" if beaten else "The rules do not beat"
     return (
         f"{lead} a linear surrogate on the same features at the same coverage of unseen images: "
-        f"{text}, difference {value:+.3f}{span}."
+        f"{text}, difference {value:+.3f}{span}. The interval is for these rules; other halves of "
+        "the images give others."
     )
 
 

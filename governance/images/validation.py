@@ -20,6 +20,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -27,7 +28,7 @@ from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 from governance.errors import SubjectError
 from governance.subject import ValidationSet
@@ -121,7 +122,7 @@ class Files(Sequence[NDArray[np.uint8]]):
 
 def _decoded(content: bytes, where: str) -> NDArray[np.uint8]:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _whole_images_only():
             # Damaged metadata is a warning; the picture is then taken as stored upright.
             warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -137,6 +138,17 @@ def _decoded(content: bytes, where: str) -> NDArray[np.uint8]:
         )
     grey = picture.mode in {"1", "L", "LA", "La"}
     return np.asarray(picture.convert("L" if grey else "RGB"))
+
+
+@contextmanager
+def _whole_images_only() -> Iterator[None]:
+    """Importing WeasyPrint lets Pillow fill up cut images with grey, in the whole process."""
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def _upright(content: bytes) -> Image.Image:

@@ -118,7 +118,7 @@ def test_the_policy_passes_the_check_and_judges_more_than_accuracy(tmp_path):
     # assert
     assert policy.validation == str(tmp_path / "validation.npz")
     assert set(policy.analyses) == {
-        "layer_prediction", "filter_importance", "genetic_explanation",
+        "layer_prediction", "learning_process", "filter_importance", "genetic_explanation",
     }  # fmt: skip
     blocking = {item.metric for item in policy.expectations if item.severity == "block"}
     assert {"performance.accuracy", "layer_prediction.lens_probe_gap"} < blocking

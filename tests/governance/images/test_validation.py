@@ -5,7 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from governance.errors import SubjectError
 from governance.images import open_validation
@@ -175,8 +175,11 @@ def test_grey_deeper_than_8_bits_is_refused_by_name(folder):
         open_validation(folder, "here").images[0]
 
 
+@pytest.mark.parametrize("lenient", [False, True])
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "webp", "gif", "tiff"])
-def test_damaged_files_are_named_when_they_are_decoded(folder, suffix):
+def test_damaged_files_are_named_when_they_are_decoded(folder, suffix, lenient, monkeypatch):
+    # WeasyPrint sets this for the whole process when it is imported.
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", lenient)
     buffer = io.BytesIO()
     picture(size=(64, 64)).save(buffer, {"jpg": "jpeg"}.get(suffix, suffix))
     (folder / "cat" / f"9.{suffix}").write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
@@ -188,6 +191,7 @@ def test_damaged_files_are_named_when_they_are_decoded(folder, suffix):
         with pytest.raises(SubjectError, match=rf"here: ...\/9\.{suffix}: cannot be decoded"):
             found.images[index]
     assert found.images[0].shape == (10, 12, 3)
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is lenient
 
 
 def test_a_picture_that_would_not_fit_in_memory_is_refused(folder):
