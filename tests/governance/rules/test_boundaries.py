@@ -112,9 +112,10 @@ def test_the_same_images_give_the_same_boundaries_and_gradients_are_left_alone()
 
 def test_a_linear_suffix_is_told_from_a_bent_one():
     maps = torch.randn(16, 2, 2, 2, generator=torch.Generator().manual_seed(0))
-    line = nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(2, 3)).requires_grad_(
-        requires_grad=False
-    )
+    line = nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(2, 3, bias=False))
+    # Weights of either sign, so that some outputs are below zero and a rectifier bends.
+    line[2].weight.data = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]])
+    line.requires_grad_(requires_grad=False)
 
     assert is_linear(line, maps)
     # What all classes share may bend: differences of log-probabilities do not.
