@@ -36,6 +36,11 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_runtest_setup():
+    """Layers that a test makes draw their weights alike, whatever ran before in this process."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def ctrl_c_is_heard():
     """A shell starts background jobs deaf to Ctrl-C, and their children inherit it."""
