@@ -182,32 +182,23 @@ def _average(name: str, x: Source, *parameters: Any, **named: Any) -> Read:
     return rearrangement(x.shape, lambda t: step(t, *parameters, **named), x.example, terms)
 
 
-def _mean(
-    out: tuple[int, ...],
-    x: Source,
-    dims: Any = None,
-    keepdim: bool = False,  # noqa: FBT001, FBT002 - aten's own signature
-    *,
-    dtype: Any = None,
-) -> Read:
-    if dims is None or not dims or dtype not in {None, torch.float32} or _touches_images(x, *dims):
-        return None
-    terms = math.prod(x.shape) // max(1, math.prod(out))
-    return rearrangement(x.shape, lambda t: t.mean(dims, keepdim), x.example, terms)
+def _reduction(reduce: Callable[..., Tensor]) -> Callable[..., Read]:
+    """A mean or a sum over dimensions of the picture."""
 
+    def found(
+        out: tuple[int, ...],
+        x: Source,
+        dims: Any = None,
+        keepdim: bool = False,  # noqa: FBT001, FBT002 - aten's own signature
+        *,
+        dtype: Any = None,
+    ) -> Read:
+        if not dims or dtype not in {None, torch.float32} or _touches_images(x, *dims):
+            return None
+        terms = math.prod(x.shape) // max(1, math.prod(out))
+        return rearrangement(x.shape, lambda t: reduce(t, dims, keepdim), x.example, terms)
 
-def _total(
-    out: tuple[int, ...],
-    x: Source,
-    dims: Any = None,
-    keepdim: bool = False,  # noqa: FBT001, FBT002 - aten's own signature
-    *,
-    dtype: Any = None,
-) -> Read:
-    if dims is None or not dims or dtype not in {None, torch.float32} or _touches_images(x, *dims):
-        return None
-    terms = math.prod(x.shape) // max(1, math.prod(out))
-    return rearrangement(x.shape, lambda t: t.sum(dims, keepdim), x.example, terms)
+    return found
 
 
 def _reshaped(out: tuple[int, ...], x: Source, *sizes: Any) -> Read:  # noqa: ARG001 - the output's shape says it all
@@ -364,7 +355,7 @@ READERS: dict[str, Callable[..., Read]] = {
     "flatten": _reshaped,
     "gelu": _gelu,
     "max_pool2d": _maximum,
-    "mean": _mean,
+    "mean": _reduction(torch.mean),
     "mm": _dense_product,
     "linear": _dense,
     "mul": _product,
@@ -377,7 +368,7 @@ READERS: dict[str, Callable[..., Read]] = {
     "slice": _slice,
     "squeeze": _reshaped,
     "sub": _sum(-1),
-    "sum": _total,
+    "sum": _reduction(torch.sum),
     "transpose": _transposed,
     "unsqueeze": _reshaped,
     "view": _reshaped,

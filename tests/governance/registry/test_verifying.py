@@ -119,6 +119,14 @@ def test_a_report_that_was_replaced_together_with_its_manifest_is_found(recorded
     assert "governance.manifest" in problem
 
 
+def test_a_record_whose_run_was_deleted_is_no_record(recorded, tmp_path):
+    tags = MlflowClient().get_model_version("stripes", "1").tags
+    MlflowClient().delete_run(tags["governance.run_id"])
+
+    with pytest.raises(EvidenceError, match="its record, was deleted"):
+        fetch(recorded, tmp_path / "r")
+
+
 def forge(version, folder, change):
     """Change the record, and all digests and tags with it."""
     folder = fetch(version, folder)
