@@ -25,7 +25,7 @@ def wilson(successes: int, n: int, level: float = LEVEL) -> Interval | None:
         None where `n` is 0: nothing was observed.
 
     Source:
-        Wilson 1927; Brown, Cai, DasGupta 2001, section 3.1.1.
+        Wilson 1927; Brown, Cai, DasGupta 2001.
     """
     if n == 0:
         return None

@@ -160,7 +160,7 @@ def correlate(
             finite.
 
     Source:
-        Song et al. 2012, equation 5 (unbiased HSIC); Nguyen, Raghu, Kornblith 2021 (sums over
+        Song et al. 2012 (unbiased HSIC); Nguyen, Raghu, Kornblith 2021 (sums over
         batches).
     """
     if len(inputs) < LEAST:

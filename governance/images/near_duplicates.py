@@ -8,7 +8,7 @@ with at most 7 bits changed, one of its 8 bytes is unchanged.
 
 Source:
     Perceptual hash of low cosine frequencies: Zauner 2010, "Implementation and benchmarking of
-    perceptual image hash functions", section 3.2.
+    perceptual image hash functions".
 """
 
 from collections.abc import Iterator

@@ -257,7 +257,7 @@ def likely(size: Array, n: int) -> Array:
         (N,) chances that sum to n; 1 for images that are certain.
 
     Source:
-        Sampling proportional to size: Saerndal, Swensson, Wretman 1992, section 3.6.
+        Sampling proportional to size: Saerndal, Swensson, Wretman 1992.
     """
     scaled = size / size.max() if size.any() else np.ones(len(size))
     floor = scaled + FLOOR * scaled.mean()
@@ -307,8 +307,8 @@ def estimated(
             image then counts for as many as its chance says, in slope, mean and error.
 
     Source:
-        Cochran 1977, chapter 7; MacKinnon, White 1985 (HC3); Saerndal, Swensson, Wretman 1992,
-        chapter 6, for unequal chances.
+        Cochran 1977 (regression estimators); MacKinnon, White 1985 (HC3); Saerndal, Swensson,
+        Wretman 1992, for unequal chances.
     """
     n, total = len(exact), len(everywhere)
     if chance is not None and n < total and n >= MIXED:

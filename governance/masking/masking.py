@@ -258,7 +258,7 @@ def curve(
         batch_size: Images per pass; None chooses.
 
     Source:
-        Petsiuk, Das, Saenko 2018 (RISE), section 4.2.
+        Petsiuk, Das, Saenko 2018 (RISE).
     """
     if heat.shape != tuple(image.shape[1:]) or not np.isfinite(heat).all():
         raise AnalysisError(

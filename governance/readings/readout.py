@@ -81,8 +81,8 @@ def ridge(
         Predictions in the shape of each target.
 
     Source:
-        Hastie, Tibshirani, Friedman 2009, sections 3.4 and 7.10; An, Liu, Venkatesh 2007 for the
-        residuals of a left-out block.
+        Hastie, Tibshirani, Friedman 2009; An, Liu, Venkatesh 2007 for the residuals of a left-out
+        block.
     """
     basis, spectrum = _spectrum(np.asarray(features, dtype=np.float64))
     n, members = len(basis), [np.flatnonzero(fold == index) for index in np.unique(fold)]

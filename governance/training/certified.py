@@ -89,7 +89,8 @@ def certified_finetune(
         AnalysisError: If the network cannot be bounded, has nothing to train, or diverges.
 
     Source:
-        Gowal et al. 2018 (training on interval bounds); Zhang et al. 2020 (warm-up and ramp).
+        After Gowal et al. 2018 (training on interval bounds) and Zhang et al. 2020 (warm-up and
+        ramp), in the words and with the choices of this project.
     """
     _refuse(images, labels, eps, warm_up, ramp)
     trained = copy.deepcopy(model)
@@ -110,10 +111,9 @@ def certified_finetune(
     for _ in range(epochs):
         sum_of_losses = 0.0
         for some in torch.split(torch.randperm(len(images), generator=generator), batch):
-            share = min(1.0, max(0.0, (step / total - warm_up) / ramp)) if ramp else 1.0
-            falling = max(0.0, step / total - warm_up - ramp) / max(1e-9, 1 - warm_up - ramp)
+            share, pace = _schedule(step / total, warm_up, ramp)
             for group in optimiser.param_groups:
-                group["lr"] = rate * (1 - falling)
+                group["lr"] = rate * pace
             loss = _loss(program, images[some], labels[some], share * eps, share * weight)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -136,6 +136,13 @@ def certified_finetune(
         certified=float(torch.cat(proven).float().mean()),
         losses=tuple(losses),
     )
+
+
+def _schedule(done: float, warm_up: float, ramp: float) -> tuple[float, float]:
+    """Share of the full box and worst case, and of the full learning rate, after `done` of all."""
+    share = min(1.0, max(0.0, (done - warm_up) / ramp)) if ramp else 1.0
+    falling = max(0.0, done - warm_up - ramp) / max(1e-9, 1 - warm_up - ramp)
+    return share, 1 - falling
 
 
 def _refuse(images: Tensor, labels: Tensor, eps: float, warm_up: float, ramp: float) -> None:
