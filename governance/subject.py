@@ -18,7 +18,7 @@ from governance.errors import SubjectError
 from governance.evidence import ModelIdentity, ValidationIdentity
 from governance.preprocessing import Preprocessing
 
-__all__ = ["Subject", "ValidationSet", "tensor_digest"]
+__all__ = ["Subject", "ValidationSet", "evenly", "tensor_digest"]
 
 # Half precision sums to one no better than this.
 SLACK = 1e-2
@@ -63,15 +63,7 @@ class ValidationSet:
 
     def sample(self, n: int, seed: int) -> NDArray[np.int64]:
         """Indices of at most `n` images, as even over the classes as the set allows, ascending."""
-        rng = np.random.default_rng(seed)
-        order = rng.permutation(len(self))
-        # Rank of each image within its class, in random order: taking ranks in turn is even.
-        rank = np.empty(len(self), dtype=np.int64)
-        for label in range(len(self.class_names)):
-            members = order[self.labels[order] == label]
-            rank[members] = np.arange(len(members))
-        chosen = order[np.argsort(rank[order], kind="stable")][:n]
-        return np.sort(chosen)
+        return np.sort(evenly(self.labels, np.random.default_rng(seed))[:n])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -160,6 +152,25 @@ class Subject:
             ]
             self._predictions.append(torch.cat(parts).cpu().numpy())
         return self._predictions[0]
+
+
+def evenly(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """All images in a random order of which every beginning is as even over the classes as can be.
+
+    Args:
+        labels: (N,) class of each image.
+        rng: Draws the order within and between the classes.
+
+    Returns:
+        (N,) indices.
+    """
+    order = rng.permutation(len(labels))
+    # Rank of each image within its class, in random order: taking ranks in turn is even.
+    rank = np.empty(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        rank[members] = np.arange(len(members))
+    return order[np.argsort(rank[order], kind="stable")]
 
 
 def tensor_digest(model: nn.Module | Mapping[str, Tensor]) -> str:

@@ -195,7 +195,7 @@ def study(
     ready = order[~closed[order]]
     count = {"full": len(ready), "standard": SCREENED * top, "smoke": SMOKE}[tier]
     screened = ready[:count]
-    images = np.sort(_even(labels, rng)[:SOUND]) if tier == "smoke" else bench.images
+    images = np.sort(_in_proportion(labels, rng)[:SOUND]) if tier == "smoke" else bench.images
     blocks = [bench.block([seen.filters[i] for i in np.flatnonzero(closed)], bench.images,
                           closed=True)] if closed.any() else []  # fmt: skip
     if tier == "standard" and len(screened):
@@ -205,7 +205,7 @@ def study(
     done = {filters for block in blocks for filters in block.effects.filters}
     left = np.array([i for i in np.sort(ready) if seen.filters[i] not in done], dtype=np.int64)
     audit = rng.permutation(left)[: SMOKE if tier == "smoke" else AUDIT]
-    few = np.sort(images[_even(labels[images], rng)[:SOUND]])
+    few = np.sort(images[_in_proportion(labels[images], rng)[:SOUND]])
     if len(audit):
         blocks.append(bench.block([seen.filters[i] for i in audit], few, audit=True))
     return Study(
@@ -281,7 +281,7 @@ def _grouped(bench: _Bench, images: NDArray[np.int64]) -> Block | None:
     return bench.block([groups[i] for i in best], images)
 
 
-def _even(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+def _in_proportion(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     """A random order of images of which every beginning holds the classes in proportion."""
     place = np.empty(len(labels))
     for label in np.unique(labels):

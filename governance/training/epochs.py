@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from governance.errors import AnalysisError
@@ -17,6 +17,7 @@ from governance.importance.ablation import Outputs
 from governance.learning import signs
 from governance.network import trace
 from governance.registry import log_signs
+from governance.subject import evenly
 
 __all__ = ["LEAST", "record_epoch"]
 
@@ -68,7 +69,7 @@ def record_epoch(
             f"{len(inputs)} images and labels of shape {labels.shape}; one label for each of at "
             f"least {LEAST} images is accepted"
         )
-    chosen = _even(labels, images, seed)
+    chosen = np.sort(evenly(labels, np.random.default_rng(seed))[:images])
     device = next((item.device for item in model.parameters()), inputs.device)
     sample = inputs[torch.from_numpy(chosen).to(inputs.device)].to(device)
     network = trace(model, sample[:2], batch_size=batch_size)
@@ -76,13 +77,3 @@ def record_epoch(
     found = signs(network, sample, labels[chosen], classes, outputs=outputs, seed=seed)
     log_signs(found, step, run_id)
     return found
-
-
-def _even(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
-    """At most `count` images, as even over the classes as there are, ascending."""
-    order = np.random.default_rng(seed).permutation(len(labels))
-    rank = np.empty(len(labels), dtype=np.int64)
-    for label in np.unique(labels):
-        members = order[labels[order] == label]
-        rank[members] = np.arange(len(members))
-    return np.sort(order[np.argsort(rank[order], kind="stable")][:count])
