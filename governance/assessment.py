@@ -42,8 +42,8 @@ from governance.records import canonical, from_data, parse, to_data
 
 __all__ = ["MANIFEST", "RECORD", "SCHEMA", "Assessment", "Baseline", "Difference", "attach"]
 
-#: 1: first layout.
-SCHEMA = 1
+#: 1: first layout. 2: withdrawn evidence, waivers, drift.
+SCHEMA = 2
 
 RECORD = "assessment.json"
 MANIFEST = "manifest.json"

@@ -96,7 +96,7 @@ def remade(folder):
         for path, content in files_of(folder).items()
         if path != MANIFEST
     }
-    (folder / MANIFEST).write_bytes(canonical({"schema": 1, "files": listed}))
+    (folder / MANIFEST).write_bytes(canonical({"schema": 2, "files": listed}))
 
 
 def rewritten(folder, change):
@@ -139,7 +139,7 @@ def test_an_assessment_becomes_the_documented_files(saved):
 def test_the_manifest_holds_the_sha256_of_every_other_file(saved):
     listed = json.loads((saved / MANIFEST).read_bytes())
 
-    assert listed["schema"] == 1
+    assert listed["schema"] == 2
     assert listed["files"] == {
         path: hashlib.sha256(content).hexdigest()
         for path, content in files_of(saved).items()
@@ -381,7 +381,7 @@ def test_a_damaged_manifest_is_evidence_of_nothing(saved, content):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "null", "{}", '{"schema": 1}', '{"schema": 1e999}']
+    "content", ["", "{", "[]", "null", "{}", '{"schema": 2}', '{"schema": 1e999}']
 )
 def test_a_damaged_record_is_refused_though_its_manifest_was_made_anew(saved, content):
     (saved / RECORD).write_text(content)
@@ -391,7 +391,7 @@ def test_a_damaged_record_is_refused_though_its_manifest_was_made_anew(saved, co
         Assessment.load(saved)
 
 
-@pytest.mark.parametrize("schema", [0, 2, "1", None, True])
+@pytest.mark.parametrize("schema", [0, 1, "1", None, True])
 def test_another_schema_is_refused(saved, schema):
     rewritten(saved, lambda data: data.update(schema=schema))
 

@@ -1,0 +1,64 @@
+"""Command line: `governance assess`, `gate`, `report`, `policy`, `analyses`, `demo`.
+
+Exit codes are fixed, scripts depend on them: 0 approved, 10 rejected, 20 review, 30 undetermined,
+40 evidence that does not match its digests or its model, 2 misuse, 3 internal error. Results go to
+standard output, everything else to standard error; on no terminal there are no progress bars.
+
+```
+assessing.py gates.py policies.py   the commands, by what they are about
+arguments.py                        arguments that several take alike
+answers.py                          exit codes, and what several say and write alike
+```
+"""
+
+import os
+import sys
+import traceback
+
+import typer
+
+from governance.cli import assessing, gates, policies
+from governance.cli.answers import INTERNAL, MISMATCH, MISUSE
+from governance.console import complain
+from governance.errors import EvidenceError, GovernanceError, PolicyError, SubjectError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="governance",
+    help="Assess image classifiers registered in MLflow, and refuse what has not passed.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+policy = typer.Typer(help="Write a starter policy, or check one.", no_args_is_help=True)
+policy.command("new")(policies.policy_new)
+policy.command("check")(policies.policy_check)
+
+app.command()(assessing.assess)
+app.command()(gates.gate)
+app.command()(assessing.report)
+app.add_typer(policy, name="policy")
+app.command("analyses")(policies.list_analyses)
+app.command()(assessing.demo)
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    # MLflow draws bars of its own on standard error; ours say more.
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    try:
+        app()
+    except GovernanceError as error:
+        for problem in (*error.problems, *getattr(error, "__notes__", ())):
+            complain(problem)
+        sys.exit(_error_code(error))
+    except Exception:  # noqa: BLE001 - the border to the shell, where 3 is promised for a defect
+        traceback.print_exc()
+        sys.exit(INTERNAL)
+
+
+def _error_code(error: GovernanceError) -> int:
+    if isinstance(error, EvidenceError):
+        return MISMATCH
+    return MISUSE if isinstance(error, PolicyError | SubjectError) else INTERNAL

@@ -1,0 +1,84 @@
+"""Answers: the exit codes of the command line, and what its commands say and write alike."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+from governance.console import complain, out, print_json, text
+
+if TYPE_CHECKING:
+    from governance.assessment import Assessment
+
+__all__ = [
+    "INTERNAL",
+    "MISMATCH",
+    "MISUSE",
+    "exit_code",
+    "misuse",
+    "remove",
+    "summary",
+    "without_verdict",
+    "write",
+]
+
+MISUSE, INTERNAL, MISMATCH = 2, 3, 40
+
+
+def exit_code(assessment: "Assessment") -> int:
+    """What the command line answers for the verdict of an assessment."""
+    from governance.policy import EXIT_CODES
+
+    return EXIT_CODES[assessment.decision.verdict]
+
+
+def summary(assessment: "Assessment") -> dict[str, Any]:
+    """An assessment in the form machines get it."""
+    from governance.records import to_data
+
+    return {
+        "uri": assessment.identity.uri,
+        "name": assessment.identity.name,
+        "version": assessment.identity.version,
+        "verdict": assessment.decision.verdict,
+        "exit_code": exit_code(assessment),
+        "digest": assessment.digest,
+        "model_digest": assessment.identity.digest,
+        "policy": {"title": assessment.policy.title, "digest": assessment.policy.digest},
+        "findings": [to_data(finding) for finding in assessment.decision.findings],
+    }
+
+
+def without_verdict(uri: str, why: str, *, as_json: bool) -> int:
+    """Say that a version has no verdict, in the form of one; the exit code."""
+    from governance.policy import EXIT_CODES
+
+    code = EXIT_CODES["undetermined"]
+    if as_json:
+        print_json({"uri": uri, "verdict": "undetermined", "exit_code": code, "reason": why})
+    else:
+        out.print(f"{text(uri)}: [bold]undetermined[/bold]")
+        out.print(text(why), soft_wrap=True)
+    return code
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file that was asked for, or end with misuse."""
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        misuse(f"{path}: cannot be written: {error.strerror}; another file is accepted")
+
+
+def remove(path: Path) -> None:
+    """Remove a file of an earlier run, or end with misuse."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        misuse(f"{path}: cannot be written: {error.strerror}; another file is accepted")
+
+
+def misuse(problem: str) -> NoReturn:
+    """End the command: it was not called as it can be."""
+    complain(problem)
+    raise typer.Exit(MISUSE)

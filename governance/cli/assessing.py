@@ -1,0 +1,100 @@
+"""Commands that make assessments and print them: `assess`, `report`, `demo`."""
+
+from pathlib import Path
+from shlex import quote
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from governance.cli.answers import exit_code, misuse, summary, write
+from governance.cli.arguments import AsJson, ModelUri
+from governance.console import out, print_json, progress_bar, show, text
+
+__all__ = ["assess", "demo", "report"]
+
+
+def assess(
+    model_uri: ModelUri,
+    policy: Annotated[Path, typer.Option(help="Policy file (TOML).")],
+    out_dir: Annotated[
+        Path | None, typer.Option("--out", help="New folder for the assessment.")
+    ] = None,
+    record: Annotated[bool, typer.Option(help="Whether to record the result in MLflow.")] = True,  # noqa: FBT002 - a flag of the command line
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Assess a model against a policy; exit with the code of the verdict."""
+    from governance import assessing, orchestration
+
+    read = orchestration.read_policy(policy)
+    with progress_bar() as progress:
+        result = assessing.assess_model(
+            model_uri, read, out=out_dir, record=record, device=device, progress=progress
+        )
+    if as_json:
+        folder = str(result.folder) if result.folder else None
+        places = {"assessment": folder, "run_id": result.run_id}
+        print_json({**summary(result.assessment), **places})
+    else:
+        show(result.assessment)
+        where = f"recorded in run {result.run_id}" if result.run_id else "not recorded in MLflow"
+        kept = f"Assessment: {result.folder} ({where})" if result.folder else f"Assessment {where}"
+        out.print(text(kept), soft_wrap=True)
+    raise typer.Exit(exit_code(result.assessment))
+
+
+def report(
+    source: Annotated[
+        str, typer.Argument(metavar="ASSESSMENT_DIR|MODEL_URI", help="What to print.")
+    ],
+    html: Annotated[Path | None, typer.Option(help="Write the report as HTML.")] = None,
+    pdf: Annotated[Path | None, typer.Option(help="Write the report as PDF.")] = None,
+) -> None:
+    """Print a kept assessment as HTML or PDF; measures nothing."""
+    from tempfile import TemporaryDirectory
+
+    from governance.assessment import Assessment
+
+    if html is None and pdf is None:
+        misuse("nothing to write; --html FILE, --pdf FILE or both are accepted")
+    if Path(source).is_dir():
+        assessment = Assessment.load(Path(source))
+    else:
+        from governance import registry
+
+        with TemporaryDirectory() as scratch:
+            folder = registry.fetch(registry.resolve(source), Path(scratch))
+            assessment = Assessment.load(folder)
+    if html:
+        from reports.html import to_html
+
+        write(html, to_html(assessment).encode())
+    if pdf:
+        from reports.pdf import to_pdf
+
+        write(pdf, to_pdf(assessment))
+
+
+def demo(
+    out_dir: Annotated[Path, typer.Option("--out", help="New folder for everything.")] = Path(
+        "demo"
+    ),
+    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Train, register and assess three versions of a digit classifier; a few minutes."""
+    from governance.demo import run_demo
+
+    with progress_bar() as progress:
+        versions = run_demo(out_dir, progress=progress)
+    if as_json:
+        print_json({"versions": [version.summary() for version in versions]})
+        return
+    table = Table("version", "what it is", "verdict", "why", title="Three versions, one policy")
+    for version in versions:
+        table.add_row(version.number, version.story, version.verdict, text(version.why))
+    out.print(table)
+    for version in versions:
+        out.print(text(f"version {version.number}: {version.pdf}"), soft_wrap=True)
+    store = quote(f"sqlite:///{out_dir.resolve()}/mlflow.db")
+    out.print(text(f"See it all in MLflow: mlflow ui --backend-store-uri {store}"), soft_wrap=True)

@@ -1,0 +1,73 @@
+"""Commands about what may be asked: `policy new`, `policy check`, `analyses`."""
+
+from pathlib import Path
+from shlex import quote
+from typing import Annotated, Any
+
+import typer
+
+from governance.cli.answers import write
+from governance.cli.arguments import AsJson
+from governance.console import out, print_json, text
+from governance.errors import PolicyError
+
+__all__ = ["list_analyses", "policy_check", "policy_new"]
+
+
+def policy_new(
+    path: Annotated[Path, typer.Argument(help="File to write.")] = Path("policy.toml"),
+) -> None:
+    """Write a starter policy to be adapted."""
+    from importlib.resources import files
+
+    if path.exists():
+        raise PolicyError(f"{path}: exists; a new file name is accepted")
+    write(path, files("templates").joinpath("policy.toml").read_bytes())
+    out.print(
+        text(f"Wrote {path}. Adapt it, then: governance policy check {quote(str(path))}"),
+        soft_wrap=True,
+    )
+
+
+def policy_check(path: Annotated[Path, typer.Argument(help="Policy file (TOML).")]) -> None:
+    """Check a policy against the installed analyses; all problems at once."""
+    from governance import orchestration
+
+    read = orchestration.read_policy(path)
+    blocking = sum(item.severity == "block" for item in read.expectations)
+    out.print(
+        text(
+            f"{path}: {len(read.analyses)} analyses, {len(read.expectations)} expectations "
+            f"({blocking} blocking). {read.digest}"
+        ),
+        soft_wrap=True,
+    )
+
+
+def list_analyses(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag of the command line
+    """List the installed analyses with their parameters and metrics."""
+    import dataclasses
+
+    from governance import analyses
+    from governance.records import to_data
+
+    found: dict[str, Any] = {}
+    for name in analyses.names():
+        kind = analyses.find(name)
+        found[name] = {
+            "about": analyses.about(name).partition("\n")[0],
+            "parameters": {
+                item.name: to_data(item.default)
+                for item in dataclasses.fields(kind)  # type: ignore[arg-type]
+            },
+            "metrics": {key: metric.meaning for key, metric in analyses.metrics(name).items()},
+        }
+    if as_json:
+        print_json(found)
+        return
+    for name, item in found.items():
+        out.print(f"[bold]{text(name)}[/bold]  {text(item['about'])}")
+        parameters = ", ".join(f"{key} = {value!r}" for key, value in item["parameters"].items())
+        out.print(f"  parameters: {text(parameters or 'none')}")
+        for key, meaning in item["metrics"].items():
+            out.print(f"  {text(f'{name}.{key}')}: {text(meaning)}")
