@@ -80,6 +80,8 @@ class ModelIdentity:
         model_id: Of MLflow's LoggedModel; None where there is none.
         run_id: Of the training run; None where unknown.
         created: Creation time of the version in milliseconds since 1970; None if not registered.
+        layers: Digest of the tensors of each module that holds some, by its path, so that what
+            changed between two versions can be told from their records.
     """
 
     uri: str
@@ -92,6 +94,10 @@ class ModelIdentity:
     model_id: str | None = None
     run_id: str | None = None
     created: int | None = None
+    layers: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", MappingProxyType(dict(self.layers)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +244,10 @@ class Measurement:
         tables: Rows for the report and for later use.
         notes: Sentences the report must print beside the numbers (what was sampled, which path was
             taken, where a baseline did as well).
+        unanswered: What the analysis set out to answer and could not, a sentence each; the report's
+            first page says it under what was not assessed.
+        withdrawn: Why this must not be relied on, such as a failed self-test; empty where it may.
+            The numbers are kept to be looked at, and count as missing wherever one is asked for.
     """
 
     metrics: Mapping[str, float | None]
@@ -245,8 +255,12 @@ class Measurement:
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
+    unanswered: tuple[str, ...] = ()
+    withdrawn: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not all(reason.strip() for reason in self.withdrawn):
+            raise AnalysisError("withdrawn for an empty reason; a sentence is accepted")
         stray = sorted(set(self.intervals) - set(self.metrics))
         if stray:
             raise AnalysisError(f"intervals without a metric of that name: {', '.join(stray)}")

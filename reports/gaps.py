@@ -50,7 +50,7 @@ class Gap:
 
 
 def unmeasured(assessment: Assessment) -> tuple[Gap, ...]:
-    """Analyses that failed, and those that the policy asks for and that were not run."""
+    """Analyses that failed or left a question open, and those asked for that were not run."""
     present = {item.analysis for item in assessment.evidence}
     metrics = (item.metric.partition(".")[0] for item in assessment.policy.expectations)
     asked = dict.fromkeys([*assessment.policy.analyses, *metrics])
@@ -59,10 +59,16 @@ def unmeasured(assessment: Assessment) -> tuple[Gap, ...]:
         for item in assessment.evidence
         if item.failure is not None
     ]
+    left_open = [
+        Gap(item.analysis, sentence)
+        for item in assessment.evidence
+        if item.measurement is not None
+        for sentence in item.measurement.unanswered
+    ]
     absent = [
         Gap(name, "the policy asks for it; it was not run") for name in asked if name not in present
     ]
-    return (*failed, *absent)
+    return (*failed, *left_open, *absent)
 
 
 def uncovered(assessment: Assessment) -> tuple[Gap, ...]:

@@ -337,6 +337,7 @@ def _measurement(
         figures=pictures(cases, whole, local, radii, ids),
         tables=tuple(tables),
         notes=_notes(asked, cases, program, n),
+        unanswered=_unanswered(program),
     )
 
 
@@ -376,6 +377,12 @@ def _over_images(
     found = bootstrap(statistic, values, seed=0) if values else None
     if found:
         intervals[name] = found
+
+
+def _unanswered(program: Program | str) -> tuple[str, ...]:
+    if isinstance(program, str):
+        return ("nothing was proven: the network cannot be bounded and was only attacked",)
+    return ()
 
 
 def _notes(

@@ -13,6 +13,17 @@ def test_what_failed_and_what_was_not_run_is_named(assessment):
     assert "AnalysisError" in found["filter_importance"]
 
 
+def test_a_question_left_open_is_named_though_its_analysis_ran(assessment):
+    left = dataclasses.replace(
+        assessment.evidence[0].measurement, unanswered=("nothing was proven",)
+    )
+    ran = dataclasses.replace(assessment.evidence[0], measurement=left)
+
+    found = unmeasured(dataclasses.replace(assessment, evidence=(ran,)))
+
+    assert (found[0].subject, found[0].reason) == (ran.analysis, "nothing was proven")
+
+
 def test_subject_leaves_the_gaps_only_where_an_analysis_measured_it(assessment):
     adversarial = "Adversarial and corrupted inputs"
     evidence = dataclasses.replace(

@@ -256,6 +256,7 @@ def test_a_network_beyond_the_operators_is_attacked_and_says_so(tiny_subject):
     assert found.metrics["certified_patch_fraction"] == 0.0
     assert found.metrics["undecided_patch_fraction"] == 1.0
     assert found.notes[0].startswith("NOTHING WAS PROVEN")
+    assert found.unanswered[0].startswith("nothing was proven")
     assert "layer_norm" in found.notes[0]
 
 
