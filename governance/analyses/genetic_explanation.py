@@ -13,14 +13,19 @@ Method:
     reproduction: only the abstract was read. Controls: the label must hold with the rest replaced
     by the image's mean colour as well (else the region is "fragile"); random regions of the same
     area; the search repeated with other seeds; and the same kind of search asked to raise the
-    probability of a random wrong class. Images are taken evenly over the classes by four rules:
+    probability of a random wrong class. Maps of what each superpixel adds come from the same
+    passes. They are put to a self-test: pixels revealed and removed in their order, under two
+    baselines, against a random, a constant and a centred map (insertion and deletion); some images
+    explained again while the weights of the model are shuffled; agreement over seeds. Evidence that
+    fails it is withdrawn. Images are taken evenly over the classes by four rules:
     worst (lowest probability of the true class), borderline (smallest lead of the first class over
     the second), best (highest probability of the true class) and random (by the model's digest).
 
 Signs of risk:
     Regions outside the object; a small share of "sufficient" regions and many "fragile" ones;
     wrong classes that can be explained as well as right ones; low stability over seeds; random
-    regions that do as well. A minute region with full probability means that the model decides on
+    regions that do as well; a centred map, which knows nothing of the model, that does as well
+    under both baselines. A minute region with full probability means that the model decides on
     a detail, which is not proof that it ignores the rest.
 
 Limits:
@@ -33,28 +38,27 @@ Limits:
     images listed and their intervals read as if these were drawn at random.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import combinations
 from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from torch import Tensor
 
-from governance import figures, intervals
-from governance.evidence import Cell, Figure, Interval, Measurement, Metric, Table
-from governance.explanation import Explanation, evolve, evolve_many
-from governance.explanation.selection import Choice, choose
+from governance import intervals
+from governance.evidence import Interval, Measurement, Metric
+from governance.explanation import Explanation, Profile, evolve, evolve_many, summary
+from governance.explanation.selection import choose
+from governance.explanation.summary import FOUND
+from governance.faithfulness import Check, Maps, SelfTest, agreement, self_test
 from governance.masking.superpixels import FEWEST, MOST, Baseline
 from governance.subject import Subject
 
 __all__ = ["Explanation", "GeneticExplanation", "evolve"]
 
-SHOWN = 24  # pictures in the gallery
-SURE = 0.5  # probability from which a wrong class counts as explained
-FOUND = ("sufficient", "fragile")
+STAGES = 2  # of the shuffled weights: the uppermost layer, and all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +67,15 @@ class GeneticExplanation:
 
     Attributes:
         images: Explained, in equal parts by the four rules, evenly over the true classes.
-        budget: Forward passes of single images that one explanation may spend, at most.
+        budget: Forward passes of single images that one explanation may spend, at most. Below 160
+            there is no room for random regions, and evidence without them is withdrawn.
         segments: Superpixels; None for 64 at 224 x 224 pixels, 32 to 100 by size, a grid of 36 to
             64 cells below 64 pixels a side.
         baseline: What removed pixels are replaced with.
-        repeated: Images explained again with other seeds.
+        repeated: Images explained again: with other seeds, and with the weights shuffled.
         seeds: Seeds in all for each of these.
+        profile: `paper` re-creates what is known of the published method: the most probable region
+            on black, of any size, from 100 superpixels; leaves `segments` and `baseline` alone.
         wrong_classes: Images for which the probability of a random wrong class is raised.
         wrong_budget: Forward passes for each of these.
     """
@@ -103,6 +110,40 @@ class GeneticExplanation:
                 "region found; 0.5 is chance.",
                 better="higher",
             ),
+            "insertion_blur": Metric(
+                meaning="Mean area under the curve of the decision's probability while the map's "
+                "pixels are revealed over a blurred copy, hottest first.",
+                better="higher",
+            ),
+            "insertion_mean": Metric(
+                meaning="The same over the image's mean colour.", better="higher"
+            ),
+            "deletion_blur": Metric(
+                meaning="Mean area under that curve while the map's pixels are blurred, hottest "
+                "first.",
+                better="lower",
+            ),
+            "deletion_mean": Metric(
+                meaning="The same with the image's mean colour.", better="lower"
+            ),
+            "likeness_shuffled": Metric(
+                meaning="Mean rank correlation of the maps with those of the model with all its "
+                "weights shuffled.",
+                better="lower",
+                lowest=-1.0,
+            ),
+            "disjoint_regions": Metric(
+                meaning="Mean number of sufficient regions without a pixel in common, three at "
+                "most, where there is one.",
+                better="higher",
+                lowest=1.0,
+                highest=3.0,
+            ),
+            "evaluations": Metric(
+                meaning="Mean number of forward passes that an explanation took.",
+                better="lower",
+                highest=None,
+            ),
         }
     )
 
@@ -114,6 +155,7 @@ class GeneticExplanation:
     seeds: int = 3
     wrong_classes: int = 24
     wrong_budget: int = 200
+    profile: Profile = "own"
 
     def __post_init__(self) -> None:
         least = {"images": 1, "budget": 20, "repeated": 0, "seeds": 2, "wrong_classes": 0}
@@ -122,52 +164,128 @@ class GeneticExplanation:
                 raise ValueError(f"{name} = {getattr(self, name)}: {lowest} and more are accepted")
         if self.segments is not None and not FEWEST <= self.segments <= MOST:
             raise ValueError(f"segments = {self.segments}: {FEWEST} to {MOST} are accepted")
+        if self.profile == "paper" and (self.segments is not None or self.baseline != "blur"):
+            raise ValueError("profile = 'paper' sets segments and baseline itself; leave them out")
 
     def run(self, subject: Subject, seed: int) -> Measurement:
         """Explain images of the subject, with every control."""
         rng = np.random.default_rng([seed, int(subject.identity.digest.split(":")[-1][:15], 16)])
         choices = choose(subject.predictions(), subject.validation.labels, self.images, rng)
-        search = partial(
-            evolve_many, subject.probabilities, segments=self.segments, baseline=self.baseline,
-            batch_size=subject.batch_size,
-        )  # fmt: skip
         pixels = subject.pixels([choice.image for choice in choices])
-        found = search(pixels, seed=seed, budget=self.budget)
+        found = self._evolved(subject, pixels, None, seed)
+        mapped = [i for i, item in enumerate(found) if item.status != "undefined_baseline"]
+        few = mapped[: self.repeated]
         again = [
-            search(pixels[: self.repeated], seed=seed + step, budget=self.budget)
-            for step in range(1, self.seeds if self.repeated else 1)
+            self._evolved(subject, pixels[few], None, seed + step) for step in range(1, self.seeds)
         ]
-        stability = _agreement([found[: self.repeated], *again])
-        targets = [_wrong(item, subject, rng) for item in found[: self.wrong_classes]]
-        wrong = search(
-            pixels[: self.wrong_classes], targets, seed=seed, budget=self.wrong_budget,
-            mode="confidence",
-        )  # fmt: skip
-        values, spread = _metrics(found, stability, wrong, seed)
-        passes = sum(item.evaluations for run in [found, *again, wrong] for item in run)
+        agreed = _agreement([[found[i] for i in few], *again])
+        wrong = self._wrong(subject, pixels, found, rng, seed)
+        forgotten: list[Explanation] = []
+        test = self._tested(
+            subject, pixels[mapped], [found[i] for i in mapped], again[0], agreed, forgotten, seed
+        )
+        values, spread = _metrics(found, agreed, wrong, test, seed)
+        searches = [*found, *wrong, *forgotten, *(item for run in again for item in run)]
         return Measurement(
             metrics=values,
             intervals=spread,
-            figures=_pictures(subject, choices, found, pixels.cpu().numpy()),
+            figures=summary.pictures(subject, choices, found, pixels.cpu().numpy()),
             tables=(
-                _images(subject, choices, found),
-                _repeats(subject, choices, found, stability, self.seeds),
-                _wrong_table(subject, choices, wrong),
+                summary.images_table(subject, choices, found),
+                summary.seeds_table(
+                    subject, [(choices[i], found[i]) for i in few], agreed, self.seeds
+                ),
+                summary.wrong_table(subject, choices, wrong),
+                test.curves,
+                test.table,
             ),
-            notes=(*_notes(choices, found), f"{passes} forward passes of single images in all."),
+            notes=(
+                *summary.notes(choices, found, wrong),
+                *test.notes,
+                (
+                    f"{sum(item.evaluations for item in searches)} forward passes of single images "
+                    f"for all searches, {test.passes} for insertion and deletion."
+                ),
+            ),
+            withdrawn=test.reasons,
         )
 
+    def _evolved(
+        self, subject: Subject, pixels: Tensor, targets: Sequence[int] | None, seed: int
+    ) -> list[Explanation]:
+        return evolve_many(
+            subject.probabilities, pixels, targets, seed=seed, budget=self.budget,
+            segments=self.segments, baseline=self.baseline, batch_size=subject.batch_size,
+            profile=self.profile,
+        )  # fmt: skip
 
-def _wrong(item: Explanation, subject: Subject, rng: np.random.Generator) -> int:
-    others = [k for k in range(len(subject.validation.class_names)) if k != item.label]
-    return int(rng.choice(others))
+    def _wrong(
+        self,
+        subject: Subject,
+        pixels: Tensor,
+        found: list[Explanation],
+        rng: np.random.Generator,
+        seed: int,
+    ) -> list[Explanation]:
+        """The most probable regions of random classes other than the predicted ones."""
+        classes = range(len(subject.validation.class_names))
+        targets = [
+            int(rng.choice([k for k in classes if k != item.label]))
+            for item in found[: self.wrong_classes]
+        ]
+        return evolve_many(
+            subject.probabilities, pixels[: self.wrong_classes], targets, seed=seed,
+            budget=self.wrong_budget, mode="confidence", segments=self.segments,
+            baseline=self.baseline, batch_size=subject.batch_size, profile=self.profile,
+        )  # fmt: skip
+
+    def _tested(
+        self,
+        subject: Subject,
+        pixels: Tensor,
+        found: list[Explanation],
+        again: list[Explanation],
+        agreed: list[float | None],
+        forgotten: list[Explanation],
+        seed: int,
+    ) -> SelfTest:
+        """The self-test of what was found; searches without weights are added to `forgotten`."""
+
+        def explain(images: Tensor, targets: Sequence[int], seed: int) -> Maps:
+            items = self._evolved(subject, images, targets, seed)
+            forgotten.extend(items)
+            return _heat(items, images)
+
+        shares = [share for share in agreed if share is not None]
+        by_chance = [item.area / (2 - item.area) for item in found[: self.repeated]]
+        beaten = [item.random_percentile for item in found if item.random_percentile is not None]
+        return self_test(
+            explain, subject.probabilities, subject.model, pixels, [item.target for item in found],
+            _heat(found, pixels), tested=self.repeated, stages=STAGES,
+            again=_heat(again, pixels[: self.repeated]), seed=seed, batch_size=subject.batch_size,
+            own=[
+                agreement(shares, float(np.mean(by_chance)) if by_chance else 0.0),
+                Check(
+                    name="share of random regions of the same area beaten",
+                    values=tuple(beaten),
+                    limit=0.5,
+                    reason="regions are not shown to do better than random ones of the same area",
+                ),
+            ],
+        )  # fmt: skip
+
+
+def _heat(found: Sequence[Explanation], images: Tensor) -> Maps:
+    # Stacked after an empty start: no image gives no map, in the right shape.
+    nothing = np.empty((0, *images.shape[2:]))
+    return np.concatenate([nothing, *(item.heatmap[None] for item in found)])
 
 
 def _agreement(runs: list[list[Explanation]]) -> list[float | None]:
     # Per image, over all pairs of seeds; nothing where no region means anything.
     shares: list[float | None] = []
     for items in zip(*runs, strict=True):
-        if len(items) < 2 or any(item.status not in FOUND for item in items):  # noqa: PLR2004 - a pair
+        if any(item.status not in FOUND for item in items):
             shares.append(None)
             continue
         pairs = [
@@ -177,168 +295,38 @@ def _agreement(runs: list[list[Explanation]]) -> list[float | None]:
     return shares
 
 
-def _survives(item: Explanation) -> bool:
-    # For the wrong class: above one half under the search's baseline and under a second.
-    return item.p_subset > SURE and item.cross_baseline.get(item.second_baseline, 0.0) > SURE
-
-
 def _metrics(
     found: list[Explanation],
-    stability: list[float | None],
+    agreed: list[float | None],
     wrong: list[Explanation],
+    test: SelfTest,
     seed: int,
 ) -> tuple[dict[str, float | None], dict[str, Interval]]:
-    areas = [item.area for item in found if item.status in FOUND]
-    percentiles = [item.random_percentile for item in found if item.random_percentile is not None]
-    agreed = [share for share in stability if share is not None]
     counts = {
         "share_sufficient": (sum(item.status == "sufficient" for item in found), len(found)),
         "share_fragile": (sum(item.status == "fragile" for item in found), len(found)),
-        "null_class_rate": (sum(map(_survives, wrong)), len(wrong)),
+        "null_class_rate": (sum(map(summary.survives, wrong)), len(wrong)),
     }
     values: dict[str, float | None] = {
         name: hits / n if n else None for name, (hits, n) in counts.items()
     }
     spread = {name: intervals.wilson(hits, n) for name, (hits, n) in counts.items()}
-    for name, data, statistic in (
-        ("area_median", areas, np.median),
-        ("random_percentile", percentiles, np.median),
-        ("stability", agreed, np.mean),
-    ):
-        values[name] = float(statistic(data)) if data else None
-        spread[name] = intervals.bootstrap(statistic, data, seed)
+    shown = [item for item in found if item.status in FOUND]
+    percentiles = [item.random_percentile for item in found if item.random_percentile is not None]
+    depths = test.cascade.depths
+    medians = {"area_median": [item.area for item in shown], "random_percentile": percentiles}
+    means: dict[str, Sequence[float]] = {
+        "stability": [share for share in agreed if share is not None],
+        "disjoint_regions": [1 + len(item.alternatives) for item in shown],
+        "evaluations": [item.evaluations for item in found],
+        "likeness_shuffled": depths[-1].values if depths else (),
+    }
+    for samples, statistic in ((medians, np.median), (means, np.mean)):
+        for name, data in samples.items():
+            values[name] = float(statistic(data)) if data else None
+            spread[name] = intervals.bootstrap(statistic, data, seed)
+    curves = {f"{item.metric}_{item.baseline}": item for item in test.scores}
+    for name in ("insertion_blur", "insertion_mean", "deletion_blur", "deletion_mean"):
+        values[name] = curves[name].value if name in curves else None
+        spread[name] = curves[name].interval if name in curves else None
     return values, {name: item for name, item in spread.items() if item is not None}
-
-
-def _images(subject: Subject, choices: list[Choice], found: list[Explanation]) -> Table:
-    names = subject.validation.class_names
-    rows: list[tuple[Cell, ...]] = [
-        (
-            subject.validation.ids[choice.image],
-            names[int(subject.validation.labels[choice.image])],
-            names[item.label],
-            choice.rule,
-            item.status,
-            f"{int(item.selected.sum())}/{len(item.selected)}",
-            item.area,
-            item.p_full,
-            item.p_subset,
-            item.p_baseline,
-            item.cross_baseline.get(item.second_baseline),
-            item.random_percentile,
-            item.p_rest,
-            item.seed_area,
-            len(item.alternatives),
-            item.evaluations,
-        )
-        for choice, item in zip(choices, found, strict=True)
-    ]
-    second = found[0].second_baseline
-    return Table(
-        name="images",
-        caption=f"One row an image, n = {len(rows)}: the rule that chose it, the region found, and "
-        "the probability of the predicted class for the full image, the region alone, the rest, "
-        f"the baseline alone and the region under a second baseline ({second}). Probabilities are "
-        "the model's own.",
-        columns=(
-            "image", "true", "predicted", "rule", "status", "segments", "area",
-            "p full", "p region", "p baseline", "p second baseline", "random regions beaten",
-            "p rest", "area unbred", "further regions", "evaluations",
-        ),
-        rows=tuple(rows),
-    )  # fmt: skip
-
-
-def _repeats(
-    subject: Subject,
-    choices: list[Choice],
-    found: list[Explanation],
-    stability: list[float | None],
-    seeds: int,
-) -> Table:
-    rows = tuple(
-        (subject.validation.ids[choice.image], item.status, seeds, share)
-        for choice, item, share in zip(choices, found, stability, strict=False)
-    )
-    return Table(
-        name="seeds",
-        caption=f"Mean Jaccard index of the regions found with {seeds} seeds, over all pairs, for "
-        f"n = {len(rows)} images; empty where a seed found no region.",
-        columns=("image", "status", "seeds", "Jaccard"),
-        rows=rows,
-    )
-
-
-def _wrong_table(subject: Subject, choices: list[Choice], wrong: list[Explanation]) -> Table:
-    names = subject.validation.class_names
-    rows = tuple(
-        (
-            subject.validation.ids[choice.image], names[item.label], names[item.target], item.area,
-            item.p_full, item.p_baseline, item.p_subset,
-            item.cross_baseline.get(item.second_baseline), _survives(item),
-        )
-        for choice, item in zip(choices, wrong, strict=False)
-    )  # fmt: skip
-    return Table(
-        name="wrong_classes",
-        caption="Control: the region that most raises the probability of a random class other than "
-        f"the predicted one, n = {len(rows)}. It counts as explained where that probability is "
-        "above 0.5 under the baseline of the search and under a second one; an empty region means "
-        "that the baseline alone already shows that class, which explains nothing.",
-        columns=(
-            "image", "predicted", "wrong class", "area", "p full", "p baseline", "p region",
-            "p second baseline", "explained",
-        ),
-        rows=rows,
-    )  # fmt: skip
-
-
-def _pictures(
-    subject: Subject, choices: list[Choice], found: list[Explanation], pixels: NDArray[np.float32]
-) -> tuple[Figure, ...]:
-    names = subject.validation.class_names
-    shown = list(zip(choices, found, pixels, strict=True))[:SHOWN]
-    cells = [
-        (
-            f"{names[item.label]} {item.p_full:.2f}, {choice.rule}\n{_brief(item)}",
-            figures.overlay(image, outline=item.mask if item.status in FOUND else None),
-        )
-        for choice, item, image in shown
-    ]
-    return (
-        Figure(
-            name="regions",
-            caption=f"The regions that alone carry the decision, {len(shown)} images: predicted "
-            "class with its probability, the rule that chose the image, status and share of the "
-            "pixels. The rest is faded; an image shown plain has no region that means anything.",
-            image=figures.gallery(cells),
-        ),
-    )
-
-
-def _brief(item: Explanation) -> str:
-    # Under a small picture there is room for about 20 letters.
-    if item.status in FOUND:
-        return f"{item.status}, {item.area:.1%}"
-    return "undefined" if item.status == "undefined_baseline" else "not found"
-
-
-def _notes(choices: list[Choice], found: list[Explanation]) -> tuple[str, ...]:
-    bred = sum(item.seed_area is not None and item.area < item.seed_area for item in found)
-    several = sum(bool(item.alternatives) for item in found)
-    minimal = sum(item.one_minimal for item in found)
-    states = {status: sum(item.status == status for item in found) for status in FOUND}
-    undefined = sum(item.status == "undefined_baseline" for item in found)
-    return (
-        (
-            f"{len(found)} images by {len({choice.rule for choice in choices})} rules: "
-            f"{states['sufficient']} sufficient, {states['fragile']} fragile, {undefined} "
-            "undefined (the baseline image alone already has the label and probability). "
-            "Breeding made the region smaller than ranking and greedy growth alone did on "
-            f"{bred} of {len(found)} images; on the others these did as well."
-        ),
-        (
-            f"On {minimal} images every superpixel of the region was tried and none can be spared; "
-            f"on {several} at least one more region, disjoint from it, is sufficient too."
-        ),
-    )

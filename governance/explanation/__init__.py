@@ -1,13 +1,37 @@
 """Explanation: which part of an image a prediction rests on, found by an evolved search.
 
 ```
-explanation.py  evolve: one image or several, and what is reported of the region found
-evolution.py    the search within a budget: seeds, breeding, islands
-subsets.py      what a subset of superpixels is worth to a goal; growing and shrinking one
-selection.py    which validation images are looked at, by rule and never by hand
+explanation.py    evolve: one image or several, and what is reported of the region found
+evolution.py      the search within a budget: seeds, breeding, islands
+subsets.py        what a subset of superpixels is worth to a goal; growing and shrinking one
+maps.py           evolve_map: a heat map of one image
+cross_entropy.py  its engine cem: a distribution over soft masks, evolved, beside a regression
+differential.py   its engine de: differential evolution
+soft_masks.py     soft masks over a coarse grid, composed on the device and counted
+selection.py      which validation images are looked at, by rule and never by hand
 ```
 """
 
-from governance.explanation.explanation import Explanation, Point, Status, evolve, evolve_many
+from governance.explanation.explanation import (
+    Explanation,
+    Point,
+    Profile,
+    Status,
+    evolve,
+    evolve_many,
+)
+from governance.explanation.maps import ENGINES, Engine, EvolvedMap, MapStatus, evolve_map
 
-__all__ = ["Explanation", "Point", "Status", "evolve", "evolve_many"]
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "EvolvedMap",
+    "Explanation",
+    "MapStatus",
+    "Point",
+    "Profile",
+    "Status",
+    "evolve",
+    "evolve_many",
+    "evolve_map",
+]

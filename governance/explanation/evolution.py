@@ -46,6 +46,7 @@ CROSSED = 0.9
 PRESCREEN = 4  # children bred for each one evaluated
 ISLANDS = 3
 ALTERNATIVES = 2
+GROUPS = 12  # at most, of the first ranking
 COARSE = 4  # pieces that shrinking starts from where not every superpixel was ranked
 
 
@@ -53,7 +54,8 @@ class Plan(NamedTuple):
     """How a search spends its budget, in forward passes; each limit counts from the start.
 
     Attributes:
-        groups: Groups of superpixels that are ranked, two passes each.
+        groups: Groups of neighbouring superpixels that are ranked first, two passes each.
+        singles: Passes that ranking each superpixel may take; where they need more, they are not.
         grown: Limit of the greedy seed.
         found: Limit of finding the subset.
         others: Limit of finding disjoint alternatives, with the pass for the rest of the image.
@@ -62,6 +64,7 @@ class Plan(NamedTuple):
     """
 
     groups: int
+    singles: int
     grown: int
     found: int
     others: int
@@ -76,7 +79,9 @@ def plan(budget: int) -> Plan:
     others = budget - checks - controls
     found = others - 1 - (budget // 10 if controls else 0)
     return Plan(
-        groups=max(2, budget // 5),
+        # Large groups are told apart by few passes, small ones drown in what the blur alone does.
+        groups=min(max(4, budget // 8 - 2), GROUPS),
+        singles=budget * 2 // 5,
         grown=budget * 2 // 5,
         found=found,
         others=others,
@@ -111,12 +116,9 @@ def find(search: Search, centre: NDArray[np.float64], budget: Plan, seed: int) -
     if search.goal.mode == "confidence":
         return (yield from _most_probable(search, centre, budget, seed))
     n, limit = len(centre), budget.found
-    groups = partition(centre, search.pixels, budget.groups)
-    score = yield from rank(search, groups, limit)
-    chosen = yield from prefix(search, np.argsort(-score, kind="stable"), limit)
-    if search.met[search.known(chosen[None])][0]:
-        yield from shrink(search, chosen, centre, limit, n if len(groups) == n else COARSE)
-    if len(groups) == n:
+    score = yield from _ranked(search, centre, budget.groups, limit)
+    if 2 * n <= budget.singles:
+        score = yield from _ranked(search, centre, n, limit)
         yield from grow(search, score, min(limit, budget.grown), max(8, n // 4))
     minimal = yield from _shrink_best(search, centre, limit)
     start = search.best()
@@ -133,10 +135,23 @@ def find(search: Search, centre: NDArray[np.float64], budget: Plan, seed: int) -
     return Found(start, jaccard(search.chosen(np.array(ends)), search.pixels), minimal)
 
 
+def _ranked(
+    search: Search, centre: NDArray[np.float64], groups: int, limit: int
+) -> Steps[NDArray[np.float64]]:
+    members = partition(centre, search.pixels, groups)
+    score = yield from rank(search, members, limit)
+    chosen = yield from prefix(search, np.argsort(-score, kind="stable"), limit)
+    if search.met[search.known(chosen[None])][0]:
+        pieces = len(centre) if len(members) == len(centre) else COARSE
+        yield from shrink(search, chosen, centre, limit, pieces)
+    return score
+
+
 def _most_probable(
     search: Search, centre: NDArray[np.float64], budget: Plan, seed: int
 ) -> Steps[Found]:
-    groups = partition(centre, search.pixels, budget.groups)
+    fine = 2 * len(centre) <= budget.singles
+    groups = partition(centre, search.pixels, len(centre) if fine else budget.groups)
     score = yield from rank(search, groups, budget.found)
     order = np.argsort(-score, kind="stable")
     lengths = np.linspace(0, len(order), 10)[1:-1].astype(np.int64)

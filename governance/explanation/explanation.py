@@ -28,11 +28,19 @@ from governance.explanation.evolution import (
 )
 from governance.explanation.subsets import KEPT_SHARE, MODES, Goal, Mode, Search, Steps
 from governance.masking import Ask, Bits, Forward, Predict, Scene, answer
-from governance.masking.superpixels import Baseline, baseline_image, check_image, superpixels
+from governance.masking.superpixels import (
+    Baseline,
+    baseline_image,
+    check_image,
+    paper_superpixels,
+    replacement,
+    superpixels,
+)
 
-__all__ = ["Explanation", "Point", "Status", "evolve", "evolve_many"]
+__all__ = ["Explanation", "Point", "Profile", "Status", "evolve", "evolve_many"]
 
 Status = Literal["sufficient", "fragile", "not_found", "undefined_baseline"]
+Profile = Literal["own", "paper"]
 Segments = int | NDArray[np.integer] | Tensor | None
 
 SMALLEST_BUDGET = 20
@@ -130,6 +138,7 @@ def evolve(
     baseline: Baseline | Tensor = "blur",
     segments: Segments = None,
     batch_size: int | None = None,
+    profile: Profile = "own",
 ) -> Explanation:
     """Find the small region of an image that a prediction rests on, from outputs alone.
 
@@ -149,6 +158,8 @@ def evolve(
             `superpixel`, or a tensor (C, H, W).
         segments: Superpixels wanted, or a label map (H, W); None chooses by size.
         batch_size: Images per forward pass; None chooses. Halved when memory runs out.
+        profile: `paper` re-creates what is known of the published method: mode `confidence`,
+            baseline `black`, SLIC with 100 segments and sigma 5. The search itself is ours.
 
     Raises:
         AnalysisError: If the image, the target, the numbers or the predictor's answers cannot be.
@@ -156,7 +167,7 @@ def evolve(
     image = torch.as_tensor(image)
     return evolve_many(
         predict, image[None], None if target is None else [target], seed=seed, budget=budget,
-        mode=mode, baseline=baseline, segments=segments, batch_size=batch_size,
+        mode=mode, baseline=baseline, segments=segments, batch_size=batch_size, profile=profile,
     )[0]  # fmt: skip
 
 
@@ -171,23 +182,29 @@ def evolve_many(
     baseline: Baseline | Tensor = "blur",
     segments: Segments = None,
     batch_size: int | None = None,
+    profile: Profile = "own",
 ) -> list[Explanation]:
     """`evolve` for images (N, C, H, W) of one size, their subsets sharing every forward pass."""
     images = [torch.as_tensor(image) for image in images]
     targets = [None] * len(images) if targets is None else list(targets)
     _check(len(images), len(targets), budget, mode, targets)
+    if profile != "own":
+        mode, baseline = _as_published(profile, mode, baseline, segments)
     if not images:
         return []
     scenes, searches = [], []
     for image, target in zip(images, targets, strict=True):
         check_image(image)
         pixels = image.detach().to(torch.float32)
-        labels = superpixels(
-            pixels, segments.cpu().numpy() if isinstance(segments, Tensor) else segments
-        )
-        scene, names = _scene(pixels, labels, baseline, seed)
+        if profile == "paper":
+            labels = paper_superpixels(pixels)
+        else:
+            given = segments.cpu().numpy() if isinstance(segments, Tensor) else segments
+            labels = superpixels(pixels, given)
+        shares = plan(budget)
+        scene, names = _scene(pixels, labels, baseline, seed, shares.checks)
         scenes.append(scene)
-        searches.append(_search(labels, names, target, mode, plan(budget), seed))
+        searches.append(_search(labels, names, target, mode, shares, seed))
     return answer(Forward(predict, batch_size, scenes[0].image), searches, scenes)
 
 
@@ -209,22 +226,41 @@ def _check(
         raise AnalysisError(problems)
 
 
+def _as_published(
+    profile: str, mode: Mode, baseline: Baseline | Tensor, segments: Segments
+) -> tuple[Mode, Baseline]:
+    if profile != "paper":
+        raise AnalysisError(f"profile {profile!r}: own, paper are accepted")
+    stray = [
+        name
+        for name, fits in (
+            ("mode", mode in {"sufficient", "confidence"}),
+            ("baseline", isinstance(baseline, str) and baseline in {"blur", "black"}),
+            ("segments", segments is None),
+        )
+        if not fits
+    ]
+    if stray:
+        raise AnalysisError(f"profile 'paper' sets {', '.join(stray)} itself; none is accepted")
+    return "confidence", "black"
+
+
 def _scene(
-    image: Tensor, labels: NDArray[np.int64], baseline: Baseline | Tensor, seed: int
+    image: Tensor,
+    labels: NDArray[np.int64],
+    baseline: Baseline | Tensor,
+    seed: int,
+    checks: int,
 ) -> tuple[Scene, list[str]]:
-    if isinstance(baseline, Tensor):
-        if baseline.shape != image.shape or not torch.isfinite(baseline).all():
-            raise AnalysisError(
-                f"baseline of shape {tuple(baseline.shape)} for an image {tuple(image.shape)}; the "
-                "same shape and finite numbers are accepted"
-            )
-        own, replacement = GIVEN, baseline.to(image)
-    else:
-        own, replacement = baseline, baseline_image(image, baseline, labels, seed)
-    names = [own, *(name for name in CHECKS if name != own)][:4]
+    own = GIVEN if isinstance(baseline, Tensor) else baseline
+    names = [own, *(name for name in CHECKS if name != own)][: 1 + checks]
     others = {name: baseline_image(image, name, labels, seed) for name in names[1:]}
     flat = torch.from_numpy(labels).to(image.device).flatten()
-    return Scene(image=image, labels=flat, replacements={own: replacement, **others}), names
+    return Scene(
+        image=image,
+        labels=flat,
+        replacements={own: replacement(image, baseline, seed, labels), **others},
+    ), names
 
 
 def _search(
@@ -251,7 +287,7 @@ def _search(
         others = yield from alternatives(search, chosen, centre, budget.others)
     percentile = yield from random_percentile(search, best, search.spent + budget.controls, seed)
     cross = {}
-    for name in names[1 : 1 + budget.checks]:
+    for name in names[1:]:
         cross[name] = (yield Ask(chosen[None] ^ search.goal.removes, name))[0]
         search.spent += 1
     return _explain(

@@ -11,8 +11,9 @@ from torch import nn
 from governance import analyses
 from governance.analyses.genetic_explanation import GeneticExplanation, evolve
 from governance.errors import PolicyError
-from governance.evidence import ModelIdentity
+from governance.evidence import Evidence, ModelIdentity
 from governance.explanation import evolve as below
+from governance.policy import Expectation, ModelTerms, Policy, judge
 from governance.preprocessing import Preprocessing
 from governance.subject import Subject, ValidationSet, tensor_digest
 
@@ -74,7 +75,7 @@ def test_what_is_measured_is_what_the_tables_hold():
     # act
     result = GeneticExplanation(**SMALL, baseline="black").run(subject, 0)
     # assert
-    images, seeds, wrong = result.tables
+    images, seeds, wrong, curves, checks = result.tables
     status = column(images, "status")
     assert len(status) == 6
     assert result.metrics["share_sufficient"] == status.count("sufficient") / 6
@@ -88,6 +89,11 @@ def test_what_is_measured_is_what_the_tables_hold():
     agreed = [share for share in column(seeds, "Jaccard") if share is not None]
     assert result.metrics["stability"] == (pytest.approx(np.mean(agreed)) if agreed else None)
     assert result.metrics["null_class_rate"] == np.mean(column(wrong, "explained"))
+    for kind, veil, area in zip(
+        *(column(curves, name) for name in curves.columns[:3]), strict=True
+    ):
+        assert result.metrics[f"{kind}_{veil}"] == area
+    assert (column(checks, "outcome").count("failed") == len(result.withdrawn)) or not curves.rows
     assert max(column(images, "evaluations")) <= 120
     assert set(column(images, "rule")) == {"worst", "borderline", "best", "random"}
     for name, item in result.intervals.items():
@@ -108,11 +114,31 @@ def test_the_same_seed_gives_the_same_measurement_and_the_model_is_left_as_found
     assert "forward passes" in one.notes[-1]
 
 
+def test_evidence_that_nothing_was_shown_of_is_withdrawn(tiny_subject):
+    # A budget without room for random regions, and two images explained again.
+    result = GeneticExplanation(**SMALL).run(tiny_subject, 0)
+
+    assert "regions are not shown to do better than random ones of the same area" in (
+        result.withdrawn
+    )
+    evidence = Evidence(
+        analysis="genetic_explanation", about="", parameters={}, seed=0, seconds=0.0,
+        device="cpu", measurement=result,
+    )  # fmt: skip
+    expectation = Expectation(metric="genetic_explanation.evaluations", at_most=1000)
+    policy = Policy(
+        title="t", validation="v", model=ModelTerms(), analyses={}, expectations=(expectation,)
+    )
+    assert result.metrics["evaluations"] <= 120
+    assert judge(policy, [evidence]).verdict == "undetermined"
+
+
 def test_controls_that_are_switched_off_are_missing_not_zero(tiny_subject):
     off = SMALL | {"repeated": 0, "wrong_classes": 0}
     result = GeneticExplanation(**off).run(tiny_subject, 0)
     assert result.metrics["stability"] is None
     assert result.metrics["null_class_rate"] is None
+    assert any("other seeds" in reason for reason in result.withdrawn)
 
 
 def test_where_no_region_means_anything_the_area_is_missing():
@@ -127,6 +153,7 @@ def test_where_no_region_means_anything_the_area_is_missing():
     assert result.metrics["area_median"] is None
     assert result.metrics["share_sufficient"] == 0
     assert set(column(result.tables[0], "status")) == {"undefined_baseline"}
+    assert result.withdrawn == ("no image has a map that could be tested",)
 
 
 def test_the_figure_is_a_picture(tiny_subject):

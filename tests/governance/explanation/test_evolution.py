@@ -1,10 +1,19 @@
-"""Parts of the search: partition, breeding, ridge, the plan of a budget."""
+"""Parts of the search, and its front beside pymoo's NSGA-II and every subset there is."""
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.core.problem import Problem
+from pymoo.operators.crossover.pntx import TwoPointCrossover
+from pymoo.operators.mutation.bitflip import BitflipMutation
+from pymoo.operators.sampling.rnd import BinaryRandomSampling
+from pymoo.optimize import minimize
+from torch import nn
 
+from governance.explanation import evolve
 from governance.explanation.evolution import breed, jaccard, plan, ridge
 from governance.explanation.subsets import partition
 
@@ -63,3 +72,100 @@ def test_a_plan_leaves_room_for_its_checks(budget):
     parts = plan(budget)
     assert 2 + 2 * parts.groups < parts.found < parts.others
     assert parts.others + parts.controls + parts.checks == budget
+
+
+@pytest.mark.parametrize(("budget", "groups", "singles"), [(20, 4, 8), (50, 4, 20), (100, 10, 40), (600, 12, 240)])
+def test_a_small_budget_ranks_few_large_groups(budget, groups, singles):
+    parts = plan(budget)
+    assert (parts.groups, parts.singles) == (groups, singles)
+
+
+CELLS = np.arange(16).reshape(4, 4).repeat(4, 0).repeat(4, 1)
+EVERY = np.unpackbits(np.arange(2**16, dtype=">u2").view(np.uint8)).reshape(-1, 16).astype(bool)
+
+
+class Small:
+    """A random convolutional network on one image, asked about subsets of its 16 cells."""
+
+    def __init__(self, seed):
+        drawn = torch.Generator().manual_seed(seed)
+        self.image = torch.rand(1, 16, 16, generator=drawn)
+        self.net = nn.Sequential(
+            nn.Conv2d(1, 6, 4, stride=4), nn.Tanh(), nn.Flatten(), nn.Linear(96, 12), nn.Tanh(),
+            nn.Linear(12, 4),
+        )  # fmt: skip
+        for weight in self.net.parameters():
+            nn.init.normal_(weight.data, std=0.8, generator=drawn)
+        self.label = int(self(self.image[None]).argmax())
+
+    @torch.no_grad()
+    def __call__(self, images):
+        return self.net(images).softmax(1)
+
+    def points(self, keep):
+        """Size and loss, (B, 2), of subsets (B, 16): the share kept, and 1 - p of the label."""
+        masks = torch.from_numpy(keep[:, CELLS])[:, None]
+        p = self(torch.where(masks, self.image, torch.zeros(())))[:, self.label].numpy()
+        return np.stack([keep.mean(1), 1 - p.astype(float)], 1)
+
+
+def volume(points):
+    """What a front dominates of the unit square: best loss at each size, by hand."""
+    best = np.ones(17)
+    for size, loss in points:
+        best[round(size * 16)] = min(best[round(size * 16)], loss)
+    return (1 - np.minimum.accumulate(best))[:16].sum() / 16
+
+
+def by_nsga2(problem, budget, seed):
+    """Every subset that pymoo's NSGA-II asks for within a budget."""
+    asked = []
+
+    class Subsets(Problem):
+        def __init__(self):
+            super().__init__(n_var=16, n_obj=2, xl=0, xu=1, vtype=bool)
+
+        def _evaluate(self, x, out, *_, **__):
+            asked.extend(x)
+            out["F"] = problem.points(x)
+
+    minimize(
+        Subsets(),
+        NSGA2(
+            32, sampling=BinaryRandomSampling(), crossover=TwoPointCrossover(),
+            mutation=BitflipMutation(), eliminate_duplicates=True,
+        ),
+        ("n_eval", budget), seed=seed,
+    )  # fmt: skip
+    return np.array(asked[:budget])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_front_dominates_at_least_what_nsga2_does_at_equal_evaluations(seed):
+    # arrange
+    problem = Small(seed)
+    # act
+    found = evolve(
+        problem, problem.image, mode="pareto", baseline="black", segments=CELLS, budget=300,
+        seed=seed,
+    )  # fmt: skip
+    # assert
+    ours = volume([(point.area, 1 - point.probability) for point in found.pareto])
+    theirs = volume(problem.points(by_nsga2(problem, found.evaluations, seed)))
+    true = volume(problem.points(EVERY))
+    assert found.evaluations <= 300
+    assert ours >= theirs
+    assert ours >= 0.98 * true
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_smallest_sufficient_region_is_the_true_one_of_all_65536(seed):
+    # arrange
+    problem = Small(seed)
+    masks = torch.from_numpy(EVERY[:, CELLS])[:, None]
+    p = problem(torch.where(masks, problem.image, torch.zeros(()))).numpy()
+    enough = (p.argmax(1) == problem.label) & (p[:, problem.label] >= 0.9 * p[-1, problem.label])
+    # act
+    found = evolve(problem, problem.image, baseline="black", segments=CELLS, seed=seed)
+    # assert
+    assert found.area == EVERY[enough].mean(1).min()

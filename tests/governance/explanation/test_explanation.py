@@ -8,10 +8,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
+from skimage.segmentation import slic
 
 from governance.errors import AnalysisError
 from governance.explanation import evolve, evolve_many
-from governance.masking.superpixels import superpixels
+from governance.masking.superpixels import paper_superpixels, superpixels
 
 # Nine cells of unequal height on an image without black, so that black is absence.
 LABELS = (np.searchsorted([4, 12], np.arange(24), side="right")[:, None] * 3) + (
@@ -347,6 +349,31 @@ def test_a_photo_is_cut_by_colour_and_small_budgets_still_give_a_region():
     assert regions[2].area <= regions[1].area <= 0.25
 
 
+def test_the_profile_of_the_paper_asks_for_confidence_on_black_with_its_segments():
+    # arrange
+    rng = np.random.default_rng(0)
+    photo = torch.from_numpy(ndimage.zoom(rng.random((3, 12, 12)), (1, 8, 8), order=1)).float()
+
+    def predict(images):
+        odds = 20 * (images[:, :, 40:64, 40:64].mean((1, 2, 3)) - 0.3)
+        return torch.stack([-odds, odds], 1).softmax(1)
+
+    # act
+    found = evolve(predict, photo, budget=200, profile="paper")
+    by_hand = evolve(
+        predict, photo, budget=200, mode="confidence", baseline="black",
+        segments=paper_superpixels(photo),
+    )  # fmt: skip
+    # assert
+    assert found.mode == "confidence"
+    assert found.second_baseline == "mean"
+    np.testing.assert_array_equal(found.mask, by_hand.mask)
+    np.testing.assert_array_equal(
+        found.segments,
+        slic(photo.permute(1, 2, 0).double().numpy(), 100, sigma=5, start_label=0),
+    )
+
+
 FINE = additive([2.0] * 9, 9.0)
 
 
@@ -359,6 +386,8 @@ FINE = additive([2.0] * 9, 9.0)
         ({"predict": lambda x: FINE(x)[:1]}, "shape"),
         ({"image": IMAGE * 2}, r"outside \[0, 1\]"),
         ({"image": IMAGE[0]}, "shape"),
+        ({"image": IMAGE[[0, 0]]}, "shape"),
+        ({"image": IMAGE * torch.nan}, r"outside \[0, 1\]"),
         ({"image": IMAGE[:, :15]}, "16 pixels"),
         ({"image": (IMAGE * 255).to(torch.uint8)}, "floating point"),
         ({"target": 2}, "target = 2"),
@@ -366,6 +395,8 @@ FINE = additive([2.0] * 9, 9.0)
         ({"mode": "contrastive"}, "needs a target"),
         ({"target": 0, "mode": "necessary"}, "necessary"),
         ({"mode": "best"}, "mode 'best'"),
+        ({"profile": "published"}, "profile 'published'"),
+        ({"profile": "paper", "mode": "necessary", "baseline": "mean"}, "mode, baseline, segments"),
         ({"segments": 7}, "8 to 128"),
         ({"segments": 129}, "8 to 128"),
         ({"segments": LABELS // 3}, "3 segments"),

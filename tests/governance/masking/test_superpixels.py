@@ -38,6 +38,21 @@ def test_photos_are_cut_along_edges(channels):
     assert np.minimum(inside, 1 - inside).mean() < 0.05
 
 
+@pytest.mark.parametrize("side", [128, 161])
+def test_large_photos_are_cut_at_half_their_size_along_the_same_edges(side):
+    # arrange
+    image = photo(side=side)
+    square = image[0].numpy() > 0.5
+    # act
+    labels = superpixels(image)
+    # assert
+    assert labels.shape == (side, side)
+    even = labels[: side // 2 * 2, : side // 2 * 2]
+    assert (even[::2, ::2] == even[1::2, 1::2]).all()
+    inside = np.bincount(labels.ravel(), weights=square.ravel()) / np.bincount(labels.ravel())
+    assert np.minimum(inside, 1 - inside).mean() < 0.05
+
+
 def test_noise_does_not_melt_into_one_segment():
     image = torch.from_numpy(np.random.default_rng(1).random((3, 96, 96), dtype=np.float32))
     assert superpixels(image).max() + 1 >= 16

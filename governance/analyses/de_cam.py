@@ -1,0 +1,356 @@
+"""DE-CAM: evolved heat maps of what the model's decisions rest on, from its outputs alone.
+
+Purpose:
+    To show as a heat map which parts of an image carry a decision, for any model, and how far the
+    map can be believed: it is measured on the same images beside maps that know nothing.
+
+Method:
+    Soft masks over a coarse grid let parts of an image through and give the rest to a blurred copy.
+    The engine "cem" tries random masks, fits a smooth regression of the log odds
+    on them, and evolves a distribution of masks towards those that keep the decision with little
+    of the image; the map joins both. The engine "de" is differential evolution of one mask, after
+    Karatsiolis, Kamilaris 2022: DE-CAM-style, not a reproduction, only the abstract was read.
+    The maps are put to a self-test: pixels revealed and removed in their order (insertion, high is
+    good; deletion, low is good) under a blur and under the image's mean colour, beside a random, a
+    constant and a centred map; some images mapped again while the weights of the model are
+    shuffled; agreement over seeds. Evidence that fails it is withdrawn. Images are taken evenly
+    over the classes by four rules: worst, borderline, best and random (by the model's digest).
+
+Signs of risk:
+    Maps that lie outside the object; insertion no higher, or deletion no lower, than the controls';
+    values that hold under one baseline only; maps that change with the seed; many images whose
+    blurred copy alone is decided alike, which have no map.
+
+Limits:
+    A map of a coarse grid cannot show detail finer than a cell. Masked images are unlike any photo,
+    so a probability under a baseline is not one of the real world. Insertion and deletion favour
+    maps that are smooth and central, which is why smooth random and centred maps are printed
+    beside them; a map that beats these shows where the output comes from, not why. The images
+    chosen by the worst, borderline and best rules are no random sample: means describe the images
+    listed and their intervals read as if these were drawn at random.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from types import MappingProxyType
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from governance import figures, intervals
+from governance.evidence import Cell, Figure, Interval, Measurement, Metric, Table
+from governance.explanation import Engine, EvolvedMap, evolve_map
+from governance.explanation.maps import CELLS, rank_correlation
+from governance.explanation.selection import Choice, choose
+from governance.faithfulness import Maps, SelfTest, agreement, self_test
+from governance.masking.superpixels import Baseline
+from governance.subject import Subject
+
+__all__ = ["DeCam", "EvolvedMap", "evolve_map"]
+
+SHOWN = 24  # pictures in the gallery
+STAGES = 2  # of the shuffled weights: the uppermost layer, and all
+CURVES = ("insertion_blur", "insertion_mean", "deletion_blur", "deletion_mean")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeCam:
+    """Evolved heat maps of images chosen by rule, with controls.
+
+    Attributes:
+        images: Mapped, in equal parts by the four rules, evenly over the true classes.
+        budget: Forward passes of single images that one map may spend, at most.
+        grid: Cells a side.
+        engine: `cem`, or `de` for differential evolution.
+        baseline: What removed pixels are replaced with while searching.
+        repeated: Images mapped again: with other seeds, and with the weights shuffled.
+        seeds: Seeds in all for each of these.
+    """
+
+    metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
+        {
+            "insertion_blur": Metric(
+                meaning="Mean area under the curve of the decision's probability while the map's "
+                "pixels are revealed over a blurred copy, hottest first.",
+                better="higher",
+            ),
+            "insertion_mean": Metric(
+                meaning="The same over the image's mean colour.", better="higher"
+            ),
+            "deletion_blur": Metric(
+                meaning="Mean area under that curve while the map's pixels are blurred, hottest "
+                "first.",
+                better="lower",
+            ),
+            "deletion_mean": Metric(
+                meaning="The same with the image's mean colour.", better="lower"
+            ),
+            "gain_blur": Metric(
+                meaning="Insertion less deletion over a blurred copy: mean advantage over the "
+                "centre of the image as map; 0 is no better than a map that knows nothing.",
+                better="higher",
+                lowest=-2.0,
+                highest=2.0,
+            ),
+            "gain_mean": Metric(
+                meaning="The same over the image's mean colour.",
+                better="higher",
+                lowest=-2.0,
+                highest=2.0,
+            ),
+            "likeness_shuffled": Metric(
+                meaning="Mean rank correlation of the maps with those of the model with all its "
+                "weights shuffled.",
+                better="lower",
+                lowest=-1.0,
+            ),
+            "stability": Metric(
+                meaning="Mean rank correlation of the maps made with different seeds.",
+                better="higher",
+                lowest=-1.0,
+            ),
+            "share_undefined": Metric(
+                meaning="Share of images without a map: the baseline image alone already has the "
+                "label and probability, or no part makes a difference.",
+                better="lower",
+            ),
+            "evaluations": Metric(
+                meaning="Mean number of forward passes that a map took.",
+                better="lower",
+                highest=None,
+            ),
+        }
+    )
+
+    images: int = 12
+    budget: int = 520
+    grid: int = 7
+    engine: Engine = "cem"
+    baseline: Baseline = "blur"
+    repeated: int = 6
+    seeds: int = 3
+
+    def __post_init__(self) -> None:
+        least = {"images": 1, "budget": 20, "grid": CELLS[0], "repeated": 0, "seeds": 2}
+        for name, lowest in least.items():
+            if getattr(self, name) < lowest:
+                raise ValueError(f"{name} = {getattr(self, name)}: {lowest} and more are accepted")
+        if self.grid > CELLS[1]:
+            raise ValueError(f"grid = {self.grid}: {CELLS[0]} to {CELLS[1]} are accepted")
+
+    def run(self, subject: Subject, seed: int) -> Measurement:
+        """Map images of the subject and put the maps to the test."""
+        rng = np.random.default_rng([seed, int(subject.identity.digest.split(":")[-1][:15], 16)])
+        choices = choose(subject.predictions(), subject.validation.labels, self.images, rng)
+        pixels = subject.pixels([choice.image for choice in choices])
+        found = self._mapped(subject, pixels, [None] * len(pixels), seed)
+        mapped = [i for i, item in enumerate(found) if item.status == "mapped"]
+        few = mapped[: self.repeated]
+        again = [
+            self._mapped(subject, pixels[few], [found[i].target for i in few], seed + step)
+            for step in range(1, self.seeds)
+        ]
+        agreed = _agreement([[found[i] for i in few], *again])
+        forgotten: list[EvolvedMap] = []
+        test = self._tested(
+            subject, pixels[mapped], [found[i] for i in mapped], again[0], agreed, forgotten, seed
+        )
+        values, spread = _metrics(found, agreed, test, seed)
+        maps = [*found, *forgotten, *(item for run in again for item in run)]
+        return Measurement(
+            metrics=values,
+            intervals=spread,
+            figures=_pictures(subject, choices, found, pixels.cpu().numpy()),
+            tables=(
+                _images(subject, choices, found, test),
+                _seeds(subject, [(choices[i], found[i]) for i in few], agreed, self.seeds),
+                test.curves,
+                test.table,
+            ),
+            notes=(
+                _brief(found, test),
+                (
+                    f"{sum(item.evaluations for item in maps)} forward passes of single images for "
+                    f"all maps, {test.passes} for insertion and deletion."
+                ),
+            ),
+            withdrawn=test.reasons,
+        )
+
+    def _mapped(
+        self, subject: Subject, pixels: Tensor, targets: Sequence[int | None], seed: int
+    ) -> list[EvolvedMap]:
+        return [
+            evolve_map(
+                subject.probabilities, image, target, seed=seed, budget=self.budget,
+                grid=self.grid, engine=self.engine, baseline=self.baseline,
+                batch_size=subject.batch_size,
+            )
+            for image, target in zip(pixels, targets, strict=True)
+        ]  # fmt: skip
+
+    def _tested(
+        self,
+        subject: Subject,
+        pixels: Tensor,
+        found: list[EvolvedMap],
+        again: list[EvolvedMap],
+        agreed: list[float],
+        forgotten: list[EvolvedMap],
+        seed: int,
+    ) -> SelfTest:
+        """The self-test of what was found; maps made without weights are added to `forgotten`."""
+
+        def explain(images: Tensor, targets: Sequence[int], seed: int) -> Maps:
+            items = self._mapped(subject, images, targets, seed)
+            forgotten.extend(items)
+            return _heat(items, images)
+
+        return self_test(
+            explain, subject.probabilities, subject.model, pixels, [item.target for item in found],
+            _heat(found, pixels), tested=self.repeated, stages=STAGES,
+            again=_heat(again, pixels[: self.repeated]), own=[agreement(agreed)], seed=seed,
+            batch_size=subject.batch_size,
+        )  # fmt: skip
+
+
+def _heat(found: Sequence[EvolvedMap], images: Tensor) -> Maps:
+    # Stacked after an empty start: no image gives no map, in the right shape.
+    nothing = np.empty((0, *images.shape[2:]))
+    return np.concatenate([nothing, *(item.heatmap[None] for item in found)])
+
+
+def _agreement(runs: list[list[EvolvedMap]]) -> list[float]:
+    # Per image, over all pairs of seeds; a run without a map agrees with none.
+    return [
+        float(
+            np.mean(
+                [
+                    rank_correlation(a.heatmap, b.heatmap)
+                    if a.status == b.status == "mapped"
+                    else 0.0
+                    for a, b in combinations(items, 2)
+                ]
+            )
+        )
+        for items in zip(*runs, strict=True)
+    ]
+
+
+def _metrics(
+    found: list[EvolvedMap], agreed: list[float], test: SelfTest, seed: int
+) -> tuple[dict[str, float | None], dict[str, Interval]]:
+    undefined = sum(item.status != "mapped" for item in found)
+    curves = {f"{item.metric}_{item.baseline}": item for item in test.scores}
+    depths = test.cascade.depths
+    means: dict[str, Sequence[float]] = {
+        **{f"gain_{baseline}": _gains(test, baseline) for baseline in ("blur", "mean")},
+        "likeness_shuffled": depths[-1].values if depths else (),
+        "stability": agreed,
+        "evaluations": [item.evaluations for item in found],
+    }
+    values: dict[str, float | None] = {
+        name: float(np.mean(data)) if len(data) else None for name, data in means.items()
+    }
+    spread = {name: intervals.bootstrap(np.mean, data, seed) for name, data in means.items()}
+    values["share_undefined"] = undefined / len(found)
+    spread["share_undefined"] = intervals.wilson(undefined, len(found))
+    for name in CURVES:
+        values[name] = curves[name].value if name in curves else None
+        spread[name] = curves[name].interval if name in curves else None
+    return values, {name: item for name, item in spread.items() if item is not None}
+
+
+def _gains(test: SelfTest, baseline: str) -> list[float]:
+    # Of each image: insertion less deletion, less the same of the centre as map.
+    pair = [item for item in test.scores if item.baseline == baseline]
+    return [sum(parts) for parts in zip(*(item.advantage("centre") for item in pair), strict=True)]
+
+
+def _images(
+    subject: Subject, choices: list[Choice], found: list[EvolvedMap], test: SelfTest
+) -> Table:
+    names = subject.validation.class_names
+    areas = iter(zip(*(item.values for item in test.scores), strict=True))
+    heads = [f"{item.metric} {item.baseline}" for item in test.scores]
+    rows: list[tuple[Cell, ...]] = [
+        (
+            subject.validation.ids[choice.image],
+            names[int(subject.validation.labels[choice.image])],
+            names[item.label],
+            choice.rule,
+            item.status,
+            item.p_full,
+            item.p_baseline,
+            *(next(areas) if item.status == "mapped" else [None] * len(heads)),
+            item.stability,
+            item.evaluations,
+        )
+        for choice, item in zip(choices, found, strict=True)
+    ]
+    return Table(
+        name="images",
+        caption=f"One row an image, n = {len(rows)}: the rule that chose it, the probability of "
+        "the predicted class for the full image and for the baseline alone, the areas under the "
+        "map's curves, and how far maps from the halves of one search agree. Empty where nothing "
+        "was mapped.",
+        columns=(
+            "image", "true", "predicted", "rule", "status", "p full", "p baseline", *heads,
+            "halves agree", "evaluations",
+        ),
+        rows=tuple(rows),
+    )  # fmt: skip
+
+
+def _seeds(
+    subject: Subject, shown: list[tuple[Choice, EvolvedMap]], agreed: list[float], seeds: int
+) -> Table:
+    rows = tuple(
+        (subject.validation.ids[choice.image], item.stability, share)
+        for (choice, item), share in zip(shown, agreed, strict=True)
+    )
+    return Table(
+        name="seeds",
+        caption=f"Rank correlation of the maps made with {seeds} seeds, mean over all pairs, for "
+        f"n = {len(rows)} images, beside that of maps from the halves of the first search.",
+        columns=("image", "halves agree", "seeds agree"),
+        rows=rows,
+    )
+
+
+def _pictures(
+    subject: Subject, choices: list[Choice], found: list[EvolvedMap], pixels: NDArray[np.float32]
+) -> tuple[Figure, ...]:
+    names = subject.validation.class_names
+    shown = list(zip(choices, found, pixels, strict=True))[:SHOWN]
+    cells = [
+        (
+            f"{names[item.label]} {item.p_full:.2f}, {choice.rule}\n{item.status}",
+            figures.overlay(
+                image, heat=item.heatmap.astype(np.float32) if item.status == "mapped" else None
+            ),
+        )
+        for choice, item, image in shown
+    ]
+    return (
+        Figure(
+            name="maps",
+            caption=f"What {len(shown)} decisions rest on, yellow most: predicted class with its "
+            "probability and the rule that chose the image. Each map has its own scale from its "
+            "lowest to its highest; an image shown plain has no map that means anything.",
+            image=figures.gallery(cells),
+        ),
+    )
+
+
+def _brief(found: list[EvolvedMap], test: SelfTest) -> str:
+    mapped = sum(item.status == "mapped" for item in found)
+    both = zip(_gains(test, "blur"), _gains(test, "mean"), strict=True)
+    better = sum(min(pair) > 0 for pair in both)
+    return (
+        f"{mapped} of {len(found)} images have a map; {better} of these are better than the centre "
+        "of the image as map, insertion less deletion, under both baselines."
+    )
