@@ -39,6 +39,7 @@ from governance.evidence import (
 )
 from governance.policy import Decision, Policy
 from governance.records import canonical, from_data, parse, to_data
+from governance.waiver import Waiver
 
 __all__ = ["MANIFEST", "RECORD", "SCHEMA", "Assessment", "Baseline", "Difference", "attach"]
 
@@ -95,6 +96,7 @@ class Assessment:
         environment: Versions, device and thread count under which it was made.
         created: UTC, ISO 8601 to the second.
         baseline: The version compared with, if any.
+        waivers: Those it was judged with, whether any finding needed them or not.
         schema: Of the record.
     """
 
@@ -106,6 +108,7 @@ class Assessment:
     environment: Mapping[str, str]
     created: str
     baseline: Baseline | None = None
+    waivers: tuple[Waiver, ...] = ()
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -116,21 +119,21 @@ class Assessment:
 
     @property
     def metrics(self) -> dict[str, float | None]:
-        """Every metric by its full name."""
+        """Every metric by its full name, without those of withdrawn evidence."""
         return {
             f"{item.analysis}.{name}": value
             for item in self.evidence
-            if item.measurement is not None
+            if item.measurement is not None and not item.measurement.withdrawn
             for name, value in item.measurement.metrics.items()
         }
 
     @property
     def intervals(self) -> dict[str, Interval]:
-        """Every interval by the full name of its metric."""
+        """Every interval by the full name of its metric, without those of withdrawn evidence."""
         return {
             f"{item.analysis}.{name}": interval
             for item in self.evidence
-            if item.measurement is not None
+            if item.measurement is not None and not item.measurement.withdrawn
             for name, interval in item.measurement.intervals.items()
         }
 

@@ -7,6 +7,7 @@ GovernanceError
 ├── AnalysisError   an analysis cannot answer; kept as failed evidence
 ├── RegistryError   MLflow, its store or the disk refused                 (exit 3)
 └── EvidenceError   a record does not match its digests                   (exit 40)
+    └── ApprovalError  a signed statement or its key cannot be relied on  (exit 40)
 ```
 
 Each message says where, what, and what would be accepted; `docs/messages.md` lists causes and
@@ -17,6 +18,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "AnalysisError",
+    "ApprovalError",
     "EvidenceError",
     "GovernanceError",
     "PolicyError",
@@ -55,3 +57,7 @@ class RegistryError(GovernanceError):
 
 class EvidenceError(GovernanceError):
     """A record is missing, incomplete or not what its digests say."""
+
+
+class ApprovalError(EvidenceError):
+    """A signed statement, or the key it was signed with, cannot be relied on."""

@@ -14,13 +14,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
+from governance.drift_terms import DriftTerms, read_drift
 from governance.errors import PolicyError
 from governance.evidence import Evidence, Interval, Metric
 from governance.policy_file import Reader, parse
+from governance.waiver import Waiver
 
 __all__ = [
     "CLASS",
+    "DRIFT",
     "EXIT_CODES",
+    "INAPPLICABLE",
     "MINIMUM_CLASS_IMAGES",
     "Decision",
     "Expectation",
@@ -37,7 +41,7 @@ __all__ = [
 
 Severity = Literal["block", "review", "warn"]
 Verdict = Literal["approved", "rejected", "review", "undetermined"]
-Outcome = Literal["met", "unmet", "missing", "waived"]
+Outcome = Literal["met", "unmet", "missing", "waived", "inapplicable"]
 
 #: What the command line answers for a verdict; scripts depend on it.
 EXIT_CODES: Mapping[Verdict, int] = MappingProxyType(
@@ -52,6 +56,10 @@ URI = re.compile(r"[a-z][a-z0-9+.-]*:/")
 
 #: In the name of a declared metric, stands for the name of any class.
 CLASS = "{class}"
+
+#: The evidence of what changed since the baseline, and why it has no measurement for a version that
+#: no approved one went before. It is the only evidence whose expectations may not apply.
+DRIFT, INAPPLICABLE = "drift", "not applicable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +128,8 @@ class Finding:
     Attributes:
         observed: The metric's value; None if missing.
         interval: Of the observed value, if there is one.
-        outcome: `met`, `unmet`, `missing` (never counts as met) or `waived`.
+        outcome: `met`, `unmet`, `missing` (never counts as met), `waived` or, of what is expected
+            of the drift of a version that no approved one went before, `inapplicable`.
         reason: One sentence for the reader.
     """
 
@@ -175,6 +184,7 @@ class Policy:
         seed: Of everything random in the assessment.
         baseline: Alias or number of the version to compare with; None for no comparison.
         budget_minutes: After this an analysis not yet begun is not run, and counts as missing.
+        drift: What counts as drift from the baseline; None where it is not looked for.
         text: The file as read, kept with the assessment.
     """
 
@@ -186,6 +196,7 @@ class Policy:
     seed: int = 0
     baseline: str | None = "champion"
     budget_minutes: float | None = None
+    drift: DriftTerms | None = None
     text: str = ""
 
     @property
@@ -274,9 +285,15 @@ def _policy(reader: Reader, text: str) -> tuple[Policy, tuple[Written, ...]]:
         validation=data,
         analyses=reader.named_tables("analyses"),
         expectations=expectations,
+        drift=read_drift(reader),
         text=text,
     )
     reader.done()
+    if policy.drift is not None and policy.baseline is None:
+        reader.problem(
+            "baseline", "is 'none' beside a table [drift], which compares with one; an alias or a "
+            "number is accepted",
+        )  # fmt: skip
     # One that is wrong in itself may yet become the one that is needed.
     if not any(item is None or item.severity != "warn" for item, _ in read):
         reader.problem(
@@ -374,16 +391,25 @@ def _misjudged(item: Written, key: str, threshold: float, metric: Metric) -> Ite
         )
 
 
-def judge(policy: Policy, evidence: Sequence[Evidence]) -> Decision:
+def judge(policy: Policy, evidence: Sequence[Evidence], waivers: Sequence[Waiver] = ()) -> Decision:
     """Hold evidence against a policy.
 
-    An absent, NaN or infinite metric is `missing`, never met. The verdict is `rejected` where a
-    blocking expectation was measured and not met; else `undetermined` where one could not be
-    measured; else `review` where an expectation of that severity is not met or missing; else
-    `approved`, for which at least one expectation of severity `block` or `review` must stand.
+    An absent, withdrawn, NaN or infinite metric is `missing`, never met. The verdict is `rejected`
+    where a blocking expectation was measured and not met; else `undetermined` where one could not
+    be measured; else `review` where an expectation of that severity is not met or missing; else
+    `approved`, for which at least one expectation of severity `block` or `review` must stand and
+    apply: what is expected of drift does not, to a version that no approved one went before.
+
+    An unmet expectation is `waived` where a waiver names its metric and the value judged is no
+    worse than the waiver's bound. Whether a waiver counts (its signature, version and expiry) is
+    for the caller to know; a missing metric is never waived.
     """
-    findings = tuple(_finding(item, evidence) for item in policy.expectations)
-    weighty = [item for item in findings if item.expectation.severity != "warn"]
+    findings = tuple(_waived(_finding(item, evidence), waivers) for item in policy.expectations)
+    weighty = [
+        item
+        for item in findings
+        if item.expectation.severity != "warn" and item.outcome != "inapplicable"
+    ]
     failed = {
         (item.expectation.severity, item.outcome)
         for item in weighty
@@ -402,20 +428,15 @@ def judge(policy: Policy, evidence: Sequence[Evidence]) -> Decision:
 def _finding(expectation: Expectation, evidence: Sequence[Evidence]) -> Finding:
     analysis, _, name = expectation.metric.partition(".")
     found = next((item for item in evidence if item.analysis == analysis), None)
-    if found is None:
-        return _missing(expectation, f"{analysis} was not run")
-    if found.measurement is None:
-        failure = found.failure
-        return _missing(expectation, f"{analysis} failed: {failure.message if failure else '?'}")
+    if found is None or found.measurement is None or found.measurement.withdrawn:
+        return _unanswered(expectation, analysis, found)
     value = found.measurement.metrics.get(name)
     if value is None or not math.isfinite(value):
         return _missing(expectation, f"{analysis} ran but gave no finite {name}")
     interval = found.measurement.intervals.get(name)
-    judged = value
-    if expectation.on == "interval":
-        if interval is None:
-            return _missing(expectation, f"{expectation.metric} has no interval to be judged on")
-        judged = interval.low if expectation.at_least is not None else interval.high
+    judged = _judged(expectation, value, interval)
+    if judged is None:
+        return _missing(expectation, f"{expectation.metric} has no interval to be judged on")
     met = math.isfinite(judged) and expectation.met_by(judged)
     what = "estimate" if expectation.on == "estimate" else "end of the interval"
     verb = "is" if met else "is not"
@@ -426,6 +447,52 @@ def _finding(expectation: Expectation, evidence: Sequence[Evidence]) -> Finding:
         outcome="met" if met else "unmet",
         reason=f"{what} {_digits(judged, expectation)} {verb} {expectation.bound}",
     )
+
+
+def _judged(expectation: Expectation, value: float, interval: Interval | None) -> float | None:
+    """What is held against the bound: the estimate, or the interval's end nearer to failing."""
+    if expectation.on == "estimate":
+        return value
+    if interval is None:
+        return None
+    return interval.low if expectation.at_least is not None else interval.high
+
+
+def _waived(finding: Finding, waivers: Sequence[Waiver]) -> Finding:
+    if finding.outcome != "unmet" or finding.observed is None:
+        return finding
+    judged = _judged(finding.expectation, finding.observed, finding.interval)
+    for waiver in waivers:
+        if waiver.metric != finding.expectation.metric or judged is None:
+            continue
+        if _no_worse(judged, waiver.bound, finding.expectation):
+            reason = (
+                f"{finding.reason}; waived by {waiver.approver} up to {waiver.bound:.15g} until "
+                f"{waiver.until}: {waiver.reason}"
+            )
+            return dataclasses.replace(finding, outcome="waived", reason=reason)
+    return finding
+
+
+def _no_worse(value: float, bound: float, expectation: Expectation) -> bool:
+    """Whether a value lies on the good side of a waiver's bound; NaN and infinities never do."""
+    if not math.isfinite(value):
+        return False
+    return value >= bound if expectation.at_least is not None else value <= bound
+
+
+def _unanswered(expectation: Expectation, analysis: str, found: Evidence | None) -> Finding:
+    """The finding where no evidence can be relied on."""
+    if found is None:
+        return _missing(expectation, f"{analysis} was not run")
+    if found.measurement is not None:
+        reasons = "; ".join(found.measurement.withdrawn)
+        return _missing(expectation, f"{analysis} was withdrawn: {reasons}")
+    failure = found.failure
+    if failure is not None and (analysis, failure.kind) == (DRIFT, INAPPLICABLE):
+        missing = _missing(expectation, failure.message)
+        return dataclasses.replace(missing, outcome="inapplicable")
+    return _missing(expectation, f"{analysis} failed: {failure.message if failure else '?'}")
 
 
 def _digits(value: float, expectation: Expectation) -> str:

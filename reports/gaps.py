@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from governance.assessment import Assessment
+from governance.evidence import Failure
+from governance.policy import INAPPLICABLE
 
-__all__ = ["Gap", "uncovered", "unmeasured"]
+__all__ = ["Gap", "uncovered", "unmeasured", "withdrawn"]
 
 # Subjects which no report of this kind answers, each with the analyses that would.
 SUBJECTS: tuple[tuple[str, str, frozenset[str]], ...] = (
@@ -55,7 +57,7 @@ def unmeasured(assessment: Assessment) -> tuple[Gap, ...]:
     metrics = (item.metric.partition(".")[0] for item in assessment.policy.expectations)
     asked = dict.fromkeys([*assessment.policy.analyses, *metrics])
     failed = [
-        Gap(item.analysis, f"the analysis failed ({item.failure.kind}): {item.failure.message}")
+        Gap(item.analysis, _why(item.failure))
         for item in assessment.evidence
         if item.failure is not None
     ]
@@ -71,9 +73,28 @@ def unmeasured(assessment: Assessment) -> tuple[Gap, ...]:
     return (*failed, *left_open, *absent)
 
 
+def withdrawn(assessment: Assessment) -> tuple[Gap, ...]:
+    """Analyses whose evidence must not be relied on, each with its reasons."""
+    return tuple(
+        Gap(item.analysis, "; ".join(item.measurement.withdrawn))
+        for item in assessment.evidence
+        if item.measurement is not None and item.measurement.withdrawn
+    )
+
+
+def _why(failure: Failure) -> str:
+    if failure.kind == INAPPLICABLE:
+        return f"not applicable: {failure.message}"
+    return f"the analysis failed ({failure.kind}): {failure.message}"
+
+
 def uncovered(assessment: Assessment) -> tuple[Gap, ...]:
-    """Subjects on which nothing was measured, whatever the policy asks for."""
-    measured = {item.analysis for item in assessment.evidence if item.measurement is not None}
+    """Subjects on which nothing was measured that may be relied on, whatever the policy asks."""
+    measured = {
+        item.analysis
+        for item in assessment.evidence
+        if item.measurement is not None and not item.measurement.withdrawn
+    }
     return tuple(
         Gap(subject, reason) for subject, reason, cover in SUBJECTS if not cover & measured
     )

@@ -16,7 +16,7 @@ from reports import numbers
 from reports.prose import printable
 from reports.view import View, view
 
-__all__ = ["page", "to_html"]
+__all__ = ["environment", "page", "style", "to_html"]
 
 # File, family, weight and style.
 FONTS = (
@@ -30,7 +30,13 @@ CODE = re.compile(r"(`+)(.+?)\1")
 EMPHASIS = re.compile(r"(?<![\w*])\*([^\s*][^*<>]*?)\*(?![\w*])")
 PART_OF_NAME = re.compile(r"(?<=\w)([_.])(?=\w)")
 
-OUTCOMES = {"met": "met", "unmet": "not met", "missing": "not measured", "waived": "waived"}
+OUTCOMES = {
+    "met": "met",
+    "unmet": "not met",
+    "missing": "not measured",
+    "waived": "waived",
+    "inapplicable": "not applicable",
+}
 
 
 def to_html(assessment: Assessment) -> str:
@@ -40,11 +46,12 @@ def to_html(assessment: Assessment) -> str:
 
 def page(arranged: View) -> str:
     """The report from an assessment that is already arranged."""
-    template = _environment().get_template("report.html.j2")
-    return template.render(view=arranged, assessment=arranged.assessment, style=_style())
+    template = environment().get_template("report.html.j2")
+    return template.render(view=arranged, assessment=arranged.assessment, style=style())
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Where templates are found and text is escaped, with the filters that they use."""
     environment = Environment(
         loader=PackageLoader("templates", ""),
         autoescape=True,
@@ -88,7 +95,7 @@ def _data_uri(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{b64encode(content).decode()}"
 
 
-def _style() -> Markup:
+def style() -> Markup:
     """The style sheet with the fonts inside; ours, so not escaped."""
     home = files("templates")
     faces = [

@@ -2,8 +2,8 @@
 
 A suite stands for an analysis and a case for an expectation. The file is red exactly where the
 verdict is not `approved`: unmet is a failure (of type `block` or `review`), missing is an error,
-and what never changes a verdict (severity `warn`, waived) is `skipped` with its reason, as a pass
-would hide it.
+and what never changes a verdict (severity `warn`, waived, not applicable) is `skipped` with its
+reason, as a pass would hide it.
 """
 
 import xml.etree.ElementTree as ET
@@ -19,6 +19,8 @@ from reports.view import MEANINGS
 __all__ = ["to_junit"]
 
 VERDICT = "verdict"
+#: What stands in a case for an outcome; nothing for one that is met.
+KINDS = {"unmet": "failure", "missing": "error", "waived": "skipped", "inapplicable": "skipped"}
 
 
 def to_junit(assessment: Assessment) -> str:
@@ -44,11 +46,21 @@ def _suite(
     suite = ET.Element("testsuite", name=printable(analysis), timestamp=assessment.created)
     suite.set("time", f"{evidence.seconds:.3f}" if evidence else "0")
     suite.extend(_case(item) for item in findings)
-    if evidence is not None and evidence.failure is not None and len(suite) == 0:
+    trouble = _trouble(evidence)
+    if trouble and len(suite) == 0:
         case = ET.SubElement(suite, "testcase", classname=printable(analysis), name="runs")
-        text = f"{evidence.failure.kind}: {evidence.failure.message}; nothing is expected of it"
+        text = f"{trouble}; nothing is expected of it"
         ET.SubElement(case, "skipped", message=printable(text))
     return _counted(suite)
+
+
+def _trouble(evidence: Evidence | None) -> str:
+    """Why there is nothing to rely on where something was run; empty where there is."""
+    if evidence is not None and evidence.failure is not None:
+        return f"{evidence.failure.kind}: {evidence.failure.message}"
+    if evidence is not None and evidence.measurement is not None:
+        return "; ".join(f"withdrawn: {reason}" for reason in evidence.measurement.withdrawn)
+    return ""
 
 
 def _case(finding: Finding) -> ET.Element:
@@ -59,7 +71,7 @@ def _case(finding: Finding) -> ET.Element:
         classname=printable(analysis),
         name=printable(f"{metric} {expectation.bound}"),
     )
-    kind = {"unmet": "failure", "missing": "error", "waived": "skipped"}.get(finding.outcome)
+    kind = KINDS.get(finding.outcome)
     if kind is None:
         return case
     if expectation.severity == "warn":

@@ -5,12 +5,13 @@ character references: nothing can become a link, a table border, HTML or a menti
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from governance.assessment import Assessment
 from governance.policy import Finding
 from reports import numbers
-from reports.gaps import uncovered, unmeasured
+from reports.gaps import uncovered, unmeasured, withdrawn
 from reports.prose import printable
 from reports.view import MEANINGS, ordered
 
@@ -29,6 +30,15 @@ SPECIAL = re.compile(
 )
 # Read in the finished page, where the reference is the character again: mention and issue.
 LATE = re.compile(r"&#(?:64|35);")
+NAMES = {
+    "met": "met",
+    "unmet": "not met",
+    "missing": "not measured",
+    "waived": "waived",
+    "inapplicable": "not applicable",
+}
+#: Outcomes that are told even where there is none of them.
+ALWAYS = ("met", "unmet", "missing")
 HEADER = "| Outcome | Metric | Expected | Observed | Severity |\n|---|---|---|---|---|"
 
 
@@ -43,9 +53,11 @@ def to_markdown(assessment: Assessment) -> str:
 def _head(assessment: Assessment) -> Iterator[str]:
     identity, decision = assessment.identity, assessment.decision
     version = f", version {_plain(identity.version)}" if identity.version else ""
+    tallies = Counter[str](item.outcome for item in decision.findings)
     counts = ", ".join(
-        f"{sum(item.outcome == outcome for item in decision.findings)} {name}"
-        for outcome, name in (("met", "met"), ("unmet", "not met"), ("missing", "not measured"))
+        f"{tallies[outcome]} {name}"
+        for outcome, name in NAMES.items()
+        if tallies[outcome] or outcome in ALWAYS
     )
     yield f"## {decision.verdict.capitalize()}: {_plain(identity.name or identity.uri)}{version}"
     yield ""
@@ -60,12 +72,14 @@ def _row(finding: Finding) -> str:
     expectation = finding.expectation
     bound = expectation.at_most if expectation.at_least is None else expectation.at_least
     observed = numbers.number(finding.observed, apart=() if bound is None else (bound,))
-    if finding.outcome == "missing":
+    if finding.outcome in {"missing", "inapplicable"}:
         observed = finding.reason
     elif finding.interval is not None:
         observed = f"{observed} {numbers.interval(finding.interval)}"
     cells = (
-        "not measured" if finding.outcome == "missing" else finding.outcome,
+        NAMES[finding.outcome]
+        if finding.outcome in {"missing", "inapplicable"}
+        else finding.outcome,
         _code(expectation.metric),
         _plain(expectation.bound),
         _plain(observed),
@@ -92,6 +106,22 @@ def _table(rows: list[str], room: int) -> str:
 
 def _tail(assessment: Assessment) -> Iterator[str]:
     failed, subjects = unmeasured(assessment), uncovered(assessment)
+    kept_back = withdrawn(assessment)
+    if kept_back:
+        yield ""
+        yield "**Withdrawn evidence**, which failed its self-test; nothing on it counts as met:"
+        yield ""
+        for gap in kept_back[:MOST_GAPS]:
+            yield f"- {_plain(gap.subject)}: {_plain(gap.reason)}"
+    if assessment.waivers:
+        yield ""
+        yield "Waived, each by a named person, within a bound and for a time:"
+        yield ""
+        for waiver in assessment.waivers[:MOST_GAPS]:
+            yield (
+                f"- {_code(waiver.metric)} up to {waiver.bound:.15g}, by {_plain(waiver.approver)} "
+                f"until {waiver.until}: {_plain(waiver.reason)}"
+            )
     yield ""
     yield "Not assessed:"
     yield ""

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from governance.assessment import Assessment
 from governance.evidence import Evidence, Interval
 from governance.policy import Finding, Verdict
-from reports.gaps import Gap, uncovered, unmeasured
+from reports.gaps import Gap, uncovered, unmeasured, withdrawn
 from reports.grid import Grid, grid
 from reports.prose import Description, describe
 
@@ -49,6 +49,7 @@ MOST_CLASSES = 60
 MOST_FAMILIES = 4
 
 OPEN = frozenset({"unmet", "missing"})
+CLOSED = ("waived", "inapplicable", "met")
 SEVERITIES = ("block", "review", "warn")
 
 
@@ -119,6 +120,7 @@ class View:
         digest: Of the assessment.
         name: Of the model with its version, for headings.
         meaning: Of the verdict.
+        withdrawn: Analyses whose result must not be relied on.
         unmeasured: Analyses without a result.
         uncovered: Subjects that no analysis here is about.
         attention: Findings that are not met, the gravest first.
@@ -133,6 +135,7 @@ class View:
     digest: str
     name: str
     meaning: str
+    withdrawn: tuple[Gap, ...]
     unmeasured: tuple[Gap, ...]
     uncovered: tuple[Gap, ...]
     attention: tuple[Finding, ...]
@@ -173,6 +176,7 @@ def view(assessment: Assessment) -> View:
         digest=assessment.digest,
         name=f"{name}, version {identity.version}" if identity.version else name,
         meaning=MEANINGS[assessment.decision.verdict],
+        withdrawn=withdrawn(assessment),
         unmeasured=unmeasured(assessment),
         uncovered=uncovered(assessment),
         attention=tuple(item for item in findings if item.outcome in OPEN),
@@ -195,12 +199,15 @@ def _in_reading_order(evidence: Iterable[Evidence]) -> list[Evidence]:
 
 
 def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Findings, the gravest first: open, waived, met; then by severity; then as in the policy."""
+    """Findings, the gravest first: open, waived, inapplicable, met.
+
+    Then by severity; then as in the policy.
+    """
     return tuple(
         sorted(
             findings,
             key=lambda item: (
-                ("waived", "met").index(item.outcome) if item.outcome not in OPEN else -1,
+                CLOSED.index(item.outcome) if item.outcome not in OPEN else -1,
                 SEVERITIES.index(item.expectation.severity),
                 item.outcome == "missing",
             ),

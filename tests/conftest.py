@@ -4,14 +4,10 @@ import hashlib
 import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 
 import numpy as np
 import pytest
+import servers
 import torch
 from torch import nn
 
@@ -175,38 +171,8 @@ def running_server(migrated_store, tmp_path_factory):
     """The address of a real MLflow server, which takes half a minute to start."""
     folder = tmp_path_factory.mktemp("server")
     shutil.copy(migrated_store, folder / "mlflow.db")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
-        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--workers", "1"),
-        *("--artifacts-destination", str(folder / "artifacts"), "--serve-artifacts"),
-        *("--uvicorn-opts", "--timeout-worker-healthcheck 120"),
-    ]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            command, cwd=folder, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        _wait_until_healthy(server, f"http://127.0.0.1:{port}", folder / "log")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        # Its own session, so that its worker ends with it.
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-
-
-def _wait_until_healthy(server, address, log):
-    for _ in range(240):
-        try:
-            with urllib.request.urlopen(f"{address}/health", timeout=5):  # noqa: S310 - our own
-                return
-        except OSError:
-            if server.poll() is not None:
-                break
-            time.sleep(0.5)
-    pytest.fail(f"the MLflow server does not answer: {log.read_text()[-2000:]}")
+    with servers.mlflow_server(folder) as address:
+        yield address
 
 
 @pytest.fixture
@@ -220,3 +186,9 @@ def mlflow_server(running_server, tmp_path, monkeypatch):
     mlflow.set_experiment("training")
     yield running_server
     mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture(scope="session")
+def make_trained():
+    """A TinyNet that learnt the stripes from a seed of its own."""
+    return lambda seed: trained(*stripes(), seed=seed)

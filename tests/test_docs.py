@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 from typer.testing import CliRunner
 
 from governance import analyses, errors
@@ -170,3 +171,9 @@ def test_every_link_to_a_file_leads_somewhere(path):
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_no_page_promises_compliance(path):
     assert "compliant" not in path.read_text(encoding="utf-8").lower()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_yaml_shown_can_be_read(path):
+    for text in blocks(path, "yaml"):
+        assert all(isinstance(item, dict) for item in yaml.safe_load_all(text))

@@ -5,7 +5,7 @@ Exit codes are fixed, scripts depend on them: 0 approved, 10 rejected, 20 review
 standard output, everything else to standard error; on no terminal there are no progress bars.
 
 ```
-assessing.py gates.py policies.py   the commands, by what they are about
+approvals.py assessing.py gates.py policies.py worker.py   the commands, by what they are about
 arguments.py                        arguments that several take alike
 answers.py                          exit codes, and what several say and write alike
 ```
@@ -17,7 +17,7 @@ import traceback
 
 import typer
 
-from governance.cli import assessing, gates, policies
+from governance.cli import approvals, assessing, drift, gates, policies, worker
 from governance.cli.answers import INTERNAL, MISMATCH, MISUSE
 from governance.console import complain
 from governance.errors import EvidenceError, GovernanceError, PolicyError, SubjectError
@@ -35,11 +35,32 @@ policy = typer.Typer(help="Write a starter policy, or check one.", no_args_is_he
 policy.command("new")(policies.policy_new)
 policy.command("check")(policies.policy_check)
 
+keys = typer.Typer(help="Make keys to sign with, or show whose count.", no_args_is_help=True)
+keys.command("new")(approvals.keys_new)
+keys.command("list")(approvals.keys_list)
+
+references = typer.Typer(help="Record what harmless training changes.", no_args_is_help=True)
+references.command("make")(drift.references_make)
+references.command("add")(drift.references_add)
+drifts = typer.Typer(help="Prove the drift detector.", no_args_is_help=True)
+drifts.command("selftest")(drift.selftest)
+
 app.command()(assessing.assess)
 app.command()(gates.gate)
+app.command()(gates.promote)
+app.command()(gates.doctor)
 app.command()(assessing.report)
+app.command()(approvals.waive)
+app.command()(approvals.revoke)
+app.add_typer(keys, name="keys")
+app.command()(drift.compare)
+app.command()(drift.history)
+app.add_typer(references, name="references")
+app.add_typer(drifts, name="drift")
 app.add_typer(policy, name="policy")
 app.command("analyses")(policies.list_analyses)
+app.command()(worker.worker)
+app.command()(worker.sweep)
 app.command()(assessing.demo)
 
 

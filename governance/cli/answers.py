@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from governance.console import complain, out, print_json, text
+from governance.console import complain
 
 if TYPE_CHECKING:
     from governance.assessment import Assessment
@@ -18,7 +18,6 @@ __all__ = [
     "misuse",
     "remove",
     "summary",
-    "without_verdict",
     "write",
 ]
 
@@ -47,19 +46,6 @@ def summary(assessment: "Assessment") -> dict[str, Any]:
         "policy": {"title": assessment.policy.title, "digest": assessment.policy.digest},
         "findings": [to_data(finding) for finding in assessment.decision.findings],
     }
-
-
-def without_verdict(uri: str, why: str, *, as_json: bool) -> int:
-    """Say that a version has no verdict, in the form of one; the exit code."""
-    from governance.policy import EXIT_CODES
-
-    code = EXIT_CODES["undetermined"]
-    if as_json:
-        print_json({"uri": uri, "verdict": "undetermined", "exit_code": code, "reason": why})
-    else:
-        out.print(f"{text(uri)}: [bold]undetermined[/bold]")
-        out.print(text(why), soft_wrap=True)
-    return code
 
 
 def write(path: Path, content: bytes) -> None:

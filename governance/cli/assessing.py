@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from governance.cli.answers import exit_code, misuse, summary, write
-from governance.cli.arguments import AsJson, ModelUri
+from governance.cli.arguments import AsJson, Keys, ModelUri, SigningKey
 from governance.console import out, print_json, progress_bar, show, text
 
 __all__ = ["assess", "demo", "report"]
@@ -22,15 +22,27 @@ def assess(
     ] = None,
     record: Annotated[bool, typer.Option(help="Whether to record the result in MLflow.")] = True,  # noqa: FBT002 - a flag of the command line
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    signing_key: SigningKey = None,
+    keys: Keys = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
     """Assess a model against a policy; exit with the code of the verdict."""
     from governance import assessing, orchestration
+    from governance.approval import Keyring, PrivateKey
 
+    key = None if signing_key is None else PrivateKey.load(signing_key)
+    ring = None if keys is None else Keyring.load(keys)
     read = orchestration.read_policy(policy)
     with progress_bar() as progress:
         result = assessing.assess_model(
-            model_uri, read, out=out_dir, record=record, device=device, progress=progress
+            model_uri,
+            read,
+            out=out_dir,
+            record=record,
+            device=device,
+            key=key,
+            ring=ring,
+            progress=progress,
         )
     if as_json:
         folder = str(result.folder) if result.folder else None

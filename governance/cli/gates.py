@@ -1,20 +1,26 @@
-"""Commands that decide about use: `gate`."""
+"""Commands that decide about use: `gate`, `promote`, and `doctor`, about what enforces both."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from governance.cli.answers import exit_code, remove, summary, without_verdict, write
-from governance.cli.arguments import AsJson, ModelUri
-from governance.console import print_json, show
-from governance.errors import EvidenceError
+from governance.cli.answers import remove, summary, write
+from governance.cli.arguments import AsJson, Keys, ModelUri
+from governance.console import complain, out, print_json, show, text
 
-__all__ = ["gate"]
+if TYPE_CHECKING:
+    from governance.registry import Answer
+
+__all__ = ["doctor", "gate", "promote"]
+
+UNHEALTHY = 10
+COLOURS = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
 def gate(
     model_uri: ModelUri,
+    keys: Keys = None,
     junit: Annotated[Path | None, typer.Option(help="Write findings as JUnit XML.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write a Markdown summary.")] = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
@@ -23,31 +29,118 @@ def gate(
     from tempfile import TemporaryDirectory
 
     from governance import registry
-    from governance.assessment import Assessment
 
     # A pipeline must not take an older answer for this one.
     for earlier in filter(None, (junit, markdown)):
         remove(earlier)
-    version = registry.resolve(model_uri)
-    awaited = registry.awaited(version)
-    if awaited is not None:
-        raise typer.Exit(without_verdict(version.uri, awaited, as_json=as_json))
-    with TemporaryDirectory() as scratch:
-        folder = registry.fetch(version, Path(scratch))
-        mismatches = registry.mismatches(version, folder)
-        if mismatches:
-            raise EvidenceError(mismatches)
-        assessment = Assessment.load(folder)
-    if junit:
-        from reports.junit import to_junit
-
-        write(junit, to_junit(assessment).encode())
-    if markdown:
-        from reports.markdown import to_markdown
-
-        write(markdown, to_markdown(assessment).encode())
+    with TemporaryDirectory(prefix="governance-") as scratch:
+        answer = registry.ask(model_uri, Path(scratch), keys=keys)
     if as_json:
-        print_json(summary(assessment))
+        print_json(_data(answer, signed=keys is not None))
+    else:
+        _tell(answer, signed=keys is not None)
+    assessment = answer.assessment
+    # Findings alone would look green where it is the signature that is missing.
+    if assessment is not None and assessment.decision.verdict == answer.verdict:
+        if junit:
+            from reports.junit import to_junit
+
+            write(junit, to_junit(assessment).encode())
+        if markdown:
+            from reports.markdown import to_markdown
+
+            write(markdown, to_markdown(assessment).encode())
+    raise typer.Exit(answer.exit_code)
+
+
+def promote(
+    model_uri: ModelUri,
+    alias: Annotated[str, typer.Option(help="To be given, such as champion.")],
+    keys: Keys = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Give an alias to a model version if it passes the gate; exit with the gate's code."""
+    from tempfile import TemporaryDirectory
+
+    from governance import registry
+
+    with TemporaryDirectory(prefix="governance-") as scratch:
+        answer = registry.ask(model_uri, Path(scratch), keys=keys)
+    if not answer.reasons:
+        registry.promote(answer, alias)
+    if as_json:
+        data = _data(answer, signed=keys is not None)
+        print_json({**data, "alias": None if answer.reasons else alias})
+    elif answer.reasons:
+        for reason in answer.reasons:
+            complain(reason)
+        out.print(text(f"{answer.version.uri}: {answer.verdict}; the alias {alias} is not set"))
+    else:
+        out.print(text(f"{answer.version.uri} is {alias} now"), soft_wrap=True)
+        out.print(text(_signature(answer, signed=keys is not None)), soft_wrap=True)
+    raise typer.Exit(answer.exit_code)
+
+
+def doctor(
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="Address of the server; MLFLOW_TRACKING_URI if not given.")
+    ] = None,
+    keys: Keys = None,
+    webhook_url: Annotated[
+        str | None, typer.Option(help="Address of the worker's receiver that should be there.")
+    ] = None,
+    alias: Annotated[str, typer.Option(help="Alias that should be protected.")] = "champion",
+    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Look at a running server from outside; exit with 10 if something lets models through."""
+    import dataclasses
+
+    from governance.registry.doctor import examine, healthy
+
+    found = examine(tracking_uri, keys=keys, webhook_url=webhook_url, alias=alias)
+    code = 0 if healthy(found) else UNHEALTHY
+    if as_json:
+        print_json({"exit_code": code, "findings": [dataclasses.asdict(item) for item in found]})
+        raise typer.Exit(code)
+    for item in found:
+        colour = COLOURS[item.state]
+        out.print(f"[{colour}]{item.state:7}[/{colour}] {text(f'{item.about}: {item.found}')}")
+        if item.cure:
+            out.print(text(f"        cure: {item.cure}"))
+    raise typer.Exit(code)
+
+
+def _tell(answer: "Answer", *, signed: bool) -> None:
+    assessment = answer.assessment
+    if assessment is None:
+        out.print(f"{text(answer.version.uri)}: [bold]{answer.verdict}[/bold]")
     else:
         show(assessment)
-    raise typer.Exit(exit_code(assessment))
+    if assessment is None or assessment.decision.verdict != answer.verdict:
+        for reason in answer.reasons:
+            out.print(text(reason), soft_wrap=True)
+    out.print(text(_signature(answer, signed=signed)), soft_wrap=True)
+
+
+def _signature(answer: "Answer", *, signed: bool) -> str:
+    from datetime import UTC, datetime
+
+    if not signed:
+        return "Signature: none was checked; --keys KEYRING checks it"
+    if answer.statement is None:
+        return "Signature: none stands"
+    until = datetime.fromtimestamp(answer.statement.expires, UTC).isoformat()
+    return f"Signature: by key {answer.statement.key}, until {until}"
+
+
+def _data(answer: "Answer", *, signed: bool) -> dict[str, Any]:
+    said = answer.statement
+    found = summary(answer.assessment) if answer.assessment else {"uri": answer.version.uri}
+    return {
+        **found,
+        "verdict": answer.verdict,
+        "exit_code": answer.exit_code,
+        "reasons": list(answer.reasons),
+        "signature_checked": signed,
+        "signature": {"key": said.key, "expires": said.expires} if said else None,
+    }

@@ -2,17 +2,14 @@
 
 import re
 
+from governance.approval.tags import BEGIN, END, without_summary
 from governance.assessment import Assessment
 from governance.policy import Finding
 
-__all__ = ["merged", "summary"]
-
-BEGIN, END = "<!-- governance: begin -->", "<!-- governance: end -->"
-#: From a begin to the nearest end, so that a stray begin costs nobody their text.
-OURS = re.compile(rf"{BEGIN}(?:(?!{BEGIN}).)*?{END}", re.DOTALL)
+__all__ = ["merged", "summary", "unassessed"]
 
 LIMIT = 5000  # characters that MLflow takes
-ORDER = {"unmet": 0, "missing": 1, "waived": 2, "met": 3}
+ORDER = {"unmet": 0, "missing": 1, "waived": 2, "inapplicable": 3, "met": 4}
 
 
 def summary(assessment: Assessment, link: str, rows: int = 12) -> str:
@@ -39,6 +36,11 @@ def summary(assessment: Assessment, link: str, rows: int = 12) -> str:
     return "\n".join(lines)
 
 
+def unassessed(why: str) -> str:
+    """That a version could not be assessed, as Markdown."""
+    return f"**Governance: undetermined**, since it could not be assessed: {_escaped(why)}"
+
+
 def record_of(assessment: Assessment) -> str:
     """The start of the digest, enough for a person to compare."""
     return assessment.digest[:23]
@@ -50,7 +52,7 @@ def merged(text: str, ours: str) -> str:
     What someone else wrote is never cut: where there is no room for the summary it becomes one
     line, and where there is none for that either it is left out.
     """
-    others = OURS.sub("", text).strip("\n")
+    others = without_summary(text)
     for candidate in (ours, ours.partition("\n")[0]):
         block = f"{BEGIN}\n{candidate}\n{END}"
         whole = f"{others}\n\n{block}" if others else block

@@ -12,10 +12,14 @@ from governance.errors import RegistryError
 from governance.registry.recording import metric_name
 from governance.registry.versions import MISSING, refusals
 
-__all__ = ["curves", "log_signs"]
+__all__ = ["Curve", "log_signs", "named", "recorded"]
+
+#: Of one sign, as (step, value) in order of steps.
+Curve = tuple[tuple[int, float], ...]
 
 PREFIX = "learning."
 AT_ONCE = 500  # MLflow takes 1,000 and a request of 1 MB
+MOST = 5000  # metrics of one run that are read; each is a request
 
 
 def log_signs(signs: Mapping[str, float], step: int, run_id: str | None = None) -> None:
@@ -45,20 +49,29 @@ def log_signs(signs: Mapping[str, float], step: int, run_id: str | None = None) 
             MlflowClient().log_batch(run, metrics=metrics[start : start + AT_ONCE])
 
 
-def curves(run_id: str | None, names: Iterable[str]) -> dict[str, tuple[tuple[int, float], ...]]:
-    """What a training run recorded, as (step, value) in order of steps, by name of the sign.
+def named(found: Mapping[str, Curve], names: Iterable[str]) -> dict[str, Curve]:
+    """Curves by the name of their sign, from curves by the key that MLflow has them under.
+
+    Returns:
+        Only signs that were recorded.
+    """
+    keys = {name: metric_name(f"{PREFIX}{name}") for name in names}
+    return {name: found[key] for name, key in keys.items() if key in found}
+
+
+def recorded(run_id: str | None) -> dict[str, Curve]:
+    """The signs that a training run recorded, by key of the metric.
 
     A step that was recorded twice, as in a run that was resumed, counts as recorded last.
 
     Args:
         run_id: Of the training run; None where unknown.
-        names: The signs to look for.
 
     Returns:
-        Only signs that were recorded; nothing where the run is unknown or was deleted for good.
+        Nothing where the run is unknown or was deleted for good.
 
     Raises:
-        RegistryError: If MLflow cannot be asked.
+        RegistryError: If MLflow cannot be asked, or the run has more than `MOST` such metrics.
     """
     if run_id is None:
         return {}
@@ -70,16 +83,16 @@ def curves(run_id: str | None, names: Iterable[str]) -> dict[str, tuple[tuple[in
             if error.error_code != MISSING:
                 raise
             return {}
-        keys = {name: metric_name(f"{PREFIX}{name}") for name in names}
-        found = {
-            name: client.get_metric_history(run_id, key)
-            for name, key in keys.items()
-            if key in known
-        }
-    return {name: _in_order(points) for name, points in found.items()}
+        keys = [key for key in known if key.startswith(PREFIX)]
+        if len(keys) > MOST:
+            raise RegistryError(
+                f"run {run_id}: has {len(keys)} metrics {PREFIX}*; up to {MOST} are accepted"
+            )
+        found = {key: client.get_metric_history(run_id, key) for key in keys}
+    return {key: _in_order(points) for key, points in found.items()}
 
 
-def _in_order(points: Iterable[Metric]) -> tuple[tuple[int, float], ...]:
+def _in_order(points: Iterable[Metric]) -> Curve:
     latest = {
         point.step: float(point.value) for point in sorted(points, key=lambda item: item.timestamp)
     }

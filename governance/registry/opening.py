@@ -10,11 +10,12 @@ from governance.images import open_validation
 from governance.model_files import Shape, trial
 from governance.policy import ModelTerms, Policy
 from governance.preprocessing import Preprocessing
-from governance.registry.history import curves
-from governance.registry.versions import ModelVersion, download
-from governance.subject import Subject
+from governance.registry.history import named
+from governance.registry.materials import Materials, gather
+from governance.registry.versions import ModelVersion
+from governance.subject import Subject, ValidationSet
 
-__all__ = ["model_folder", "open_subject"]
+__all__ = ["open_materials", "open_subject", "try_out"]
 
 TRIED = 8  # validation images that the model is tried on before anything is measured
 
@@ -39,15 +40,34 @@ def open_subject(
             once.
         RegistryError: If something cannot be downloaded.
     """
-    place = _device(device)
-    files = model_files.read(model_folder(version, workspace / "model"))
+    return open_materials(gather(version, policy, workspace), policy, device=device)
+
+
+def open_materials(
+    materials: Materials,
+    policy: Policy,
+    *,
+    device: str = "auto",
+    validation: ValidationSet | None = None,
+) -> Subject:
+    """Everything needed to assess a version, from files on this machine alone.
+
+    Args:
+        materials: As gathered.
+        policy: Says how images become inputs.
+        device: `auto`, `cpu` or `cuda`; `auto` takes a GPU if there is one.
+        validation: Images that are open already, in the place of those gathered.
+
+    Raises:
+        SubjectError: If model, images and policy do not go together; all problems of one kind at
+            once.
+    """
+    place, version = _device(device), materials.version
+    files = model_files.read(Path(materials.model))
     loaded = model_files.load(files, allow_pickle=policy.model.allow_pickle, device=place)
     preprocessing = _preprocessing(policy.model, files.shape, loaded.shape, version.uri)
-    location = policy.validation
-    images = Path(location)
-    if ":" in location and not images.exists():
-        images = download(location, workspace / "validation")
-    validation = open_validation(images, location)
+    if validation is None:
+        validation = open_validation(Path(materials.images), policy.validation)
     subject = Subject(
         identity=loaded.identity(
             files,
@@ -63,20 +83,10 @@ def open_subject(
         validation=validation,
         device=place,
         outputs=policy.model.outputs,
-        history=curves(version.run_id, learning.names(validation.class_names)),
+        history=named(materials.history, learning.names(validation.class_names)),
     )
-    _try(subject, policy.seed)
+    try_out(subject, policy.seed)
     return subject
-
-
-def model_folder(version: ModelVersion, into: Path) -> Path:
-    """The model's files: downloaded, or where they are if that is a local folder.
-
-    Raises:
-        RegistryError: If they cannot be had.
-    """
-    local = Path(version.uri)
-    return local if (local / "MLmodel").is_file() else download(version.uri, into)
 
 
 def _device(device: str) -> torch.device:
@@ -127,8 +137,12 @@ def _preprocessing(terms: ModelTerms, signed: Shape, taken: Shape, where: str) -
     )
 
 
-def _try(subject: Subject, seed: int) -> None:
-    """Refuse a model that does not classify its validation images before anything is measured."""
+def try_out(subject: Subject, seed: int) -> None:
+    """Refuse a model that does not classify its validation images before anything is measured.
+
+    Raises:
+        SubjectError: If it does not.
+    """
     inputs = subject.inputs(subject.pixels(subject.validation.sample(TRIED, seed)))
     outputs = trial.check_batch(subject.model, inputs, subject.identity.uri)
     trial.check_outputs(

@@ -7,6 +7,7 @@ version's tags and description are as they were.
 import hashlib
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -22,23 +23,29 @@ from mlflow.entities import (
 )
 from mlflow.exceptions import MlflowException
 
+from governance.approval import PrivateKey
+from governance.approval.tags import plain
 from governance.assessment import MANIFEST as MANIFEST_FILE
 from governance.assessment import RECORD, Assessment
 from governance.errors import EvidenceError, RegistryError
 from governance.registry.description import merged, summary
+from governance.registry.signing import verdict_of, write
 from governance.registry.status import Marks, marks, put_back
 from governance.registry.versions import (
     DIGEST,
-    MANIFEST,
-    POLICY,
-    RUN,
-    STATUS,
     ModelVersion,
     refusals,
     registered,
 )
 
-__all__ = ["FOLDER", "manifest_digest", "metric_name", "record", "record_digest"]
+__all__ = [
+    "FOLDER",
+    "experiment",
+    "manifest_digest",
+    "metric_name",
+    "record",
+    "record_digest",
+]
 
 #: Where in the run the assessment's folder lies.
 FOLDER = "governance"
@@ -50,13 +57,20 @@ DIGEST_LENGTH = 36  # of a dataset, in MLflow
 TITLE_LENGTH = 200
 
 
-def record(version: ModelVersion, assessment: Assessment, folder: Path) -> str:
+def record(
+    version: ModelVersion,
+    assessment: Assessment,
+    folder: Path,
+    *,
+    key: PrivateKey | None = None,
+) -> str:
     """Keep an assessment in MLflow as a new run, and give its verdict to the version.
 
     Args:
         version: Registered; the one that was assessed.
         assessment: As judged.
         folder: Where it was saved, reports included.
+        key: The assessor's, to sign the verdict with; a governed registry takes no other.
 
     Returns:
         The id of the run, in the experiment `governance/<name>`.
@@ -72,7 +86,7 @@ def record(version: ModelVersion, assessment: Assessment, folder: Path) -> str:
     with refusals(f"{version.uri}: recording"):
         before = marks(version)
         run = client.create_run(
-            _experiment(client, f"governance/{version.name}"),
+            experiment(client, f"governance/{version.name}"),
             run_name=f"{version.name} version {version.version}: {assessment.decision.verdict}",
             tags=_run_tags(version, assessment, folder),
         )
@@ -81,6 +95,7 @@ def record(version: ModelVersion, assessment: Assessment, folder: Path) -> str:
             _log(client, run.info.run_id, version, assessment)
             client.log_artifacts(run.info.run_id, str(folder), FOLDER)
             _publish(client, run.info, version, assessment, folder)
+            _give(run.info.run_id, version, assessment, folder, key)
     except BaseException as error:
         _undo(client, run.info.run_id, version, before, error)
         raise
@@ -125,7 +140,12 @@ def _check(version: ModelVersion, assessment: Assessment, folder: Path) -> None:
         raise EvidenceError(problems)
 
 
-def _experiment(client: MlflowClient, name: str) -> str:
+def experiment(client: MlflowClient, name: str) -> str:
+    """The id of an experiment, made where there is none of that name.
+
+    Raises:
+        MlflowException: If MLflow refuses.
+    """
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
@@ -191,20 +211,35 @@ def _dataset(assessment: Assessment) -> Dataset:
 def _publish(
     client: MlflowClient, run: Any, version: ModelVersion, assessment: Assessment, folder: Path
 ) -> None:
-    policy = assessment.policy
-    for key, value in {
-        RUN: run.run_id,
-        DIGEST: record_digest(folder),
-        MANIFEST: manifest_digest(folder),
-        POLICY: f"{policy.title[:TITLE_LENGTH]} ({policy.digest})",
-    }.items():
-        client.set_model_version_tag(version.name, version.version, key, value)
     place = f"#/experiments/{run.experiment_id}/runs/{run.run_id}/artifacts/{FOLDER}"
     report = REPORT if (folder / REPORT).is_file() else RECORD
     text = merged(registered(version).description or "", summary(assessment, f"{place}/{report}"))
     client.update_model_version(version.name, version.version, text)
     client.set_terminated(run.run_id, "FINISHED")
-    client.set_model_version_tag(version.name, version.version, STATUS, assessment.decision.verdict)
+
+
+def _give(
+    run_id: str,
+    version: ModelVersion,
+    assessment: Assessment,
+    folder: Path,
+    key: PrivateKey | None,
+) -> None:
+    """Give the version its verdict: signed where there is a key, in plain where that is taken."""
+    statement = verdict_of(
+        version,
+        assessment,
+        run_id=run_id,
+        record=record_digest(folder),
+        manifest=manifest_digest(folder),
+        now=time.time(),
+    )
+    tags = plain(statement)
+    if key is not None and write(version, statement, key).items() >= tags.items():
+        return  # a governed registry set the plain ones from what was signed
+    client = MlflowClient()
+    for name, value in tags.items():
+        client.set_model_version_tag(version.name, version.version, name, value)
 
 
 def _undo(

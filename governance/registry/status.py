@@ -1,13 +1,17 @@
 """Status: what a version's tags say while it is assessed and recorded, and after a failure."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mlflow import MlflowClient
 
+from governance.approval import PrivateKey
 from governance.errors import RegistryError
+from governance.registry.signing import approve, renewed, write
 from governance.registry.versions import (
+    APPROVAL,
     PENDING,
     RESERVED,
     RUNNING,
@@ -21,12 +25,17 @@ __all__ = ["Marks", "assessing", "marks", "put_back"]
 
 
 @contextmanager
-def assessing(version: ModelVersion) -> Iterator[None]:
+def assessing(version: ModelVersion, *, key: PrivateKey | None = None) -> Iterator[None]:
     """Mark a version `running`; unless a verdict is recorded meanwhile, its status is put back.
 
     The status before is put back whatever ends the assessment, Ctrl-C included; a `running` found
     at the start was left by a process that was killed, and becomes `pending`. Two assessments of a
     version at once are not kept apart: the one recorded last stands.
+
+    Args:
+        version: Registered.
+        key: The assessor's, which a governed registry asks for; what it signed before is signed
+            anew when it is put back, and anything else becomes `pending` there.
 
     Raises:
         RegistryError: If the version is not registered or MLflow refuses.
@@ -34,25 +43,38 @@ def assessing(version: ModelVersion) -> Iterator[None]:
     if version.name is None:
         raise RegistryError(f"{version.uri}: not registered, so it has no status to set")
     with refusals(f"{version.uri}: reading its status"):
-        found = marks(version).tags.get(STATUS, PENDING)
-    before = PENDING if found == RUNNING else found
+        before = marks(version)
     try:
         with refusals(f"{version.uri}: setting its status"):
-            MlflowClient().set_model_version_tag(version.name, version.version, STATUS, RUNNING)
+            _run(version, key)
         yield
     except BaseException as error:
         try:
-            _leave(version, before)
+            _leave(version, before, key)
         except RegistryError as second:
-            error.add_note(f"its status could not be put back to {before}: {second}")
+            error.add_note(f"its status could not be put back: {second}")
         raise
-    _leave(version, before)
+    _leave(version, before, key)
 
 
-def _leave(version: ModelVersion, before: str) -> None:
-    with refusals(f"{version.uri}: putting its status back to {before}"):
-        if marks(version).tags.get(STATUS) == RUNNING:
-            MlflowClient().set_model_version_tag(version.name, version.version, STATUS, before)
+def _run(version: ModelVersion, key: PrivateKey | None) -> None:
+    if key is None:
+        MlflowClient().set_model_version_tag(version.name, version.version, STATUS, RUNNING)
+    else:
+        approve(version, RUNNING, key, time.time())
+
+
+def _leave(version: ModelVersion, before: "Marks", key: PrivateKey | None) -> None:
+    status = before.tags.get(STATUS, PENDING)
+    status = PENDING if status == RUNNING else status
+    with refusals(f"{version.uri}: putting its status back to {status}"):
+        if marks(version).tags.get(STATUS) != RUNNING:
+            return
+        if key is not None:
+            again = renewed(version, before.tags.get(APPROVAL), key, time.time())
+            if write(version, again, key).get(STATUS) != RUNNING:
+                return
+        MlflowClient().set_model_version_tag(version.name, version.version, STATUS, status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +112,11 @@ def put_back(version: ModelVersion, before: Marks) -> None:
     client = MlflowClient()
     now = marks(version)
     for key in RESERVED:
+        if before.tags.get(key) == now.tags.get(key):
+            continue
         if key in before.tags:
             client.set_model_version_tag(version.name, version.version, key, before.tags[key])
-        elif key in now.tags:
+        else:
             client.delete_model_version_tag(version.name, version.version, key)
     if now.description != before.description:
         client.update_model_version(version.name, version.version, before.description)

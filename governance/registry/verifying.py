@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,10 +11,11 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from governance import model_files
-from governance.assessment import Assessment, Baseline
+from governance.approval import SKEW
+from governance.assessment import Assessment
 from governance.errors import EvidenceError, PolicyError, SubjectError
 from governance.policy import Policy, judge
-from governance.registry.opening import model_folder
+from governance.registry.materials import model_folder
 from governance.registry.recording import FOLDER, manifest_digest, record_digest
 from governance.registry.status import marks
 from governance.registry.versions import (
@@ -25,13 +27,11 @@ from governance.registry.versions import (
     RUNNING,
     STATUS,
     ModelVersion,
-    aliases,
     download,
     refusals,
-    resolve,
 )
 
-__all__ = ["awaited", "baseline", "fetch", "mismatches"]
+__all__ = ["awaited", "fetch", "mismatches"]
 
 
 def awaited(version: ModelVersion) -> str | None:
@@ -41,13 +41,19 @@ def awaited(version: ModelVersion) -> str | None:
         SubjectError: If the version is not registered.
         RegistryError: If MLflow cannot be asked.
     """
-    status = _tags(version).get(STATUS)
+    tags = _tags(version)
+    status = tags.get(STATUS)
     if status == RUNNING:
         return f"{version.uri}: is being assessed; ask again when that is done"
     if status in {None, PENDING}:
         return (
             f"{version.uri}: no assessment of it stands (its tag {STATUS} is {_shown(status)}); "
             f"assess it first: governance assess {version.uri} --policy FILE"
+        )
+    if status == "undetermined" and RUN not in tags:
+        return (
+            f"{version.uri}: could not be assessed; its signed statement says why: governance gate "
+            f"{version.uri} --keys KEYRING"
         )
     return None
 
@@ -92,7 +98,7 @@ def _tags(version: ModelVersion) -> Mapping[str, str]:
         return marks(version).tags
 
 
-def mismatches(version: ModelVersion, folder: Path) -> tuple[str, ...]:
+def mismatches(version: ModelVersion, folder: Path, model: Path | None = None) -> tuple[str, ...]:
     """How a record differs from itself, its version's tags and its model as they are now.
 
     Its evidence is judged again, so that no verdict stands that does not follow from it.
@@ -102,6 +108,7 @@ def mismatches(version: ModelVersion, folder: Path) -> tuple[str, ...]:
     Args:
         version: Registered.
         folder: As `fetch` gave it.
+        model: The model's files where they are at hand; downloaded and thrown away if not given.
 
     Returns:
         One sentence per mismatch; empty where the record can be relied on.
@@ -116,20 +123,27 @@ def mismatches(version: ModelVersion, folder: Path) -> tuple[str, ...]:
     return (
         *_decision_mismatches(version, assessment),
         *_tag_mismatches(version, assessment, folder),
-        *_model_mismatches(version, assessment),
+        *_model_mismatches(version, assessment, model),
     )
 
 
 def _decision_mismatches(version: ModelVersion, assessment: Assessment) -> Iterator[str]:
     """Where a record contradicts itself: digests can be made to fit anything, a verdict cannot."""
     policy, said = assessment.policy, assessment.decision
-    again = judge(policy, assessment.evidence)
+    again = judge(policy, assessment.evidence, assessment.waivers)
     outcomes = [[item.outcome for item in decision.findings] for decision in (said, again)]
     if said.verdict != again.verdict or outcomes[0] != outcomes[1]:
         yield (
             f"{version.uri}: the record says {said.verdict} and its evidence, judged again, gives "
             f"{again.verdict}"
         )
+    made = datetime.fromisoformat(assessment.created).timestamp()
+    for waiver in assessment.waivers:
+        if not waiver.issued - SKEW <= made < waiver.expires:
+            yield (
+                f"{version.uri}: the record of {assessment.created} rests on a waiver of "
+                f"{waiver.metric} that did not hold then"
+            )
     try:
         written = Policy.loads(policy.text, where="policy.toml")
     except PolicyError as error:
@@ -158,79 +172,39 @@ def _tag_mismatches(version: ModelVersion, assessment: Assessment, folder: Path)
         )
 
 
-def _model_mismatches(version: ModelVersion, assessment: Assessment) -> Iterator[str]:
+def _model_mismatches(
+    version: ModelVersion, assessment: Assessment, model: Path | None
+) -> Iterator[str]:
     identity = assessment.identity
     for what in ("name", "version", "created"):
         found, said = getattr(version, what), getattr(identity, what)
         if found != said:
             yield f"{version.uri}: its {what} is {found} and the record is about {said}"
+    if model is not None:
+        yield from _file_mismatches(version, assessment, model)
+        return
     with TemporaryDirectory(prefix="governance-") as scratch:
-        model = model_folder(version, Path(scratch))
-        try:
-            found = model_files.artifact_digest(model)
-            if found != identity.artifact_digest:
-                yield (
-                    f"{version.uri}: its files have the digest {found} and those assessed had "
-                    f"{identity.artifact_digest}"
-                )
-            tensors = model_files.stored_digest(model_files.read(model))
-            if tensors not in {None, identity.digest}:
-                yield (
-                    f"{version.uri}: its tensors have the digest {tensors} and those assessed had "
-                    f"{identity.digest}"
-                )
-        except SubjectError as error:
-            yield from error.problems
+        yield from _file_mismatches(version, assessment, model_folder(version, Path(scratch)))
+
+
+def _file_mismatches(version: ModelVersion, assessment: Assessment, model: Path) -> Iterator[str]:
+    identity = assessment.identity
+    try:
+        found = model_files.artifact_digest(model)
+        if found != identity.artifact_digest:
+            yield (
+                f"{version.uri}: its files have the digest {found} and those assessed had "
+                f"{identity.artifact_digest}"
+            )
+        tensors = model_files.stored_digest(model_files.read(model))
+        if tensors not in {None, identity.digest}:
+            yield (
+                f"{version.uri}: its tensors have the digest {tensors} and those assessed had "
+                f"{identity.digest}"
+            )
+    except SubjectError as error:
+        yield from error.problems
 
 
 def _shown(value: str | None) -> str:
     return "missing" if value is None else repr(value[:100])
-
-
-def baseline(version: ModelVersion, policy: Policy) -> Baseline | None:
-    """The version that the policy compares with, as its own assessment recorded it.
-
-    Returns:
-        None where the policy names none, nothing has the alias yet, or it is this version itself.
-
-    Raises:
-        SubjectError: If there is such a version and its record is missing or not to be relied on:
-            a comparison that someone relies on must not disappear without a word.
-        RegistryError: If MLflow cannot be asked.
-    """
-    if policy.baseline is None or version.name is None:
-        return None
-    number = policy.baseline
-    if not number.isdigit():
-        known = aliases(version.name, version.uri)
-        if number not in known:
-            return None
-        number = known[number]
-    if number == version.version:
-        return None
-    other = resolve(f"models:/{version.name}/{number}")
-    try:
-        with TemporaryDirectory(prefix="governance-") as scratch:
-            folder = fetch(other, Path(scratch))
-            wrong = mismatches(other, folder)
-            if not wrong:
-                return _baseline(Assessment.load(folder), record_digest(folder))
-    except EvidenceError as error:
-        wrong = error.problems
-    raise SubjectError(
-        (
-            *wrong,
-            f"baseline {policy.baseline!r}: no record to compare with; assess {other.uri} first",
-        )
-    )
-
-
-def _baseline(assessment: Assessment, digest: str) -> Baseline:
-    return Baseline(
-        identity=assessment.identity,
-        assessment_digest=digest,
-        validation_digest=assessment.validation.digest,
-        verdict=assessment.decision.verdict,
-        metrics=assessment.metrics,
-        intervals=assessment.intervals,
-    )

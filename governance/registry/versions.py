@@ -11,9 +11,23 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 
+from governance.approval.tags import (
+    APPROVAL,
+    AUTHOR,
+    DIGEST,
+    MANIFEST,
+    PENDING,
+    POLICY,
+    RESERVED,
+    RUN,
+    RUNNING,
+    STATUS,
+)
 from governance.errors import RegistryError, SubjectError
 
 __all__ = [
+    "APPROVAL",
+    "AUTHOR",
     "DIGEST",
     "MANIFEST",
     "PENDING",
@@ -25,25 +39,11 @@ __all__ = [
     "ModelVersion",
     "aliases",
     "download",
+    "quoted",
     "refusals",
     "registered",
     "resolve",
 ]
-
-#: The verdict, or `pending` or `running` before there is one.
-STATUS = "governance.status"
-#: The run that holds the record.
-RUN = "governance.run_id"
-#: sha256 of the record.
-DIGEST = "governance.digest"
-#: sha256 of the manifest, which covers every file, the printed reports included.
-MANIFEST = "governance.manifest"
-#: Title and digest of the policy.
-POLICY = "governance.policy"
-#: Tags of a model version that nobody else should write.
-RESERVED = (STATUS, RUN, DIGEST, MANIFEST, POLICY)
-
-PENDING, RUNNING = "pending", "running"
 
 BY_VERSION = re.compile(r"models:/+(?P<name>[^/@]+)/(?P<version>\d+)/?")
 BY_ALIAS = re.compile(r"models:/+(?P<name>[^/@]+)@(?P<alias>[^/@]+)")
@@ -167,7 +167,7 @@ def _registered(uri: str, name: str, number: str) -> ModelVersion:
         except MlflowException as error:
             if error.error_code != MISSING:
                 raise
-            versions = client.search_model_versions(f"name = '{_quoted(name)}'")
+            versions = client.search_model_versions(f"name = '{quoted(name)}'")
             numbers = sorted({int(item.version) for item in versions})
             raise SubjectError(
                 f"{uri}: {name} has no version {number}; it has {_list(map(str, numbers))}"
@@ -235,7 +235,8 @@ def download(uri: str, into: Path) -> Path:
         return Path(download_artifacts(artifact_uri=uri, dst_path=str(into)))
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text inside the quotation marks of an MLflow filter."""
     return text.replace("'", "''")
 
 

@@ -228,6 +228,21 @@ def test_metrics_and_intervals_are_known_by_their_full_names():
     assert set(example().intervals) == {"alpha.x"}
 
 
+def test_metrics_of_withdrawn_evidence_stay_in_the_record_and_are_none_of_the_assessment():
+    whole = example()
+    items = tuple(
+        replace(item, measurement=replace(item.measurement, withdrawn=("r",)))
+        for item in whole.evidence
+        if item.measurement is not None
+    )
+    withdrawn = replace(whole, evidence=items)
+
+    assert withdrawn.metrics == {}
+    assert withdrawn.intervals == {}
+    assert items[0].measurement.metrics["x"] == 0.75
+    assert withdrawn.digest != replace(whole, evidence=whole.evidence[: len(items)]).digest
+
+
 # Whole or not at all -----------------------------------------------------------------------------
 
 

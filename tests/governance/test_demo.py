@@ -13,6 +13,7 @@ from governance.assessment import Assessment
 from governance.evidence import Interval
 from governance.orchestration import read_policy
 from governance.policy import Expectation, Finding
+from governance.succession import standing
 
 
 @pytest.fixture(scope="module")
@@ -119,10 +120,15 @@ def test_the_policy_passes_the_check_and_judges_more_than_accuracy(tmp_path):
     assert policy.validation == str(tmp_path / "validation.npz")
     assert set(policy.analyses) == {
         "layer_prediction", "learning_process", "filter_importance", "genetic_explanation",
+        "explanation_maps",
     }  # fmt: skip
     blocking = {item.metric for item in policy.expectations if item.severity == "block"}
     assert {"performance.accuracy", "layer_prediction.lens_probe_gap"} < blocking
     assert all(item.rationale for item in policy.expectations)
+    # Without references nobody knows how much drift is harmless: it is told, and gates nothing.
+    drifts = [item for item in policy.expectations if item.metric.startswith("drift.")]
+    assert {item.severity for item in drifts} == {"warn"}
+    assert {item.metric for item in standing(policy.drift)} <= {item.metric for item in drifts}
 
 
 def test_a_folder_that_holds_something_is_refused(governance, tmp_path):

@@ -33,7 +33,7 @@ def test_all_problems_are_kept_and_printed_one_to_a_line():
 @pytest.mark.parametrize("name", [name for name in errors.__all__ if name != "GovernanceError"])
 def test_an_error_of_one_kind_is_not_caught_as_another(name):
     kind = getattr(errors, name)
+    above = {"ApprovalError": {"EvidenceError"}}.get(name, set())
 
-    assert [
-        other for other in errors.__all__ if issubclass(kind, getattr(errors, other))
-    ] == sorted({name, "GovernanceError"}, key=errors.__all__.index)
+    found = {other for other in errors.__all__ if issubclass(kind, getattr(errors, other))}
+    assert found == {name, "GovernanceError"} | above

@@ -119,6 +119,12 @@ def test_an_interval_needs_a_metric_of_its_name():
         Measurement(metrics={"a": 1.0}, intervals={"b": Interval(low=0, high=1, n=2)})
 
 
+@pytest.mark.parametrize("reasons", [("",), ("a", " ")])
+def test_evidence_is_not_withdrawn_without_a_reason(reasons):
+    with pytest.raises(AnalysisError, match="empty reason"):
+        Measurement(metrics={"a": 1.0}, withdrawn=reasons)
+
+
 def test_figures_and_tables_share_one_set_of_names():
     figure = Figure(name="same", caption="c", image=b"")
     table = Table(name="same", caption="c", columns=("x",), rows=())

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from governance import orchestration
-from governance.assessment import Assessment, Baseline
+from governance.assessment import Assessment
 from governance.errors import AnalysisError, PolicyError, RegistryError, SubjectError
+from governance.lineage import Lineage
 from governance.orchestration import STANDING, assess, build, check_classes, read_policy
 from governance.policy import Expectation, ModelTerms, Policy
 
@@ -82,16 +83,14 @@ def test_evidence_tells_how_it_came_about(put, tiny_subject):
 
 def test_an_assessment_holds_who_what_when_and_where(put, tiny_subject):
     put("alpha")
-    other = Baseline(
-        identity=tiny_subject.identity, assessment_digest="d", validation_digest="v",
-        verdict="approved", metrics={},
-    )  # fmt: skip
+    earlier = assess(tiny_subject, policy_of("alpha"))
 
-    found = assess(tiny_subject, policy_of("alpha"), baseline=other)
+    found = assess(tiny_subject, policy_of("alpha"), lineage=Lineage(previous=earlier))
 
     assert found.identity == tiny_subject.identity
     assert found.validation == tiny_subject.validation.identity
-    assert found.baseline == other
+    assert found.baseline.assessment_digest == earlier.digest
+    assert found.baseline.metrics == earlier.metrics
     assert datetime.now(UTC) - datetime.fromisoformat(found.created) < timedelta(minutes=1)
     assert found.environment["numpy"] == np.__version__
     assert found.environment["device"].startswith("cpu (")

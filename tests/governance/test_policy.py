@@ -18,6 +18,7 @@ from governance.policy import (
     judge,
     undeclared,
 )
+from governance.waiver import Waiver
 
 LAWS = settings(max_examples=60, deadline=None)
 SEVERITIES = ("block", "review", "warn")
@@ -32,7 +33,7 @@ CATALOGUE = {
     "brightness": {},
 }
 
-KEYS = "analyses, baseline, budget_minutes, expectations, model, seed, title, validation"
+KEYS = "analyses, baseline, budget_minutes, drift, expectations, model, seed, title, validation"
 EXPECTATION_KEYS = "at_least, at_most, metric, on, rationale, severity"
 METRICS = "accuracy, ece, loss, recall.{class}"
 INSTALLED = "installed analysis; installed are brightness, performance"
@@ -465,6 +466,69 @@ def test_without_an_interval_nothing_can_be_judged_on_it():
     assert judge(policy, [measured(x=1.0)]).verdict == "undetermined"
 
 
+def drift(failure=None, **metrics):
+    """Evidence of drift, or of why there is none."""
+    measurement = None if failure else Measurement(metrics=metrics)
+    return Evidence(
+        analysis="drift", about="", parameters={}, seed=0, seconds=0.0, device="cpu",
+        measurement=measurement, failure=failure,
+    )  # fmt: skip
+
+
+FIRST = Failure(kind="not applicable", message="no approved version went before this one")
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+def test_what_is_expected_of_drift_does_not_apply_to_a_first_version(severity):
+    expected = Expectation(metric="drift.excess", at_most=1.0, severity=severity)
+    accurate = Expectation(metric="drift.p", at_least=0.0)
+    other = replace(drift(p=0.5), analysis="performance")
+    policy = replace(
+        load(STARTER),
+        expectations=(expected, replace(accurate, metric="performance.p")),
+    )
+    decision = judge(policy, [drift(FIRST), other])
+    assert [item.outcome for item in decision.findings] == ["inapplicable", "met"]
+    assert decision.findings[0].reason == FIRST.message
+    assert decision.verdict == "approved"
+
+
+def test_where_nothing_applies_nothing_is_approved():
+    policy = replace(load(STARTER), expectations=(Expectation(metric="drift.excess", at_most=1.0),))
+    assert judge(policy, [drift(FIRST)]).verdict == "undetermined"
+    assert judge(policy, []).verdict == "undetermined"
+
+
+def test_no_other_evidence_is_excused_and_drift_for_no_other_reason():
+    policy = replace(load(STARTER), expectations=(Expectation(metric="drift.excess", at_most=1.0),))
+    (finding,) = judge(policy, [drift(Failure(kind="EvidenceError", message="m"))]).findings
+    assert finding.outcome == "missing"
+    elsewhere = replace(drift(FIRST), analysis="performance")
+    asked = replace(policy, expectations=(Expectation(metric="performance.excess", at_most=1.0),))
+    (finding,) = judge(asked, [elsewhere]).findings
+    assert finding.outcome == "missing"
+
+
+def test_drift_is_looked_for_only_beside_a_baseline():
+    (problem,) = problems('baseline = "none"\n' + STARTER + "[drift]")
+    assert "baseline: is 'none' beside a table [drift]" in problem
+    assert load(STARTER + "[drift]").drift is not None
+    assert load(STARTER).drift is None
+
+
+def test_withdrawn_evidence_counts_as_missing_with_its_reasons():
+    policy = policy_of(Expectation(metric="a.x", at_least=0.5))
+    good = measured(x=1.0)
+    kept_back = replace(good, measurement=replace(good.measurement, withdrawn=("one", "two")))
+
+    (finding,) = judge(policy, [kept_back]).findings
+
+    assert judge(policy, [good]).verdict == "approved"
+    assert judge(policy, [kept_back]).verdict == "undetermined"
+    assert (finding.outcome, finding.observed) == ("missing", None)
+    assert finding.reason == "a was withdrawn: one; two"
+
+
 @given(st.data())
 @LAWS
 def test_removing_evidence_never_turns_a_decision_into_approved(data):
@@ -473,10 +537,10 @@ def test_removing_evidence_never_turns_a_decision_into_approved(data):
     before = judge(policy, body).verdict
     assume(before != "approved")
 
-    # act: drop whole items, metrics of an item, or its measurement
+    # act: drop whole items, metrics of an item, or its measurement, or withdraw it
     kept = []
     for item in body:
-        fate = data.draw(st.sampled_from(("keep", "drop", "thin", "crash")))
+        fate = data.draw(st.sampled_from(("keep", "drop", "thin", "crash", "withdraw")))
         if fate == "drop":
             continue
         if fate == "thin" and item.measurement:
@@ -489,6 +553,8 @@ def test_removing_evidence_never_turns_a_decision_into_approved(data):
                 if name in left and data.draw(st.booleans())
             }
             item = replace(item, measurement=Measurement(metrics=left, intervals=intervals))  # noqa: PLW2901 - thinned
+        if fate == "withdraw" and item.measurement:
+            item = replace(item, measurement=replace(item.measurement, withdrawn=("r",)))  # noqa: PLW2901 - withdrawn
         if fate == "crash":
             item = replace(item, measurement=None, failure=Failure(kind="k", message="m"))  # noqa: PLW2901 - crashed
         kept.append(item)
@@ -564,3 +630,69 @@ def test_there_is_one_finding_for_every_expectation_in_its_order(policy, body):
 
     assert tuple(item.expectation for item in findings) == policy.expectations
     assert all(item.reason for item in findings)
+
+
+def waiver(**changes):
+    fields = {
+        "metric": "a.x", "bound": 0.5, "reason": "pilot", "approver": "ann", "issued": 0,
+        "expires": 86_400, "token": "0" * 64,
+    }  # fmt: skip
+    return Waiver(**{**fields, **changes})
+
+
+@pytest.mark.parametrize(
+    ("bounds", "value", "bound", "outcome"),
+    [
+        ({"at_least": 0.9}, 0.7, 0.5, "waived"),
+        ({"at_least": 0.9}, 0.5, 0.5, "waived"),
+        ({"at_least": 0.9}, 0.4999, 0.5, "unmet"),
+        ({"at_least": 0.9}, 0.95, 0.99, "met"),
+        ({"at_most": 0.1}, 0.3, 0.3, "waived"),
+        ({"at_most": 0.1}, 0.3001, 0.3, "unmet"),
+        ({"at_most": 0.1}, 0.05, 0.3, "met"),
+    ],
+)
+def test_a_waiver_reaches_as_far_as_its_bound(bounds, value, bound, outcome):
+    policy = policy_of(Expectation(metric="a.x", **bounds))
+
+    (finding,) = judge(policy, [measured(x=value)], [waiver(bound=bound)]).findings
+
+    assert finding.outcome == outcome
+
+
+def test_a_waived_finding_names_who_why_and_until_when():
+    policy = policy_of(Expectation(metric="a.x", at_least=0.9))
+
+    decision = judge(policy, [measured(x=0.7)], [waiver(metric="a.y"), waiver()])
+
+    assert decision.verdict == "approved"
+    assert decision.findings[0].reason == (
+        "estimate 0.7 is not at least 0.9; waived by ann up to 0.5 until 1970-01-02: pilot"
+    )
+
+
+@pytest.mark.parametrize("body", [[], [crashed()], [measured(y=1.0)], [measured(x=math.nan)]])
+def test_what_is_missing_is_never_waived(body):
+    policy = policy_of(Expectation(metric="a.x", at_least=0.9))
+
+    assert judge(policy, body, [waiver(bound=-1e9)]) == judge(policy, body)
+
+
+def test_a_waiver_is_held_against_what_the_expectation_is():
+    item = Expectation(metric="a.x", at_least=0.9, on="interval")
+    body = [measured(intervals={"x": Interval(low=0.4, high=1.0, n=9)}, x=0.7)]
+
+    assert judge(policy_of(item), body, [waiver(bound=0.5)]).findings[0].outcome == "unmet"
+    assert judge(policy_of(item), body, [waiver(bound=0.4)]).findings[0].outcome == "waived"
+
+
+@given(judged_policies, bodies(), expectations(), st.floats(-2, 2))
+@LAWS
+def test_a_waiver_changes_its_own_metric_and_only_unmet_findings(policy, body, item, bound):
+    before = judge(policy, body).findings
+    after = judge(policy, body, [waiver(metric=item.metric, bound=bound)]).findings
+
+    for old, new in zip(before, after, strict=True):
+        if old.outcome != "unmet" or old.expectation.metric != item.metric:
+            assert new == old
+        assert new.outcome == old.outcome or (old.outcome, new.outcome) == ("unmet", "waived")

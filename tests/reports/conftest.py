@@ -352,6 +352,25 @@ def make_brief():
     return brief
 
 
+@pytest.fixture(scope="session")
+def withdrawn() -> Assessment:
+    """The sample, its explanations withdrawn for two reasons, one of which means harm."""
+    whole = sample()
+    evidence = tuple(
+        dataclasses.replace(
+            item,
+            measurement=dataclasses.replace(
+                item.measurement,
+                withdrawn=("not better than a random map", "<script>alert('reason')</script> | x"),
+            ),
+        )
+        if item.analysis == "genetic_explanation"
+        else item
+        for item in whole.evidence
+    )
+    return dataclasses.replace(whole, evidence=evidence, decision=judge(whole.policy, evidence))
+
+
 def brief() -> Assessment:
     """A sample of few pages, for what is printed more than once."""
     whole = sample(baseline=False)

@@ -2,8 +2,9 @@
 
 import dataclasses
 
-from governance.evidence import Measurement
+from governance.evidence import Evidence, Failure, Measurement
 from reports.gaps import uncovered, unmeasured
+from reports.gaps import withdrawn as withdrawn_of
 
 
 def test_what_failed_and_what_was_not_run_is_named(assessment):
@@ -22,6 +23,20 @@ def test_a_question_left_open_is_named_though_its_analysis_ran(assessment):
     found = unmeasured(dataclasses.replace(assessment, evidence=(ran,)))
 
     assert (found[0].subject, found[0].reason) == (ran.analysis, "nothing was proven")
+
+
+def test_withdrawn_evidence_is_named_with_its_reasons_and_covers_nothing(assessment, withdrawn):
+    (gap,) = withdrawn_of(withdrawn)
+
+    assert gap.subject == "genetic_explanation"
+    assert gap.reason.startswith("not better than a random map; ")
+    assert withdrawn_of(assessment) == ()
+    found = Measurement(metrics={"certified": 0.5}, withdrawn=("no",))
+    verified = dataclasses.replace(
+        assessment.evidence[0], analysis="verified_perturbation", measurement=found
+    )
+    left = uncovered(dataclasses.replace(assessment, evidence=(verified,)))
+    assert left == uncovered(dataclasses.replace(assessment, evidence=()))
 
 
 def test_subject_leaves_the_gaps_only_where_an_analysis_measured_it(assessment):
@@ -44,3 +59,13 @@ def test_subject_leaves_the_gaps_only_where_an_analysis_measured_it(assessment):
     assert adversarial in without
     assert without - measured == {adversarial}
     assert crashed == without  # fmt: skip
+
+
+def test_what_does_not_apply_is_named_with_its_reason_and_is_no_failure(assessment):
+    first = Evidence(
+        analysis="drift", about="", parameters={}, seed=0, seconds=0.0, device="cpu",
+        failure=Failure(kind="not applicable", message="no approved version went before"),
+    )  # fmt: skip
+    found = unmeasured(dataclasses.replace(assessment, evidence=(*assessment.evidence, first)))
+    reasons = {gap.subject: gap.reason for gap in found}
+    assert reasons["drift"] == "not applicable: no approved version went before"

@@ -170,6 +170,25 @@ def test_missing_and_failed_are_said(html):
     assert re.search(r"never_measured missing none", text)
 
 
+def test_withdrawn_evidence_is_said_with_its_reasons_and_its_numbers_are_struck(withdrawn):
+    page = to_html(withdrawn)
+    first, _, rest = words(page).partition("Contents")
+
+    assert "Withdrawn evidence." in first
+    assert "genetic_explanation : not better than a random map; <script>" in first
+    assert "This evidence is withdrawn." in rest
+    assert rest.count("not better than a random map") == 3  # banner, finding, limits
+    assert "<script>alert" not in page
+    struck = page.split('<div class="struck">')[1].partition("</div>\n")[0]
+    assert "area_<wbr>median" in struck
+    assert page.count('class="struck"') == 1
+
+
+def test_nothing_is_said_of_withdrawal_where_nothing_is_withdrawn(html):
+    assert "ithdrawn" not in words(html)
+    assert 'class="struck"' not in html
+
+
 def test_baseline_on_other_images_is_called_so(html, make_sample):
     assert "Not the validation images used here" in words(html)
     assert "not a test of whether the versions differ" in words(html)

@@ -72,6 +72,19 @@ def test_outcome_and_severity_choose_the_element(assessment, metric, bound, seve
         assert case[0].get("message").startswith(f"{severity}, ")
 
 
+def test_what_does_not_apply_is_skipped_with_its_reason(assessment):
+    (finding, *_) = assessment.decision.findings
+    first = dataclasses.replace(
+        finding, outcome="inapplicable", observed=None, reason="a first one"
+    )
+    decision = dataclasses.replace(assessment.decision, findings=(first,))
+    root = parsed(dataclasses.replace(assessment, decision=decision))
+
+    messages = [item.get("message") for item in root.iter("skipped")]
+    assert any("a first one" in message for message in messages)
+    assert root.get("failures") == root.get("errors") == "0"
+
+
 def test_waived_expectation_is_skipped_with_its_reason(assessment):
     finding = assessment.decision.findings[2]
     waived = Finding(
@@ -120,6 +133,20 @@ def test_analysis_that_failed_without_an_expectation_is_not_lost(assessment):
     skipped = parsed(changed).find(".//testsuite[@name='filter_importance']/testcase/skipped")
 
     assert "nothing to silence" in skipped.get("message")
+
+
+def test_withdrawn_evidence_is_an_error_where_something_is_expected_of_it(withdrawn):
+    error = parsed(withdrawn).find(".//testsuite[@name='genetic_explanation']/testcase/error")
+
+    assert "was withdrawn: not better than a random map" in error.get("message")
+
+
+def test_withdrawn_evidence_without_an_expectation_is_not_lost(withdrawn):
+    changed = with_expectations(withdrawn, Expectation(metric="performance.accuracy", at_least=0.5))
+
+    skipped = parsed(changed).find(".//testsuite[@name='genetic_explanation']/testcase/skipped")
+
+    assert "withdrawn: not better than a random map" in skipped.get("message")
 
 
 def test_any_text_gives_a_file_that_can_be_read(assessment):

@@ -51,6 +51,14 @@ def test_verdict_findings_and_digests_are_in_it(assessment):
     assert "compliant" not in text.lower()
 
 
+def test_withdrawn_evidence_is_listed_with_its_reasons(assessment, withdrawn):
+    text = to_markdown(withdrawn)
+
+    assert "**Withdrawn evidence**" in text
+    assert "- genetic_explanation: not better than a random map; &#60;script&#62;" in text
+    assert "ithdrawn" not in to_markdown(assessment)
+
+
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_foreign_text_is_nothing_but_text(assessment, attack):
     page = rendered(to_markdown(named(assessment, attack)))

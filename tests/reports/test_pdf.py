@@ -103,6 +103,30 @@ def test_first_page_holds_even_the_longest_names(assessment):
     assert "Contents" in found[1].extract_text()
 
 
+def test_first_page_holds_withdrawn_evidence_beside_the_longest_names(assessment):
+    reasons = tuple("some long reason " * 20 for _ in range(4))
+    found = dataclasses.replace(assessment.evidence[3].measurement, withdrawn=reasons)
+    names = ("filter_importance", "layer_prediction", "performance", "genetic_explanation")
+    evidence = tuple(
+        dataclasses.replace(assessment.evidence[3], analysis=item, measurement=found)
+        for item in names
+    )
+    policy = dataclasses.replace(
+        assessment.policy, title="A title of many words " * 20,
+        expectations=assessment.policy.expectations[:1] * 6 + assessment.policy.expectations[5:8],
+    )  # fmt: skip
+    worst = dataclasses.replace(
+        assessment, policy=policy, evidence=evidence, decision=judge(policy, evidence)
+    )
+
+    pages = [page.extract_text() for page in PdfReader(io.BytesIO(to_pdf(worst))).pages]
+
+    assert "Withdrawn evidence." in pages[0]
+    assert "Security of the supply chain" in pages[0]
+    assert "Contents" in pages[1]
+    assert sum("This evidence is withdrawn." in text for text in pages) == 4
+
+
 def test_contents_give_the_pages_on_which_the_sections_stand(pages):
     listed = re.findall(r"(?<!\S)(\d) ([A-Z][a-z ]+?)(?: \d open)? ?\.{5,} ?(\d+)", pages[1])
 

@@ -71,6 +71,7 @@ def measurements(draw, metrics=None):
         ),
         tables=tuple(draw(tables(name)) for name in files[cut:]),
         notes=tuple(draw(st.lists(texts, max_size=2))),
+        withdrawn=tuple(draw(st.lists(texts.filter(str.strip), max_size=1))),
     )
 
 

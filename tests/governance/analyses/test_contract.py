@@ -29,6 +29,8 @@ DOCS = Path(__file__).parents[3] / "docs"
 
 # Defaults are chosen for real models and may take minutes.
 QUICK = {
+    "de_cam": {"images": 3, "budget": 40, "repeated": 1, "seeds": 2},
+    "explanation_maps": {"samples": 60, "repeated": 12},
     "feature_correlation": {"images": 60},
     "filter_importance": {"tier": "smoke", "images": 60},
     "genetic_explanation": {

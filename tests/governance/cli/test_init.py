@@ -142,7 +142,7 @@ def test_a_version_without_a_verdict_is_undetermined(governance, new_version, st
     assert shown.code == asked.code == 30
     assert shown.out.startswith(f"{uri}: undetermined\n{uri}: {sentence}")
     assert json.loads(asked.out)["verdict"] == "undetermined"
-    assert sentence in json.loads(asked.out)["reason"]
+    assert sentence in json.loads(asked.out)["reasons"][0]
 
 
 def test_a_version_that_is_assessed_again_does_not_pass_on_its_old_record(governance, recorded):

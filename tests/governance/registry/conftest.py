@@ -1,12 +1,19 @@
 """A registered model, its validation images, a policy and an assessment, all of them small."""
 
+import dataclasses
+import shutil
+
 import mlflow
 import numpy as np
 import pytest
+import torch
+from mlflow import MlflowClient
 
+from governance import model_files
 from governance.assessment import Assessment, attach
 from governance.evidence import Evidence, Figure, Interval, Measurement, Table
 from governance.policy import Policy, judge
+from governance.registry import record, resolve
 
 POLICY = """
 title = "Stripes | *bold*"
@@ -88,3 +95,42 @@ def _evidence(accuracy):
         device="cpu",
         measurement=measurement,
     )
+
+
+@pytest.fixture
+def version(mlflow_store, saved_model, tmp_path):
+    """A version whose files the test may change."""
+    shutil.copytree(saved_model, tmp_path / "source")
+    client = MlflowClient()
+    client.create_registered_model("stripes")
+    client.create_model_version("stripes", str(tmp_path / "source"))
+    return resolve("models:/stripes/1")
+
+
+@pytest.fixture(scope="module")
+def opened(saved_model):
+    """The identity of the model, opened once."""
+    files = model_files.read(saved_model)
+    loaded = model_files.load(files, allow_pickle=False, device=torch.device("cpu"))
+    return loaded.identity(files, uri="")
+
+
+@pytest.fixture
+def identity(opened, version):
+    """The identity of the version."""
+    place = {key: getattr(version, key) for key in ("uri", "name", "version", "created")}
+    return dataclasses.replace(opened, **place)
+
+
+@pytest.fixture
+def recorded(version, identity, make_assessment):
+    """That version with a record."""
+    record(version, *make_assessment(identity))
+    return version
+
+
+@pytest.fixture
+def second(recorded, saved_model):
+    """The version after it, without a record."""
+    MlflowClient().create_model_version("stripes", str(saved_model))
+    return resolve("models:/stripes/2")

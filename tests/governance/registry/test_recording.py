@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from governance.assessment import Assessment
 from governance.errors import EvidenceError, RegistryError
 from governance.evidence import ModelIdentity
+from governance.policy import judge
 from governance.registry import assessing, record, resolve
 from governance.registry.recording import manifest_digest, metric_name
 
@@ -81,6 +82,30 @@ def test_an_assessment_is_kept_whole_and_its_verdict_shows(version, make_assessm
     assert "Governance: approved" in description
     assert r"Stripes \| \*bold\*" in description
     assert f"/runs/{run_id}/artifacts/governance/report.pdf)" in description
+
+
+def test_numbers_of_withdrawn_evidence_are_kept_but_are_no_metrics_of_the_run(
+    version, make_assessment, tmp_path
+):
+    # arrange
+    whole, _ = make_assessment(identity_of(version))
+    measurement = dataclasses.replace(
+        whole.evidence[0].measurement, withdrawn=("no better than chance",)
+    )
+    evidence = (dataclasses.replace(whole.evidence[0], measurement=measurement),)
+    decision = judge(whole.policy, evidence)
+    assessment = dataclasses.replace(whole, evidence=evidence, decision=decision)
+    assessment.save(tmp_path / "withdrawn")
+    # act
+    with assessing(version):
+        run_id = record(version, assessment, tmp_path / "withdrawn")
+    # assert
+    client = MlflowClient()
+    assert client.get_run(run_id).data.metrics == {}
+    kept = client.download_artifacts(run_id, "governance", str(tmp_path))
+    (item,) = Assessment.load(type(tmp_path)(kept)).evidence
+    assert item.measurement.metrics["accuracy"] == 0.9
+    assert item.measurement.withdrawn == ("no better than chance",)
 
 
 def test_a_second_assessment_takes_the_place_of_the_first(version, make_assessment):

@@ -10,8 +10,8 @@ from governance.assessment import Assessment
 from governance.errors import SubjectError
 from governance.registry import (
     assessing,
-    baseline,
     fetch,
+    lineage,
     mismatches,
     open_subject,
     record,
@@ -56,7 +56,8 @@ def test_a_version_on_a_server_is_assessed_recorded_and_verified(
     assert Assessment.load(kept) == assessment
     assert mismatches(version, kept) == ()
     client.set_registered_model_alias(version.name, "champion", "1")
-    assert baseline(dataclasses.replace(version, version="2"), policy).verdict == "approved"
+    before = lineage(dataclasses.replace(version, version="2"), policy).baseline
+    assert before.verdict == "approved"
     with pytest.raises(SubjectError, match="it has 1"):
         resolve("models:/remote stripes/2")
     # assert: a file changed on the server

@@ -67,4 +67,4 @@ def test_an_error_is_told_even_if_mlflow_has_gone_meanwhile(version):
             raise ValueError("first")
     finally:
         mlflow.set_tracking_uri(store)
-    assert "could not be put back to pending" in caught.value.__notes__[0]
+    assert "putting its status back to pending" in caught.value.__notes__[0]

@@ -1,9 +1,7 @@
 """Verifying: what was changed after an assessment is found, each thing by its own sentence."""
 
-import dataclasses
 import hashlib
 import json
-import shutil
 
 import pytest
 import torch
@@ -13,44 +11,10 @@ from governance import model_files
 from governance.errors import EvidenceError, SubjectError
 from governance.records import canonical
 from governance.registry import (
-    baseline,
     fetch,
     mismatches,
-    record,
     resolve,
 )
-
-
-@pytest.fixture
-def version(mlflow_store, saved_model, tmp_path):
-    """A version whose files the test may change."""
-    shutil.copytree(saved_model, tmp_path / "source")
-    client = MlflowClient()
-    client.create_registered_model("stripes")
-    client.create_model_version("stripes", str(tmp_path / "source"))
-    return resolve("models:/stripes/1")
-
-
-@pytest.fixture(scope="module")
-def opened(saved_model):
-    """The identity of the model, opened once."""
-    files = model_files.read(saved_model)
-    loaded = model_files.load(files, allow_pickle=False, device=torch.device("cpu"))
-    return loaded.identity(files, uri="")
-
-
-@pytest.fixture
-def identity(opened, version):
-    """The identity of the version."""
-    place = {key: getattr(version, key) for key in ("uri", "name", "version", "created")}
-    return dataclasses.replace(opened, **place)
-
-
-@pytest.fixture
-def recorded(version, identity, make_assessment):
-    """That version with a record."""
-    record(version, *make_assessment(identity))
-    return version
 
 
 def problems(version, folder):
@@ -214,48 +178,6 @@ def test_a_version_without_a_record_says_how_to_get_one(version, tmp_path, saved
         fetch(version, tmp_path / "r")
     with pytest.raises(SubjectError, match="not registered"):
         fetch(resolve(str(saved_model)), tmp_path / "r")
-
-
-@pytest.fixture
-def second(recorded, saved_model):
-    MlflowClient().create_model_version("stripes", str(saved_model))
-    return resolve("models:/stripes/2")
-
-
-def test_the_baseline_is_the_record_of_the_version_that_the_policy_names(recorded, second, policy):
-    # arrange
-    MlflowClient().set_registered_model_alias("stripes", "champion", "1")
-    tags = MlflowClient().get_model_version("stripes", "1").tags
-    # act
-    found = baseline(second, policy)
-    # assert
-    assert found == baseline(second, dataclasses.replace(policy, baseline="1"))
-    assert found.identity.version == "1"
-    assert found.verdict == "approved"
-    assert found.assessment_digest == tags["governance.digest"]
-    assert found.metrics["performance.accuracy"] == 0.9
-    assert found.intervals["performance.accuracy"].n == 120
-
-
-def test_there_is_no_baseline_without_an_alias_of_itself_or_where_none_is_wanted(
-    recorded, second, policy, saved_model
-):
-    assert baseline(second, policy) is None
-    MlflowClient().set_registered_model_alias("stripes", "champion", "2")
-    assert baseline(second, policy) is None
-    assert baseline(second, dataclasses.replace(policy, baseline=None)) is None
-    assert baseline(resolve(str(saved_model)), policy) is None
-
-
-def test_a_baseline_without_a_record_to_rely_on_is_refused_with_its_cure(recorded, second, policy):
-    MlflowClient().set_registered_model_alias("stripes", "champion", "1")
-    set_tag("status", "rejected")
-    with pytest.raises(SubjectError, match=r"governance\.status(.|\n)*assess models:/stripes/1"):
-        baseline(second, policy)
-    with pytest.raises(SubjectError, match="no record"):
-        baseline(recorded, dataclasses.replace(policy, baseline="2"))
-    with pytest.raises(SubjectError, match="no version 7"):
-        baseline(recorded, dataclasses.replace(policy, baseline="7"))
 
 
 def test_the_tensors_of_an_export_are_those_of_its_record(recorded, tmp_path, tiny_subject):

@@ -11,7 +11,7 @@ from torch import nn
 from governance.analyses.learning_process import LearningProcess
 from governance.errors import AnalysisError, RegistryError
 from governance.learning import MOST_CLASSES, PER_CLASS, names
-from governance.registry.history import curves
+from governance.registry.history import named, recorded
 from governance.subject import tensor_digest
 from governance.training import record_epoch
 
@@ -40,7 +40,7 @@ def test_an_epoch_becomes_metrics_of_the_active_run(known, mlflow_store):
             found = record_epoch(model, validation, step, class_names=classes)
 
     # assert
-    history = curves(run.info.run_id, names(classes))
+    history = named(recorded(run.info.run_id), names(classes))
     assert set(history) == set(found) == set(names(classes))
     for name, points in history.items():
         assert points == ((0, found[name]), (3, found[name]))
@@ -55,7 +55,7 @@ def test_a_step_recorded_again_counts_as_recorded_last(known, mlflow_store):
     with mlflow.start_run() as run:
         record_epoch(flat, validation, 1, class_names=classes)
         found = record_epoch(model, validation, 1, class_names=classes)
-    history = curves(run.info.run_id, ["lens_accuracy"])
+    history = named(recorded(run.info.run_id), ["lens_accuracy"])
     assert history["lens_accuracy"] == ((1, found["lens_accuracy"]),)
 
 
@@ -109,8 +109,8 @@ def test_without_a_run_or_with_odd_labels_nothing_is_recorded(known, mlflow_stor
 
 
 def test_an_unknown_run_has_no_history(mlflow_store):
-    assert curves(None, ["images"]) == {}
-    assert curves("0" * 32, ["images"]) == {}
+    assert recorded(None) == {}
+    assert recorded("0" * 32) == {}
 
 
 def test_many_classes_have_no_signs_of_their_own():
@@ -124,7 +124,7 @@ def test_the_history_of_a_run_is_drawn_with_the_version_it_logged(known, mlflow_
     with mlflow.start_run() as run:
         for step in range(3):
             record_epoch(model, validation, step, class_names=classes)
-    subject = subject_of(curves(run.info.run_id, names(classes)))
+    subject = subject_of(named(recorded(run.info.run_id), names(classes)))
 
     # act
     found = LearningProcess().run(subject, 0)

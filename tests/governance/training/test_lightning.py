@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from governance.registry.history import curves
+from governance.registry.history import named, recorded
 
 lightning = pytest.importorskip("lightning.pytorch", reason="needs the extra `lightning`")
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning warns about our few images
@@ -53,7 +53,7 @@ def test_epochs_are_recorded_in_the_active_run(tiny_subject, mlflow_store, attri
         )
 
     # assert
-    points = curves(run.info.run_id, ["lens_accuracy"])["lens_accuracy"]
+    points = named(recorded(run.info.run_id), ["lens_accuracy"])["lens_accuracy"]
     assert points[0][0] == 0
     assert np.isfinite([value for _, value in points]).all()
 

@@ -1,0 +1,235 @@
+"""Commands about change between versions: `compare`, `history`, `references`, `drift selftest`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from governance.cli.answers import misuse, write
+from governance.cli.arguments import AsJson, ModelUri
+from governance.console import out, print_json, progress_bar, text
+from reports.numbers import interval, number
+
+if TYPE_CHECKING:
+    from governance.comparing import Compared
+    from governance.drift import SelfTest
+    from governance.policy import Policy
+    from governance.registry import Reference
+
+__all__ = ["compare", "history", "references_add", "references_make", "selftest"]
+
+#: What the command line answers for the verdict of a comparison.
+CODES = {"EQUIVALENT": 0, "DRIFT": 10, "INCONCLUSIVE": 30}
+
+AtPolicy = Annotated[Path | None, typer.Option("--policy", help="Policy file (TOML).")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+KINDS = "retrain, lineage or checkpoint"
+
+
+def compare(
+    old_uri: Annotated[str, typer.Argument(metavar="OLD_URI", help="A model, or an assessment.")],
+    new_uri: Annotated[str, typer.Argument(metavar="NEW_URI", help="The version in question.")],
+    policy: AtPolicy = None,
+    references: Annotated[
+        list[str] | None,
+        typer.Option(help="A harmless run: a model or an assessment; may be given often."),
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the comparison as HTML.")] = None,
+    device: Device = "auto",
+    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Ask whether a new version still decides for the same reasons; 0 where it is equivalent."""
+    from governance.comparing import compare_models
+
+    found = compare_models(
+        old_uri, new_uri, policy=_policy(policy), references=references or (), device=device
+    )
+    if html:
+        from reports.comparison import to_html
+
+        write(html, to_html(found.new).encode())
+    code = CODES["INCONCLUSIVE"] if found.withdrawn else CODES[found.comparison.verdict]
+    if as_json:
+        print_json(_compared(found, code))
+    else:
+        _show(found)
+    raise typer.Exit(code)
+
+
+def references_make(
+    model_uri: ModelUri,
+    recipe: Annotated[
+        str, typer.Option(help="module:function, called with a seed and a model to start from.")
+    ],
+    count: Annotated[int, typer.Option("-n", help="How many references there shall be.")] = 9,
+    lineage: Annotated[  # noqa: FBT002 - a flag of the command line
+        bool, typer.Option("--lineage", help="Train on from the version instead of anew.")
+    ] = False,
+    policy: AtPolicy = None,
+    device: Device = "auto",
+    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Run your own training with other seeds; record what harmless training changes."""
+    from governance.reference_making import make_references
+
+    _import_from_here()
+    with progress_bar() as progress:
+        made = make_references(
+            model_uri,
+            recipe,
+            count,
+            lineage=lineage,
+            policy=_policy(policy),
+            device=device,
+            progress=progress,
+        )
+    _references(made, as_json=as_json)
+
+
+def references_add(
+    model_uri: ModelUri,
+    others: Annotated[list[str], typer.Argument(metavar="OTHER_URI...", help="Their models.")],
+    kind: Annotated[str, typer.Option(help=f"What they are: {KINDS}.")],
+    policy: AtPolicy = None,
+    device: Device = "auto",
+    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Record models that were trained already as harmless runs of a version."""
+    from governance.drift_terms import KINDS as ACCEPTED
+    from governance.reference_making import add_references
+
+    known = next((item for item in ACCEPTED if item == kind), None)
+    if known is None:
+        misuse(f"--kind {kind!r}: {KINDS} is accepted")
+    with progress_bar() as progress:
+        added = add_references(
+            model_uri, others, known, policy=_policy(policy), device=device, progress=progress
+        )
+    _references(added, as_json=as_json)
+
+
+def selftest(
+    model_uri: ModelUri,
+    recipe: Annotated[
+        str | None, typer.Option(help="module:function that trains a fault of your own.")
+    ] = None,
+    policy: AtPolicy = None,
+    device: Device = "auto",
+    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Prove the detector on a version: no alarm on the same weights, one on a planted fault."""
+    from governance.selftesting import prove_detector
+
+    _import_from_here()
+    with progress_bar() as progress:
+        what, tests = prove_detector(
+            model_uri, recipe=recipe, policy=_policy(policy), device=device, progress=progress
+        )
+    passed = all(item.passed is True for item in tests)
+    if as_json:
+        print_json({"fault": what, "passed": passed, "tests": [_test(item) for item in tests]})
+    else:
+        out.print(text(what), soft_wrap=True)
+        for item in tests:
+            out.print(text(item.words), soft_wrap=True)
+    raise typer.Exit(0 if passed else CODES["INCONCLUSIVE"])
+
+
+def history(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the registered model.")],
+    html: Annotated[Path | None, typer.Option(help="Write the history as HTML.")] = None,
+    record: Annotated[bool, typer.Option(help="Whether to log it as MLflow metrics.")] = True,  # noqa: FBT002 - a flag of the command line
+    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Show a registered model's versions: verdicts, metrics and drift."""
+    from governance import histories
+
+    found = histories.history(name)
+    run_id = histories.log(found) if record else None
+    if html:
+        from reports.history import to_html
+
+        write(html, to_html(found, histories.plots(found)).encode())
+    if as_json:
+        print_json({**found.summary(), "run_id": run_id})
+        return
+    columns = ("version", "verdict", "assessed", "accuracy", "drift to previous", "to first")
+    table = Table(*columns, title=text(name))
+    for entry in found.entries:
+        shown = [
+            f"{number(value)} {interval(ends)}".strip()
+            for value, ends in (entry.accuracy, entry.to_previous, entry.to_first)
+        ]
+        cells = (entry.version, entry.verdict, entry.created, *shown)
+        table.add_row(*map(text, cells))
+    out.print(table)
+    for entry in found.entries:
+        for problem in entry.problems:
+            out.print(text(f"version {entry.version}: {problem}"), soft_wrap=True)
+    if run_id:
+        out.print(text(f"Metrics by version: run {run_id}"), soft_wrap=True)
+
+
+def _policy(path: Path | None) -> "Policy | None":
+    from governance import orchestration
+
+    return orchestration.read_policy(path) if path else None
+
+
+def _import_from_here() -> None:
+    """Let a recipe lie in the working directory; last, so that it hides nothing of ours."""
+    import sys
+
+    sys.path.append(str(Path.cwd()))
+
+
+def _compared(found: "Compared", code: int) -> dict[str, Any]:
+    from governance.records import to_data
+
+    comparison = found.comparison
+    questions = ("identity", "exchangeability", "equivalence", "to_first")
+    measurement = found.evidence.measurement
+    return {
+        "old": comparison.old.uri,
+        "new": comparison.new.uri,
+        "verdict": comparison.verdict,
+        "exit_code": code,
+        "reasons": list(comparison.reasons),
+        "withdrawn": list(found.withdrawn),
+        "references": {"kind": comparison.kind, "uris": list(comparison.references)},
+        "answers": {name: to_data(getattr(comparison, name)) for name in questions},
+        "false_alarms": _test(comparison.false_alarms),
+        "metrics": to_data(measurement.metrics) if measurement else {},
+        "intervals": to_data(measurement.intervals) if measurement else {},
+        "notes": list(measurement.notes) if measurement else [],
+    }
+
+
+def _show(found: "Compared") -> None:
+    comparison = found.comparison
+    pair = f"{comparison.old.uri} -> {comparison.new.uri}"
+    out.print(f"{text(pair)}: [bold]{text(comparison.verdict)}[/bold]", soft_wrap=True)
+    for reason in found.withdrawn:
+        out.print(text(f"withdrawn: {reason}"), soft_wrap=True)
+    for note in found.evidence.measurement.notes if found.evidence.measurement else ():
+        out.print(text(note), soft_wrap=True)
+
+
+def _references(made: "tuple[Reference, ...]", *, as_json: bool) -> None:
+    from governance.records import to_data
+
+    if as_json:
+        print_json({"references": [to_data(item) for item in made]})
+        return
+    table = Table("run", "kind", "of version", "recipe", "seed")
+    for item in made:
+        table.add_row(*map(text, (item.run_id, item.kind, item.version, item.recipe, item.seed)))
+    out.print(table)
+
+
+def _test(item: "SelfTest") -> dict[str, Any]:
+    from governance.records import to_data
+
+    data: dict[str, Any] = to_data(item)
+    return data

@@ -1,0 +1,80 @@
+"""Doctor: what is wrong with a running MLflow server, found from outside, and the cure.
+
+```
+examine(...)      everything that is looked at, in order
+observation.py    what was found about one thing
+server.py         does it answer, and is it of a kind that is known
+canary.py         are forged tags, protected aliases and stages refused; tried on a made-up model
+webhooks.py       is there one, do its secrets survive, does the receiver answer the server
+standing.py       versions without a verdict, signatures, and aliases that nothing covers
+```
+
+Nothing is changed but the canary, a registered model of its own name that is deleted again.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlflow
+
+from governance.approval import Keyring
+from governance.errors import SubjectError
+from governance.registry.doctor.canary import canary
+from governance.registry.doctor.observation import Observation, healthy
+from governance.registry.doctor.server import answering
+from governance.registry.doctor.standing import standing
+from governance.registry.doctor.webhooks import webhooks
+
+__all__ = ["Observation", "examine", "healthy"]
+
+ALIAS, STAGE = "champion", "Production"
+
+
+def examine(
+    address: str | None = None,
+    *,
+    keys: Path | None = None,
+    webhook_url: str | None = None,
+    alias: str = ALIAS,
+) -> tuple[Observation, ...]:
+    """Everything that can be found out about a server from outside.
+
+    Args:
+        address: Of the server, `http` or `https`; MLflow's own setting if not given.
+        keys: Ring of public keys; without one no signature is looked at.
+        webhook_url: Of the worker's receiver; any address counts if not given.
+        alias: That should be protected.
+
+    Raises:
+        SubjectError: If the address is not that of a server.
+        ApprovalError: If the ring cannot be read.
+    """
+    ring = None if keys is None else Keyring.load(keys)
+    with _pointed_at(address) as server:
+        first = answering(server)
+        if not healthy(first):
+            return first
+        return (
+            *first,
+            *canary(server, alias, STAGE),
+            *webhooks(server, webhook_url),
+            *standing(ring, time.time()),
+        )
+
+
+@contextmanager
+def _pointed_at(address: str | None) -> Iterator[str]:
+    """MLflow's calls of this process go to the server meanwhile."""
+    before = mlflow.get_tracking_uri()
+    server = address or before
+    if not server.startswith(("http://", "https://")):
+        raise SubjectError(
+            f"{server[:200]}: no address of a server; --tracking-uri http://HOST:PORT is accepted"
+        )
+    mlflow.set_tracking_uri(server)
+    try:
+        yield server.rstrip("/")
+    finally:
+        mlflow.set_tracking_uri(before)

@@ -1,0 +1,45 @@
+"""Observation: what was found about one thing, and what to do where it is not as it should be."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Observation", "healthy", "ok", "problem", "warning"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One thing that was looked at.
+
+    Attributes:
+        about: What was looked at, such as `alias`.
+        state: A `problem` lets something through that should be held up, or stops assessments; a
+            `warning` is something that could not be seen, or that someone should know.
+        found: One sentence.
+        cure: What to do; empty where nothing is wrong.
+    """
+
+    about: str
+    state: Literal["ok", "warning", "problem"]
+    found: str
+    cure: str = ""
+
+
+def ok(about: str, found: str) -> Observation:
+    """Something that is as it should be."""
+    return Observation(about=about, state="ok", found=found)
+
+
+def warning(about: str, found: str, cure: str) -> Observation:
+    """Something to know."""
+    return Observation(about=about, state="warning", found=found, cure=cure)
+
+
+def problem(about: str, found: str, cure: str) -> Observation:
+    """Something to put right."""
+    return Observation(about=about, state="problem", found=found, cure=cure)
+
+
+def healthy(observations: Iterable[Observation]) -> bool:
+    """Whether there is no problem; warnings are none."""
+    return all(item.state != "problem" for item in observations)

@@ -1,0 +1,130 @@
+"""Standing: what the versions of a registry carry, and what its aliases rest on."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from governance.approval import Keyring
+from governance.errors import ApprovalError, RegistryError
+from governance.registry.approvals import statement_on
+from governance.registry.doctor.observation import Observation, ok, problem, warning
+from governance.registry.queue import Entry, listed, models, newest
+from governance.registry.versions import APPROVAL, PENDING, RUNNING, STATUS
+
+__all__ = ["standing"]
+
+#: Aliases that the server leaves to everybody, unless its governance.toml says otherwise.
+UNPROTECTED = ("candidate", "challenger", "archived")
+NAMED = 5
+
+
+def standing(ring: Keyring | None, now: float) -> tuple[Observation, ...]:
+    """Versions without a verdict, statements that do not count, and aliases that nothing covers.
+
+    Args:
+        ring: Whose signatures count; None looks at no signature.
+        now: Seconds since 1970.
+    """
+    try:
+        entries = tuple(newest())
+        return (
+            _unassessed(entries),
+            *_signatures(entries, ring, now),
+            _aliases(ring, now),
+        )
+    except RegistryError as error:
+        return (
+            warning("versions", f"cannot be listed: {error}", "run the doctor as another user"),
+        )
+
+
+def _unassessed(entries: Iterable[Entry]) -> Observation:
+    waiting = [
+        item.version.uri for item in entries if item.tags.get(STATUS) in {None, PENDING, RUNNING}
+    ]
+    if not waiting:
+        return ok("assessments", "every version has a verdict")
+    return warning(
+        "assessments",
+        f"{len(waiting)} versions have no verdict: {_some(waiting)}",
+        "start the worker, or run: governance sweep",
+    )
+
+
+def _signatures(
+    entries: Iterable[Entry], ring: Keyring | None, now: float
+) -> Iterator[Observation]:
+    signed = [item for item in entries if APPROVAL in item.tags]
+    if ring is None:
+        yield warning(
+            "signatures",
+            f"{len(signed)} versions carry a signed statement; none was checked",
+            "name the ring of public keys: --keys",
+        )
+        return
+    outcomes = Counter[str]()
+    wrong: list[str] = []
+    for item in signed:
+        try:
+            said, _ = statement_on(item.version, ring, now, item.tags)
+        except ApprovalError as error:
+            outcomes["wrong"] += 1
+            wrong.append(error.problems[0])
+            continue
+        outcomes["stands" if said else "expired"] += 1
+    if wrong:
+        yield problem(
+            "signatures",
+            f"{len(wrong)} of {len(signed)} signed statements do not count: {_some(wrong)}",
+            "give the server, the worker and the doctor the same ring; find out who wrote what no "
+            "key of it signed, and assess those versions again",
+        )
+    if outcomes["expired"]:
+        yield warning(
+            "signatures",
+            f"{outcomes['expired']} of {len(signed)} signed statements expired",
+            "assess those versions again: governance sweep",
+        )
+    if outcomes["stands"]:
+        yield ok("signatures", f"{outcomes['stands']} signed statements verify with the ring")
+    elif not signed:
+        yield warning(
+            "signatures", "no version carries a signed statement", "give the worker a signing key"
+        )
+
+
+def _aliases(ring: Keyring | None, now: float) -> Observation:
+    """Whether protected aliases rest on approvals; files are the gate's to check."""
+    checked, bare = 0, []
+    for model in models():
+        for alias, number in sorted(model.aliases.items()):
+            if alias.casefold() in UNPROTECTED:
+                continue
+            checked += 1
+            entry = listed(model.name, number)
+            if entry is None or not _approved(entry, ring, now):
+                bare.append(f"models:/{model.name}@{alias} (version {number})")
+    if bare:
+        return problem(
+            "aliases in use",
+            f"{len(bare)} of {checked} protected aliases rest on no approval: {_some(bare)}",
+            "assess those versions, or take the alias away; governance worker does so if told to",
+        )
+    how = "approved" if ring is None else "approved and signed"
+    return ok("aliases in use", f"{checked} protected aliases, each on a version that is {how}")
+
+
+def _approved(entry: Entry, ring: Keyring | None, now: float) -> bool:
+    if entry.tags.get(STATUS) != "approved":
+        return False
+    if ring is None:
+        return True
+    try:
+        said, _ = statement_on(entry.version, ring, now, entry.tags)
+    except ApprovalError:
+        return False
+    return said is not None and said.verdict == "approved"
+
+
+def _some(items: list[str]) -> str:
+    more = f" and {len(items) - NAMED} more" if len(items) > NAMED else ""
+    return ", ".join(items[:NAMED]) + more

@@ -1,0 +1,204 @@
+"""Queue: what the registry holds, newest first, for whoever sees to it that nothing is left out.
+
+MLflow filters versions by tag but not by what they lack, nor by time; so what is new is found by
+reading from the newest backwards, which needs no plugin.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from governance.errors import RegistryError
+from governance.registry.versions import (
+    MISSING,
+    PENDING,
+    STATUS,
+    ModelVersion,
+    quoted,
+    refusals,
+)
+
+__all__ = [
+    "Entry",
+    "Model",
+    "answers",
+    "close_runs",
+    "listed",
+    "models",
+    "newest",
+    "pending",
+    "place",
+    "unset_alias",
+]
+
+PAGE = 200
+PROMPT = "mlflow.prompt.is_prompt"
+READY = "READY"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A version as it is listed.
+
+    Attributes:
+        version: Without its `model_id`, which takes a request of its own to find.
+        tags: All of them, untrusted.
+    """
+
+    version: ModelVersion
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A registered model as it is listed.
+
+    Attributes:
+        name: As registered.
+        tags: All of them, untrusted.
+        aliases: Number of the version by alias.
+    """
+
+    name: str
+    tags: Mapping[str, str]
+    aliases: Mapping[str, str]
+
+
+def place() -> str:
+    """The registry's address without credentials, to tell it from other registries."""
+    uri = str(mlflow.get_registry_uri())
+    parts = urlsplit(uri)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme.removeprefix("governed+"), host, parts.path, "", ""))
+
+
+def answers() -> bool:
+    """Whether MLflow answers at all, so that a refusal was about the one thing asked for."""
+    try:
+        with refusals("asking the registry"):
+            MlflowClient().search_registered_models(max_results=1)
+    except RegistryError:
+        return False
+    return True
+
+
+def pending() -> Iterator[Entry]:
+    """Versions that a governed registry marked as waiting; a plain one marks none.
+
+    Raises:
+        RegistryError: If MLflow cannot be asked.
+    """
+    return _entries(f"tags.`{STATUS}` = '{PENDING}'")
+
+
+def newest() -> Iterator[Entry]:
+    """All versions of all models, the newest first, read as far as they are asked for.
+
+    Raises:
+        RegistryError: If MLflow cannot be asked.
+    """
+    return _entries(None)
+
+
+def listed(name: str, number: str) -> Entry | None:
+    """A version as it is now; None where there is none that is ready.
+
+    Raises:
+        RegistryError: If MLflow cannot be asked.
+    """
+    with refusals(f"models:/{name}/{number}: looking up the version"):
+        try:
+            return _entry(MlflowClient().get_model_version(name, number))
+        except MlflowException as error:
+            if error.error_code != MISSING:
+                raise
+    return None
+
+
+def models(name: str | None = None) -> Iterator[Model]:
+    """All registered models but prompts, or the one of that name.
+
+    Raises:
+        RegistryError: If MLflow cannot be asked.
+    """
+    query = None if name is None else f"name = '{quoted(name)}'"
+    token = None
+    while True:
+        with refusals("listing the registered models"):
+            found = MlflowClient().search_registered_models(
+                query, max_results=PAGE, page_token=token
+            )
+        for item in found:
+            if PROMPT not in item.tags:
+                aliases = {alias: str(number) for alias, number in item.aliases.items()}
+                yield Model(name=item.name, tags=dict(item.tags), aliases=aliases)
+        token = found.token
+        if not token:
+            return
+
+
+def unset_alias(name: str, alias: str) -> None:
+    """Take an alias from whatever version has it.
+
+    Raises:
+        RegistryError: If MLflow refuses.
+    """
+    with refusals(f"{name}: removing the alias {alias!r}"):
+        MlflowClient().delete_registered_model_alias(name, alias)
+
+
+def close_runs(version: ModelVersion) -> int:
+    """End the runs that a killed process left behind while recording a version; their number.
+
+    Raises:
+        RegistryError: If MLflow refuses.
+    """
+    client = MlflowClient()
+    with refusals(f"{version.uri}: closing runs left behind"):
+        found = client.get_experiment_by_name(f"governance/{version.name}")
+        if found is None or not re.fullmatch(r"[^'`]*", version.uri):
+            return 0
+        runs = client.search_runs(
+            [found.experiment_id],
+            f"tags.`governance.model` = '{version.uri}' and attributes.status = 'RUNNING'",
+        )
+        for run in runs:
+            client.set_terminated(run.info.run_id, "KILLED")
+    return len(runs)
+
+
+def _entries(query: str | None) -> Iterator[Entry]:
+    token = None
+    while True:
+        with refusals("listing the model versions"):
+            found = MlflowClient().search_model_versions(
+                query,
+                max_results=PAGE,
+                order_by=["creation_timestamp DESC"],
+                page_token=token,
+            )
+        yield from filter(None, map(_entry, found))
+        token = found.token
+        if not token:
+            return
+
+
+def _entry(found: Any) -> Entry | None:
+    """A version of a model, not of a prompt, that is ready."""
+    if PROMPT in found.tags or found.status != READY:
+        return None
+    version = ModelVersion(
+        uri=f"models:/{found.name}/{found.version}",
+        name=found.name,
+        version=str(found.version),
+        created=found.creation_timestamp,
+        source=found.source,
+        run_id=found.run_id or None,
+    )
+    return Entry(version=version, tags=dict(found.tags))

@@ -1,0 +1,304 @@
+"""Signing: what is signed about a version, written on it, and read from it again.
+
+A registry with our server-side plugin takes a signed statement and sets the plain tags from its
+claims itself; a plain one takes whatever is written, so that the plain tags are written beside it.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from governance.approval import (
+    LONGEST_DETAIL,
+    Keyring,
+    PrivateKey,
+    Statement,
+    check_approver,
+    read,
+    sign,
+    unbound,
+    waiver_tag,
+    waivers_among,
+)
+from governance.assessment import Assessment
+from governance.errors import ApprovalError, RegistryError
+from governance.registry.versions import (
+    APPROVAL,
+    AUTHOR,
+    MISSING,
+    PENDING,
+    RUNNING,
+    STATUS,
+    ModelVersion,
+    refusals,
+    registered,
+)
+from governance.waiver import Waiver
+
+__all__ = [
+    "about",
+    "approve",
+    "authors",
+    "renewed",
+    "revoke",
+    "stated",
+    "undetermined",
+    "verdict_of",
+    "waive",
+    "waivers",
+    "write",
+]
+
+DAY = 24 * 3600
+#: Days that a verdict is stood by at most; after that the version is assessed again.
+VERDICT_DAYS = 365
+#: Seconds that `running` and `pending` say something.
+PASSING = DAY
+#: Years that a revocation holds; in effect for ever.
+REVOKED_YEARS = 100
+
+
+def about(version: ModelVersion) -> dict[str, Any]:
+    """The fields of a statement that say which version it is about.
+
+    Raises:
+        RegistryError: If the version is not registered.
+    """
+    if version.name is None or version.version is None or version.created is None:
+        raise RegistryError(f"{version.uri}: not registered; nothing is signed about it")
+    return {
+        "name": version.name,
+        "version": version.version,
+        "created": version.created,
+        "source": version.source or "",
+    }
+
+
+def verdict_of(
+    version: ModelVersion,
+    assessment: Assessment,
+    *,
+    run_id: str,
+    record: str,
+    manifest: str,
+    now: float,
+) -> Statement:
+    """What an assessor signs of an assessment; it expires with the first waiver it was judged with.
+
+    Args:
+        version: Registered.
+        assessment: As judged.
+        run_id: The run that holds the record.
+        record: Digest of the record.
+        manifest: Digest of its manifest.
+        now: Seconds since 1970.
+
+    Raises:
+        ApprovalError: If a waiver has expired in the meantime.
+    """
+    until = [int(now) + VERDICT_DAYS * DAY, *(item.expires for item in assessment.waivers)]
+    return Statement(
+        kind="verdict",
+        **about(version),
+        issued=int(now),
+        expires=min(until),
+        verdict=assessment.decision.verdict,
+        model_id=version.model_id,
+        artifact_digest=assessment.identity.artifact_digest,
+        model_digest=assessment.identity.digest,
+        policy_title=assessment.policy.title,
+        policy_digest=assessment.policy.digest,
+        validation_digest=assessment.validation.digest,
+        run_id=run_id,
+        assessment_digest=record,
+        manifest=manifest,
+        waivers=tuple(item.token for item in assessment.waivers),
+    )
+
+
+def stated(version: ModelVersion, status: str, now: float, seconds: int = PASSING) -> Statement:
+    """`running` or `pending`, which counts for a day.
+
+    Raises:
+        RegistryError: If the version is not registered, or the status needs more than that.
+    """
+    if status not in {RUNNING, PENDING}:
+        raise RegistryError(f"{version.uri}: {status!r} needs a record; running and pending do not")
+    return Statement(
+        kind="verdict",
+        **about(version),
+        issued=int(now),
+        expires=int(now) + seconds,
+        verdict=status,  # type: ignore[arg-type]
+    )
+
+
+def undetermined(version: ModelVersion, why: str, now: float) -> Statement:
+    """What an assessor signs of a version that could not be assessed at all, with the reason."""
+    return Statement(
+        kind="verdict",
+        **about(version),
+        issued=int(now),
+        expires=int(now) + VERDICT_DAYS * DAY,
+        verdict="undetermined",
+        model_id=version.model_id,
+        detail=why[:LONGEST_DETAIL],
+    )
+
+
+def renewed(version: ModelVersion, token: str | None, key: PrivateKey, now: float) -> Statement:
+    """What stood on a version, to be signed anew; `pending` where nothing of ours stood.
+
+    Only what this very key signed is signed again, so that nobody has a text of theirs signed by
+    putting it on a version.
+    """
+    own = key.public(owner="self", role="assessor", not_before=datetime.fromtimestamp(0, UTC))
+    try:
+        found = read(token or "", Keyring((own,)), now)
+        if found.verdict not in {RUNNING, PENDING} and not unbound(found, **about(version)):
+            return replace(found, issued=max(int(now), found.issued))
+    except ApprovalError:
+        pass  # not ours, or no longer valid: the version waits for its verdict
+    return stated(version, PENDING, now)
+
+
+def write(version: ModelVersion, statement: Statement, key: PrivateKey) -> Mapping[str, str]:
+    """Sign a statement and put it on its version.
+
+    Returns:
+        The version's tags afterwards; a governed registry has set the plain ones, too.
+
+    Raises:
+        MlflowException: If MLflow refuses.
+        RegistryError: If the version is gone.
+    """
+    token = sign(statement, key)
+    tag = waiver_tag(token) if statement.kind == "waiver" else APPROVAL
+    MlflowClient().set_model_version_tag(version.name, version.version, tag, token)
+    return dict(registered(version).tags)
+
+
+def approve(version: ModelVersion, status: str, key: PrivateKey, now: float) -> None:
+    """Put `running` or `pending` on a version, signed, and in plain where the registry is plain.
+
+    Raises:
+        MlflowException: If MLflow refuses.
+        RegistryError: If the version is gone.
+    """
+    tags = write(version, stated(version, status, now), key)
+    if tags.get(STATUS) != status:
+        MlflowClient().set_model_version_tag(version.name, version.version, STATUS, status)
+
+
+def revoke(version: ModelVersion, reason: str, key: PrivateKey, now: float | None = None) -> None:
+    """Take back whatever was said for a version, for good; its status becomes `rejected`.
+
+    Its aliases stay where they are, and protected ones are refused from then on.
+
+    Args:
+        version: Registered.
+        reason: For whoever asks.
+        key: An approver's.
+        now: Seconds since 1970; this moment if not given.
+
+    Raises:
+        ApprovalError: If the reason is empty or too long.
+        RegistryError: If MLflow refuses.
+    """
+    issued = int(time.time() if now is None else now)
+    statement = Statement(
+        kind="revocation",
+        **about(version),
+        issued=issued,
+        expires=issued + REVOKED_YEARS * 365 * DAY,
+        detail=reason,
+    )
+    with refusals(f"{version.uri}: revoking"):
+        if write(version, statement, key).get(STATUS) != "rejected":
+            MlflowClient().set_model_version_tag(version.name, version.version, STATUS, "rejected")
+
+
+def waive(
+    version: ModelVersion,
+    *,
+    metric: str,
+    bound: float,
+    reason: str,
+    until: int,
+    key: PrivateKey,
+    ring: Keyring,
+    now: float | None = None,
+) -> str:
+    """Let one expectation of one version fail within a bound; it counts from the next assessment.
+
+    Args:
+        version: Registered.
+        metric: `<analysis>.<metric>`.
+        bound: The worst value that is still waived.
+        reason: For the reader of the report.
+        until: When it expires, in seconds since 1970; within 90 days.
+        key: An approver's.
+        ring: Says whose the key is.
+        now: Seconds since 1970; this moment if not given.
+
+    Returns:
+        The tag it was kept under.
+
+    Raises:
+        ApprovalError: If the waiver is none that could count, such as one by the version's author.
+        RegistryError: If MLflow refuses.
+    """
+    moment = time.time() if now is None else now
+    statement = Statement(
+        kind="waiver",
+        **about(version),
+        issued=int(moment),
+        expires=until,
+        metric=metric,
+        bound=bound,
+        detail=reason,
+    )
+    token = sign(statement, key)
+    check_approver(read(token, ring, moment), ring, authors(version))
+    with refusals(f"{version.uri}: waiving {metric}"):
+        write(version, statement, key)
+    return waiver_tag(token)
+
+
+def waivers(
+    version: ModelVersion, ring: Keyring, now: float | None = None
+) -> tuple[tuple[Waiver, ...], tuple[str, ...]]:
+    """The waivers on a version that count now, and why the others do not.
+
+    Raises:
+        RegistryError: If MLflow cannot be asked.
+    """
+    moment = time.time() if now is None else now
+    with refusals(f"{version.uri}: reading its waivers"):
+        tags = registered(version).tags
+    return waivers_among(tags, ring, moment, authors=authors(version), **about(version))
+
+
+def authors(version: ModelVersion) -> tuple[str, ...]:
+    """Under which names the maker of a version is known: to the server, and to the training run.
+
+    Raises:
+        RegistryError: If MLflow cannot be asked.
+    """
+    with refusals(f"{version.uri}: looking up who made it"):
+        found = registered(version)
+        names = [found.tags.get(AUTHOR), found.user_id]
+        try:
+            run = MlflowClient().get_run(version.run_id) if version.run_id else None
+        except MlflowException as error:
+            if error.error_code != MISSING:
+                raise
+            run = None
+    if run is not None:
+        names += [run.data.tags.get("mlflow.user"), run.info.user_id]
+    return tuple(sorted({name for name in names if name}))

@@ -1,0 +1,121 @@
+"""Audit: what the registry let pass and what it refused, in a table that only grows."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+import sqlalchemy
+from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table
+from sqlalchemy.engine import Engine
+from sqlalchemy.schema import CreateTable
+
+__all__ = ["TABLE", "Entry", "append", "prepare"]
+
+#: Of PostgreSQL's advisory locks: several servers may start at once.
+LOCK = 7_236_461
+
+TABLE = Table(
+    "governance_audit",
+    MetaData(),
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("time", String(32), nullable=False),
+    Column("user", String(255)),
+    Column("action", String(64), nullable=False),
+    Column("model", String(256), nullable=False),
+    Column("version", String(32)),
+    Column("created", BigInteger),
+    Column("alias", String(256)),
+    Column("outcome", String(16), nullable=False),
+    Column("reason", String(2000), nullable=False),
+    Column("token", String(64)),
+    sqlite_autoincrement=True,
+)
+
+SQLITE = tuple(
+    f"CREATE TRIGGER IF NOT EXISTS governance_audit_no_{verb.lower()} BEFORE {verb} ON "
+    "governance_audit BEGIN SELECT RAISE(ABORT, 'governance_audit is append-only'); END"
+    for verb in ("UPDATE", "DELETE")
+)
+POSTGRESQL = (
+    """CREATE OR REPLACE FUNCTION governance_audit_only_grows() RETURNS trigger AS $$
+    BEGIN RAISE EXCEPTION 'governance_audit is append-only'; END $$ LANGUAGE plpgsql""",
+    "DROP TRIGGER IF EXISTS governance_audit_only_grows ON governance_audit",
+    """CREATE TRIGGER governance_audit_only_grows
+    BEFORE UPDATE OR DELETE OR TRUNCATE ON governance_audit
+    FOR EACH STATEMENT EXECUTE FUNCTION governance_audit_only_grows()""",
+)
+GUARDS = {"sqlite": SQLITE, "postgresql": POSTGRESQL}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One decision.
+
+    Attributes:
+        action: Such as `set_registered_model_alias`.
+        model: Name of the registered model.
+        outcome: `allowed` or `refused`.
+        reason: What it rests on, or what stood against it.
+        user: As the server knew them; None without a login.
+        version: Of the registered model.
+        created: Milliseconds since 1970 of the version.
+        alias: Or the stage, or the tag.
+        token: sha256 of the signed statement it is about.
+    """
+
+    action: str
+    model: str
+    outcome: Literal["allowed", "refused"]
+    reason: str
+    user: str | None = None
+    version: str | None = None
+    created: int | None = None
+    alias: str | None = None
+    token: str | None = None
+
+
+def prepare(engine: Engine) -> None:
+    """Make the table and what keeps it append-only, unless they are there.
+
+    SQLite and PostgreSQL refuse changes and deletions by triggers; whoever owns the database can
+    remove those. On other databases the table is only never written to in another way by us.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: If the database refuses.
+    """
+    dialect = engine.dialect.name
+    with engine.begin() as connection:
+        if dialect == "postgresql":
+            connection.execute(sqlalchemy.text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+        if not sqlalchemy.inspect(connection).has_table(TABLE.name):
+            # Another server may be making it: all databases but one have a way to say so.
+            connection.execute(CreateTable(TABLE, if_not_exists=dialect != "mssql"))
+        for statement in GUARDS.get(dialect, ()):
+            connection.execute(sqlalchemy.text(statement))
+
+
+def append(engine: Engine, entry: Entry) -> None:
+    """Write one decision down, for good.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: If the database refuses.
+    """
+    row = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "user": _cut(entry.user, 255),
+        "action": entry.action,
+        "model": _cut(entry.model, 256),
+        "version": _cut(entry.version, 32),
+        "created": entry.created,
+        "alias": _cut(entry.alias, 256),
+        "outcome": entry.outcome,
+        "reason": _cut(entry.reason, 2000),
+        "token": entry.token,
+    }
+    with engine.begin() as connection:
+        connection.execute(TABLE.insert().values(row))
+
+
+def _cut(text: str | None, length: int) -> str | None:
+    # PostgreSQL keeps no NUL in a text.
+    return None if text is None else text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:length]

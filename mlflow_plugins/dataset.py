@@ -1,0 +1,113 @@
+"""Dataset: a list of image files with labels, as a data set that MLflow logs and evaluates on."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from mlflow.data.dataset_source import DatasetSource
+from mlflow.data.dataset_source_registry import resolve_dataset_source
+from mlflow.data.pandas_dataset import PandasDataset
+from mlflow.exceptions import MlflowException
+
+if TYPE_CHECKING:
+    from governance.subject import ValidationSet
+
+__all__ = ["ImageManifest", "from_image_manifest"]
+
+PATH, LABEL = "path", "label"
+DIGEST_LENGTH = 36  # of a data set, in MLflow
+
+
+class ImageManifest(PandasDataset):  # type: ignore[misc] # MLflow has no types
+    """Absolute paths of images with their labels.
+
+    MLflow keeps 36 characters of a digest; the whole one, over class names, labels and the
+    contents of all images, is in the profile.
+    """
+
+    def __init__(self, validation: "ValidationSet", root: Path, **options: Any) -> None:
+        labels = [validation.class_names[label] for label in validation.labels]
+        self._image_digest = validation.digest
+        super().__init__(
+            pd.DataFrame({PATH: [str(root / name) for name in validation.ids], LABEL: labels}),
+            targets=LABEL,
+            **options,
+        )
+
+    @property
+    def profile(self) -> dict[str, Any]:
+        """How many images there are, and the digest of them."""
+        return {"images": len(self.df), "digest": self._image_digest}
+
+
+def from_image_manifest(
+    manifest: str | Path | pd.DataFrame,
+    *,
+    root: str | Path | None = None,
+    class_names: Sequence[str] | None = None,
+    name: str | None = None,
+    digest: str | None = None,
+) -> ImageManifest:
+    """A list of images with labels as a data set; `mlflow.data.from_image_manifest`.
+
+    Every file is read once, for its digest.
+
+    Args:
+        manifest: A CSV file with the columns `path` and `label`, or a table with them.
+        root: Folder that the paths start at and lie in; that of the CSV file if not given, the
+            working directory for a table.
+        class_names: In the order of the model's outputs; the sorted labels if not given.
+        name: Of the data set, in MLflow.
+        digest: 36 characters at most; of the images' contents if not given.
+
+    Raises:
+        MlflowException: All problems at once.
+    """
+    from governance.errors import SubjectError
+    from governance.images import open_manifest
+
+    file = None if isinstance(manifest, pd.DataFrame) else Path(manifest)
+    folder = Path(root or (file.parent if file else ".")).resolve()
+    location = str(file or name or "manifest")
+    try:
+        table = _table(manifest, location)
+        validation = open_manifest(
+            table[PATH].tolist(),
+            table[LABEL].tolist(),
+            root=folder,
+            location=location,
+            class_names=class_names,
+        )
+    except SubjectError as error:
+        raise MlflowException.invalid_parameter_value(str(error)) from error
+    return ImageManifest(
+        validation,
+        folder,
+        source=_source(folder),
+        name=name,
+        digest=digest or validation.digest.removeprefix("sha256:")[:DIGEST_LENGTH],
+    )
+
+
+def _table(manifest: str | Path | pd.DataFrame, location: str) -> pd.DataFrame:
+    from governance.errors import SubjectError
+
+    try:
+        table = manifest if isinstance(manifest, pd.DataFrame) else pd.read_csv(manifest, dtype=str)
+    except (OSError, ValueError) as error:
+        raise SubjectError(f"{location}: cannot be read as CSV: {error}") from error
+    if not {PATH, LABEL} <= set(table.columns) or table[[PATH, LABEL]].isna().any(axis=None):
+        raise SubjectError(
+            f"{location}: has the columns {', '.join(map(str, table.columns))}; {PATH} and {LABEL} "
+            "are needed, with a value in every row"
+        )
+    return table[[PATH, LABEL]].astype(str)
+
+
+def _source(folder: Path) -> DatasetSource:
+    with warnings.catch_warnings():
+        # MLflow has two readers of local folders, and any will do.
+        warnings.simplefilter("ignore", UserWarning)
+        return resolve_dataset_source(str(folder))

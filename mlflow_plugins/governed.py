@@ -1,0 +1,344 @@
+"""Governed: MLflow's registry stores with our conditions on what they change.
+
+A version is `pending` from the transaction that makes it. Protected aliases and stages are for
+versions with a signed approval that counts; tags that begin with `governance.` are set from signed
+statements alone. Reading, and everything about prompts, is MLflow's own. Refusals are 403 with a
+text that says what is missing and which command helps; each decision is written to the audit first.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+from flask import g, has_request_context
+from mlflow.entities.model_registry import ModelVersionTag
+from mlflow.exceptions import MlflowException
+from mlflow.prompt.constants import _PROMPT_SOURCE_PLACEHOLDERS, IS_PROMPT_TAG_KEY
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
+from mlflow.store.model_registry.abstract_store import AbstractStore
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from governance.approval import token_digest
+from governance.approval.tags import (
+    APPROVAL,
+    AUTHOR,
+    PENDING,
+    POLICY_URI,
+    PREFIX,
+    STATUS,
+    plain,
+    reserved,
+    without_summary,
+)
+from governance.errors import ApprovalError
+from mlflow_plugins import audit
+from mlflow_plugins.approvals import Facts, acceptable, standing
+from mlflow_plugins.protection import FILE, Protection
+
+__all__ = ["Governed"]
+
+logger = logging.getLogger(__name__)
+
+
+class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
+    """What all governed stores refuse and write; mixed into one of MLflow's stores.
+
+    `govern` comes before anything else.
+    """
+
+    _file: Path
+    _audit: Engine
+
+    def govern(self, folder: Path) -> None:
+        """Take the rules from a folder, and open the audit.
+
+        Raises:
+            MlflowException: If the audit cannot be opened.
+        """
+        self._file = folder / FILE
+        protection = self._protection()
+        try:
+            self._audit = self._audit_engine(protection.audit, folder)
+            audit.prepare(self._audit)
+        except SQLAlchemyError as error:
+            raise MlflowException(f"the audit of governance cannot be opened: {error}") from error
+        try:
+            protection.ring()
+        except ApprovalError as error:
+            logger.warning("Every protected action is refused until this is put right: %s", error)
+
+    def _audit_engine(self, url: str | None, folder: Path) -> Engine:
+        """Of the audit's database."""
+        raise NotImplementedError
+
+    def _mark(self, facts: Facts, tags: Mapping[str, str | None]) -> None:
+        """Set tags of a version, and delete those without a value."""
+        raise NotImplementedError
+
+    def _protection(self) -> Protection:
+        return Protection.at(self._file)
+
+    def create_registered_model(
+        self, name: str, tags: Any = None, *arguments: Any, **options: Any
+    ) -> Any:
+        """Make a registered model, without tags that are ours."""
+        kept = [tag for tag in tags or [] if not _kept_back(tag.key)]
+        return super().create_registered_model(name, kept, *arguments, **options)
+
+    def set_registered_model_tag(self, name: str, tag: Any) -> None:
+        """Set a tag of a registered model that is not ours; which policy applies anyone may say."""
+        self._check_model_tag(name, tag.key, "set_registered_model_tag")
+        super().set_registered_model_tag(name, tag)
+
+    def delete_registered_model_tag(self, name: str, key: str) -> None:
+        """Delete a tag of a registered model that is not ours."""
+        self._check_model_tag(name, key, "delete_registered_model_tag")
+        super().delete_registered_model_tag(name, key)
+
+    def create_model_version(
+        self,
+        name: str,
+        source: str,
+        run_id: str | None = None,
+        tags: Any = None,
+        run_link: str | None = None,
+        description: str | None = None,
+        local_model_path: str | None = None,
+        model_id: str | None = None,
+    ) -> Any:
+        """Register a version as `pending`, whatever it was copied from says."""
+        given = list(tags or [])
+        if not _is_prompt(source, {tag.key: tag.value for tag in given}):
+            given = [tag for tag in given if not reserved(tag.key)]
+            given.append(ModelVersionTag(STATUS, PENDING))
+            if user := _user():
+                given.append(ModelVersionTag(AUTHOR, user))
+            description = without_summary(description) if description else description
+        return super().create_model_version(
+            name, source, run_id, given, run_link, description, local_model_path, model_id
+        )
+
+    def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
+        """Set an alias; a protected one on an approved version alone."""
+        facts = None
+        if self._protection().covers_alias(alias):
+            facts = self._facts(name, version)
+        if facts is None:
+            super().set_registered_model_alias(name, alias, version)
+            return
+        undo = partial(super().delete_registered_model_alias, name, alias)
+        with self._approved("set_registered_model_alias", facts, alias, undo):
+            super().set_registered_model_alias(name, alias, version)
+
+    def transition_model_version_stage(
+        self,
+        name: str,
+        version: str,
+        stage: str,
+        archive_existing_versions: bool,  # noqa: FBT001
+    ) -> Any:
+        """Change the stage; to a protected one of an approved version alone."""
+        move = partial(super().transition_model_version_stage, name, version)
+        facts = None
+        if self._protection().covers_stage(stage):
+            facts = self._facts(name, version)
+        if facts is None:
+            return move(stage, archive_existing_versions)
+        undo = partial(move, "Archived", False)  # noqa: FBT003 - MLflow's signature
+        with self._approved("transition_model_version_stage", facts, stage, undo):
+            return move(stage, archive_existing_versions)
+
+    def set_model_version_tag(self, name: str, version: str, tag: Any) -> None:
+        """Set a tag; one of ours from a signed statement alone, with all that follows from it."""
+        facts = self._facts(name, version) if reserved(tag.key) else None
+        if facts is None:
+            super().set_model_version_tag(name, version, tag)
+            return
+        action, key, token = "set_model_version_tag", tag.key, tag.value
+        try:
+            statement = acceptable(facts, key, token, self._protection(), time.time())
+        except ApprovalError as error:
+            self._refuse(action, facts, f"the tag {key!r}", error, alias=key, token=token)
+        said = f"{statement.verdict or statement.kind}, signed with {statement.key}"
+        self._note("allowed", action, facts, said, alias=key, token=token)
+        follows = {} if statement.kind == "waiver" else plain(statement)
+        self._mark(facts, {key: token, **follows})
+
+    def delete_model_version_tag(self, name: str, version: str, key: str) -> None:
+        """Delete a tag that is not ours."""
+        facts = self._facts(name, version) if reserved(key) else None
+        if facts is not None:
+            why = ApprovalError("what governance wrote is replaced by signed statements alone")
+            self._refuse("delete_model_version_tag", facts, f"the tag {key!r}", why, alias=key)
+        super().delete_model_version_tag(name, version, key)
+
+    def rename_registered_model(self, name: str, new_name: str) -> Any:
+        """Rename a model that nothing protected points to; its versions are `pending` again."""
+        versions = tuple(self._versions(name))
+        if versions:
+            protection = self._protection()
+            aliases = dict(self.get_registered_model(name).aliases)
+            used = [
+                *(f"alias {alias!r}" for alias in aliases if protection.covers_alias(alias)),
+                *(
+                    f"stage {item.current_stage!r} of version {item.version}"
+                    for item in versions
+                    if protection.covers_stage(item.current_stage)
+                ),
+            ]
+            about = _facts_of(versions[0])
+            if used:
+                why = ApprovalError(f"approvals name the model; remove {', '.join(used)} first")
+                self._refuse("rename_registered_model", about, "a new name", why)
+            self._note("allowed", "rename_registered_model", about, f"to {new_name}")
+        for item in versions:
+            facts = _facts_of(item)
+            ours = {key: None for key in facts.tags if reserved(key) and key != AUTHOR}
+            self._mark(facts, {**ours, STATUS: PENDING})
+        return super().rename_registered_model(name, new_name)
+
+    def delete_registered_model_alias(self, name: str, alias: str) -> None:
+        """Delete an alias; that of a protected one is written down."""
+        if self._protection().covers_alias(alias):
+            number = dict(self.get_registered_model(name).aliases).get(alias)
+            facts = None if number is None else self._facts(name, str(number))
+            if facts is not None:
+                self._note("allowed", "delete_registered_model_alias", facts, "", alias=alias)
+        super().delete_registered_model_alias(name, alias)
+
+    def delete_model_version(self, name: str, version: str) -> None:
+        """Delete a version, and write that down."""
+        facts = self._facts(name, version)
+        if facts is not None:
+            self._note("allowed", "delete_model_version", facts, "")
+        super().delete_model_version(name, version)
+
+    def delete_registered_model(self, name: str) -> None:
+        """Delete a registered model, and write down which versions went with it."""
+        for item in self._versions(name):
+            self._note("allowed", "delete_registered_model", _facts_of(item), "")
+        super().delete_registered_model(name)
+
+    def _facts(self, name: str, version: str) -> Facts | None:
+        """The version as it is now; None for one of a prompt, which is none of our business."""
+        found = self.get_model_version(name, version)
+        return None if _is_prompt(found.source, found.tags) else _facts_of(found)
+
+    def _versions(self, name: str) -> Iterator[Any]:
+        """All versions of a model; none of a prompt's."""
+        token, quoted = None, name.replace("'", "''")
+        while True:
+            page = self.search_model_versions(f"name = '{quoted}'", 1000, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    @contextmanager
+    def _approved(
+        self, action: str, facts: Facts, alias: str, undo: Callable[[], object]
+    ) -> Iterator[None]:
+        """Let something be done to an approved version alone, before and still after it was done.
+
+        A version deleted and made anew in between would otherwise get what the first one earned.
+        """
+        what = f"the protected {'alias' if 'alias' in action else 'stage'} {alias!r}"
+        token = facts.tags.get(APPROVAL)
+        try:
+            statement = standing(facts, self._protection(), time.time())
+        except ApprovalError as error:
+            self._refuse(action, facts, what, error, alias=alias, token=token)
+        reason = f"approved, signed with {statement.key}"
+        self._note("allowed", action, facts, reason, alias=alias, token=token)
+        yield
+        try:
+            again = _facts_of(self.get_model_version(facts.name, facts.version))
+            standing(again, self._protection(), time.time())
+        except (ApprovalError, MlflowException) as error:
+            undo()
+            self._refuse(action, facts, what, ApprovalError(str(error)), alias=alias, token=token)
+
+    def _check_model_tag(self, name: str, key: str, action: str) -> None:
+        if _kept_back(key):
+            why = ApprovalError(f"of those, only {POLICY_URI} is for everybody to set")
+            about = Facts(name=name, version="", created=0, source="", tags={})
+            self._refuse(action, about, f"a tag of the model beginning {PREFIX!r}", why, alias=key)
+
+    def _refuse(
+        self,
+        action: str,
+        facts: Facts,
+        what: str,
+        error: ApprovalError,
+        *,
+        alias: str | None = None,
+        token: str | None = None,
+    ) -> NoReturn:
+        why = "; ".join(error.problems)
+        self._note("refused", action, facts, why, alias=alias, token=token)
+        who = f" to {user}" if (user := _user()) else ""
+        raise MlflowException(
+            f"{facts.uri}: {what} is refused{who}: {why}", error_code=PERMISSION_DENIED
+        ) from error
+
+    def _note(
+        self,
+        outcome: str,
+        action: str,
+        facts: Facts,
+        reason: str,
+        *,
+        alias: str | None = None,
+        token: str | None = None,
+    ) -> None:
+        """Write a decision down; what cannot be written down is not done."""
+        entry = audit.Entry(
+            action=action,
+            model=facts.name,
+            version=facts.version or None,
+            created=facts.created or None,
+            alias=alias,
+            outcome=outcome,  # type: ignore[arg-type]
+            reason=reason,
+            user=_user(),
+            token=None if token is None else token_digest(token),
+        )
+        try:
+            audit.append(self._audit, entry)
+        except SQLAlchemyError as error:
+            logger.exception("The audit of governance cannot be written")
+            raise MlflowException(
+                f"{facts.uri}: refused, since the audit cannot be written; ask whoever runs the "
+                "server",
+                error_code=PERMISSION_DENIED,
+            ) from error
+
+
+def _facts_of(found: Any) -> Facts:
+    return Facts(
+        name=found.name,
+        version=str(found.version),
+        created=int(found.creation_timestamp),
+        source=found.source,
+        tags=dict(found.tags),
+        user=found.user_id,
+    )
+
+
+def _is_prompt(source: str, tags: Mapping[str, str]) -> bool:
+    # Whatever else it claims to be: from such a source no model can be loaded.
+    return source in _PROMPT_SOURCE_PLACEHOLDERS and tags.get(IS_PROMPT_TAG_KEY) == "true"
+
+
+def _kept_back(key: str) -> bool:
+    return reserved(key) and key != POLICY_URI
+
+
+def _user() -> str | None:
+    """Who is logged in, if MLflow's basic authentication is on and this is a request."""
+    return getattr(g, "mlflow_authenticated_user", None) if has_request_context() else None

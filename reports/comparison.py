@@ -1,0 +1,30 @@
+"""Comparison: two versions held against each other, on one page that can be sent around."""
+
+from governance.assessment import Assessment
+from governance.errors import EvidenceError
+from governance.policy import DRIFT
+from reports.html import environment, style
+from reports.view import section
+
+__all__ = ["to_html"]
+
+
+def to_html(assessment: Assessment) -> str:
+    """The comparison with the version before, from the assessment that holds it.
+
+    Raises:
+        EvidenceError: If it holds none.
+    """
+    evidence = next((item for item in assessment.evidence if item.analysis == DRIFT), None)
+    if evidence is None or assessment.baseline is None:
+        raise EvidenceError(
+            f"{assessment.identity.uri}: holds no comparison; one of `governance compare`, or an "
+            "assessment under a policy with [drift], is accepted"
+        )
+    template = environment().get_template("comparison.html.j2")
+    return template.render(
+        assessment=assessment,
+        other=assessment.baseline,
+        section=section(assessment, evidence),
+        style=style(),
+    )

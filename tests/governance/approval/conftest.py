@@ -1,0 +1,62 @@
+"""An assessor, an approver, the ring that knows both, and a verdict to sign."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from governance.approval import Keyring, PrivateKey, Statement
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+NOW = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp())
+
+
+@pytest.fixture(scope="session")
+def assessor(tmp_path_factory):
+    return PrivateKey.new(tmp_path_factory.mktemp("keys") / "assessor.pem")
+
+
+@pytest.fixture(scope="session")
+def approver(tmp_path_factory):
+    return PrivateKey.new(tmp_path_factory.mktemp("keys") / "approver.pem")
+
+
+@pytest.fixture(scope="session")
+def ring(assessor, approver):
+    return Keyring(
+        (
+            assessor.public(owner="worker", role="assessor", not_before=START),
+            approver.public(owner="Ann", role="approver", not_before=START),
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def verdict():
+    """Makes an approval of version 3 of `digits`."""
+
+    def make(**changes):
+        fields = {
+            "kind": "verdict", "name": "digits", "version": "3", "created": 1_700_000_000_000,
+            "source": "models:/m-1", "issued": NOW - 10, "expires": NOW + 1000,
+            "verdict": "approved", "artifact_digest": "sha256:a", "model_digest": "sha256:b",
+            "policy_title": "Strict", "policy_digest": "sha256:c", "run_id": "0" * 32,
+            "assessment_digest": "sha256:d", "manifest": "sha256:e",
+        }  # fmt: skip
+        return Statement(**{**fields, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def waiver():
+    """Makes a waiver of one metric of version 3 of `digits`."""
+
+    def make(**changes):
+        fields = {
+            "kind": "waiver", "name": "digits", "version": "3", "created": 1_700_000_000_000,
+            "source": "models:/m-1", "issued": NOW - 10, "expires": NOW + 1000,
+            "metric": "performance.accuracy", "bound": 0.8, "detail": "pilot with ten users",
+        }  # fmt: skip
+        return Statement(**{**fields, **changes})
+
+    return make

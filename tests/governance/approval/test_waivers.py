@@ -1,0 +1,74 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from governance.approval import check_approver, sign, token_digest, waiver_of, waiver_tag
+from governance.approval.waivers import waivers_among
+from governance.errors import ApprovalError
+
+NOW = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp())
+HERE = {"name": "digits", "version": "3", "created": 1_700_000_000_000, "source": "models:/m-1"}
+
+
+def tagged(*tokens):
+    return {waiver_tag(token): token for token in tokens}
+
+
+def test_the_record_of_a_waiver_names_who_why_and_until_when(waiver, approver, ring):
+    token = sign(waiver(), approver)
+
+    found = waiver_of(token, ring, NOW)
+
+    assert (found.metric, found.bound, found.reason) == (
+        "performance.accuracy", 0.8, "pilot with ten users",
+    )  # fmt: skip
+    assert (found.approver, found.expires) == ("Ann", NOW + 1000)
+    assert found.token == token_digest(token)
+
+
+def test_a_verdict_is_no_waiver(verdict, assessor, ring):
+    with pytest.raises(ApprovalError, match="where a waiver"):
+        waiver_of(sign(verdict(), assessor), ring, NOW)
+
+
+def test_the_tag_is_named_after_the_token(waiver, approver):
+    token = sign(waiver(), approver)
+
+    assert waiver_tag(token) == f"governance.waiver.{token_digest(token)[:16]}"
+
+
+def test_only_waivers_of_this_version_in_their_time_count(waiver, approver, assessor, ring):
+    good = sign(waiver(), approver)
+    late = sign(waiver(expires=NOW), approver)
+    other = sign(waiver(version="4"), approver)
+    forged = sign(waiver(), assessor)
+
+    found, problems = waivers_among(
+        {**tagged(good, late, other, forged), "a": "b", "governance.waiver.0": good},
+        ring,
+        NOW,
+        **HERE,
+    )
+
+    assert [item.token for item in found] == [token_digest(good)]
+    said = "\n".join(problems)
+    assert len(problems) == 4
+    assert all(word in said for word in ("expired", "'3'", "of the role", "another one's"))
+
+
+@pytest.mark.parametrize("author", ["Ann", "ann", " ANN "])
+def test_nobody_waives_what_they_made(waiver, approver, ring, author):
+    token = sign(waiver(), approver)
+
+    assert waivers_among(tagged(token), ring, NOW, authors=("bob",), **HERE)[0]
+    found, (problem,) = waivers_among(tagged(token), ring, NOW, authors=("bob", author), **HERE)
+    assert found == ()
+    assert "given by someone else" in problem
+    with pytest.raises(ApprovalError, match="someone else"):
+        check_approver(waiver_statement(token, ring), ring, (author,))
+
+
+def waiver_statement(token, ring):
+    from governance.approval import read  # noqa: PLC0415 - beside its use
+
+    return read(token, ring, NOW)

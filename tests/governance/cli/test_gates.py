@@ -1,0 +1,135 @@
+"""The gate with and without signatures, and the alias for what passes it."""
+
+import json
+import time
+from datetime import UTC, datetime
+
+import pytest
+from mlflow import MlflowClient
+
+from governance.approval import PrivateKey, sign
+from governance.assessment import Assessment
+from governance.policy import Expectation
+from governance.registry import resolve
+from governance.registry.recording import manifest_digest, record_digest
+from governance.registry.signing import verdict_of
+
+MET = Expectation(metric="performance.accuracy", at_least=0.5)
+UNMET = Expectation(metric="performance.nll", at_most=0.0)
+
+
+@pytest.fixture(scope="module")
+def ring(tmp_path_factory):
+    """A ring with one assessor."""
+    home = tmp_path_factory.mktemp("keys")
+    key = PrivateKey.new(home / "key.pem")
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    public = key.public(owner="worker", role="assessor", not_before=start)
+    (home / "ring.toml").write_text(public.toml())
+    return key, home / "ring.toml"
+
+
+@pytest.fixture
+def signed(recorded, ring, tmp_path):
+    """A version that passes and is signed for."""
+    uri = recorded(MET)
+    version = resolve(uri)
+    tags = MlflowClient().get_model_version("stripes", version.version).tags
+    folder = tmp_path / f"record of {version.version}"
+    said = verdict_of(
+        version,
+        Assessment.load(folder),
+        run_id=tags["governance.run_id"],
+        record=record_digest(folder),
+        manifest=manifest_digest(folder),
+        now=time.time(),
+    )
+    MlflowClient().set_model_version_tag(
+        "stripes", version.version, "governance.approval", sign(said, ring[0])
+    )
+    return uri
+
+
+def bearer(alias):
+    """Number of the version that has an alias."""
+    return MlflowClient().get_registered_model("stripes").aliases.get(alias)
+
+
+def test_without_a_ring_the_gate_says_that_no_signature_was_checked(governance, recorded):
+    uri = recorded(MET)
+    shown, asked = governance("gate", uri), governance("gate", uri, "--json")
+    assert shown.code == asked.code == 0
+    assert "Signature: none was checked; --keys KEYRING checks it" in shown.out
+    assert json.loads(asked.out)["signature_checked"] is False
+
+
+def test_a_signed_version_passes_and_the_gate_names_the_key(governance, signed, ring):
+    key, path = ring
+    shown = governance("gate", signed, "--keys", path)
+    asked = governance("gate", signed, "--keys", path, "--json")
+    assert shown.code == asked.code == 0
+    assert f"Signature: by key {key.id}, until 20" in shown.out
+    assert json.loads(asked.out)["signature"]["key"] == key.id
+
+
+def test_an_unsigned_version_leaves_no_green_findings(governance, recorded, ring, tmp_path):
+    # arrange
+    uri, (_, path) = recorded(MET), ring
+    files = tmp_path / "findings.xml", tmp_path / "summary.md"
+    options = ("--junit", files[0], "--markdown", files[1])
+    assert governance("gate", uri, *options).code == 0
+    assert all(file.exists() for file in files)
+    # act
+    answer = governance("gate", uri, "--keys", path, *options)
+    # assert
+    assert answer.code == 30
+    assert "carries no signed statement" in answer.out
+    assert "Signature: none stands" in answer.out
+    assert not any(file.exists() for file in files)
+
+
+def test_a_ring_that_cannot_be_read_is_no_pass(governance, recorded, tmp_path):
+    answer = governance("gate", recorded(MET), "--keys", tmp_path / "absent.toml")
+    assert answer.code == 40
+    assert "cannot be read as a ring" in answer.err
+
+
+def test_a_version_that_passes_is_promoted(governance, signed, ring):
+    answer = governance("promote", signed, "--alias", "best", "--keys", ring[1])
+    assert (answer.code, answer.err) == (0, "")
+    assert f"{signed} is best now" in answer.out
+    assert str(bearer("best")) == signed.rpartition("/")[2]
+
+
+def test_a_promotion_says_that_no_signature_was_checked(governance, recorded):
+    uri = recorded(MET)
+    answer = governance("promote", uri, "--alias", "unsigned")
+    assert answer.code == 0
+    assert "Signature: none was checked" in answer.out
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_version_that_does_not_pass_gets_no_alias(governance, recorded, as_json):
+    # arrange
+    uri = recorded(MET, UNMET)
+    # act
+    answer = governance("promote", uri, "--alias", "worst", *(["--json"] if as_json else []))
+    # assert
+    assert answer.code == 10
+    assert bearer("worst") is None
+    if as_json:
+        data = json.loads(answer.out)
+        assert (data["alias"], data["verdict"]) == (None, "rejected")
+        assert any("performance.nll" in reason for reason in data["reasons"])
+    else:
+        assert "performance.nll at most 0: unmet" in answer.err
+        assert "the alias worst is not set" in answer.out
+
+
+def test_a_pending_version_and_a_forged_one_get_no_alias(governance, new_version):
+    uri = new_version()
+    assert governance("promote", uri, "--alias", "early").code == 30
+    number = uri.rpartition("/")[2]
+    MlflowClient().set_model_version_tag("stripes", number, "governance.status", "approved")
+    assert governance("promote", uri, "--alias", "early").code == 40
+    assert bearer("early") is None

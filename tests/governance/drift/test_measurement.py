@@ -1,0 +1,46 @@
+"""A comparison as evidence."""
+
+import pytest
+from versions import harmless, record
+
+from governance.drift import METRICS, compare, to_measurement
+from governance.drift_terms import DriftTerms
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    return compare(
+        record("1", seed=1), record("2", seed=2, wrong=(1, 2, 3)), harmless(9),
+        first=record("0", seed=3), terms=DriftTerms(tolerance=0.2),
+    )  # fmt: skip
+
+
+def test_every_metric_is_declared_and_inside_its_range(comparison):
+    found = to_measurement(comparison)
+
+    assert set(found.metrics) == set(METRICS)
+    for name, value in found.metrics.items():
+        metric = METRICS[name]
+        assert value is None or metric.lowest is None or value >= metric.lowest
+        assert value is None or metric.highest is None or value <= metric.highest
+
+
+def test_numbers_and_words_are_the_comparisons(comparison):
+    found = to_measurement(comparison, withdrawn=("a self-test failed",))
+
+    assert found.metrics["distance"] == comparison.distance
+    assert found.metrics["excess"] == pytest.approx(comparison.upper / 0.2)
+    assert found.metrics["accuracy_change"] == pytest.approx(-3 / 60)
+    assert found.metrics["to_first_upper"] == comparison.to_first.interval.high
+    assert found.metrics["drifted"] == (comparison.verdict == "DRIFT")
+    assert found.intervals["distance"].low <= comparison.distance
+    assert found.notes[0].startswith(comparison.verdict)
+    assert comparison.identity.words in found.notes
+    assert found.withdrawn == ("a self-test failed",)
+
+
+def test_too_few_references_leave_the_p_value_missing():
+    few = compare(record("1", seed=1), record("2", seed=2), harmless(3))
+
+    assert to_measurement(few).metrics["p"] is None
+    assert to_measurement(few).metrics["excess"] is None

@@ -1,0 +1,261 @@
+"""What is signed about a version: on a plain registry, and on one that takes nothing else."""
+
+import dataclasses
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+
+from governance.approval import Keyring, PrivateKey, decode, read, sign
+from governance.approval.tags import APPROVAL
+from governance.errors import ApprovalError, RegistryError
+from governance.registry import (
+    assessing,
+    fetch,
+    mismatches,
+    open_subject,
+    record,
+    resolve,
+    revoke,
+    waive,
+    waivers,
+)
+from governance.registry.signing import authors, renewed, stated, undetermined, verdict_of, write
+
+DAY = 24 * 3600
+
+
+@dataclasses.dataclass(frozen=True)
+class Keys:
+    """An assessor's, an approver's, and the ring that knows both."""
+
+    assessor: PrivateKey
+    approver: PrivateKey
+    ring: Keyring
+
+
+@pytest.fixture
+def keys(tmp_path):
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+    assessor, approver = (PrivateKey.new(folder / name) for name in ("a.pem", "b.pem"))
+    for key, owner, role in ((assessor, "worker", "assessor"), (approver, "ann", "approver")):
+        public = key.public(owner=owner, role=role, not_before=start)
+        ring = Keyring.add(folder / "keyring.toml", public)
+    return Keys(assessor, approver, ring)
+
+
+@pytest.fixture(params=["plain", "governed"])
+def registry(request, mlflow_store, keys, monkeypatch):
+    """The kind of registry that MLflow's calls go to."""
+    if request.param == "governed":
+        (mlflow_store / "governance.toml").write_text('keyring = "keys/keyring.toml"\n')
+        uri = f"governed+sqlite:///{mlflow_store}/mlflow.db"
+        monkeypatch.setenv("MLFLOW_REGISTRY_URI", uri)
+    return request.param
+
+
+@pytest.fixture
+def version(registry, saved_model):
+    client = MlflowClient()
+    client.create_registered_model("stripes")
+    client.create_model_version("stripes", str(saved_model))
+    return resolve("models:/stripes/1")
+
+
+@pytest.fixture
+def assessed(version, policy, make_assessment, tmp_path):
+    """Makes an assessment of the version, of that accuracy, judged with those waivers."""
+
+    def make(**options):
+        subject = open_subject(version, policy, workspace=tmp_path / "workspace")
+        return make_assessment(subject.identity, **options)
+
+    return make
+
+
+def tags():
+    return MlflowClient().get_model_version("stripes", "1").tags
+
+
+def test_a_verdict_is_signed_and_says_all_the_tags(version, keys, assessed):
+    assessment, folder = assessed()
+
+    run_id = record(version, assessment, folder, key=keys.assessor)
+
+    said = read(tags()[APPROVAL], keys.ring, time.time())
+    assert (said.verdict, said.run_id) == ("approved", run_id)
+    assert said.assessment_digest == tags()["governance.digest"] == assessment.digest
+    assert said.manifest == tags()["governance.manifest"]
+    assert said.artifact_digest == assessment.identity.artifact_digest
+    assert said.model_digest == assessment.identity.digest
+    assert tags()["governance.status"] == "approved"
+    assert said.expires - said.issued == 365 * DAY
+
+
+def test_what_was_recorded_is_verified(version, keys, assessed, tmp_path):
+    assessment, folder = assessed()
+    record(version, assessment, folder, key=keys.assessor)
+
+    assert mismatches(version, fetch(version, tmp_path / "fetched")) == ()
+
+
+@pytest.mark.parametrize("registry", ["governed"], indirect=True)
+def test_a_governed_registry_takes_no_verdict_without_a_key(version, assessed):
+    assessment, folder = assessed()
+
+    with pytest.raises(RegistryError, match="--signing-key"):
+        record(version, assessment, folder)
+    with pytest.raises(RegistryError, match="--signing-key"), assessing(version):
+        pytest.fail("was let in")
+    assert tags() == {"governance.status": "pending"}
+
+
+def test_while_assessed_a_version_is_running_and_then_what_it_was(version, keys):
+    with assessing(version, key=keys.assessor):
+        assert tags()["governance.status"] == "running"
+
+    assert tags()["governance.status"] == "pending"
+
+
+def test_a_verdict_is_put_back_signed_anew(version, keys, assessed):
+    record(version, *assessed(), key=keys.assessor)
+    before = decode(tags()[APPROVAL])
+
+    with pytest.raises(KeyboardInterrupt), assessing(version, key=keys.assessor):  # noqa: PT012
+        assert tags()["governance.status"] == "running"
+        raise KeyboardInterrupt
+
+    after = read(tags()[APPROVAL], keys.ring, time.time())
+    assert after.issued >= before.issued
+    assert dataclasses.replace(after, issued=before.issued) == before
+    assert tags()["governance.status"] == "approved"
+
+
+def test_what_someone_else_put_there_is_not_signed(version, keys, assessed):
+    thief = PrivateKey.new(keys_folder(version) / "thief.pem")
+    assessment, _ = assessed()
+    forged = verdict_of(
+        version, assessment, run_id="0" * 32, record="sha256:x", manifest="sha256:y",
+        now=time.time(),
+    )  # fmt: skip
+
+    for token in (sign(forged, thief), "nonsense", None):
+        assert renewed(version, token, keys.assessor, time.time()).verdict == "pending"
+    elsewhere = dataclasses.replace(forged, version="9")
+    token = sign(elsewhere, keys.assessor)
+    assert renewed(version, token, keys.assessor, time.time()).verdict == "pending"
+
+
+def keys_folder(_version):
+    return Path.cwd() / "keys"
+
+
+def test_what_could_not_be_assessed_is_signed_with_the_error(version, keys):
+    write(version, undetermined(version, "out of memory\n" * 999, time.time()), keys.assessor)
+
+    said = read(tags()[APPROVAL], keys.ring, time.time())
+    assert said.verdict == "undetermined"
+    assert said.detail.startswith("out of memory")
+    assert said.run_id is None
+
+
+def test_a_status_is_no_verdict(version):
+    with pytest.raises(RegistryError, match="needs a record"):
+        stated(version, "approved", time.time())
+
+
+def test_a_waiver_is_kept_and_counts(version, keys):
+    until = int(time.time()) + 30 * DAY
+
+    tag = waive(
+        version, metric="performance.accuracy", bound=0.3, reason="pilot", until=until,
+        key=keys.approver, ring=keys.ring,
+    )  # fmt: skip
+
+    assert tag in tags()
+    (found,), problems = waivers(version, keys.ring)
+    assert (found.metric, found.bound, found.approver, found.expires, problems) == (
+        "performance.accuracy", 0.3, "ann", until, (),
+    )  # fmt: skip
+
+
+def test_an_approval_ends_with_its_waiver(version, keys, assessed, policy):
+    from governance.policy import judge  # noqa: PLC0415 - beside its use
+
+    until = int(time.time()) + 30 * DAY
+    waive(
+        version, metric="performance.accuracy", bound=0.3, reason="pilot", until=until,
+        key=keys.approver, ring=keys.ring,
+    )  # fmt: skip
+    counting, _ = waivers(version, keys.ring)
+    plain, _ = assessed(accuracy=0.4)
+    assert plain.decision.verdict == "rejected"
+    waived = dataclasses.replace(
+        plain,
+        waivers=counting,
+        decision=judge(policy, plain.evidence, counting),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    folder = keys_folder(version).parent / "waived"
+    waived.save(folder)
+
+    record(version, waived, folder, key=keys.assessor)
+
+    said = read(tags()[APPROVAL], keys.ring, time.time())
+    assert (said.verdict, said.expires) == ("approved", until)
+    assert said.waivers == (counting[0].token,)
+    assert mismatches(version, fetch(version, folder.parent / "fetched")) == ()
+
+
+@pytest.mark.parametrize("registry", ["plain"], indirect=True)
+def test_a_record_that_rests_on_a_waiver_of_another_time_does_not_stand(version, keys, assessed):
+    from governance.waiver import Waiver  # noqa: PLC0415 - beside its use
+
+    late = Waiver(
+        metric="performance.accuracy", bound=0.3, reason="pilot", approver="ann",
+        issued=int(time.time()), expires=int(time.time()) + DAY, token="0" * 64,
+    )  # fmt: skip
+    plain, _ = assessed()  # made, it says, in January
+    folder = keys_folder(version).parent / "dated"
+    dated = dataclasses.replace(plain, waivers=(late,))
+    dated.save(folder)
+    record(version, dated, folder)
+
+    (problem,) = mismatches(version, folder)
+    assert "did not hold then" in problem
+
+
+def test_nobody_waives_what_they_trained(registry, keys, saved_model):
+    client = MlflowClient()
+    with mlflow.start_run() as run:
+        mlflow.set_tag("mlflow.user", "Ann")
+    client.create_registered_model("stripes")
+    client.create_model_version("stripes", str(saved_model), run_id=run.info.run_id)
+    version = resolve("models:/stripes/1")
+
+    assert "Ann" in authors(version)
+    with pytest.raises(ApprovalError, match="given by someone else"):
+        waive(
+            version, metric="performance.accuracy", bound=0.3, reason="pilot",
+            until=int(time.time()) + DAY, key=keys.approver, ring=keys.ring,
+        )  # fmt: skip
+
+
+def test_a_revoked_version_is_rejected(version, keys, assessed):
+    record(version, *assessed(), key=keys.assessor)
+
+    revoke(version, "trained on leaked images", keys.approver)
+
+    assert tags()["governance.status"] == "rejected"
+    assert read(tags()[APPROVAL], keys.ring, time.time() + 10 * 365 * DAY).kind == "revocation"
+
+
+@pytest.mark.parametrize("registry", ["governed"], indirect=True)
+def test_an_assessor_revokes_nothing_on_a_governed_registry(version, keys):
+    with pytest.raises(RegistryError, match="of the role"):
+        revoke(version, "because", keys.assessor)

@@ -1,0 +1,198 @@
+"""One version from its lease to a signed record; a confined process runs in test_loop.py."""
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from governance import registry
+from governance.approval import decode
+from governance.assessment import Assessment
+from governance.policy import Policy, judge
+from governance.registry import queue
+from governance.registry.signing import waive
+from governance.worker import sweep
+from governance.worker.job import Tools, work
+from governance.worker.ledger import Ledger
+from governance.worker.terms import Rule, Terms
+
+
+@pytest.fixture
+def tools(store, office):
+    rule = Rule(models="stripes", policy=office.folder / "policy.toml")
+    ledger = Ledger(f"sqlite:///{office.folder}/ledger.db", "site")
+    yield Tools(ledger=ledger, terms=Terms(rules=(rule,)), key=office.assessor, ring=office.ring)
+    ledger.close()
+
+
+def leased(tools, uri, *, failed=0):
+    """A lease on a version that failed so often before."""
+    version = registry.resolve(uri)
+    entry = queue.listed(version.name, version.version)
+    assert tools.ledger.offer(sweep.key_of(entry), "pending")
+    for _ in range(failed):
+        tools.ledger.fail(tools.ledger.claim("me", 60), "it crashed")
+    return tools.ledger.claim("me", 60)
+
+
+def statement(lease):
+    tags = queue.listed(lease.key.name, lease.key.version).tags
+    return decode(tags["governance.approval"]), tags
+
+
+def test_a_version_that_is_gone_is_done_without_a_verdict(tools, new_version):
+    from mlflow import MlflowClient  # noqa: PLC0415 - seconds
+
+    uri = new_version()
+    lease = leased(tools, uri)
+    MlflowClient().delete_model_version("stripes", uri.rpartition("/")[2])
+
+    outcome = work(lease, tools)
+
+    assert (outcome.state, outcome.verdict, outcome.why) == ("done", None, "the version is gone")
+    assert tools.ledger.find(lease.key).state == "done"
+
+
+def test_a_recreated_version_is_another_one(tools, new_version):
+    lease = leased(tools, new_version())
+    other = replace(lease, key=replace(lease.key, created=1))
+    tools.ledger.offer(other.key, "pending")
+    other = tools.ledger.claim("me", 60)
+
+    assert work(other, tools).why == "the version is gone"
+
+
+def test_after_the_last_attempt_the_version_is_undetermined_with_the_error(
+    tools, office, new_version, tmp_path
+):
+    lease = leased(tools, new_version(), failed=3)
+
+    outcome = work(lease, tools)
+
+    said, tags = statement(lease)
+    assert (outcome.state, outcome.verdict) == ("done", "undetermined")
+    assert said.detail == "3 attempts failed; the last one: it crashed"
+    assert tags["governance.status"] == said.verdict == "undetermined"
+    assert tools.ledger.find(lease.key).verdict == "undetermined"
+    answer = registry.ask(str(lease.key), tmp_path, keys=office.folder / "keyring.toml")
+    assert answer.verdict == "undetermined"
+    assert "could not be assessed: 3 attempts failed" in answer.reasons[0]
+    assert "could not be assessed" in registry.ask(str(lease.key), tmp_path).reasons[0]
+    found = queue.listed("stripes", lease.key.version)
+    assert sweep.need(found, tools.ring, time.time(), tools.terms) is None
+
+
+def test_without_a_policy_it_is_undetermined_at_once(tools, new_version):
+    nothing = replace(tools, terms=replace(tools.terms, rules=()))
+    lease = leased(nothing, new_version())
+
+    outcome = work(lease, nothing)
+
+    assert outcome.verdict == "undetermined"
+    assert "no policy applies to models named 'stripes'" in statement(lease)[0].detail
+
+
+def test_what_a_killed_worker_recorded_is_not_done_again(tools, new_version):
+    first = leased(tools, new_version(), failed=3)
+    work(first, tools)
+    tools.ledger.offer(first.key, "pending")
+    again = tools.ledger.claim("me", 60)
+
+    outcome = work(again, tools)
+
+    assert (outcome.state, outcome.why) == ("done", "it was done before")
+
+
+def test_a_lease_that_another_worker_took_over_records_nothing(tools, new_version):
+    lease = leased(tools, new_version(), failed=3)
+    tools.ledger.renew(lease, -1)
+    taken = tools.ledger.claim("another", 60)
+
+    outcome = work(lease, tools)
+
+    assert outcome.state == "lost"
+    assert "governance.approval" not in queue.listed("stripes", lease.key.version).tags
+    assert tools.ledger.renew(taken, 60)
+
+
+def test_a_worker_told_to_end_hands_the_version_back_as_it_was(tools, new_version):
+    tools.stop.set()
+    lease = leased(tools, new_version())
+
+    outcome = work(lease, tools)
+
+    job = tools.ledger.find(lease.key)
+    assert (outcome.state, job.state, job.attempts) == ("back", "waiting", 0)
+    assert statement(lease)[0].verdict == "pending"
+
+
+def test_an_attempt_is_not_counted_while_the_registry_is_away(tools, new_version):
+    import mlflow  # noqa: PLC0415 - seconds
+
+    lease = leased(tools, new_version())
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri("http://127.0.0.1:9")
+    try:
+        outcome = work(lease, tools)
+    finally:
+        mlflow.set_tracking_uri(before)
+
+    job = tools.ledger.find(lease.key)
+    assert (outcome.state, job.state, job.attempts) == ("back", "waiting", 0)
+
+
+def test_a_new_waiver_is_judged_from_the_record_without_running_anything(
+    tools, office, new_version, assessed, tmp_path, images_file, policy_text
+):
+    # arrange
+    strict = "performance.recall_worst"
+    expected = ["[[expectations]]", f"metric = '{strict}'", "at_least = 0.9999", ""]
+    text = policy_text + "\n".join(expected)
+    office.folder.joinpath("policy.toml").write_text(text)
+    policy = Policy.loads(text, where="policy.toml")
+    version = registry.resolve(new_version())
+    found = Assessment.load(assessed.folder)
+    worse = [_with_recall(item, 0.8) for item in found.evidence]
+    measured = replace(
+        found, policy=policy, evidence=tuple(worse), decision=judge(policy, worse),
+        identity=replace(
+            found.identity, uri=version.uri, version=version.version, created=version.created
+        ),
+    )  # fmt: skip
+    assert measured.decision.verdict == "rejected"
+    measured.save(tmp_path / "record")
+    registry.record(version, measured, tmp_path / "record", key=tools.key)
+    entry = queue.listed("stripes", version.version)
+    assert sweep.need(entry, tools.ring, time.time(), tools.terms) is None
+    waive(
+        version, metric=strict, bound=0.75, reason="a pilot",
+        until=int(time.time()) + 86_400, key=office.approver,
+        ring=office.ring,
+    )  # fmt: skip
+
+    # act
+    entry = queue.listed("stripes", version.version)
+    assert sweep.need(entry, tools.ring, time.time(), tools.terms) == "waivers changed"
+    lease = leased(tools, version.uri)
+    outcome = work(lease, tools)
+
+    # assert
+    assert (outcome.state, outcome.verdict) == ("done", "approved")
+    said, tags = statement(lease)
+    assert len(said.waivers) == 1
+    assert said.run_id == tags["governance.run_id"]
+    answer = registry.ask(version.uri, tmp_path / "gate", keys=office.folder / "keyring.toml")
+    assert answer.verdict == "approved"
+    assert (
+        sweep.need(queue.listed("stripes", version.version), tools.ring, time.time(), tools.terms)
+        is None
+    )
+
+
+def _with_recall(evidence, value):
+    if evidence.analysis != "performance":
+        return evidence
+    found = evidence.measurement
+    metrics = {**found.metrics, "recall_worst": value}
+    intervals = {k: v for k, v in found.intervals.items() if k != "recall_worst"}
+    return replace(evidence, measurement=replace(found, metrics=metrics, intervals=intervals))

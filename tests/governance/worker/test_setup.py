@@ -1,0 +1,43 @@
+"""A worker's files are checked before it touches the registry."""
+
+import pytest
+
+from governance.errors import ApprovalError, PolicyError
+from governance.worker.setup import prepare
+
+
+def prepared(office, **changes):
+    given = {
+        "policies": office.folder / "worker.toml",
+        "signing_key": office.folder / "assessor.pem",
+        "keys": office.folder / "keyring.toml",
+        "ledger": f"sqlite:///{office.folder}/ledger.db",
+        **changes,
+    }
+    return prepare(**given)
+
+
+def test_a_worker_is_ready_with_its_key_in_the_ring(office, store):
+    tools = prepared(office)
+
+    assert tools.key.id == office.assessor.id
+    assert {key.owner for key in tools.ring.keys} == {"worker", "ann"}
+    assert [key.owner for key in prepared(office, keys=None).ring.keys] == ["this worker"]
+
+
+def test_a_key_that_does_not_count_is_refused(office, store, tmp_path):
+    other = tmp_path / "other.toml"
+    start = office.ring.keys[0].not_before
+    other.write_text(office.approver.public(owner="ann", role="approver", not_before=start).toml())
+
+    with pytest.raises(ApprovalError, match="not in the ring"):
+        prepared(office, keys=other)
+    with pytest.raises(ApprovalError, match="one of the role assessor is accepted"):
+        prepared(office, signing_key=office.folder / "ann.pem")
+
+
+def test_a_policy_that_is_wrong_is_refused_at_the_start(office, store):
+    (office.folder / "policy.toml").write_text('title = "x"\ncolour = "red"\n')
+
+    with pytest.raises(PolicyError, match="colour"):
+        prepared(office)

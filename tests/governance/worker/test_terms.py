@@ -1,0 +1,69 @@
+"""The worker's TOML file: all problems at once, first rule first."""
+
+import pytest
+
+from governance.errors import PolicyError
+from governance.worker.terms import Terms
+
+
+def load(tmp_path, text):
+    (tmp_path / "worker.toml").write_text(text)
+    (tmp_path / "a.toml").touch()
+    (tmp_path / "b.toml").touch()
+    return Terms.load(tmp_path / "worker.toml")
+
+
+RULES = """
+[[policies]]
+models = "retina-*"
+policy = "a.toml"
+[[policies]]
+models = "*"
+policy = "b.toml"
+"""
+
+
+def test_the_first_rule_that_fits_counts(tmp_path):
+    terms = load(tmp_path, RULES)
+
+    assert terms.rule("retina-1").policy == tmp_path / "a.toml"
+    assert terms.rule("Retina-1").policy == tmp_path / "b.toml"
+    assert Terms().rule("retina") is None
+
+
+def test_defaults_are_careful(tmp_path):
+    terms = load(tmp_path, RULES)
+
+    assert (terms.device, terms.attempts, terms.remove_aliases) == ("cpu", 3, False)
+    assert terms.unprotected == ("candidate", "challenger", "archived")
+
+
+def test_places_start_at_the_files_folder(tmp_path):
+    terms = load(tmp_path, 'policy_places = ["policies", "runs:/1/"]')
+
+    assert terms.places == (str(tmp_path / "policies"), "runs:/1/")
+
+
+def test_all_problems_are_told_at_once(tmp_path):
+    text = """
+    minutes = 0
+    network = "some"
+    attempts = 1.5
+    colour = "red"
+    [[policies]]
+    models = "*"
+    policy = "c.toml"
+    """
+    with pytest.raises(PolicyError) as caught:
+        load(tmp_path, text)
+
+    told = "\n".join(caught.value.problems)
+    for word in ("minutes", "network", "attempts", "colour", "c.toml is no file"):
+        assert word in told
+
+
+def test_a_worker_without_any_policy_is_refused(tmp_path):
+    with pytest.raises(PolicyError, match="every version would be undetermined"):
+        load(tmp_path, "")
+    with pytest.raises(PolicyError, match="cannot be read"):
+        Terms.load(tmp_path / "absent.toml")

@@ -1,0 +1,208 @@
+"""The receiver: what MLflow really signs is accepted once, everything else is not."""
+
+import http.client
+import json
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mlflow.webhooks.delivery import _generate_hmac_signature
+
+from governance.errors import SubjectError
+from governance.worker.counts import Counts
+from governance.worker.webhook import AT_ONCE, BODY, REMEMBERED, Deliveries, Receiver, signature
+
+SECRET = b"sixteen bytes or more"
+
+
+def headers(body, *, delivery=None, timestamp=None, secret=SECRET):
+    delivery = delivery or uuid4().hex
+    timestamp = str(int(time.time())) if timestamp is None else str(timestamp)
+    return {
+        "X-MLflow-Delivery-Id": delivery,
+        "X-MLflow-Timestamp": timestamp,
+        "X-MLflow-Signature": signature(secret, delivery, timestamp, body),
+    }
+
+
+@given(st.text(), st.text(max_size=40), st.integers(0, 10**11), st.text(max_size=200))
+def test_the_signature_is_mlflows(secret, delivery, timestamp, body):
+    theirs = _generate_hmac_signature(secret, delivery, str(timestamp), body)
+
+    assert signature(secret.encode(), delivery, str(timestamp), body.encode()) == theirs
+
+
+def test_a_delivery_counts_once():
+    deliveries = Deliveries(SECRET)
+    sent = headers(b"{}", timestamp=1000)
+
+    assert deliveries.judge(sent, b"{}", 1000) == "accepted"
+    assert deliveries.judge(sent, b"{}", 1001) == "duplicate"
+
+
+@pytest.mark.parametrize(("off", "outcome"), [(299, "accepted"), (300, "stale"), (-300, "stale")])
+def test_a_delivery_counts_for_five_minutes(off, outcome):
+    sent = headers(b"{}", timestamp=10_000)
+
+    assert Deliveries(SECRET).judge(sent, b"{}", 10_000 + off) == outcome
+
+
+@pytest.mark.parametrize("timestamp", ["", "-5", "1e9", "٣", "9" * 40, "1000.0"])
+def test_a_time_that_is_none_is_never_in_time(timestamp):
+    sent = headers(b"{}", timestamp=timestamp)
+
+    assert Deliveries(SECRET).judge(sent, b"{}", 1000) == "stale"
+
+
+@given(st.sampled_from(["id", "time", "signature", "body", "secret"]))
+def test_whatever_is_changed_makes_it_forged(part):
+    sent, body = headers(b"{}", timestamp=1000), b"{}"
+    if part == "id":
+        sent["X-MLflow-Delivery-Id"] += "x"
+    elif part == "time":
+        sent["X-MLflow-Timestamp"] = "1001"
+    elif part == "signature":
+        sent["X-MLflow-Signature"] = sent["X-MLflow-Signature"][:-2] + "é="
+    elif part == "body":
+        body = b"{} "
+    else:
+        sent = headers(b"{}", timestamp=1000, secret=b"another secret of them")
+
+    assert Deliveries(SECRET).judge(sent, body, 1000) == "forged"
+
+
+def test_a_delivery_without_headers_is_forged():
+    assert Deliveries(SECRET).judge({}, b"", 0) == "forged"
+
+
+def test_only_so_many_deliveries_are_remembered():
+    deliveries = Deliveries(SECRET)
+    for number in range(REMEMBERED + 10):
+        deliveries.judge(headers(b"", delivery=str(number), timestamp=1), b"", 1)
+
+    assert len(deliveries._seen) == REMEMBERED
+
+
+class Bell:
+    """Counts how often the loop was woken; says whether it is well."""
+
+    def __init__(self):
+        self.rung, self.well, self.counts = 0, True, Counts()
+
+    def ring(self):
+        self.rung += 1
+
+
+@pytest.fixture
+def bell():
+    return Bell()
+
+
+@pytest.fixture
+def receiver(bell):
+    listening = Receiver(
+        "127.0.0.1", 0, secret=SECRET, wake=bell.ring, healthy=lambda: bell.well, counts=bell.counts
+    )
+    listening.start()
+    yield listening
+    listening.shutdown()
+    listening.server_close()
+
+
+def ask(receiver, path, body=None, sent=None):
+    """Code and text of the answer."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{receiver.port}{path}", data=body, headers=sent or {}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - our own
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_a_signed_delivery_wakes_the_loop_once(receiver, bell):
+    body = json.dumps({"entity": "model_version"}).encode()
+    sent = headers(body)
+
+    answers = [ask(receiver, "/webhook", body, sent) for _ in range(2)]
+
+    assert answers == [(200, "accepted\n"), (200, "duplicate\n")]
+    assert bell.rung == 1
+
+
+def test_a_forged_or_stale_one_is_refused_and_wakes_nobody(receiver, bell):
+    forged = headers(b"{}", secret=b"what somebody guessed")
+    stale = headers(b"{}", timestamp=int(time.time()) - 600)
+
+    assert ask(receiver, "/webhook", b"{}", forged) == (401, "forged\n")
+    assert ask(receiver, "/webhook", b"{}", stale) == (401, "stale\n")
+    assert bell.rung == 0
+    assert 'deliveries_total{outcome="forged"} 1' in bell.counts.text()
+
+
+def test_a_body_too_long_is_not_read(receiver, bell):
+    connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=10)
+    for length, code in ((BODY + 1, 413), ("9" * 400, 413), ("x", 411), ("-1", 411)):
+        connection.putrequest("POST", "/webhook")
+        connection.putheader("Content-Length", str(length))
+        connection.endheaders()
+        assert connection.getresponse().status == code
+        connection.close()
+
+    assert bell.rung == 0
+
+
+def test_other_places_are_not_found(receiver):
+    assert ask(receiver, "/")[0] == 404
+    assert ask(receiver, "/other", b"{}")[0] == 404
+
+
+def test_health_and_metrics_are_told(receiver, bell):
+    assert ask(receiver, "/healthz") == (200, "ok\n")
+    bell.well = False
+
+    assert ask(receiver, "/healthz")[0] == 503
+    assert "# TYPE governance_polls_total counter" in ask(receiver, "/metrics")[1]
+
+
+def test_without_a_secret_nothing_is_received(bell):
+    listening = Receiver(
+        "127.0.0.1", 0, secret=None, wake=bell.ring, healthy=lambda: True, counts=bell.counts
+    )
+    listening.start()
+    assert ask(listening, "/webhook", b"{}", headers(b"{}"))[0] == 404
+    assert ask(listening, "/healthz")[0] == 200
+    listening.shutdown()
+    listening.server_close()
+
+
+def test_connections_beyond_the_bound_are_closed_and_the_others_live(receiver, bell):
+    idle = [socket.create_connection(("127.0.0.1", receiver.port)) for _ in range(AT_ONCE)]
+    for connection in idle:
+        connection.send(b"GET /he")  # each holds a thread
+    until = time.monotonic() + 10
+    while receiver._free._value and time.monotonic() < until:
+        threading.Event().wait(0.01)
+
+    with pytest.raises((ConnectionError, http.client.HTTPException, urllib.error.URLError)):
+        ask(receiver, "/healthz")
+    for connection in idle:
+        connection.sendall(b"althz HTTP/1.1\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.0 200")
+        connection.close()
+    assert bell.counts.value("governance_deliveries_total", outcome="crowded") >= 1
+
+
+def test_a_port_in_use_is_refused(receiver, bell):
+    with pytest.raises(SubjectError, match="a free port"):
+        Receiver(
+            "127.0.0.1", receiver.port, secret=None, wake=bell.ring, healthy=lambda: True,
+            counts=bell.counts,
+        )  # fmt: skip

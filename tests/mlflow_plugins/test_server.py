@@ -1,0 +1,169 @@
+"""A governed server as those see it who use it: the gate, the doctor, what was tampered with."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import assessed
+import pytest
+import requests
+
+from governance.errors import EvidenceError, SubjectError
+from governance.registry import ask, promote
+from governance.registry.doctor import examine, healthy
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def office(governed_server, tmp_path, monkeypatch):
+    """The office of the server that MLflow's calls go to."""
+    import mlflow  # noqa: PLC0415 - seconds, for the few tests that need it
+
+    address, office = governed_server
+    monkeypatch.chdir(tmp_path)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(address)
+    mlflow.set_experiment("training")
+    yield office
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture
+def ring(office):
+    """Its public keys."""
+    return office.folder / "keyring.toml"
+
+
+def found(about, observations):
+    """What was found about one thing, and its state."""
+    (item,) = (item for item in observations if item.about == about)
+    return item.state, item.found
+
+
+def test_what_was_tampered_with_after_the_approval_is_not_promoted(
+    office, ring, governed_server, tiny_subject, tmp_path
+):
+    # arrange
+    import mlflow  # noqa: PLC0415 - seconds, for the few tests that need it
+
+    address, _ = governed_server
+    name = "tampered"
+    logged = assessed.log(tiny_subject.model, name)
+    uri = f"models:/{name}/1"
+    assessed.recorded(uri, tiny_subject.validation, office.assessor, tmp_path)
+    answer = ask(uri, tmp_path / "before", keys=ring)
+    assert (answer.verdict, answer.statement.key) == ("approved", office.assessor.id)
+    promote(answer, "champion")
+    # act: MLflow lets anyone overwrite the file of a registered model
+    location = mlflow.get_logged_model(logged.model_id).artifact_location
+    path = location.removeprefix("mlflow-artifacts:/").lstrip("/")
+    put = requests.put(
+        f"{address}/api/2.0/mlflow-artifacts/artifacts/{path}/MLmodel",
+        data=(answer.model / "MLmodel").read_bytes() + b"# changed\n",
+        timeout=30,
+    )
+    # assert
+    assert put.status_code == 200
+    with pytest.raises(EvidenceError, match="its files have the digest"):
+        ask(f"models:/{name}@champion", tmp_path / "after", keys=ring)
+
+
+def test_a_version_nobody_assessed_is_not_promoted_by_the_server_either(
+    office, tiny_subject, tmp_path
+):
+    # arrange
+    from mlflow import MlflowClient  # noqa: PLC0415 - seconds, for the few tests that need it
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    assessed.log(tiny_subject.model, "early")
+    # act
+    answer = ask("models:/early/1", tmp_path / "asked")
+    # assert
+    assert answer.exit_code == 30
+    with pytest.raises(MlflowException, match="governance assess models:/early/1"):
+        MlflowClient().set_registered_model_alias("early", "champion", "1")
+
+
+def test_the_doctor_finds_a_governed_server_in_order(office, ring, governed_server):
+    from mlflow import MlflowClient  # noqa: PLC0415 - seconds, for the few tests that need it
+
+    # act
+    observations = examine(governed_server[0], keys=ring)
+    # assert
+    for about in ("server", "stamp", "forged verdict", "forged approval", "alias", "stage"):
+        state, said = found(about, observations)
+        assert state == "ok", said
+    assert "protected alias 'champion' is refused" in found("alias", observations)[1]
+    names = [item.name for item in MlflowClient().search_registered_models(max_results=1000)]
+    assert not [name for name in names if name.startswith("governance-doctor-")]
+
+
+def test_the_doctor_finds_an_alias_that_was_set_past_the_server(
+    office, ring, governed_server, tiny_subject
+):
+    # arrange: whoever has the database's credentials can do this
+    from mlflow import MlflowClient  # noqa: PLC0415 - seconds, for the few tests that need it
+
+    assessed.log(tiny_subject.model, "bypassed")
+    plain = f"sqlite:///{office.folder}/mlflow.db"
+    MlflowClient(plain, plain).set_registered_model_alias("bypassed", "champion", "1")
+    # act
+    observations = examine(governed_server[0], keys=ring)
+    # assert
+    state, said = found("aliases in use", observations)
+    assert state == "problem"
+    assert "models:/bypassed@champion (version 1)" in said
+    assert not healthy(observations)
+    assert "models:/bypassed/1" in found("assessments", observations)[1]
+    MlflowClient().delete_registered_model("bypassed")
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Takes whatever is delivered."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *arguments):
+        """Nothing."""
+
+
+@pytest.fixture
+def webhook(office):
+    """A webhook for new versions and its receiver."""
+    from mlflow import MlflowClient  # noqa: PLC0415 - seconds, for the few tests that need it
+
+    receiver = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=receiver.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{receiver.server_address[1]}/webhook"
+    made = MlflowClient().create_webhook("worker", url, ["model_version.created"])
+    yield url, receiver
+    MlflowClient().delete_webhook(made.webhook_id)
+    receiver.server_close()
+
+
+def test_the_doctor_has_the_server_deliver_to_the_receiver(webhook, governed_server):
+    # arrange
+    url, receiver = webhook
+    # act
+    up = examine(governed_server[0], webhook_url=url)
+    other = examine(governed_server[0], webhook_url="http://127.0.0.1:9/else")
+    receiver.shutdown()
+    receiver.server_close()
+    down = examine(governed_server[0])
+    # assert
+    assert found("webhook", up) == (
+        "ok", f"worker to {url} is delivered by the server, and answered with 200"
+    )  # fmt: skip
+    assert found("webhook secrets", up)[0] == "ok"
+    assert found("webhook", other)[0] == "warning"
+    assert found("webhook", down)[0] == "problem"
+    assert "is not taken" in found("webhook", down)[1]
+
+
+def test_a_database_is_no_server():
+    with pytest.raises(SubjectError, match="no address of a server"):
+        examine("sqlite:///mlflow.db")

@@ -1,0 +1,78 @@
+"""Which store is governed for which URI, and the one that stands before another server."""
+
+import pytest
+import sqlalchemy
+from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
+from mlflow.exceptions import MlflowException
+
+from governance.approval import token_digest, waiver_tag
+from governance.approval.tags import APPROVAL
+from mlflow_plugins.registry_store import build
+
+
+@pytest.fixture
+def before_a_server(running_server, tmp_path, monkeypatch, new_office):
+    """A governed store before a plain server, and its office."""
+    monkeypatch.chdir(tmp_path)
+    office = new_office(tmp_path)
+    return build(f"governed+{running_server}"), office
+
+
+def test_a_registry_behind_another_server_is_governed_as_well(before_a_server, tmp_path):
+    store, office = before_a_server
+    store.create_registered_model("behind", [RegisteredModelTag("governance.status", "x")])
+    logged = store_client(store).create_logged_model("0")
+    given = [ModelVersionTag("governance.status", "approved"), ModelVersionTag("a", "b")]
+    version = store.create_model_version(
+        "behind", f"models:/{logged.model_id}", tags=given, model_id=logged.model_id
+    )
+
+    assert version.tags == {"governance.status": "pending", "a": "b"}
+    with pytest.raises(MlflowException, match="status is pending"):
+        store.set_registered_model_alias("behind", "champion", "1")
+    waiver = office.waiver(version)
+    store.set_model_version_tag("behind", "1", ModelVersionTag(waiver_tag(waiver), waiver))
+    token = office.verdict(version, waivers=(token_digest(waiver),))
+    store.set_model_version_tag("behind", "1", ModelVersionTag(APPROVAL, token))
+    store.set_registered_model_alias("behind", "champion", "1")
+    assert store.get_model_version_by_alias("behind", "champion").tags == {
+        "a": "b",
+        APPROVAL: token,
+        waiver_tag(waiver): waiver,
+        "governance.status": "approved",
+        "governance.run_id": "0" * 32,
+        "governance.digest": "sha256:d",
+        "governance.manifest": "sha256:e",
+        "governance.policy": "Strict (sha256:c)",
+    }
+    store.delete_registered_model_alias("behind", "champion")
+    assert store.rename_registered_model("behind", "before").name == "before"
+    assert store.get_model_version("before", "1").tags == {"governance.status": "pending", "a": "b"}
+
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path}/governance-audit.db")
+    with engine.connect() as connection:
+        query = sqlalchemy.text("SELECT outcome FROM governance_audit ORDER BY id")
+        found = [row.outcome for row in connection.execute(query)]
+    engine.dispose()
+    assert found == ["refused", "allowed", "allowed", "allowed", "allowed", "allowed"]
+
+
+def store_client(store):
+    """MLflow's client of the server behind the store."""
+    from mlflow import MlflowClient  # noqa: PLC0415 - beside its use
+
+    return MlflowClient(store.get_host_creds().host)
+
+
+def test_with_workspaces_the_store_knows_them(migrated_store, tmp_path, monkeypatch, new_office):
+    import shutil  # noqa: PLC0415 - beside its use
+
+    shutil.copy(migrated_store, tmp_path / "mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    new_office(tmp_path)
+    monkeypatch.setenv("MLFLOW_ENABLE_WORKSPACES", "true")
+
+    store = build(f"governed+sqlite:///{tmp_path}/mlflow.db")
+
+    assert store.supports_workspaces
+    assert type(store).__name__ == "GovernedWorkspaceStore"
