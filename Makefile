@@ -1,4 +1,4 @@
-.PHONY: help check demo docs
+.PHONY: help check demo docs kill
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -13,3 +13,7 @@ demo:  ## set up .venv, then train, register and assess three versions of a digi
 docs:  ## write docs/analyses.md from what the analyses declare
 	ci/setup dev
 	.venv/bin/python ci/analyses_page.py
+
+kill:  ## thirty registrations while worker and server are killed; ci/check runs six
+	ci/setup dev
+	OMP_NUM_THREADS=1 .venv/bin/pytest -s -m kill tests/governance/worker

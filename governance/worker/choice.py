@@ -1,0 +1,61 @@
+"""Choice: which policy applies to a registered model."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from governance import orchestration
+from governance.approval.tags import POLICY_URI
+from governance.errors import PolicyError
+from governance.policy import Policy
+from governance.registry.versions import download
+from governance.worker.terms import Terms
+
+__all__ = ["NO_POLICY", "choose"]
+
+NO_POLICY = "no policy applies"
+
+
+def choose(name: str, tags: Mapping[str, str], terms: Terms, workspace: Path) -> Policy:
+    """The policy that a model's tag names, or else the one of the first rule that fits its name.
+
+    A tag that names a place the terms do not allow is refused, not passed over: whoever set it
+    would believe in a policy that was never applied.
+
+    Args:
+        name: Of the registered model.
+        tags: Of the registered model, untrusted.
+        terms: Rules, and places that tags may name.
+        workspace: For a policy that is downloaded.
+
+    Raises:
+        PolicyError: If none applies, the tag names another place, or the policy cannot be read.
+        RegistryError: If it cannot be downloaded.
+    """
+    uri = tags.get(POLICY_URI)
+    if uri is not None:
+        return orchestration.read_policy(_place(uri, terms, workspace))
+    rule = terms.rule(name)
+    if rule is None:
+        raise PolicyError(
+            f"{NO_POLICY} to models named {name!r}: its tag {POLICY_URI} is not set, and no "
+            f"rule of the worker fits; there are {[item.models for item in terms.rules]}"
+        )
+    return orchestration.read_policy(rule.policy)
+
+
+def _place(uri: str, terms: Terms, workspace: Path) -> Path:
+    """Where the policy lies, if the terms allow its place."""
+    refused = PolicyError(
+        f"tag {POLICY_URI} is {uri[:200]!r}; a file in one of {list(terms.places)} is accepted"
+    )
+    allowed = [item for item in terms.places if ":/" in item]
+    if ":/" in uri:
+        # What begins as an allowed place must not lead out of it.
+        if ".." in uri or "%" in uri or not any(uri.startswith(item) for item in allowed):
+            raise refused
+        return download(uri, workspace / "policy")
+    for item in set(terms.places) - set(allowed):
+        found = (Path(item) / uri).resolve()
+        if found.is_relative_to(item) and found.is_file():
+            return found
+    raise refused

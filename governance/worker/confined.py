@@ -1,0 +1,79 @@
+"""Confined: what runs in the process of one assessment, `python -P -m governance.worker.confined`.
+
+It gives up the network and the right to new privileges, and dies with its worker, before it imports
+anything of ours: only a process of one thread can leave its network behind.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+
+__all__ = ["main"]
+
+#: From <linux/sched.h> and <linux/prctl.h>.
+NEW_USER, NEW_NETWORK = 0x10000000, 0x40000000
+DEATH_SIGNAL, NO_NEW_PRIVILEGES = 1, 38
+
+REFUSED, UNCONFINED, FAILED = 2, 4, 3
+
+
+def main() -> int:
+    """Assess what the folder named on the command line asks for.
+
+    Returns:
+        0 if the assessment lies in the folder, 2 if the model, its images or the policy were
+        refused, 4 if the network could not be given up and had to be.
+    """
+    folder, worker, network = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    isolated = network == "as the worker" or leave_network()
+    die_with(worker)
+    if not isolated:
+        sys.stderr.write("the network could not be given up\n")
+        if network == "none":
+            return UNCONFINED
+    return _assess(folder)
+
+
+def leave_network() -> bool:
+    """Have no network any more, if the kernel lets this user do so."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return any(libc.unshare(flags) == 0 for flags in (NEW_NETWORK, NEW_USER | NEW_NETWORK))
+
+
+def die_with(worker: int) -> None:
+    """Be killed when the worker ends, however it ends; and gain no privilege until then."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    libc.prctl(DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != worker:  # it ended before it was asked for
+        os._exit(FAILED)
+
+
+def _assess(folder: Path) -> int:
+    from torch.backends import cudnn
+
+    from governance import orchestration
+    from governance.errors import GovernanceError, PolicyError, SubjectError
+    from governance.registry.opening import open_materials
+    from governance.worker.request import Request
+
+    try:
+        request = Request.load(folder)
+        # TF32 rounds to ten bits: an image alone and in a batch would get different answers.
+        with cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False):
+            subject = open_materials(request.materials, request.policy, device=request.device)
+            assessment = orchestration.assess(subject, request.policy, lineage=request.lineage)
+        assessment.save(folder / "assessment")
+    except (PolicyError, SubjectError) as error:
+        sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
+        return REFUSED
+    except GovernanceError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        return FAILED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

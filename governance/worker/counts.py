@@ -1,0 +1,72 @@
+"""Counts: what a worker has seen and done, as text that Prometheus reads.
+
+After the text exposition format 0.0.4; a library for it would be larger than these lines.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from threading import Lock
+
+__all__ = ["Counts"]
+
+Labels = tuple[tuple[str, str], ...]
+
+#: What each number means, and whether it only grows.
+KNOWN: Mapping[str, tuple[str, str]] = {
+    "governance_assessments_total": ("counter", "Versions given a signed verdict, by verdict."),
+    "governance_attempts_failed_total": ("counter", "Attempts that failed, by kind of failure."),
+    "governance_alerts_total": ("counter", "Times an alias was found that no approval covers."),
+    "governance_deliveries_total": ("counter", "Webhook deliveries, by what became of them."),
+    "governance_found_total": ("counter", "Versions queued, by why they need work."),
+    "governance_handed_back_total": ("counter", "Leases handed back or lost unfinished."),
+    "governance_polls_total": ("counter", "Looks at the registry, by outcome."),
+    "governance_jobs": ("gauge", "Versions in the ledger, by state."),
+    "governance_last_poll_seconds": ("gauge", "When the registry last answered, Unix time."),
+    "governance_unapproved_aliases": ("gauge", "Protected aliases without a valid approval."),
+}
+
+
+class Counts:
+    """Numbers by name and labels, changed by several threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._values: Counter[tuple[str, Labels]] = Counter()
+
+    def add(self, name: str, **labels: str) -> None:
+        """One more of `name`."""
+        with self._lock:
+            self._values[name, tuple(sorted(labels.items()))] += 1
+
+    def put(self, name: str, value: float, **labels: str) -> None:
+        """`name` is `value` now."""
+        with self._lock:
+            self._values[name, tuple(sorted(labels.items()))] = value  # type: ignore[assignment]
+
+    def value(self, name: str, **labels: str) -> float:
+        """What `name` is now; 0 if nothing was said of it."""
+        with self._lock:
+            return self._values[name, tuple(sorted(labels.items()))]
+
+    def text(self) -> str:
+        """All numbers, for `/metrics`."""
+        with self._lock:
+            values = sorted(self._values.items())
+        lines = []
+        for name, (kind, meaning) in KNOWN.items():
+            lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"]
+            lines += [
+                f"{name}{_labels(labels)} {value!r}"
+                for (known, labels), value in values
+                if known == name
+            ]
+        return "\n".join(lines) + "\n"
+
+
+def _labels(labels: Labels) -> str:
+    pairs = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels)
+    return f"{{{pairs}}}" if pairs else ""
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

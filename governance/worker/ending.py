@@ -1,0 +1,45 @@
+"""Ending: SIGTERM and SIGINT let a worker finish or hand back what it holds, within a bound."""
+
+import os
+import signal
+from threading import Event, Thread
+
+from governance.worker.loop import Loop
+from governance.worker.webhook import Receiver
+
+__all__ = ["run_until_told"]
+
+TOLD = {signal.SIGTERM, signal.SIGINT}
+
+
+def run_until_told(loop: Loop, *, patience: float, receiver: Receiver | None = None) -> None:
+    """Run a loop, and what receives webhooks for it, until a signal tells them to end.
+
+    Must be called before other threads are started, since they take the signals' mask from it.
+
+    The assessment under way is killed and its lease handed back; one that is being recorded is
+    finished. Where that takes over `patience` seconds, since MLflow does not answer, the lease is
+    handed back and the process ends with code 0.
+    """
+    ended = Event()
+    # Waited for in a thread: a handler would run in the main one, inside whatever lock it holds.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, TOLD)
+
+    def listen() -> None:
+        signal.sigwait(TOLD)
+        loop.end()
+        if not ended.wait(patience):
+            loop.give_up()
+            os._exit(0)
+
+    Thread(target=listen, name="ending", daemon=True).start()
+    if receiver is not None:
+        receiver.start()
+    try:
+        loop.run()
+    finally:
+        if receiver is not None:
+            receiver.shutdown()
+            receiver.server_close()
+        ended.set()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

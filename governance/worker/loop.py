@@ -1,0 +1,207 @@
+"""Loop: look into the registry, work on what waits, look again; until told to end."""
+
+import itertools
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from threading import Event, Lock, Thread
+from typing import Any
+
+from governance.errors import RegistryError
+from governance.registry import queue
+from governance.registry.queue import Entry
+from governance.worker import sweep
+from governance.worker.counts import Counts
+from governance.worker.job import Outcome, Tools, work
+from governance.worker.ledger import Lease
+
+__all__ = ["Loop", "log"]
+
+#: Milliseconds that a version may become visible later than one that was made after it.
+OVERLAP = 300_000
+#: Polls that may fail, and seconds that one may take, before the worker calls itself unhealthy.
+MISSED, PATIENCE = 3, 30.0
+DUE = 5.0  # seconds between looks for attempts that have become due
+ERROR = 500  # characters of an error in a line
+
+logger = logging.getLogger("governance.worker")
+
+
+def log(event: str, **about: Any) -> None:
+    """One line of JSON; names and errors come from elsewhere, and JSON keeps them in their line."""
+    moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+    logger.info("%s", json.dumps({"time": moment, "event": event, **about}, default=str))
+
+
+class Loop:
+    """One thread that looks into the registry, and the main one that works on what it found.
+
+    Args:
+        tools: What it works with.
+        poll: Seconds between looks at what is new.
+        counts: For `/metrics`.
+    """
+
+    def __init__(self, tools: Tools, *, poll: float, counts: Counts) -> None:
+        self._tools, self._poll, self._counts = tools, poll, counts
+        self._woken, self._found, self._lock = Event(), Event(), Lock()
+        self._seen = 0  # milliseconds since 1970: the newest version that was looked at
+        self._swept: float | None = None
+        self._blind = False  # whether nobody looks into the registry any more
+        self._looked = time.monotonic()
+        self._lease: Lease | None = None
+        self.owner = f"{socket.gethostname()}:{os.getpid()}"
+
+    def wake(self) -> None:
+        """Look at once."""
+        self._woken.set()
+
+    def end(self) -> None:
+        """Let `run` return as soon as what is under way has been stopped."""
+        self._tools.stop.set()
+        self._woken.set()
+        self._found.set()
+
+    def healthy(self) -> bool:
+        """Whether the registry answered lately."""
+        return time.monotonic() - self._looked < MISSED * self._poll + PATIENCE
+
+    def run(self) -> None:
+        """Work until `end` is called.
+
+        Raises:
+            RegistryError: If a defect ended the thread that looks; its traceback was written.
+        """
+        stop = self._tools.stop
+        log("started", owner=self.owner, registry=queue.place(), ledger=self._tools.ledger.place)
+        Thread(target=self._watch, name="watch", daemon=True).start()
+        while not stop.is_set():
+            # Cleared first: what is found while it works makes it work on.
+            self._found.clear()
+            try:
+                for outcome in self._work_off():
+                    if outcome.state == "back":
+                        break  # the registry is away, or the end was asked for
+            except RegistryError as error:
+                log("refused", error=str(error)[:ERROR])
+            if not stop.is_set():
+                # Second attempts become due without anybody saying so.
+                self._found.wait(min(self._poll, DUE))
+        log("ended", owner=self.owner)
+        if self._blind:
+            raise RegistryError("the thread that looks into the registry ended by a defect")
+
+    def once(self) -> tuple[Outcome, ...]:
+        """Look at everything, and work on all that is due; what became of it.
+
+        Raises:
+            RegistryError: If registry or ledger refuse.
+        """
+        self._everything()
+        return tuple(self._work_off())
+
+    def give_up(self) -> None:
+        """Hand back whatever is leased, from another thread; for the end of patience."""
+        with self._lock:
+            lease, self._lease = self._lease, None
+        if lease is not None:
+            try:
+                self._tools.ledger.hand_back(lease)
+                log("back", version=str(lease.key), why="no time to finish")
+            except RegistryError as error:
+                log("lease left to run out", version=str(lease.key), error=str(error)[:ERROR])
+
+    def _watch(self) -> None:
+        stop = self._tools.stop
+        try:
+            while not stop.is_set():
+                # Cleared first: what wakes it while it looks makes it look again.
+                self._woken.clear()
+                try:
+                    self._look()
+                except RegistryError as error:
+                    self._counts.add("governance_polls_total", outcome="failed")
+                    log("not read", error=str(error)[:ERROR])
+                self._woken.wait(self._poll)
+        finally:
+            self._blind = not stop.is_set()
+            self.end()
+
+    def _look(self) -> None:
+        """At what waits and what is new; now and then at everything."""
+        due = self._tools.terms.sweep_minutes * 60
+        if self._swept is None or time.monotonic() - self._swept >= due:
+            self._everything()
+        else:
+            seen = self._seen - OVERLAP
+            fresh = itertools.takewhile(
+                lambda entry: (entry.version.created or 0) >= seen, queue.newest()
+            )
+            self._offer(itertools.chain(queue.pending(), fresh))
+        self._looked = time.monotonic()
+        self._counts.add("governance_polls_total", outcome="done")
+        self._counts.put("governance_last_poll_seconds", time.time())
+        self._count_jobs()
+
+    def _everything(self) -> None:
+        tools = self._tools
+        self._offer(queue.newest())
+        bare = sweep.audit(queue.models(), tools.ledger, tools.ring, tools.terms, log)
+        self._counts.put("governance_unapproved_aliases", bare)
+        self._swept = time.monotonic()
+
+    def _offer(self, entries: Iterator[Entry]) -> None:
+        tools, newest = self._tools, self._seen
+
+        def noted() -> Iterator[Entry]:
+            nonlocal newest
+            for entry in entries:
+                newest = max(newest, entry.version.created or 0)
+                yield entry
+
+        for key, why in sweep.offer(noted(), tools.ledger, tools.ring, tools.terms):
+            self._found.set()
+            self._counts.add("governance_found_total", why=why)
+            log("found", version=str(key), created=key.created, why=why)
+        self._seen = newest
+
+    def _work_off(self) -> Iterator[Outcome]:
+        seconds = self._tools.terms.lease_seconds
+        while not self._tools.stop.is_set():
+            lease = self._tools.ledger.claim(self.owner, seconds)
+            if lease is None:
+                return
+            self._lease = lease
+            log("leased", version=str(lease.key), attempts=lease.attempts, why=lease.reason)
+            began = time.monotonic()
+            try:
+                outcome = work(lease, self._tools)
+            finally:
+                with self._lock:
+                    self._lease = None
+            self._tell(lease, outcome, time.monotonic() - began)
+            yield outcome
+
+    def _tell(self, lease: Lease, outcome: Outcome, seconds: float) -> None:
+        log(
+            outcome.state,
+            version=str(lease.key),
+            verdict=outcome.verdict,
+            why=outcome.why[:ERROR],
+            seconds=round(seconds, 1),
+        )
+        if outcome.state == "done" and outcome.verdict:
+            self._counts.add("governance_assessments_total", verdict=outcome.verdict)
+        elif outcome.state == "again":
+            self._counts.add("governance_attempts_failed_total")
+        elif outcome.state in {"back", "lost"}:
+            self._counts.add("governance_handed_back_total")
+        self._count_jobs()
+
+    def _count_jobs(self) -> None:
+        for state, count in self._tools.ledger.states().items():
+            self._counts.put("governance_jobs", count, state=state)

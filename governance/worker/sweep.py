@@ -1,0 +1,165 @@
+"""Sweep: what the registry holds that needs work, and aliases that no approval covers.
+
+Nothing a version says of itself is believed but a statement that was signed by a key of the ring,
+is about this very version, and has not expired. So it makes no difference whether a webhook was
+lost, a tag forged, copied or deleted, a version registered past the server or a model recreated.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from governance.approval import Keyring, Statement, decode, read, unbound
+from governance.approval.tags import APPROVAL, PENDING, RUNNING, STATUS, WAIVER
+from governance.errors import ApprovalError
+from governance.registry import queue, waivers
+from governance.registry.queue import Entry, Model
+from governance.worker.choice import NO_POLICY
+from governance.worker.ledger import DONE, Key, Ledger
+from governance.worker.terms import Terms
+
+__all__ = ["INVALID", "UNSIGNED", "WAIVERS", "audit", "key_of", "need", "offer"]
+
+#: Why a version needs work.
+UNSIGNED, WAITS, EXPIRED, INVALID, WAIVERS, STATUSES, RULED = (
+    "no signed statement",
+    "pending",
+    "expired",
+    "invalid statement",
+    "waivers changed",
+    "status changed",
+    "a policy applies now",
+)
+
+Log = Callable[..., None]
+
+
+def key_of(entry: Entry) -> Key:
+    """How the ledger calls a version."""
+    version = entry.version
+    return Key(name=version.name or "", version=version.version or "", created=version.created or 0)
+
+
+def need(entry: Entry, ring: Keyring, now: float, terms: Terms) -> str | None:
+    """Why a version needs work; None where its statement stands.
+
+    Args:
+        entry: As it is in the registry.
+        ring: Whose signatures count.
+        now: Seconds since 1970.
+        terms: May know a policy by now for what had none.
+
+    Raises:
+        RegistryError: If its waivers cannot be read.
+    """
+    token = entry.tags.get(APPROVAL)
+    if token is None:
+        return UNSIGNED
+    try:
+        said = read(token, ring, now)
+    except ApprovalError:
+        return EXPIRED if _expired(token, ring, now) else INVALID
+    version = entry.version
+    if unbound(
+        said,
+        name=version.name or "",
+        version=version.version or "",
+        created=version.created,
+        source=version.source,
+    ):
+        return INVALID
+    if _ruled(entry, said, terms):
+        return RULED
+    return _unsettled(entry, said, ring, now)
+
+
+def _unsettled(entry: Entry, said: Statement, ring: Keyring, now: float) -> str | None:
+    """Why a statement that is in order is not the last word."""
+    if said.kind == "revocation":
+        return None  # a person decided
+    if said.kind != "verdict":
+        return INVALID
+    if said.verdict in {PENDING, RUNNING}:
+        return WAITS
+    if entry.tags.get(STATUS) != said.verdict:
+        return STATUSES
+    return WAIVERS if _waivers_differ(entry, said, ring, now) else None
+
+
+def _expired(token: str, ring: Keyring, now: float) -> bool:
+    """Whether a statement was in order until it expired."""
+    try:
+        said = decode(token)
+        return said.expires <= now and read(token, ring, said.issued) == said
+    except ApprovalError:
+        return False
+
+
+def _ruled(entry: Entry, said: Statement, terms: Terms) -> bool:
+    """Whether a version had no policy when it was looked at, and has one now."""
+    without = said.verdict == "undetermined" and said.detail.startswith(NO_POLICY)
+    return without and terms.rule(entry.version.name or "") is not None
+
+
+def _waivers_differ(entry: Entry, said: Statement, ring: Keyring, now: float) -> bool:
+    if not said.run_id:
+        return False  # nothing was measured that could be waived
+    if not said.waivers and not any(key.startswith(WAIVER) for key in entry.tags):
+        return False
+    counting, _ = waivers(entry.version, ring, now)
+    return {item.token for item in counting} != set(said.waivers)
+
+
+def offer(
+    entries: Iterable[Entry], ledger: Ledger, ring: Keyring, terms: Terms
+) -> Iterator[tuple[Key, str]]:
+    """Queue the versions that need work.
+
+    Yields:
+        Those that were not waiting or in work already, and why they need it.
+
+    Raises:
+        RegistryError: If registry or ledger refuse.
+    """
+    for entry in entries:
+        why = need(entry, ring, time.time(), terms)
+        if why is None:
+            continue
+        # A person waits for what a new waiver does, and it costs no analysis.
+        pause = 0.0 if why == WAIVERS else terms.again_seconds
+        if ledger.offer(key_of(entry), why, again_after=pause):
+            yield key_of(entry), why
+
+
+def audit(models: Iterable[Model], ledger: Ledger, ring: Keyring, terms: Terms, log: Log) -> int:
+    """Look at every protected alias; the number of those that no approval covers.
+
+    Where the terms say so they are removed, but not while their version is waiting or in work.
+
+    Raises:
+        RegistryError: If registry or ledger refuse.
+    """
+    bare = 0
+    for model in models:
+        for alias, number in sorted(model.aliases.items()):
+            if alias in terms.unprotected:
+                continue
+            found = queue.listed(model.name, number)
+            if found is not None and approves(found, ring, time.time(), terms):
+                continue
+            bare += 1
+            about: dict[str, Any] = {"model": model.name, "version": number, "alias": alias}
+            row = None if found is None else ledger.find(key_of(found))
+            removing = terms.remove_aliases and (row is None or row.state == DONE)
+            log("alias without approval", **about, removed=removing)
+            if removing:
+                queue.unset_alias(model.name, alias)
+    return bare
+
+
+def approves(entry: Entry, ring: Keyring, now: float, terms: Terms) -> bool:
+    """Whether a version carries a valid approval."""
+    if need(entry, ring, now, terms) is not None:
+        return False
+    said = decode(entry.tags[APPROVAL])
+    return said.kind == "verdict" and said.verdict == "approved"
