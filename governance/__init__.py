@@ -14,8 +14,11 @@ orchestration, registry, printing, assessing        the whole way, and MLflow
 cli, demo                                           what people call
 ```
 
-What is re-exported here is plain data: importing this package loads neither torch nor mlflow.
+What is re-exported here is plain data: importing this package loads neither torch nor mlflow. Only
+who calls `load_model`, which gives a registered model if it passes the gate, loads both.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from governance.errors import (
     AnalysisError,
@@ -27,6 +30,9 @@ from governance.errors import (
 )
 from governance.evidence import Evidence, Interval, Measurement, Metric
 from governance.policy import Decision, Expectation, Finding, Policy, judge
+
+if TYPE_CHECKING:
+    from governance.registry import load_model
 
 __all__ = [
     "AnalysisError",
@@ -44,4 +50,13 @@ __all__ = [
     "RegistryError",
     "SubjectError",
     "judge",
+    "load_model",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "load_model":
+        from governance.registry import load_model  # noqa: PLC0415 - loads torch and mlflow
+
+        return load_model
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,18 +8,20 @@ status back if anything goes wrong, Ctrl-C included.
 import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from torch.backends import cudnn
 
 from governance import orchestration, registry
+from governance.approval import Keyring, PrivateKey
 from governance.assessment import Assessment, attach
 from governance.errors import SubjectError
-from governance.policy import Policy
+from governance.policy import Policy, judge
 from governance.printing import print_reports
 from governance.registry.versions import refusals
+from governance.waiver import Waiver
 
 __all__ = ["Result", "assess_model"]
 
@@ -49,6 +51,8 @@ def assess_model(
     out: Path | None = None,
     record: bool = True,
     device: str = "auto",
+    key: PrivateKey | None = None,
+    ring: Keyring | None = None,
     progress: Progress = lambda _what, _done, _total: None,
 ) -> Result:
     """Assess the model at `uri`, print the reports, and record both with its version.
@@ -59,6 +63,8 @@ def assess_model(
         out: New folder for the assessment; needed where nothing is recorded.
         record: Whether to write to MLflow.
         device: `auto`, `cpu` or `cuda`.
+        key: The assessor's, to sign the verdict with; a governed registry takes no other.
+        ring: Public keys, of which approvers' waivers count; without it none does.
         progress: Told about each step.
 
     Raises:
@@ -80,22 +86,29 @@ def assess_model(
         # TF32 rounds to ten bits: an image alone and in a batch would get different answers.
         cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False),
         TemporaryDirectory(prefix="governance-") as scratch,
-        registry.assessing(version) if recorded else nullcontext(),
+        registry.assessing(version, key=key) if recorded else nullcontext(),
     ):
         subject = registry.open_subject(
             version, policy, workspace=Path(scratch) / "subject", device=device
         )
         assessment = orchestration.assess(
-            subject, policy, baseline=registry.baseline(version, policy), progress=progress
+            subject, policy, lineage=registry.lineage(version, policy), progress=progress
         )
+        if recorded and ring is not None:
+            assessment = _waived(assessment, registry.waivers(version, ring)[0])
         folder = out or Path(scratch) / "assessment"
         progress("printing the reports", 0, 1)
         _keep(assessment, folder)
         if not recorded:
             return Result(assessment=assessment, folder=out, run_id=None)
         progress("recording in MLflow", 0, 1)
-        run_id = registry.record(version, assessment, folder)
+        run_id = registry.record(version, assessment, folder, key=key)
     return Result(assessment=assessment, folder=out, run_id=run_id)
+
+
+def _waived(assessment: Assessment, waivers: tuple[Waiver, ...]) -> Assessment:
+    decision = judge(assessment.policy, assessment.evidence, waivers)
+    return replace(assessment, waivers=waivers, decision=decision)
 
 
 def _check_free(out: Path | None) -> None:

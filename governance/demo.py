@@ -57,6 +57,12 @@ data = "validation.npz"
 [analyses.learning_process]
 [analyses.filter_importance]
 [analyses.genetic_explanation]
+[analyses.explanation_maps]
+samples = 150
+
+[drift]
+[drift.regions]
+corner = [0.0, 0.0, 0.25, 0.25]
 
 [[expectations]]
 metric = "performance.accuracy"
@@ -87,6 +93,18 @@ metric = "genetic_explanation.random_percentile"
 at_least = 0.9
 severity = "review"
 rationale = "Regions said to carry a decision must do better than random regions of their size."
+
+[[expectations]]
+metric = "drift.drifted"
+at_most = 0.0
+severity = "warn"
+rationale = "No harmless runs were recorded here, so that no one knows how much change is usual."
+
+[[expectations]]
+metric = "drift.excess"
+at_most = 1.0
+severity = "warn"
+rationale = "For the same reason: `governance references make` would tell."
 
 [[expectations]]
 metric = "filter_importance.dead_filters"

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["COLOURS", "bars", "curves", "gallery", "heatmap", "overlay", "png"]
+__all__ = ["COLOURS", "bars", "curves", "gallery", "heatmap", "overlay", "png", "points"]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 WIDTH = 6.7
@@ -212,6 +212,29 @@ def gallery(pictures: Sequence[tuple[str, NDArray[np.float32]]], *, columns: int
     for cell, (title, picture) in zip(cells, pictures, strict=False):
         cell.imshow(picture, cmap="gray" if picture.ndim == 2 else None, vmin=0, vmax=1)  # noqa: PLR2004 - (H, W)
         cell.set_title("\n".join(_short(line, 22) for line in title.split("\n")), fontsize=6.5)
+    return png(canvas)
+
+
+def points(x: ArrayLike, y: ArrayLike, *, x_axis: str, y_axis: str) -> bytes:
+    """One dot for each pair of numbers, with the line on which both are equal.
+
+    Args:
+        x: (n,) numbers.
+        y: (n,) numbers beside them.
+        x_axis: What `x` is, with its unit.
+        y_axis: What `y` is, with its unit.
+    """
+    canvas = Canvas(figsize=(WIDTH / 2, WIDTH / 2), layout="constrained")
+    axes = canvas.subplots()
+    across, up = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    both = np.concatenate([across, up])
+    ends = [float(both.min()), float(both.max())]
+    axes.plot(ends, ends, color=GREY, linestyle=":", linewidth=1)
+    axes.plot(across, up, "o", color=COLOURS[0], markersize=3, alpha=0.5, markeredgewidth=0)
+    axes.tick_params(labelsize=TYPE)
+    axes.set_xlabel(x_axis, fontsize=TYPE)
+    axes.set_ylabel(y_axis, fontsize=TYPE)
+    _quiet(axes)
     return png(canvas)
 
 

@@ -7,32 +7,41 @@ the validation data, a check of the declared preprocessing, and plain performanc
 
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from governance import analyses
+from governance import analyses, succession
 from governance.analyses import Analysis
-from governance.assessment import Assessment, Baseline
+from governance.assessment import Assessment
 from governance.errors import AnalysisError, PolicyError, RegistryError, SubjectError
-from governance.evidence import Evidence, Failure, Measurement, Metric, ValidationIdentity
+from governance.evidence import Evidence, Failure, Measurement
+from governance.lineage import Lineage
+from governance.per_class import check_classes, sound
 from governance.policy import (
-    CLASS,
-    MINIMUM_CLASS_IMAGES,
-    Expectation,
+    DRIFT,
     Policy,
     Written,
-    declared,
     judge,
     undeclared,
 )
+from governance.records import to_data
 from governance.subject import Subject, tensor_digest
 
-__all__ = ["STANDING", "Progress", "assess", "build", "check_classes", "read_policy"]
+__all__ = [
+    "STANDING",
+    "Progress",
+    "assess",
+    "build",
+    "check_classes",
+    "judged_by",
+    "read_policy",
+]
 
 #: Analyses that run under every policy, first.
 STANDING = ("data_quality", "preprocessing_check", "performance")
@@ -56,15 +65,19 @@ def read_policy(path: Path) -> Policy:
 
 def _problems(policy: Policy, written: Sequence[Written]) -> list[str]:
     catalogue = {name: analyses.metrics(name) for name in analyses.names()}
-    problems = list(undeclared(policy, written, catalogue))
+    measured = {*STANDING, *policy.analyses}
+    if policy.drift is not None:
+        catalogue[DRIFT] = succession.METRICS
+        measured.add(DRIFT)
+    problems = [*undeclared(policy, written, catalogue), *succession.problems(policy, written)]
     for item in written:
         name = item.metric.partition(".")[0]
-        if name in catalogue and name not in {*STANDING, *policy.analyses}:
+        if name in catalogue and name not in measured:
             problems.append(
                 f"{item.place}.metric: {item.metric!r} is expected and {name} is not run; a table "
                 f"[analyses.{name}] is needed"
             )
-    known = {name: policy.analyses[name] for name in policy.analyses if name in catalogue}
+    known = {name: policy.analyses[name] for name in policy.analyses if name in analyses.names()}
     try:
         build(replace(policy, analyses=known))
     except PolicyError as error:
@@ -72,15 +85,19 @@ def _problems(policy: Policy, written: Sequence[Written]) -> list[str]:
     return problems
 
 
-def build(policy: Policy) -> dict[str, Analysis]:
+def build(policy: Policy, standing: Sequence[str] | None = None) -> dict[str, Analysis]:
     """Every analysis of a policy with its parameters set, in the order they will run.
+
+    Args:
+        policy: As read.
+        standing: Analyses that run whatever it says; `STANDING` if not given.
 
     Raises:
         PolicyError: All unknown analyses and impossible parameters at once.
     """
     problems: list[str] = []
     built: dict[str, Analysis] = {}
-    for name in dict.fromkeys((*STANDING, *policy.analyses)):
+    for name in dict.fromkeys((*(STANDING if standing is None else standing), *policy.analyses)):
         try:
             built[name] = analyses.load(name, policy.analyses.get(name, {}))
         except PolicyError as error:
@@ -90,38 +107,55 @@ def build(policy: Policy) -> dict[str, Analysis]:
     return built
 
 
+def judged_by(policy: Policy, standing: Sequence[str] | None = None) -> Policy:
+    """A policy with the expectations that its analyses bring: what an assessment is judged by.
+
+    Raises:
+        PolicyError: All unknown analyses and impossible parameters at once.
+    """
+    built = build(policy, standing)
+    expected = [item for kind in built.values() for item in getattr(kind, "standing", ())]
+    if policy.drift is not None:
+        expected += succession.standing(policy.drift)
+    return policy.with_standing(expected)
+
+
 def assess(
     subject: Subject,
     policy: Policy,
     *,
-    baseline: Baseline | None = None,
+    lineage: Lineage | None = None,
+    standing: Sequence[str] | None = None,
     progress: Progress = lambda _name, _index, _total: None,
 ) -> Assessment:
     """Put a subject through every analysis of a policy and judge what they leave.
+
+    Args:
+        subject: Live.
+        policy: As read.
+        lineage: What it is compared with; where not given, and the policy asks for drift, that is
+            missing.
+        standing: Analyses that run whatever the policy says; `STANDING` if not given.
+        progress: Told of each analysis.
 
     Raises:
         PolicyError: Before anything runs, if an analysis or a class does not exist.
         SubjectError: If the model or its images turn out not to be assessable.
         AnalysisError: If an analysis changed the model, after which nothing can be trusted.
     """
-    built = build(policy)
-    standing = [item for kind in built.values() for item in getattr(kind, "standing", ())]
-    judged = policy.with_standing(standing)
+    built = build(policy, standing)
+    judged = judged_by(policy, standing)
     check_classes(judged, subject.validation.identity)
     started = time.monotonic()
     evidence: list[Evidence] = []
     for index, (name, analysis) in enumerate(built.items()):
         progress(name, index, len(built))
-        spent = (time.monotonic() - started) / 60
-        late = policy.budget_minutes is not None and spent >= policy.budget_minutes
-        evidence.append((_unrun if late else _run)(name, analysis, subject, policy))
-        if tensor_digest(subject.model) != subject.identity.digest:
-            raise AnalysisError(
-                f"analysis {name} changed the model's tensors; an analysis must leave the model as "
-                "found, and nothing measured after this could be trusted"
-            )
-    evidence = [_sound(item, judged) for item in evidence]
-    return Assessment(
+        evidence.append(
+            (_unrun if _late(policy, started) else _run)(name, analysis, subject, policy)
+        )
+        _check_unchanged(subject, name)
+    evidence = [sound(item, judged) for item in evidence]
+    found = Assessment(
         identity=subject.identity,
         validation=subject.validation.identity,
         policy=judged,
@@ -129,68 +163,54 @@ def assess(
         decision=judge(judged, evidence),
         environment=_environment(subject.device),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        baseline=baseline,
+        baseline=lineage.baseline if lineage else None,
     )
+    if policy.drift is None:
+        return found
+    progress(DRIFT, len(built), len(built))
+    compared = _compare(subject, found, lineage, late=_late(policy, started))
+    _check_unchanged(subject, DRIFT)
+    everything = (*found.evidence, compared)
+    return replace(found, evidence=everything, decision=judge(judged, everything))
 
 
-def check_classes(policy: Policy, validation: ValidationIdentity) -> None:
-    """Refuse expectations about classes that do not exist or have too few images.
-
-    Raises:
-        PolicyError: For a class the validation set does not have.
-        SubjectError: For a class with fewer images than a number about it needs.
-    """
-    unknown, scarce = [], []
-    for expectation in policy.expectations:
-        found = _pattern(expectation)
-        if found is None or not found[1].per_class:
-            continue
-        gated = _gated_classes(expectation, found[0], validation)
-        if not gated:
-            unknown.append(
-                f"expectation on {expectation.metric}: the validation set {validation.location} "
-                f"has no such class; it has {', '.join(validation.class_names)}"
-            )
-        scarce += [
-            f"validation set {validation.location}: class {label!r} has {count} images; "
-            f"the expectation on {expectation.metric} needs at least {MINIMUM_CLASS_IMAGES}"
-            for label, count in gated.items()
-            if count < MINIMUM_CLASS_IMAGES
-        ]
-    if unknown:
-        raise PolicyError(unknown)
-    if scarce:
-        raise SubjectError(scarce)
+def _late(policy: Policy, started: float) -> bool:
+    spent = (time.monotonic() - started) / 60
+    return policy.budget_minutes is not None and spent >= policy.budget_minutes
 
 
-def _pattern(expectation: Expectation) -> tuple[str, Metric] | None:
-    """The declared name behind an expectation, such as `recall.{class}`, and its metric."""
-    analysis, _, name = expectation.metric.partition(".")
-    metrics = analyses.metrics(analysis)
-    if name in metrics:
-        return name, metrics[name]
-    for pattern, metric in metrics.items():
-        if declared(name, {pattern: metric}) is not None:
-            return pattern, metric
-    return None
+def _check_unchanged(subject: Subject, name: str) -> None:
+    if tensor_digest(subject.model) != subject.identity.digest:
+        raise AnalysisError(
+            f"analysis {name} changed the model's tensors; an analysis must leave the model as "
+            "found, and nothing measured after this could be trusted"
+        )
 
 
-def _gated_classes(
-    expectation: Expectation, pattern: str, validation: ValidationIdentity
-) -> dict[str, int]:
-    counts = dict(zip(validation.class_names, validation.class_counts, strict=True))
-    if CLASS not in pattern:
-        return counts
-    name = expectation.metric.partition(".")[2]
-    return {label: n for label, n in counts.items() if pattern.replace(CLASS, label) == name}
+def _compare(
+    subject: Subject, found: Assessment, lineage: Lineage | None, *, late: bool
+) -> Evidence:
+    """The evidence on what changed since the version before."""
+    policy = found.policy
+    unmeasured = _out_of_time(DRIFT, succession.about(), to_data(policy.drift), subject, policy)
+    unanswerable = succession.unanswerable(lineage)
+    if unanswerable is not None:
+        return replace(unmeasured, failure=unanswerable)
+    if late or lineage is None:
+        return unmeasured
+    return _answered(unmeasured, lambda: succession.measured(subject, found, lineage))
 
 
 def _run(name: str, analysis: Analysis, subject: Subject, policy: Policy) -> Evidence:
     unmeasured = _unrun(name, analysis, subject, policy)
+    return _answered(unmeasured, lambda: analysis.run(subject, policy.seed))
+
+
+def _answered(unmeasured: Evidence, run: Callable[[], object]) -> Evidence:
     begun = time.monotonic()
     measurement, failure = None, None
     try:
-        measurement = _measured(analysis.run(subject, policy.seed))
+        measurement = _measured(run())
     except (SubjectError, RegistryError):
         raise
     except Exception as error:  # noqa: BLE001 - the one place that turns a crash into evidence
@@ -206,46 +226,19 @@ def _measured(answer: object) -> Measurement:
     return answer
 
 
-def _sound(evidence: Evidence, policy: Policy) -> Evidence:
-    """Evidence without gated numbers about a class that rest on too few of its images.
-
-    The validation set may hold enough of a class and an analysis still sample few of them.
-    """
-    measurement = evidence.measurement
-    if measurement is None:
-        return evidence
-    gated = {item.metric for item in policy.expectations if _is_per_class(item)}
-    scarce = {
-        name: interval.n
-        for name, interval in measurement.intervals.items()
-        if f"{evidence.analysis}.{name}" in gated and interval.n < MINIMUM_CLASS_IMAGES
-    }
-    if not scarce:
-        return evidence
-    kept = {name: item for name, item in measurement.intervals.items() if name not in scarce}
-    notes = tuple(
-        f"{name} rests on {n} images of its class and is missing; at least "
-        f"{MINIMUM_CLASS_IMAGES} are needed where a policy expects something of it."
-        for name, n in scarce.items()
-    )
-    metrics = {**measurement.metrics, **dict.fromkeys(scarce)}
-    sound = replace(
-        measurement, metrics=metrics, intervals=kept, notes=(*measurement.notes, *notes)
-    )
-    return replace(evidence, measurement=sound)
-
-
-def _is_per_class(expectation: Expectation) -> bool:
-    found = _pattern(expectation)
-    return found is not None and found[1].per_class
-
-
 def _unrun(name: str, analysis: Analysis, subject: Subject, policy: Policy) -> Evidence:
     """Evidence that an analysis was not run, for want of time."""
+    parameters = {item.name: getattr(analysis, item.name) for item in fields(analysis)}  # type: ignore[arg-type]
+    return _out_of_time(name, analyses.about(name), parameters, subject, policy)
+
+
+def _out_of_time(
+    name: str, about: str, parameters: Mapping[str, Any], subject: Subject, policy: Policy
+) -> Evidence:
     return Evidence(
         analysis=name,
-        about=analyses.about(name),
-        parameters={item.name: getattr(analysis, item.name) for item in fields(analysis)},  # type: ignore[arg-type]
+        about=about,
+        parameters=parameters,
         seed=policy.seed,
         seconds=0.0,
         device=str(subject.device),

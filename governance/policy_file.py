@@ -40,6 +40,12 @@ class Reader:
         place = f"{self.path}.{key}" if self.path else key
         self.problems.append(f"{self._where}: {place}: {what}")
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All keys of the table, as written; nobody needs to ask for them any more."""
+        self._asked.update(self._data)
+        return tuple(self._data)
+
     def has(self, *keys: str) -> bool:
         """Whether any of `keys` is written in the table."""
         return any(key in self._data for key in keys)
@@ -121,6 +127,19 @@ class Reader:
                 self.problem(key, f"is {value!r}; {wanted} is accepted")
             return default
         return tuple(int(item) if whole else float(item) for item in value)
+
+    def texts(self, key: str, default: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        """A list of texts, none of them empty; the list itself may be."""
+        if key not in self._data:
+            self._asked.add(key)
+            return default
+        value = self._value(key, None, list, "a list of texts")
+        if value is None:
+            return default
+        if not all(isinstance(item, str) and item.strip() for item in value):
+            self.problem(key, f"is {value!r}; a list of texts is accepted")
+            return default
+        return tuple(value)
 
     def table(self, key: str) -> "Reader":
         """A table inside this one; empty where it is not written."""

@@ -18,7 +18,7 @@ from governance.errors import SubjectError
 from governance.evidence import ModelIdentity, ValidationIdentity
 from governance.preprocessing import Preprocessing
 
-__all__ = ["Subject", "ValidationSet", "evenly", "tensor_digest"]
+__all__ = ["Subject", "ValidationSet", "evenly", "layer_digests", "tensor_digest"]
 
 # Half precision sums to one no better than this.
 SLACK = 1e-2
@@ -192,3 +192,11 @@ def tensor_digest(model: nn.Module | Mapping[str, Tensor]) -> str:
         digest.update(header.encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return f"sha256:{digest.hexdigest()}"
+
+
+def layer_digests(model: nn.Module) -> dict[str, str]:
+    """`tensor_digest` of each module that holds tensors of its own, by its path."""
+    layers: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in model.state_dict(keep_vars=False).items():
+        layers.setdefault(name.rpartition(".")[0], {})[name] = tensor
+    return {path: tensor_digest(tensors) for path, tensors in sorted(layers.items())}

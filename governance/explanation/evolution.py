@@ -46,24 +46,25 @@ CROSSED = 0.9
 PRESCREEN = 4  # children bred for each one evaluated
 ISLANDS = 3
 ALTERNATIVES = 2
-GROUPS = 12  # at most, of the first ranking
+GROUPS = (4, 8)  # of the first rankings, which large budgets do one after the other
 COARSE = 4  # pieces that shrinking starts from where not every superpixel was ranked
 
 
 class Plan(NamedTuple):
-    """How a search spends its budget, in forward passes; each limit counts from the start.
+    """How a search spends its budget, in forward passes; limits count from the start.
 
     Attributes:
-        groups: Groups of neighbouring superpixels that are ranked first, two passes each.
+        groups: Groups of neighbouring superpixels that are ranked first, two passes each: how many,
+            for each search for a start.
         singles: Passes that ranking each superpixel may take; where they need more, they are not.
-        grown: Limit of the greedy seed.
+        grown: Passes of the greedy seed.
         found: Limit of finding the subset.
         others: Limit of finding disjoint alternatives, with the pass for the rest of the image.
         controls: Random subsets of like area.
         checks: Other baselines.
     """
 
-    groups: int
+    groups: tuple[int, ...]
     singles: int
     grown: int
     found: int
@@ -80,9 +81,9 @@ def plan(budget: int) -> Plan:
     found = others - 1 - (budget // 10 if controls else 0)
     return Plan(
         # Large groups are told apart by few passes, small ones drown in what the blur alone does.
-        groups=min(max(4, budget // 8 - 2), GROUPS),
+        groups=GROUPS if budget >= 80 else GROUPS[:1],  # noqa: PLR2004 - the first takes about 45
         singles=budget * 2 // 5,
-        grown=budget * 2 // 5,
+        grown=budget // 6,
         found=found,
         others=others,
         controls=controls,
@@ -116,10 +117,11 @@ def find(search: Search, centre: NDArray[np.float64], budget: Plan, seed: int) -
     if search.goal.mode == "confidence":
         return (yield from _most_probable(search, centre, budget, seed))
     n, limit = len(centre), budget.found
-    score = yield from _ranked(search, centre, budget.groups, limit)
+    for groups in budget.groups:
+        score = yield from _ranked(search, centre, groups, limit)
     if 2 * n <= budget.singles:
         score = yield from _ranked(search, centre, n, limit)
-        yield from grow(search, score, min(limit, budget.grown), max(8, n // 4))
+        yield from grow(search, score, min(limit, search.spent + budget.grown), max(8, n // 4))
     minimal = yield from _shrink_best(search, centre, limit)
     start = search.best()
     bred = limit - 2 * int(search.chosen(start).sum()) - 6  # what shrinking will need is kept back
@@ -151,7 +153,7 @@ def _most_probable(
     search: Search, centre: NDArray[np.float64], budget: Plan, seed: int
 ) -> Steps[Found]:
     fine = 2 * len(centre) <= budget.singles
-    groups = partition(centre, search.pixels, len(centre) if fine else budget.groups)
+    groups = partition(centre, search.pixels, len(centre) if fine else budget.groups[-1])
     score = yield from rank(search, groups, budget.found)
     order = np.argsort(-score, kind="stable")
     lengths = np.linspace(0, len(order), 10)[1:-1].astype(np.int64)

@@ -33,7 +33,16 @@ from PIL import Image, ImageFile
 from governance.errors import SubjectError
 from governance.subject import ValidationSet
 
-__all__ = ["open_validation"]
+__all__ = [
+    "SUFFIXES",
+    "Files",
+    "collected",
+    "hashed",
+    "inside",
+    "open_validation",
+    "refuse",
+    "taken",
+]
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 #: What tables of the analyses call their rows over all classes.
@@ -159,7 +168,8 @@ def _upright(content: bytes) -> Image.Image:
         return picture.transpose(turn) if turn is not None else picture.copy()
 
 
-def _taken(class_names: Iterable[str]) -> Iterator[str]:
+def taken(class_names: Iterable[str]) -> Iterator[str]:
+    """What is wrong with class names that tables use otherwise."""
     if OVERALL in class_names:
         yield f"class {OVERALL!r}: tables call the rows over all classes so; rename the class"
 
@@ -184,14 +194,14 @@ def _folder(path: Path, location: str) -> ValidationSet:
         names += files
         labels += [len(class_names)] * len(files)
         class_names.append(folder.name)
-    problems += _taken(class_names)
+    problems += taken(class_names)
     if not names:
         problems.append(f"no images; class folders with {', '.join(SUFFIXES)} are accepted")
     elif len(class_names) == 1:
         problems.append(f"one class, {class_names[0]}; at least two class folders are accepted")
-    hashes = [] if problems else [_hash(root / name, name, problems) for name in names]
-    _refuse(problems, location)
-    return _set(
+    hashes = [] if problems else [hashed(root / name, name, problems) for name in names]
+    refuse(problems, location)
+    return collected(
         Files(root, tuple(names), tuple(hashes), location),
         np.array(labels, dtype=np.int64),
         class_names,
@@ -215,13 +225,14 @@ def _entries(folder: Path, root: Path, problems: list[str]) -> Iterator[Path]:
         if not str(name).isprintable():
             # Also the stand-ins for bytes that are no UTF-8, which no record can hold.
             problems.append(f"{str(name)!r}: a name that cannot be printed; rename it")
-        elif entry.is_symlink() and not _inside(entry, root):
+        elif entry.is_symlink() and not inside(entry, root):
             problems.append(f"{name}: a link that leaves the folder or is broken; copy the file")
         else:
             yield entry
 
 
-def _inside(link: Path, root: Path) -> bool:
+def inside(link: Path, root: Path) -> bool:
+    """Whether a link leads to something within `root`."""
     try:
         return link.resolve(strict=True).is_relative_to(root)
     except (OSError, RuntimeError):  # RuntimeError: links in a circle, before Python 3.13
@@ -237,7 +248,8 @@ def _is_image(file: Path, root: Path, problems: list[str]) -> bool:
     return False
 
 
-def _hash(file: Path, name: str, problems: list[str]) -> str:
+def hashed(file: Path, name: str, problems: list[str]) -> str:
+    """sha256 of a file, hexadecimal; what stands in the way is added to `problems`."""
     try:
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -256,7 +268,7 @@ def _arrays(path: Path, location: str) -> ValidationSet:
         problems += _name_problems(names)
     if labels is not None:
         problems += _label_problems(labels, images, names)
-    _refuse(problems, location)
+    refuse(problems, location)
     pictures = images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images  # type: ignore[union-attr, index] # noqa: PLR2004 - (N, H, W, C)
     pictures.flags.writeable = False  # type: ignore[union-attr]
     hashes = [
@@ -264,7 +276,7 @@ def _arrays(path: Path, location: str) -> ValidationSet:
         hashlib.sha256(f"{picture.shape}\n".encode() + picture.tobytes()).hexdigest()
         for picture in pictures  # type: ignore[union-attr]
     ]
-    return _set(
+    return collected(
         tuple(pictures),  # type: ignore[arg-type]
         labels.astype(np.int64),  # type: ignore[union-attr]
         [str(name) for name in names],  # type: ignore[union-attr]
@@ -323,7 +335,7 @@ def _name_problems(names: NDArray[Any]) -> Iterator[str]:
     repeated = [str(value) for value in values[counts > 1]]
     if repeated:
         yield f"class_names: {', '.join(map(repr, repeated))} repeat; a name for each is needed"
-    yield from _taken(values)
+    yield from taken(values)
     strange = [str(value) for value in values if not value.strip() or not value.isprintable()]
     if strange:
         yield f"class_names: {strange} cannot be printed; rename them"
@@ -352,7 +364,8 @@ def _label_problems(
         yield f"labels: all images are of class {labels[0]}; images of two classes are needed"
 
 
-def _refuse(problems: Sequence[str], location: str) -> None:
+def refuse(problems: Sequence[str], location: str) -> None:
+    """Refuse a validation set that has problems; all at once, at most 20 of them printed."""
     if not problems:
         return
     lines = [f"validation images {location}: {problem}" for problem in problems[:LISTED]]
@@ -361,7 +374,7 @@ def _refuse(problems: Sequence[str], location: str) -> None:
     raise SubjectError(lines)
 
 
-def _set(
+def collected(
     images: Sequence[NDArray[np.uint8]],
     labels: NDArray[np.int64],
     class_names: Sequence[str],
@@ -369,6 +382,7 @@ def _set(
     hashes: Sequence[str],
     location: str,
 ) -> ValidationSet:
+    """Images and labels as a validation set, with their digest."""
     # JSON, so that no class name can pass for two.
     digest = hashlib.sha256(json.dumps(list(class_names)).encode())
     for label, content in zip(labels, hashes, strict=True):

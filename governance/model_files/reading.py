@@ -23,7 +23,7 @@ from governance.errors import SubjectError
 from governance.evidence import ModelIdentity
 from governance.model_files.archive import open_archive
 from governance.model_files.batch import free_batch
-from governance.subject import tensor_digest
+from governance.subject import layer_digests, tensor_digest
 
 __all__ = [
     "LoadedModel",
@@ -84,6 +84,7 @@ class LoadedModel:
             artifact_digest=artifact_digest(files.folder),
             format=files.format,
             parameters=self.parameters,
+            layers=layer_digests(self.model),
             **place,
         )
 

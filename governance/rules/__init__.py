@@ -13,7 +13,7 @@ recorded.py        rules as plain tables, and what a later version says to them
 """
 
 from governance.rules.interpretation import Interpretation, representative_rules
-from governance.rules.recorded import Answer, ask
+from governance.rules.recorded import Answer, ask, ask_in_order, places
 from governance.rules.study import Rule, Study, find_cut, study
 
 __all__ = [
@@ -22,7 +22,9 @@ __all__ = [
     "Rule",
     "Study",
     "ask",
+    "ask_in_order",
     "find_cut",
+    "places",
     "representative_rules",
     "study",
 ]

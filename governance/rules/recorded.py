@@ -9,8 +9,9 @@ images that are still answered alike means anything.
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ from governance.rules.study import Outputs, Study, features_at
 from governance.rules.summary import name_of
 from governance.shares import ends
 
-__all__ = ["Answer", "ask", "boundary_table", "image_table"]
+__all__ = ["Answer", "ask", "ask_in_order", "boundary_table", "image_table", "places"]
 
 SAME = 0.5  # Jaccard index of covered images from which a rule is called the same
 
@@ -133,14 +134,41 @@ def ask(
         AnalysisError: If the record was changed, an image is missing, or the model has no layer of
             that name and shape.
     """
+    given = [str(index) for index in range(len(inputs))] if ids is None else list(ids)
+    if len(given) != len(inputs):
+        raise AnalysisError(
+            f"{len(given)} names for {len(inputs)} images; one an image is accepted"
+        )
+    _check_any(boundaries)
+    order = places([str(row[0]) for row in images.rows], given)
+    return ask_in_order(
+        boundaries, images, model, [inputs[order]], outputs=outputs, batch_size=batch_size
+    )
+
+
+def ask_in_order(
+    boundaries: Table,
+    images: Table,
+    model: nn.Module,
+    batches: Iterable[Tensor],
+    *,
+    outputs: Outputs = "logits",
+    batch_size: int = 64,
+) -> Answer:
+    """As `ask`, of images that come batch by batch in the order of the record.
+
+    Raises:
+        AnalysisError: If the record was changed or holds no rule, or the model has no layer of that
+            name and shape.
+    """
+    _check_any(boundaries)
     known = _rules(boundaries)
-    if not known:
-        raise AnalysisError("the record holds no rule; a record with rules is accepted")
     then = pd.DataFrame(images.rows, columns=list(images.columns))
-    order = _order(then["image"].tolist(), ids, len(inputs))
-    network = trace(model, inputs[:2], batch_size=batch_size)
+    coming = iter(batches)
+    first = next(coming)
+    network = trace(model, first[:2], batch_size=batch_size)
     cut, shape = str(boundaries.rows[0][2]), str(boundaries.rows[0][3])
-    features, logits = features_at(network, [inputs[order]], cut, outputs)
+    features, logits = features_at(network, chain([first], coming), cut, outputs)
     found = "x".join(str(size) for size in features.shape[1:])
     if found != shape:
         raise AnalysisError(
@@ -148,6 +176,27 @@ def ask(
         )
     now = logits.argmax(1).cpu().numpy()
     return _answer(known, then, features, now)
+
+
+def _check_any(boundaries: Table) -> None:
+    if not boundaries.rows:
+        raise AnalysisError("the record holds no rule; a record with rules is accepted")
+
+
+def places(recorded: Sequence[str], given: Sequence[str]) -> list[int]:
+    """Where the images of a record are among those given.
+
+    Raises:
+        AnalysisError: If one is not.
+    """
+    found = {name: place for place, name in enumerate(given)}
+    absent = [name for name in recorded if name not in found]
+    if absent:
+        raise AnalysisError(
+            f"{len(absent)} of {len(recorded)} recorded images are missing, as {absent[0]}; the "
+            "images of the record are accepted"
+        )
+    return [found[name] for name in recorded]
 
 
 def _answer(
@@ -240,16 +289,3 @@ def _digest(bounds: Boundaries) -> str:
         digest.update(numbers.detach().cpu().to(torch.float32).numpy().tobytes())
     return f"sha256:{digest.hexdigest()}"
 
-
-def _order(recorded: Sequence[str], ids: Sequence[str] | None, count: int) -> list[int]:
-    given = [str(index) for index in range(count)] if ids is None else list(ids)
-    if len(given) != count:
-        raise AnalysisError(f"{len(given)} names for {count} images; one an image is accepted")
-    places = {name: place for place, name in enumerate(given)}
-    absent = [name for name in recorded if name not in places]
-    if absent:
-        raise AnalysisError(
-            f"{len(absent)} of {len(recorded)} recorded images are missing, as {absent[0]}; the "
-            "images of the record are accepted"
-        )
-    return [places[name] for name in recorded]

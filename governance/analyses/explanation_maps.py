@@ -1,0 +1,333 @@
+"""Explanation maps: what the model looks at on a fixed set of images, kept to be compared.
+
+Purpose
+    A later version of the model may be as accurate and decide for other reasons. This analysis
+    takes the model's fingerprints: for the same validation images, under every version, a coarse
+    map of where the evidence for the true class lies, the answer, and how strongly each filter
+    responds. A comparison of two versions then needs their records alone.
+
+Method
+    Integrated gradients (Sundararajan, Taly, Yan 2017) of the true class's score above the mean
+    score of all classes, along the straight path from the image's own mean colour to the image,
+    at points drawn at random within equal steps. Absolute values, summed over channels, pooled to
+    a coarse grid and scaled to sum to one. Some images are explained twice with other points: the
+    explainer's own noise, below which no difference means anything. Control: how much the maps of
+    different images agree, since maps that look alike on every image explain none. A filter's
+    signature is its mean activation on each of at most 256 images. Images are drawn evenly over
+    the classes, alike for every version with the same validation set and seed.
+
+Signs of risk
+    Much of the map at the border of the image, where few objects are. Agreement with the repeated
+    map hardly above that of different images: the maps are noise, and no comparison can be built
+    on them. After training anew: maps that moved although the answers stayed.
+
+Limits
+    A gradient map says where the score is sensitive along one path, not what the model means by
+    it; another baseline or another explainer gives other maps. Coarse cells hide what is smaller
+    than a cell, absolute values hide evidence against the class. Distances of maps depend on the
+    explainer and mean something beside those of harmless retraining alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from governance import figures, intervals
+from governance.coarse_maps import Maps, mass_in, pack, rank_distance, ranked
+from governance.errors import AnalysisError
+from governance.evidence import Cell, Figure, Interval, Measurement, Metric, Table
+from governance.network import trace
+from governance.subject import Subject, evenly
+
+__all__ = ["ExplanationMaps"]
+
+MOST = 500
+SIGNED = 256  # images behind a filter's signature
+LEVELS = 255
+DRAWN = 24  # classes in the picture
+BORDER = 0.125  # of height and width, on every side
+SMALL = 1e-6  # score that counts as none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplanationMaps:
+    """Coarse explanation maps, answers and filter signatures on a fixed set of images.
+
+    Attributes:
+        samples: Images, drawn evenly over the classes; at most 500.
+        steps: Points of the path, each one forward and backward pass of an image.
+        grid: Cells along each side of a map.
+        repeated: Images explained a second time, for the explainer's own noise.
+    """
+
+    samples: int = 300
+    steps: int = 16
+    grid: int = 8
+    repeated: int = 48
+
+    metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
+        {
+            "self_agreement": Metric(
+                meaning="mean rank correlation of a map with the same image's map from other "
+                "points of the path; 1 is an explainer without noise",
+                better="higher",
+                lowest=-1.0,
+            ),
+            "distinctness": Metric(
+                meaning="self_agreement minus the mean rank correlation of maps of different "
+                "images; near 0 the maps tell images no better apart than noise",
+                better="higher",
+                lowest=-2.0,
+                highest=2.0,
+            ),
+            "border_mass": Metric(
+                meaning="mean share of the map within an eighth of the image's border; a map "
+                "without preference has 0.4375",
+                better="lower",
+            ),
+            "completeness_gap": Metric(
+                meaning="median difference between the sum of a map and the change of score it "
+                "should add up to, as a share of that change",
+                better="lower",
+                highest=None,
+            ),
+        }
+    )
+
+    def __post_init__(self) -> None:
+        least = {"samples": 2, "steps": 2, "grid": 2, "repeated": 2}
+        for name, lowest in least.items():
+            if getattr(self, name) < lowest:
+                raise ValueError(f"{name} = {getattr(self, name)}: {lowest} and more are accepted")
+        if self.samples > MOST:
+            raise ValueError(f"samples = {self.samples}: at most {MOST} are accepted")
+
+    def run(self, subject: Subject, seed: int) -> Measurement:
+        """Take the model's fingerprints on a sample of the validation images."""
+        order = evenly(subject.validation.labels, np.random.default_rng(seed))[: self.samples]
+        chosen = np.sort(order)
+        labels = subject.validation.labels[chosen]
+        twice = np.flatnonzero(np.isin(chosen, order[: self.repeated]))
+        signed = np.flatnonzero(np.isin(chosen, order[:SIGNED]))
+        pixels = subject.pixels(chosen)
+        if self.grid > min(pixels.shape[2:]):
+            raise AnalysisError(
+                f"grid = {self.grid} on images of {pixels.shape[2]} x {pixels.shape[3]} pixels; at "
+                f"most {min(pixels.shape[2:])} is accepted"
+            )
+        maps, gaps = self._explained(subject, pixels, labels, np.random.default_rng([seed, 1]))
+        again, _ = self._explained(
+            subject, pixels[twice], labels[twice], np.random.default_rng([seed, 2])
+        )
+        units, notes = _units(subject, pixels[signed])
+        predicted = subject.predictions()[chosen]
+        values, spread = _metrics(maps, again, twice, gaps, seed)
+        rows = _map_rows(subject, chosen, predicted, maps, dict(zip(twice, again, strict=True)))
+        return Measurement(
+            metrics=values,
+            intervals=spread,
+            figures=(_picture(maps, labels, pixels.cpu().numpy(), subject.validation.class_names),),
+            tables=(_map_table(rows, self.grid, signed), _unit_table(units, len(signed))),
+            notes=(
+                (
+                    f"{len(chosen)} of {len(subject.validation)} validation images, drawn evenly "
+                    f"over the classes; {self.steps} points a path; {len(twice)} explained twice."
+                ),
+                *notes,
+            ),
+        )
+
+    def _explained(
+        self, subject: Subject, pixels: Tensor, labels: NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[Maps, NDArray[np.float64]]:
+        """Maps, (N, cells), and how far each falls short of the score it should add up to, (N,)."""
+        drawn = (np.arange(self.steps) + rng.random((len(pixels), self.steps))) / self.steps
+        points = torch.from_numpy(drawn.astype(np.float32))
+        truth = torch.from_numpy(labels)
+        size = max(1, subject.batch_size // self.steps)
+        maps, gaps = [], []
+        for part in torch.split(torch.arange(len(pixels)), size):
+            inputs = subject.inputs(pixels[part])
+            heat, gap = _integrated(
+                subject, inputs, truth[part].to(inputs.device), points[part].to(inputs.device)
+            )
+            maps.append(_coarse(heat, self.grid))
+            gaps.append(gap)
+        found, short = torch.cat(maps).cpu().double().numpy(), torch.cat(gaps).cpu().double()
+        if not np.isfinite(found).all():
+            raise AnalysisError(
+                "a gradient is NaN or infinite; a model that is differentiable along the path from "
+                "an image's mean colour to the image is accepted"
+            )
+        return found, short.numpy()
+
+
+def _integrated(
+    subject: Subject, inputs: Tensor, truth: Tensor, points: Tensor
+) -> tuple[Tensor, Tensor]:
+    # From the mean colour, so that dark and bright pixels alike can carry evidence.
+    start = inputs.mean((2, 3), keepdim=True).expand_as(inputs)
+    away = inputs - start
+    steps = points.shape[1]
+    path = (start[:, None] + points[:, :, None, None, None] * away[:, None]).flatten(0, 1)
+    slope = _slopes(subject, path, truth.repeat_interleave(steps))
+    heat = away * slope.view(len(inputs), steps, *inputs.shape[1:]).mean(1)
+    with torch.no_grad():
+        change = _score(subject, inputs, truth) - _score(subject, start, truth)
+    gap = (heat.sum((1, 2, 3)) - change).abs() / change.abs().clamp_min(SMALL)
+    return heat, gap
+
+
+def _slopes(subject: Subject, path: Tensor, truth: Tensor) -> Tensor:
+    found = []
+    for rows in torch.split(torch.arange(len(path)), subject.batch_size):
+        with torch.enable_grad():
+            leaf = path[rows].detach().requires_grad_()
+            score = _score(subject, leaf, truth[rows])
+            if not score.requires_grad:
+                raise AnalysisError(
+                    "the model passes no gradient to its input; a model that torch can "
+                    "differentiate is accepted"
+                )
+            # To the input alone, so that no parameter is left with a gradient.
+            found.append(torch.autograd.grad(score.sum(), leaf)[0])
+    return torch.cat(found)
+
+
+def _score(subject: Subject, inputs: Tensor, truth: Tensor) -> Tensor:
+    output: Tensor = subject.model(inputs)
+    if subject.outputs == "probabilities":
+        output = output.clamp_min(1e-30).log()
+    # Above the mean of all classes: what is added to every class means nothing.
+    centred = output - output.mean(1, keepdim=True)
+    return centred.gather(1, truth[:, None])[:, 0]
+
+
+def _coarse(heat: Tensor, grid: int) -> Tensor:
+    pooled = functional.adaptive_avg_pool2d(heat.abs().sum(1, keepdim=True), grid).flatten(1)
+    return pooled / pooled.sum(1, keepdim=True).clamp_min(torch.finfo(pooled.dtype).tiny)
+
+
+def _units(subject: Subject, pixels: Tensor) -> tuple[list[tuple[Cell, ...]], tuple[str, ...]]:
+    """One row a filter: layer, channel, and its mean activation per image in 255 levels."""
+    inputs = subject.inputs(pixels)
+    try:
+        network = trace(subject.model, inputs[:2], batch_size=subject.batch_size)
+    except AnalysisError as error:
+        return [], (f"No filter signatures: {error}",)
+    layers = [unit.layer for unit in network.units()]
+    means: dict[str, list[Tensor]] = {layer: [] for layer in layers}
+    for _, _, found in network.features(inputs, layers):
+        for layer, value in found.items():
+            means[layer].append(value.mean((2, 3)))
+    rows: list[tuple[Cell, ...]] = []
+    for layer in layers:
+        signatures = torch.cat(means[layer]).cpu().double().numpy().T
+        low, high = signatures.min(1), signatures.max(1)
+        reach = np.where(high > low, high - low, 1.0)
+        levels = np.rint((signatures - low[:, None]) / reach[:, None] * LEVELS).astype(np.uint8)
+        rows += [
+            (layer, channel, float(low[channel]), float(high[channel]), pack(levels[channel]))
+            for channel in range(len(levels))
+        ]
+    return rows, (f"Filters read by {network.path}.",)
+
+
+def _metrics(
+    maps: Maps, again: Maps, twice: NDArray[np.int64], gaps: NDArray[np.float64], seed: int
+) -> tuple[dict[str, float | None], dict[str, Interval]]:
+    own = 1 - rank_distance(ranked(maps[twice]), ranked(again))
+    # Each image beside the next one that was explained twice.
+    other = 1 - rank_distance(ranked(maps[twice]), ranked(np.roll(maps[twice], 1, axis=0)))
+    border = 1 - mass_in(maps, (BORDER, BORDER, 1 - BORDER, 1 - BORDER))
+    border[~maps.any(1)] = 0.0
+    values: dict[str, float | None] = {
+        "self_agreement": float(own.mean()),
+        "distinctness": float((own - other).mean()),
+        "border_mass": float(border.mean()),
+        "completeness_gap": float(np.median(gaps)),
+    }
+    spread = {
+        "self_agreement": intervals.mean(own),
+        "distinctness": intervals.mean(own - other),
+        "border_mass": intervals.mean(border),
+        "completeness_gap": intervals.bootstrap(np.median, gaps, seed),
+    }
+    return values, {name: item for name, item in spread.items() if item}
+
+
+def _map_rows(
+    subject: Subject,
+    chosen: NDArray[np.int64],
+    predicted: NDArray[np.float32],
+    maps: Maps,
+    again: Mapping[int, Maps],
+) -> list[tuple[Cell, ...]]:
+    validation = subject.validation
+    return [
+        (
+            int(image), validation.ids[image], validation.hashes[image],
+            int(validation.labels[image]), int(predicted[row].argmax()),
+            float(predicted[row, validation.labels[image]]), pack(maps[row].astype(np.float16)),
+            pack(again[row].astype(np.float16)) if row in again else None,
+        )
+        for row, image in enumerate(chosen)
+    ]  # fmt: skip
+
+
+def _map_table(rows: Sequence[tuple[Cell, ...]], grid: int, signed: NDArray[np.int64]) -> Table:
+    marked = set(signed.tolist())
+    return Table(
+        name="maps",
+        caption=(
+            f"Every image, n = {len(rows)}: its place in the validation set, true class and "
+            "answer by number, probability of the true class, and its map, "
+            f"{grid} x {grid} half-precision numbers row by row in base64; for some a second map "
+            "from other points of the path; and whether filters were read on it."
+        ),
+        columns=("place", "image", "sha256", "label", "answer", "p_true", "map", "again", "signed"),
+        rows=tuple((*row, place in marked) for place, row in enumerate(rows)),
+        shown=0,
+    )
+
+
+def _unit_table(rows: Sequence[tuple[Cell, ...]], images: int) -> Table:
+    return Table(
+        name="units",
+        caption=(
+            f"Every filter: its mean activation on each of {images} images, in base64 as bytes "
+            f"from 0 (`low`) to {LEVELS} (`high`)."
+        ),
+        columns=("layer", "unit", "low", "high", "signature"),
+        rows=tuple(rows),
+        shown=0,
+    )
+
+
+def _picture(
+    maps: Maps, labels: NDArray[np.int64], pixels: NDArray[np.float32], names: Sequence[str]
+) -> Figure:
+    grid, cells = round(maps.shape[1] ** 0.5), []
+    rows = np.arange(pixels.shape[2]) * grid // pixels.shape[2]
+    columns = np.arange(pixels.shape[3]) * grid // pixels.shape[3]
+    for label in np.unique(labels)[:DRAWN]:
+        mine = labels == label
+        mean = maps[mine].mean(0).reshape(grid, grid)
+        heat = (mean / max(float(mean.max()), SMALL))[np.ix_(rows, columns)]
+        picture = figures.overlay(pixels[mine].mean(0), heat=heat.astype(np.float32))
+        cells.append((f"{names[label]}\nn = {int(mine.sum())}", picture))
+    return Figure(
+        name="class_maps",
+        caption=(
+            f"The mean map of each class over its mean image, {len(cells)} of {len(names)} "
+            "classes; bright is where the evidence for the class lies, scaled class by class."
+        ),
+        image=figures.gallery(cells),
+    )

@@ -1,0 +1,64 @@
+"""Identity: whether two versions' maps differ by more than the explainer differs from itself."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from governance.coarse_maps import rank_distance, ranked
+from governance.drift.answers import Answer
+from governance.drift.version import Version
+from governance.intervals import mean
+
+__all__ = ["identity"]
+
+DRAWS = 9999
+LEVEL = 0.05
+
+Array = NDArray[np.float64]
+
+
+def identity(old: Version, new: Version, seed: int) -> Answer:
+    """Is anything different beyond the explainer's own noise?
+
+    On images explained twice under both versions, two maps of each: were the weights the same, all
+    four would be draws of one explainer, and exchanging the second maps between the versions would
+    change nothing. The statistic is the mean distance between versions less that within them; p is
+    the share of random exchanges, image by image, that reach it.
+
+    Args:
+        old: One version.
+        new: The other, on the same images.
+        seed: Of the exchanges.
+    """
+    excess = _excess(old, new)
+    n = len(excess)
+    observed = float(excess.mean())
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (DRAWS, n))
+    # Draws that only rounding keeps below the observed value reach it.
+    slack = 1e-12 * float(np.abs(excess).max(initial=0.0))
+    reached = int(((signs @ excess) / n >= observed - slack).sum())
+    p = (1 + reached) / (DRAWS + 1)
+    different = p <= LEVEL and observed > 0
+    beyond = "beyond" if different else "not beyond"
+    return Answer(
+        question="identity",
+        outcome="yes" if different else "no",
+        statistic=observed,
+        interval=mean(excess),
+        p=p,
+        p_floor=max(1 / (DRAWS + 1), 0.5**n),
+        n=n,
+        m=0,
+        words=(
+            f"Identity: the maps differ {beyond} the explainer's own noise (mean distance between "
+            f"versions less that within them {observed:+.4f}, p = {p:.4f}, n = {n} images "
+            "explained twice)."
+        ),
+    )
+
+
+def _excess(old: Version, new: Version) -> Array:
+    one, other = ranked(old.maps[old.twice]), ranked(new.maps[new.twice])
+    again, anew = ranked(old.again), ranked(new.again)
+    between = rank_distance(one, other) + rank_distance(again, anew)
+    within = rank_distance(one, again) + rank_distance(other, anew)
+    return (between - within) / 2

@@ -1,0 +1,143 @@
+"""Measurement: a comparison as evidence that a policy can expect something of."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from governance.drift.answers import Comparison
+from governance.evidence import Figure, Interval, Measurement, Metric
+
+__all__ = ["METRICS", "to_measurement"]
+
+#: What a policy may expect, as `drift.<name>`.
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        "distance": Metric(
+            meaning="mean distance (1 - rank correlation) of the explanation maps to those of the "
+            "previous version and of the references, on the same images",
+            better="lower",
+            highest=2.0,
+        ),
+        "upper": Metric(
+            meaning="upper end of the one-sided 95 % interval of `distance`",
+            better="lower",
+            highest=None,
+        ),
+        "excess": Metric(
+            meaning="`upper` over the tolerance; above 1 the version is not shown to be equivalent",
+            better="lower",
+            highest=None,
+        ),
+        "drifted": Metric(
+            meaning="1 where the verdict is DRIFT, else 0; 0 alone does not show equivalence",
+            better="lower",
+        ),
+        "p": Metric(
+            meaning="p-value that the version is one more harmless run (rank test over the "
+            "references); missing with fewer than 4 references",
+            better="higher",
+        ),
+        "changed_reason_share": Metric(
+            meaning="among images both versions answer rightly, the share whose explanation moved "
+            "beyond the noise band",
+            better="lower",
+        ),
+        "rules_held": Metric(
+            meaning="share of the previous version's recorded rules that still hold",
+            better="higher",
+        ),
+        "matched_correlation": Metric(
+            meaning="median correlation of filters matched between the versions; below 0.6 they "
+            "are not comparable",
+            better="higher",
+            lowest=-1.0,
+        ),
+        "to_first": Metric(
+            meaning="mean distance of the explanation maps to those of the version that was "
+            "approved first",
+            better="lower",
+            highest=2.0,
+        ),
+        "to_first_upper": Metric(
+            meaning="upper end of the one-sided 95 % interval of `to_first`",
+            better="lower",
+            highest=None,
+        ),
+        "false_alarm_rate": Metric(
+            meaning="share of the references that would be called drifted were they the new "
+            "version (leave-one-out)",
+            better="lower",
+        ),
+        "references": Metric(
+            meaning="number of references behind the answers", better="higher", highest=None
+        ),
+        "accuracy_change": Metric(
+            meaning="accuracy of the new version less that of the previous one",
+            better="higher",
+            lowest=-1.0,
+        ),
+    }
+)
+
+
+def to_measurement(
+    comparison: Comparison,
+    figures: Sequence[Figure] = (),
+    *,
+    withdrawn: Sequence[str] = (),
+) -> Measurement:
+    """A comparison as a measurement with the metrics of `METRICS`.
+
+    Args:
+        comparison: What was found.
+        figures: Drawn from it (`governance.drift_pictures.pictures`).
+        withdrawn: Why it must not be relied on, such as a failed self-test.
+    """
+    answers = (
+        comparison.identity, comparison.exchangeability, comparison.equivalence,
+        comparison.to_first,
+    )  # fmt: skip
+    return Measurement(
+        metrics=_values(comparison),
+        intervals=_intervals(comparison),
+        figures=tuple(figures),
+        tables=comparison.tables,
+        notes=(
+            f"{comparison.verdict}: {' '.join(comparison.reasons)}",
+            *(answer.words for answer in answers if answer),
+            comparison.false_alarms.words,
+            *comparison.notes,
+        ),
+        withdrawn=tuple(withdrawn),
+    )
+
+
+def _values(comparison: Comparison) -> dict[str, float | None]:
+    first, tolerance = comparison.to_first, comparison.tolerance
+    before, after = comparison.beside.get("performance.accuracy", (None, None))
+    return {
+        "distance": comparison.distance,
+        "upper": comparison.upper,
+        "excess": comparison.upper / tolerance if tolerance else None,
+        "drifted": float(comparison.verdict == "DRIFT"),
+        "p": comparison.exchangeability.p,
+        "changed_reason_share": comparison.reason_share,
+        "rules_held": comparison.rules_held,
+        "matched_correlation": comparison.matching.correlation,
+        "to_first": first.statistic if first else None,
+        "to_first_upper": first.interval.high if first and first.interval else None,
+        "false_alarm_rate": comparison.false_alarms.rate,
+        "references": float(len(comparison.references)),
+        "accuracy_change": None if before is None or after is None else after - before,
+    }
+
+
+def _intervals(comparison: Comparison) -> dict[str, Interval]:
+    first = comparison.to_first
+    found = {
+        "distance": comparison.equivalence.interval,
+        "changed_reason_share": comparison.reason_interval,
+        "rules_held": comparison.rules_interval,
+        "to_first": first.interval if first else None,
+        "false_alarm_rate": comparison.false_alarms.interval,
+    }
+    return {name: item for name, item in found.items() if item}

@@ -1,0 +1,85 @@
+"""Ranks: whether a run stands out among runs it should be exchangeable with.
+
+The replicate is the training run, not the image. If the new version were one more run of the
+references' kind, each of them would be as likely to lie farthest from the rest; so the rank of its
+distance among theirs is a p-value without any assumption on distances. Several statistics share
+one rank test through the largest of their standardised values.
+
+Source:
+    Rank and permutation tests as in Lehmann, Romano, "Testing statistical hypotheses";
+    the maximum statistic of Westfall, Young 1993; Holm 1979.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["combined", "holm", "reach", "share_reached", "studentised"]
+
+Array = NDArray[np.float64]
+
+
+def reach(distances: Array, members: Sequence[int], fixed: Sequence[int] = ()) -> Array:
+    """Mean distance of every member to all other members and the fixed ones, (members,).
+
+    Args:
+        distances: (V, V), symmetric.
+        members: Those that are exchangeable under the null hypothesis.
+        fixed: Others that all members are compared with, such as the old version.
+    """
+    rest = [[other for other in (*fixed, *members) if other != one] for one in members]
+    return np.array(
+        [distances[one, others].mean() for one, others in zip(members, rest, strict=True)]
+    )
+
+
+def studentised(values: Array) -> Array:
+    """Each value less the mean of the others, in their standard deviations, (n,).
+
+    Infinite where the others are all alike and the value is not; 0 where all are alike, or where
+    fewer than two others are there to vary.
+    """
+    n = len(values)
+    if n < 3:  # noqa: PLR2004 - two others at least have a spread
+        return np.zeros(n)
+    found = np.zeros(n)
+    for place in range(n):
+        others = np.delete(values, place)
+        away, spread = values[place] - others.mean(), others.std(ddof=1)
+        if spread > 0:
+            found[place] = away / spread
+        elif away != 0:
+            found[place] = np.inf if away > 0 else -np.inf
+    return found
+
+
+def combined(totals: Mapping[str, Array]) -> Array:
+    """The largest studentised value of each member over all statistics, (members,).
+
+    It treats all members alike, so its ranks are as exchangeable as those of one statistic.
+    """
+    scores = np.stack([studentised(values) for values in totals.values()])
+    largest: Array = scores.max(0)
+    return largest
+
+
+def share_reached(values: Array, place: int) -> float:
+    """The rank test's p: the share of all members whose value is at least that of `place`.
+
+    With m references that is `(1 + #{reference >= observed}) / (m + 1)`, and never below 1/(m + 1).
+    """
+    return float((values >= values[place]).sum() / len(values))
+
+
+def holm(p: Sequence[float]) -> tuple[float, ...]:
+    """P-values adjusted so that all may be read together, in their order.
+
+    Source:
+        Holm 1979, "A simple sequentially rejective multiple test procedure".
+    """
+    order = np.argsort(p, kind="stable")
+    steps = np.array([(len(p) - k) * p[i] for k, i in enumerate(order)])
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return tuple(float(value) for value in adjusted)

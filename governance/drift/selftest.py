@@ -1,0 +1,127 @@
+"""Self-test: the detector put to the proof before anyone relies on it.
+
+A detector that alarms where nothing changed, or is silent where a fault was planted, must not
+gate. Both are tried with the very functions that judge versions.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from governance.assessment import Assessment
+from governance.coarse_maps import mass_in, ranked
+from governance.drift.answers import SelfTest
+from governance.drift.comparison import compare
+from governance.drift.ranks import combined, reach, share_reached
+from governance.drift.version import Version, version_of
+from governance.drift_terms import DriftTerms
+from governance.intervals import clopper_pearson
+
+__all__ = ["aa_trials", "planted"]
+
+BLOCKS = 10  # disjoint parts of the images, one of which plays the new version
+BORDER = (0.125, 0.125, 0.875, 0.875)
+LIMIT = 2.0  # times the nominal rate, for the upper end of the interval
+
+Array = NDArray[np.float64]
+
+
+def aa_trials(
+    assessment: Assessment,
+    trials: int = 400,
+    *,
+    seed: int = 0,
+    alpha: float = DriftTerms().alpha,
+) -> SelfTest:
+    """How often the rank test alarms on one and the same weights, looked at on disjoint images.
+
+    In each trial the images fall at random into ten parts or more, as even over the classes as can
+    be, and each part's mean map stands for a version; one of them plays the new version.
+
+    Args:
+        assessment: With maps.
+        trials: How often.
+        seed: Of the parts.
+        alpha: Share of trials that may alarm.
+
+    Returns:
+        Passed where the upper end of the 95 % interval of the rate is below twice alpha; None
+        where there are fewer images than two for each part.
+    """
+    version = version_of(assessment)
+    # As many parts as it takes for a p of alpha.
+    blocks = max(BLOCKS, math.ceil(1 / alpha))
+    if len(version.labels) < 2 * blocks:
+        return SelfTest(
+            name="aa", trials=0, alarms=0, nominal=alpha, interval=None, passed=None,
+            words=f"A/A: {len(version.labels)} images are too few for {blocks} parts.",
+        )  # fmt: skip
+    rng = np.random.default_rng(seed)
+    p_values = [_aa(version, blocks, rng) for _ in range(trials)]
+    alarms = sum(p <= alpha for p in p_values)
+    interval = clopper_pearson(alarms, trials)
+    passed = interval is not None and interval.high < LIMIT * alpha
+    span = f"{interval.low:.3f} to {interval.high:.3f}" if interval else "unknown"
+    return SelfTest(
+        name="aa", trials=trials, alarms=alarms, nominal=alpha, interval=interval, passed=passed,
+        words=(
+            f"A/A {'passed' if passed else 'failed'}: {alarms} alarms in {trials} trials on the "
+            f"same weights and disjoint images (95 % interval {span}; nominal {alpha:g}, the upper "
+            f"end must stay below {LIMIT * alpha:g})."
+        ),
+    )  # fmt: skip
+
+
+def planted(
+    old: Assessment,
+    faulty: Assessment,
+    references: Sequence[Assessment],
+    *,
+    terms: DriftTerms | None = None,
+    seed: int = 0,
+) -> SelfTest:
+    """Whether a version with a planted fault is called drifted; that it was learnt must be shown.
+
+    Args:
+        old: The version it was made from.
+        faulty: With the fault.
+        references: Harmless runs.
+        terms: Of the policy's `[drift]`.
+        seed: Of resampling.
+    """
+    found = compare(old, faulty, references, terms=terms, seed=seed)
+    alarmed = found.verdict == "DRIFT"
+    return SelfTest(
+        name="planted", trials=1, alarms=int(alarmed), nominal=None,
+        interval=clopper_pearson(int(alarmed), 1), passed=alarmed,
+        words=(
+            f"Planted fault {'found' if alarmed else 'missed'}: {found.verdict}. "
+            f"{' '.join(found.reasons)}"
+        ),
+    )  # fmt: skip
+
+
+def _aa(version: Version, blocks: int, rng: np.random.Generator) -> float:
+    parts = _parts(version.labels, blocks, rng)
+    means = np.stack([version.maps[part].mean(0) for part in parts])
+    order = ranked(means)
+    inside = mass_in(means, BORDER)
+    distances = {
+        "rank": 1 - order @ order.T,
+        "region": np.abs(np.subtract.outer(inside, inside)),
+    }
+    members = range(blocks)
+    totals = {name: reach(matrix, members) for name, matrix in distances.items()}
+    return share_reached(combined(totals), int(rng.integers(blocks)))
+
+
+def _parts(
+    labels: NDArray[np.int64], blocks: int, rng: np.random.Generator
+) -> list[NDArray[np.int64]]:
+    # Sorted by class after a shuffle, dealt out like cards: every part gets its share of each.
+    shuffled = rng.permutation(len(labels))
+    dealt = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    seats = rng.permutation(blocks)
+    return [dealt[place::blocks] for place in seats]

@@ -1,0 +1,270 @@
+"""Version: what a recorded assessment holds of how its model decides, ready to be compared."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from governance.assessment import Assessment
+from governance.coarse_maps import Maps, unpack
+from governance.errors import EvidenceError
+from governance.evidence import Evidence, Measurement, ModelIdentity, Table
+
+__all__ = ["MAPS", "Signatures", "Version", "comparable_parts", "refuse", "version_of"]
+
+#: The analysis whose record every comparison needs.
+MAPS = "explanation_maps"
+LEVELS = 255
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Signatures:
+    """What the filters of one layer answer to the same images.
+
+    Attributes:
+        units: Numbers of the channels.
+        responses: (units, images) mean activations.
+    """
+
+    units: tuple[int, ...]
+    responses: Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Version:
+    """One version, as its record describes it.
+
+    Attributes:
+        identity: Of the model.
+        class_names: In the order of its outputs.
+        images: What a person calls each image, (N).
+        places: Of the images in the validation set, (N,).
+        labels: True classes, (N,).
+        answers: Answered classes, (N,).
+        p_true: Probability of the true class, (N,).
+        maps: Coarse maps, (N, cells).
+        twice: Rows of the images explained twice.
+        again: Their second maps, (twice, cells).
+        filters: By layer.
+        lens: Recall of the lens by layer and class, (K,) each; NaN where unknown.
+        importance: Mass of filter importance by class, (K,); None where not recorded.
+        unit_importance: Added loss by layer and channel.
+        covered: By image, whether a representative rule of its answered class covers it.
+        metrics: All recorded numbers, by full name.
+    """
+
+    identity: ModelIdentity
+    class_names: tuple[str, ...]
+    images: tuple[str, ...]
+    places: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    answers: NDArray[np.int64]
+    p_true: Array
+    maps: Maps
+    twice: NDArray[np.int64]
+    again: Maps
+    filters: Mapping[str, Signatures]
+    lens: Mapping[str, Array]
+    importance: Array | None
+    unit_importance: Mapping[tuple[str, int], float]
+    covered: Mapping[str, bool]
+    metrics: Mapping[str, float | None]
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Which images are answered rightly, (N,)."""
+        right: NDArray[np.bool_] = self.answers == self.labels
+        return right
+
+
+def refuse(named: Mapping[str, Assessment]) -> None:
+    """Refuse assessments that cannot be compared.
+
+    Args:
+        named: By what messages call them; the first is the old version.
+
+    Raises:
+        EvidenceError: All problems at once, each with the assessment's place.
+    """
+    problems: list[str] = []
+    places: dict[str, str] = {}
+    weights: dict[str, str] = {}
+    (lead, first), *_ = named.items()
+    for name, item in named.items():
+        where, uri = f"{name} ({item.identity.uri})", item.identity.uri
+        if uri in places:
+            problems.append(f"{where}: is {places[uri]} itself; another version or run is accepted")
+        # A reference that repeats weights is no further run.
+        elif "reference" in name and item.identity.digest in weights:
+            problems.append(
+                f"{where}: has the weights of {weights[item.identity.digest]}; a run of its own is "
+                "accepted"
+            )
+        places.setdefault(uri, name)
+        weights.setdefault(item.identity.digest, name)
+        problems += [f"{where}: {what}" for what in _differences(item, first, lead)]
+    if problems:
+        raise EvidenceError(problems)
+
+
+def _differences(item: Assessment, first: Assessment, lead: str) -> list[str]:
+    found = []
+    if item.schema != first.schema:
+        found.append(f"schema {item.schema}; {first.schema}, as of {lead}, is accepted")
+    if item.validation.class_names != first.validation.class_names:
+        found.append(
+            f"classes {', '.join(item.validation.class_names)}; those of {lead} in the same order "
+            f"are accepted: {', '.join(first.validation.class_names)}"
+        )
+    elif item.validation.digest != first.validation.digest:
+        found.append(
+            f"validation images {item.validation.digest}; the same images as of {lead} are "
+            f"accepted: {first.validation.digest}"
+        )
+    own, theirs = _evidence(item, MAPS), _evidence(first, MAPS)
+    if own is None or own.measurement is None:
+        reason = own.failure.message if own is not None and own.failure else "was not run"
+        found.append(
+            f"holds no {MAPS} ({reason}); an assessment under a policy with [analyses.{MAPS}] is "
+            "accepted"
+        )
+    elif theirs is not None and (own.seed, own.parameters) != (theirs.seed, theirs.parameters):
+        found.append(
+            f"{MAPS} with seed {own.seed} and {dict(own.parameters)}; as of {lead} is accepted: "
+            f"seed {theirs.seed} and {dict(theirs.parameters)}"
+        )
+    return found
+
+
+def comparable_parts(named: Sequence[Assessment], analysis: str) -> str | None:
+    """Why an analysis cannot be compared over all these records; None where it can."""
+    found = [_evidence(item, analysis) for item in named]
+    missing = sum(item is None or item.measurement is None for item in found)
+    if missing:
+        return f"{analysis} is missing from {missing} of {len(named)} records"
+    settings = [(item.seed, dict(item.parameters)) for item in found if item is not None]
+    if any(other != settings[0] for other in settings):
+        return f"{analysis} was run with different seeds or parameters"
+    return None
+
+
+def version_of(assessment: Assessment) -> Version:
+    """Read an assessment that `refuse` let through.
+
+    Raises:
+        EvidenceError: If a recorded table is damaged.
+    """
+    names = assessment.validation.class_names
+    frame = _frame(assessment, MAPS, "maps")
+    if frame is None or frame.empty:
+        raise EvidenceError(f"{assessment.identity.uri}: {MAPS} holds no map")
+    cells = int(_parameter(assessment, "grid")) ** 2
+    where = f"{assessment.identity.uri}: {MAPS}/maps"
+    twice = np.flatnonzero(frame["again"].notna().to_numpy())
+    return Version(
+        identity=assessment.identity,
+        class_names=names,
+        images=tuple(frame["image"].astype(str)),
+        places=frame["place"].to_numpy(np.int64),
+        labels=frame["label"].to_numpy(np.int64),
+        answers=frame["answer"].to_numpy(np.int64),
+        p_true=frame["p_true"].to_numpy(np.float64),
+        maps=_maps(frame["map"], cells, where),
+        twice=twice,
+        again=_maps(frame["again"].iloc[twice], cells, where),
+        filters=_filters(assessment, int(frame["signed"].sum())),
+        lens=_lens(assessment, names),
+        importance=_importance(assessment, names),
+        unit_importance=_unit_importance(assessment),
+        covered=_covered(assessment),
+        metrics=assessment.metrics,
+    )
+
+
+def _evidence(assessment: Assessment, analysis: str) -> Evidence | None:
+    return next((item for item in assessment.evidence if item.analysis == analysis), None)
+
+
+def _parameter(assessment: Assessment, name: str) -> float:
+    found = _evidence(assessment, MAPS)
+    value = None if found is None else found.parameters.get(name)
+    if not isinstance(value, int):
+        raise EvidenceError(f"{assessment.identity.uri}: {MAPS} names no {name}")
+    return value
+
+
+def _frame(assessment: Assessment, analysis: str, name: str) -> pd.DataFrame | None:
+    found = _evidence(assessment, analysis)
+    measurement: Measurement | None = None if found is None else found.measurement
+    tables: tuple[Table, ...] = () if measurement is None else measurement.tables
+    table = next((item for item in tables if item.name == name), None)
+    return None if table is None else pd.DataFrame(list(table.rows), columns=list(table.columns))
+
+
+def _maps(texts: "pd.Series[str]", cells: int, where: str) -> Maps:
+    rows = [unpack(text, np.float16, cells, where) for text in texts]
+    maps = np.stack(rows) if rows else np.zeros((0, cells))
+    if (maps < 0).any():
+        raise EvidenceError(f"{where}: a map holds a negative number; shares are accepted")
+    return maps
+
+
+def _filters(assessment: Assessment, images: int) -> dict[str, Signatures]:
+    frame = _frame(assessment, MAPS, "units")
+    if frame is None:
+        return {}
+    where = f"{assessment.identity.uri}: {MAPS}/units"
+    found = {}
+    for layer, rows in frame.groupby("layer", sort=False):
+        levels = np.stack([unpack(t, np.uint8, images, where) for t in rows["signature"]])
+        low, high = (rows[name].to_numpy(np.float64)[:, None] for name in ("low", "high"))
+        found[str(layer)] = Signatures(
+            units=tuple(int(unit) for unit in rows["unit"]),
+            responses=low + levels / LEVELS * (high - low),
+        )
+    return found
+
+
+def _lens(assessment: Assessment, names: Sequence[str]) -> dict[str, Array]:
+    frame = _frame(assessment, "layer_prediction", "classes")
+    if frame is None:
+        return {}
+    lens = frame[(frame["method"] == "lens") & frame["class"].isin(names)]
+    return {
+        str(layer): rows.groupby("class")["recall"].last().reindex(list(names)).to_numpy(np.float64)
+        for layer, rows in lens.groupby("layer", sort=False)
+    }
+
+
+def _importance(assessment: Assessment, names: Sequence[str]) -> Array | None:
+    frame = _frame(assessment, "filter_importance", "filters")
+    if frame is None:
+        return None
+    single = frame[(frame["metric"] == "dp_true") & frame["unit"].notna()]
+    single = single[single["class"].isin(names)].dropna(subset="estimate")
+    if single.empty:
+        return None
+    mass = single.assign(mass=single["estimate"].clip(lower=0)).groupby("class")["mass"].sum()
+    known: Array = mass.reindex(list(names)).to_numpy(np.float64)
+    return known
+
+
+def _unit_importance(assessment: Assessment) -> dict[tuple[str, int], float]:
+    frame = _frame(assessment, "filter_importance", "filters")
+    if frame is None:
+        return {}
+    single = frame[(frame["metric"] == "dloss") & (frame["class"] == "all") & frame["unit"].notna()]
+    single = single.dropna(subset="estimate")
+    keys = zip(single["layer"], single["unit"], single["estimate"], strict=True)
+    return {(str(layer), int(unit)): float(estimate) for layer, unit, estimate in keys}
+
+
+def _covered(assessment: Assessment) -> dict[str, bool]:
+    frame = _frame(assessment, "representative_interpretation", "images")
+    if frame is None:
+        return {}
+    return dict(zip(frame["image"].astype(str), frame["covered"].astype(bool), strict=True))
