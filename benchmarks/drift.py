@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,6 @@ from governance.assessment import Assessment
 from governance.drift import aa_trials, compare, planted
 from governance.drift.distances import Distances, distances
 from governance.drift.judging import OLD, judge
-from governance.drift.ranks import combined, reach, share_reached
 from governance.drift.version import Version, version_of
 from governance.drift_terms import DriftTerms
 
@@ -125,8 +124,9 @@ def accuracy(record: Assessment) -> float:
 def ranks(runs: Runs, candidate: int, references: list[int], names: Iterable[str]) -> bool:
     """Whether the rank test over some statistics rejects."""
     members = (candidate, *references)
-    totals = {name: reach(runs.found.between[name], members, (OLD,)) for name in names}
-    return share_reached(combined(totals), 0) <= TERMS.alpha
+    between = {name: runs.found.between[name] for name in names}
+    found = replace(runs.found, between=between)
+    return (judge(found, members[0], members[1:], TERMS, 0).p or 1.0) <= TERMS.alpha
 
 
 def alarms(runs: Runs, fault: str) -> dict[str, float]:

@@ -37,7 +37,7 @@ from governance.evidence import (
     Table,
     ValidationIdentity,
 )
-from governance.policy import Decision, Policy
+from governance.policy import DRIFT, INAPPLICABLE, Decision, Policy
 from governance.records import canonical, from_data, parse, to_data
 from governance.waiver import Waiver
 
@@ -115,6 +115,14 @@ class Assessment:
         names = [item.analysis for item in self.evidence]
         if len(set(names)) != len(names):
             raise EvidenceError(f"evidence of one analysis stands twice: {names}")
+        excused = any(
+            item.analysis == DRIFT and item.failure and item.failure.kind == INAPPLICABLE
+            for item in self.evidence
+        )
+        if excused and self.baseline is not None:
+            raise EvidenceError(
+                "drift is said not to apply beside a baseline that it could be compared with"
+            )
         object.__setattr__(self, "environment", MappingProxyType(dict(self.environment)))
 
     @property

@@ -70,9 +70,10 @@ class Change:
         benign: The same of every reference, in their order; what harmless runs show.
         score: `value` less the mean of `benign`, in standard deviations over the references; None
             with fewer than two.
-        p: Rank of `value` among the references, as a share; None without references.
+        p: Rank of `value` among the references, as a share, differences up to `least` counting as
+            none; None with fewer than 4 references.
         p_holm: The same, adjusted for all statistics (Holm).
-        least: Changes up to this are not called drift, whatever their p.
+        least: Differences up to this count as none.
         drives: Whether it lies beyond the references (`p` at most alpha) and beyond `least`.
     """
 

@@ -30,7 +30,7 @@ MEANINGS: Mapping[str, str] = {
     "verified": "difference of the share of decisions certified",
 }
 
-#: Differences up to this are never called drift: a tiny effect can be significant.
+#: Differences up to this count as none: a tiny effect can be significant.
 LEAST: Mapping[str, float] = {
     "rank": 0.0, "top": 0.0, "region": 0.02, "lens": 0.05, "importance": 0.25, "rules": 0.05,
     "verified": 0.05,

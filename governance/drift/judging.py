@@ -4,7 +4,7 @@ The same judgement is passed on the new version and, to see how often it errs, o
 in turn as if it were the new one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +22,7 @@ OLD = 0  # the old version's place among all versions
 FEWEST = 4  # references below which no p-value is given
 RESAMPLES = 2000
 SIDE = 0.95  # of each one-sided bound; both ends together are a 90 % interval
+MAPPED = {"rank", "top"}  # statistics that a declared tolerance is about
 HARMLESS = 0.95  # share of the references' drifts inside the tolerance taken from them
 
 Array = NDArray[np.float64]
@@ -72,14 +73,15 @@ def judge(
     """
     members, m = (candidate, *references), len(references)
     totals = {name: reach(matrix, members, (OLD,)) for name, matrix in found.between.items()}
-    scores = combined(totals)
+    counted = _counted(totals, terms.tolerance)
+    scores = combined(counted)
     drifts = totals["rank"]
     tolerance = terms.tolerance
     if tolerance is None and m >= FEWEST:
         tolerance = float(np.quantile(drifts[1:], HARMLESS))
     low, high = bounds(found.by_image[candidate][[OLD, *references]], seed)
     judged = Judged(
-        changes=_changes(totals, terms),
+        changes=_changes(totals, counted, terms),
         null=tuple(float(score) for score in scores[1:]),
         observed=float(scores[0]) if m > 1 else None,
         p=share_reached(scores, 0) if m else None,
@@ -146,19 +148,32 @@ def false_alarms(
     )
 
 
-def _changes(totals: dict[str, Array], terms: DriftTerms) -> tuple[Change, ...]:
-    names, tolerance = list(totals), terms.tolerance
+def _counted(totals: Mapping[str, Array], tolerance: float | None) -> dict[str, Array]:
+    """Every member's distances with those too small to matter as none.
+
+    It is done to all members alike, so that ranks stay exchangeable; a statistic in which nobody
+    went far then adds no noise to the others. A declared tolerance is one on maps: for a member
+    inside it neither ranks nor tops count.
+    """
+    outside = totals["rank"] > (tolerance or 0.0)
+    return {
+        name: np.where(outside if name in MAPPED else values > LEAST[kind_of(name)], values, 0.0)
+        for name, values in totals.items()
+    }
+
+
+def _changes(
+    totals: Mapping[str, Array], counted: Mapping[str, Array], terms: DriftTerms
+) -> tuple[Change, ...]:
+    names = list(totals)
     enough = len(totals["rank"]) > FEWEST
-    alone = [share_reached(totals[name], 0) for name in names]
+    alone = [share_reached(counted[name], 0) for name in names]
     together = holm(alone)
     changes = []
     for name, p, adjusted in zip(names, alone, together, strict=True):
         values, kind = totals[name], kind_of(name)
         value, benign = float(values[0]), tuple(float(item) for item in values[1:])
         score = float(studentised(values)[0])
-        # A declared tolerance is one on maps: inside it their ranks and tops do not count.
-        least = tolerance or 0.0 if name == "rank" else LEAST[kind]
-        near = tolerance is not None and kind == "top" and totals["rank"][0] <= tolerance
         changes.append(
             Change(
                 name=name,
@@ -168,8 +183,8 @@ def _changes(totals: dict[str, Array], terms: DriftTerms) -> tuple[Change, ...]:
                 score=score if len(benign) > 1 and np.isfinite(score) else None,
                 p=p if enough else None,
                 p_holm=adjusted if enough else None,
-                least=least,
-                drives=enough and p <= terms.alpha and value > least and not near,
+                least=terms.tolerance or 0.0 if name == "rank" else LEAST[kind],
+                drives=bool(enough and p <= terms.alpha and counted[name][0] > 0),
             )
         )
     return tuple(changes)

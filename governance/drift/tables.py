@@ -48,7 +48,7 @@ def statistics_table(changes: Sequence[Change], references: int) -> Table:
             "How far the new version is from the old one and the references, beside the mean and "
             f"the largest of the same number over the {references} references; score: in standard "
             "deviations over these; p: rank among them, alone and adjusted for all rows (Holm); "
-            "least: differences up to this are never called drift."
+            "least: differences up to this count as none."
         ),
         columns=("statistic", "new", "benign_mean", "benign_most", "score", "p", "p_holm", "least",
                  "beyond", "meaning"),

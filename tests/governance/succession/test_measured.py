@@ -150,3 +150,8 @@ def test_nothing_is_compared_without_a_version_before(version_of, first, second)
 def test_a_version_is_not_compared_with_itself(first):
     with pytest.raises(EvidenceError, match="itself"):
         compared(first, Lineage(previous=first), first.policy.drift)
+
+
+def test_no_record_excuses_a_version_that_has_a_baseline(first, second):
+    with pytest.raises(EvidenceError, match="said not to apply beside a baseline"):
+        replace(first, baseline=second.baseline)
