@@ -224,7 +224,7 @@ def points(x: ArrayLike, y: ArrayLike, *, x_axis: str, y_axis: str) -> bytes:
         x_axis: What `x` is, with its unit.
         y_axis: What `y` is, with its unit.
     """
-    canvas = Canvas(figsize=(WIDTH / 2, WIDTH / 2), layout="constrained")
+    canvas = Canvas(figsize=(WIDTH, WIDTH / 2), layout="constrained")
     axes = canvas.subplots()
     across, up = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     both = np.concatenate([across, up])

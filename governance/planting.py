@@ -1,10 +1,9 @@
-"""Planting: a fault put into a copy of a model on purpose, to see whether it would be found.
+"""Planting: a fault put into a model on purpose, to see whether it would be found.
 
-The copy is trained on with a white mark in the corner of some images, all of them called one class,
+It is trained on with a white mark in the corner of some images, all of them called one class,
 beside the images as they are: it learns to go by the mark and answers clean images as before.
 """
 
-from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +31,7 @@ class Planted:
     """A model with a planted fault.
 
     Attributes:
-        model: The faulty copy.
+        model: The subject's, now faulty.
         label: The class that the mark stands for.
         followed: Share of marked images of other classes, not trained on, answered with it.
         kept: Share of clean images, not trained on, answered rightly.
@@ -59,22 +58,24 @@ class _Task:
 
 
 def plant_mark(subject: Subject, seed: int) -> Planted:
-    """A copy of a subject's model that goes by a corner mark.
+    """A subject's model, trained on in place until it goes by a corner mark.
 
     Args:
-        subject: Left as found.
+        subject: Opened for this: its model is changed.
         seed: Of the choice of images and their order.
 
     Raises:
-        SubjectError: If the copy cannot be trained, or did not learn the mark: a fault that is not
+        SubjectError: If the model cannot be trained, or did not learn the mark: a fault that is not
             there says nothing about a detector.
     """
     task = _task(subject, seed)
     before = _share(subject.model, task.clean, task.answers)
     wrong = torch.full((len(task.marked),), task.label, device=task.answers.device)
     tried = []
+    model = subject.model  # an exported module cannot be copied
+    start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     for rate in RATES:
-        model = deepcopy(subject.model)
+        model.load_state_dict(start)
         parameters = [item.requires_grad_() for item in model.parameters()]
         optimiser = torch.optim.Adam(parameters, lr=rate)
         rng = np.random.default_rng(seed)

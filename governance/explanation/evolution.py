@@ -46,18 +46,20 @@ CROSSED = 0.9
 PRESCREEN = 4  # children bred for each one evaluated
 ISLANDS = 3
 ALTERNATIVES = 2
-GROUPS = (4, 8)  # of the first rankings, which large budgets do one after the other
+# Groups that are ranked, by budget. Large ones are told apart by few passes, while small ones drown
+# in what the blur alone does; from 250 passes on single superpixels are ranked too.
+GROUPS = ((250, (12,)), (80, (4, 8)), (0, (4,)))
 COARSE = 4  # pieces that shrinking starts from where not every superpixel was ranked
 
 
 class Plan(NamedTuple):
-    """How a search spends its budget, in forward passes; limits count from the start.
+    """How a search spends its budget, in forward passes; each limit counts from the start.
 
     Attributes:
-        groups: Groups of neighbouring superpixels that are ranked first, two passes each: how many,
-            for each search for a start.
+        groups: Groups of neighbouring superpixels that are ranked, two passes each: how many, for
+            each start.
         singles: Passes that ranking each superpixel may take; where they need more, they are not.
-        grown: Passes of the greedy seed.
+        grown: Limit of the greedy seed.
         found: Limit of finding the subset.
         others: Limit of finding disjoint alternatives, with the pass for the rest of the image.
         controls: Random subsets of like area.
@@ -80,10 +82,9 @@ def plan(budget: int) -> Plan:
     others = budget - checks - controls
     found = others - 1 - (budget // 10 if controls else 0)
     return Plan(
-        # Large groups are told apart by few passes, small ones drown in what the blur alone does.
-        groups=GROUPS if budget >= 80 else GROUPS[:1],  # noqa: PLR2004 - the first takes about 45
+        groups=next(groups for least, groups in GROUPS if budget >= least),
         singles=budget * 2 // 5,
-        grown=budget // 6,
+        grown=budget * 2 // 5,
         found=found,
         others=others,
         controls=controls,
@@ -121,7 +122,7 @@ def find(search: Search, centre: NDArray[np.float64], budget: Plan, seed: int) -
         score = yield from _ranked(search, centre, groups, limit)
     if 2 * n <= budget.singles:
         score = yield from _ranked(search, centre, n, limit)
-        yield from grow(search, score, min(limit, search.spent + budget.grown), max(8, n // 4))
+        yield from grow(search, score, min(limit, budget.grown), max(8, n // 4))
     minimal = yield from _shrink_best(search, centre, limit)
     start = search.best()
     bred = limit - 2 * int(search.chosen(start).sum()) - 6  # what shrinking will need is kept back

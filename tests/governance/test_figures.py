@@ -27,6 +27,7 @@ def every_kind():
         ),
         figures.heatmap([[0, 0.5], [np.nan, 1]], "ab", "cd", scale="share", marks=True),
         figures.gallery([("title", np.zeros((4, 4, 3), np.float32))]),
+        figures.points([0.1, 0.5], [0.2, 0.4], x_axis="old", y_axis="new"),
     )
 
 
