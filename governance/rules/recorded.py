@@ -288,4 +288,3 @@ def _digest(bounds: Boundaries) -> str:
     for numbers in (bounds.scales, bounds.offsets):
         digest.update(numbers.detach().cpu().to(torch.float32).numpy().tobytes())
     return f"sha256:{digest.hexdigest()}"
-
