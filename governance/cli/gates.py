@@ -35,10 +35,6 @@ def gate(
         remove(earlier)
     with TemporaryDirectory(prefix="governance-") as scratch:
         answer = registry.ask(model_uri, Path(scratch), keys=keys)
-    if as_json:
-        print_json(_data(answer, signed=keys is not None))
-    else:
-        _tell(answer, signed=keys is not None)
     assessment = answer.assessment
     # Findings alone would look green where it is the signature that is missing.
     if assessment is not None and assessment.decision.verdict == answer.verdict:
@@ -50,6 +46,10 @@ def gate(
             from reports.markdown import to_markdown
 
             write(markdown, to_markdown(assessment).encode())
+    if as_json:
+        print_json(_data(answer, signed=keys is not None))
+    else:
+        _tell(answer, signed=keys is not None)
     raise typer.Exit(answer.exit_code)
 
 

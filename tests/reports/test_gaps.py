@@ -66,6 +66,7 @@ def test_what_does_not_apply_is_named_with_its_reason_and_is_no_failure(assessme
         analysis="drift", about="", parameters={}, seed=0, seconds=0.0, device="cpu",
         failure=Failure(kind="not applicable", message="no approved version went before"),
     )  # fmt: skip
-    found = unmeasured(dataclasses.replace(assessment, evidence=(*assessment.evidence, first)))
+    kept = (*assessment.evidence, first)
+    found = unmeasured(dataclasses.replace(assessment, evidence=kept, baseline=None))
     reasons = {gap.subject: gap.reason for gap in found}
     assert reasons["drift"] == "not applicable: no approved version went before"

@@ -149,12 +149,18 @@ def aliases(approved):
 
     first, second = approved
     client = MlflowClient()
+    # The registry is that of all tests of a process: what they left is put aside.
+    before = dict(client.get_registered_model("stripes").aliases)
+    for alias in before:
+        client.delete_registered_model_alias("stripes", alias)
     client.set_registered_model_alias("stripes", "champion", first.version)
     client.set_registered_model_alias("stripes", "prod", second.version)
     client.set_registered_model_alias("stripes", "candidate", second.version)
     yield lambda: set(client.get_registered_model("stripes").aliases)
     for alias in ("champion", "prod", "candidate"):
         client.delete_registered_model_alias("stripes", alias)
+    for alias, number in before.items():
+        client.set_registered_model_alias("stripes", alias, number)
 
 
 def test_an_alias_that_no_approval_covers_is_told(aliases, approved, ledger, office):
