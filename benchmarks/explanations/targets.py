@@ -12,6 +12,7 @@ __all__ = ["targets_table"]
 
 LIME, RISE, MAP = "lime, 1000", "RISE, 2000", "evolve_map, 520"
 NULL = "evolve, confidence, 600"
+ASKED = 50  # images that the targets are set for
 
 
 class Aim(NamedTuple):
@@ -22,20 +23,29 @@ class Aim(NamedTuple):
         target: As the project set it.
         measured: With interval and number; empty if nothing was.
         met: Whether the measured figure reaches the target.
+        n: Images behind it; None where they do not matter.
     """
 
     figure: str
     target: str
     measured: str
     met: bool | None
+    n: int | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Met or missed, and whether of as many images as the targets ask for."""
+        if self.met is None:
+            return "not measured"
+        few = "" if self.n is None or self.n >= ASKED else " so far"
+        return f"met{few}" if self.met else f"**missed**{few}"
 
 
 def targets_table(rows: Rows, memory: dict[str, float] | None) -> list[str]:
     """One row for each figure aimed at."""
     lines = ["| figure | target | measured | |", "|---|---|---|---|"]
-    verdict = {True: "met", False: "**missed**", None: "not measured"}
     return lines + [
-        f"| {aim.figure} | {aim.target} | {aim.measured} | {verdict[aim.met]} |"
+        f"| {aim.figure} | {aim.target} | {aim.measured} | {aim.verdict} |"
         for aim in _aims(rows, memory)
     ]
 
@@ -80,7 +90,7 @@ def _aim(
     if not values:
         return Aim(figure, target, "", None)
     text = f"median {median(values, digits)}, n = {len(values)}"
-    return Aim(figure, target, text, good(float(np.median(values))))
+    return Aim(figure, target, text, good(float(np.median(values))), len(values))
 
 
 def _areas(found: dict[str, Any], name: str, limit: float) -> Aim:
@@ -106,7 +116,9 @@ def _counted(figure: str, target: str, hits: list[Any], good: Callable[[float], 
     span = intervals.wilson(sum(hits), len(hits))
     around = f" [{span.low:.3f}, {span.high:.3f}]" if span else ""
     share = sum(hits) / len(hits)
-    return Aim(figure, target, f"{sum(hits)}/{len(hits)} = {share:.3f}{around}", good(share))
+    return Aim(
+        figure, target, f"{sum(hits)}/{len(hits)} = {share:.3f}{around}", good(share), len(hits)
+    )
 
 
 def _stable(values: list[float], name: str) -> Aim:
@@ -116,7 +128,8 @@ def _stable(values: list[float], name: str) -> Aim:
     span = intervals.mean(values)
     around = f" [{span.low:.2f}, {span.high:.2f}]" if span else ""
     mean = float(np.mean(values))
-    return Aim(figure, target, f"mean {mean:.2f}{around}, n = {len(values)}", mean >= 0.9)  # noqa: PLR2004
+    text = f"mean {mean:.2f}{around}, n = {len(values)}"
+    return Aim(figure, target, text, mean >= 0.9, len(values))  # noqa: PLR2004
 
 
 def _null(rows: Rows) -> Aim:

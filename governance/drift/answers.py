@@ -171,6 +171,7 @@ class Comparison:
         reason_interval: Of `reason_share`.
         band: Map distance beyond which an image counts as moved.
         changes: Every statistic.
+        unmeasured: Statistics that the terms name and the records do not hold.
         null: The combined score of each reference, in order.
         observed: The combined score of the new version.
         matching: Of filters.
@@ -206,6 +207,7 @@ class Comparison:
     rules_held: float | None = None
     rules_interval: Interval | None = None
     false_alarms: SelfTest
+    unmeasured: tuple[str, ...] = ()
     beside: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()

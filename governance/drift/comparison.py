@@ -11,7 +11,7 @@ import pandas as pd
 
 from governance.assessment import Assessment
 from governance.drift.answers import Comparison
-from governance.drift.distances import SOURCES, Distances, distances
+from governance.drift.distances import SOURCES, Distances, distances, wanted
 from governance.drift.identity import identity
 from governance.drift.judging import false_alarms, judge
 from governance.drift.matching import matching
@@ -31,7 +31,7 @@ from governance.drift.tables import (
     map_table,
     statistics_table,
 )
-from governance.drift.version import Version, comparable_parts, refuse, version_of
+from governance.drift.version import Version, aligned, comparable_parts, refuse, version_of
 from governance.drift_terms import DriftTerms
 from governance.evidence import Interval
 from governance.intervals import clopper_pearson
@@ -79,10 +79,11 @@ def compare(
     refuse(named)
     versions = [version_of(item) for item in named.values()]
     earliest = _first(first, old, new, versions[0])
+    aligned([*versions, *([earliest] if earliest else [])])
     parts = {name: comparable_parts(list(named.values()), name) for name in SOURCES.values()}
     unusable = {name: reason for name, reason in parts.items() if reason}
     found, left_out = distances(versions, terms, unusable)
-    compared = _compared(versions, found, terms, seed)
+    compared = _complete(_compared(versions, found, terms, seed), found, terms)
     held = _rules_held(asked)
     return replace(
         compared,
@@ -127,6 +128,21 @@ def _compared(
         beside=beside,
         tables=tuple(table for table in tables if table is not None),
         notes=(*about_filters, *notes(moved, terms, len(rest))),
+    )  # fmt: skip
+
+
+def _complete(compared: Comparison, found: Distances, terms: DriftTerms) -> Comparison:
+    """What is called equivalent only where every statistic that the terms name was measured."""
+    if not terms.statistics:
+        return compared
+    unmeasured = tuple(name for name in wanted(terms) if name not in found.between)
+    if not unmeasured or compared.verdict == "DRIFT":
+        return replace(compared, unmeasured=unmeasured)
+    names = ", ".join(unmeasured)
+    why = f"Named in [drift] and not measured: {names}; without it drift is not ruled out."
+    return replace(
+        compared, unmeasured=unmeasured, verdict="INCONCLUSIVE",
+        reasons=(why,) if compared.verdict == "EQUIVALENT" else (*compared.reasons, why),
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from governance.drift.version import Version
 from governance.drift_terms import Box, DriftTerms
 from governance.errors import AnalysisError
 
-__all__ = ["LEAST", "MEANINGS", "SOURCES", "Distances", "distances", "kind_of", "lens_change"]
+__all__ = ["LEAST", "MEANINGS", "SOURCES", "Distances", "distances", "kind_of", "lens_change", "wanted"]
 
 Array = NDArray[np.float64]
 
@@ -84,7 +84,7 @@ def distances(
     by_image = _pairs(len(versions), lambda a, b: rank_distance(ranks[a], ranks[b]))
     between = {"rank": by_image.mean(2)}
     left_out = []
-    for name in _wanted(terms):
+    for name in wanted(terms):
         if name == "rank":
             continue
         source = SOURCES.get(kind_of(name))
@@ -123,7 +123,8 @@ def _refuse_unknown(terms: DriftTerms) -> None:
         raise AnalysisError(problems)
 
 
-def _wanted(terms: DriftTerms) -> list[str]:
+def wanted(terms: DriftTerms) -> list[str]:
+    """Every statistic that terms ask for, by its full name."""
     regions = [f"region:{name}" for name in terms.regions]
     asked = terms.statistics or tuple(MEANINGS)
     listed = [part for name in asked for part in (regions if name == "region" else [name])]

@@ -59,6 +59,7 @@ def identity(old: Version, new: Version, seed: int) -> Answer:
 def _excess(old: Version, new: Version) -> Array:
     one, other = ranked(old.maps[old.twice]), ranked(new.maps[new.twice])
     again, anew = ranked(old.again), ranked(new.again)
-    between = rank_distance(one, other) + rank_distance(again, anew)
+    # Crosswise: first maps share the points of their path over versions, and second maps theirs.
+    between = rank_distance(one, anew) + rank_distance(other, again)
     within = rank_distance(one, again) + rank_distance(other, anew)
     return (between - within) / 2

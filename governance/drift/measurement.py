@@ -28,7 +28,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             highest=None,
         ),
         "drifted": Metric(
-            meaning="1 where the verdict is DRIFT, else 0; 0 alone does not show equivalence",
+            meaning="1 where the verdict is DRIFT, else 0; 0 alone does not show equivalence; "
+            "missing where a statistic that the policy names was not measured",
             better="lower",
         ),
         "p": Metric(
@@ -113,12 +114,13 @@ def to_measurement(
 
 def _values(comparison: Comparison) -> dict[str, float | None]:
     first, tolerance = comparison.to_first, comparison.tolerance
+    unknown = comparison.unmeasured and comparison.verdict != "DRIFT"
     before, after = comparison.beside.get("performance.accuracy", (None, None))
     return {
         "distance": comparison.distance,
         "upper": comparison.upper,
         "excess": comparison.upper / tolerance if tolerance else None,
-        "drifted": float(comparison.verdict == "DRIFT"),
+        "drifted": None if unknown else float(comparison.verdict == "DRIFT"),
         "p": comparison.exchangeability.p,
         "changed_reason_share": comparison.reason_share,
         "rules_held": comparison.rules_held,

@@ -80,7 +80,10 @@ def equivalence(judged: Judged, versions: Sequence[Version], terms: DriftTerms) 
     else:
         inside = judged.upper <= judged.tolerance
         outcome = "yes" if inside else "no"
-        source = "declared" if terms.tolerance is not None else "95 % of the references lie below"
+        source = (
+            "declared" if terms.tolerance is not None
+            else f"95 % point of the drifts of {m} references among themselves, interpolated"
+        )  # fmt: skip
         words = (
             f"the upper bound is {'inside' if inside else 'not inside'} the tolerance of "
             f"{judged.tolerance:.4f} ({source}); {found}."

@@ -28,10 +28,11 @@ def reach(distances: Array, members: Sequence[int], fixed: Sequence[int] = ()) -
         members: Those that are exchangeable under the null hypothesis.
         fixed: Others that all members are compared with, such as the old version.
     """
-    rest = [[other for other in (*fixed, *members) if other != one] for one in members]
-    return np.array(
-        [distances[one, others].mean() for one, others in zip(members, rest, strict=True)]
-    )
+    everyone = [*members, *fixed]
+    between = distances[np.ix_(members, everyone)]
+    own = np.eye(len(members), len(everyone), dtype=bool)
+    found: Array = between[~own].reshape(len(members), -1).mean(1)
+    return found
 
 
 def studentised(values: Array) -> Array:
@@ -43,14 +44,10 @@ def studentised(values: Array) -> Array:
     n = len(values)
     if n < 3:  # noqa: PLR2004 - two others at least have a spread
         return np.zeros(n)
-    found = np.zeros(n)
-    for place in range(n):
-        others = np.delete(values, place)
-        away, spread = values[place] - others.mean(), others.std(ddof=1)
-        if spread > 0:
-            found[place] = away / spread
-        elif away != 0:
-            found[place] = np.inf if away > 0 else -np.inf
+    others = np.broadcast_to(values, (n, n))[~np.eye(n, dtype=bool)].reshape(n, n - 1)
+    away, spread = values - others.mean(1), others.std(1, ddof=1)
+    beyond = np.where(away == 0, 0.0, np.copysign(np.inf, away))
+    found: Array = np.divide(away, spread, out=beyond, where=spread > 0)
     return found
 
 

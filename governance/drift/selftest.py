@@ -23,6 +23,7 @@ __all__ = ["aa_trials", "planted"]
 
 BLOCKS = 10  # disjoint parts of the images, one of which plays the new version
 BORDER = (0.125, 0.125, 0.875, 0.875)
+PROMISED = 40  # alarms, that the upper end of a sound test stays below the limit
 LIMIT = 2.0  # times the nominal rate, for the upper end of the interval
 
 Array = NDArray[np.float64]
@@ -30,7 +31,7 @@ Array = NDArray[np.float64]
 
 def aa_trials(
     assessment: Assessment,
-    trials: int = 400,
+    trials: int | None = None,
     *,
     seed: int = 0,
     alpha: float = DriftTerms().alpha,
@@ -38,11 +39,13 @@ def aa_trials(
     """How often the rank test alarms on one and the same weights, looked at on disjoint images.
 
     In each trial the images fall at random into ten parts or more, as even over the classes as can
-    be, and each part's mean map stands for a version; one of them plays the new version.
+    be, and each part's mean map stands for a version; one of them plays the new version. The parts
+    are exchangeable by construction: it is the test that is tried here and not the references.
 
     Args:
         assessment: With maps.
-        trials: How often.
+        trials: How often; so often that 40 alarms are promised if not given, whatever alpha is:
+            of fewer the interval would reach beyond its limit where nothing is wrong.
         seed: Of the parts.
         alpha: Share of trials that may alarm.
 
@@ -58,6 +61,7 @@ def aa_trials(
             name="aa", trials=0, alarms=0, nominal=alpha, interval=None, passed=None,
             words=f"A/A: {len(version.labels)} images are too few for {blocks} parts.",
         )  # fmt: skip
+    trials = math.ceil(PROMISED / alpha) if trials is None else trials
     rng = np.random.default_rng(seed)
     p_values = [_aa(version, blocks, rng) for _ in range(trials)]
     alarms = sum(p <= alpha for p in p_values)
@@ -69,7 +73,8 @@ def aa_trials(
         words=(
             f"A/A {'passed' if passed else 'failed'}: {alarms} alarms in {trials} trials on the "
             f"same weights and disjoint images (95 % interval {span}; nominal {alpha:g}, the upper "
-            f"end must stay below {LIMIT * alpha:g})."
+            f"end must stay below {LIMIT * alpha:g}). It tries the test, not whether the references "
+            "are like what harmless training gives."
         ),
     )  # fmt: skip
 

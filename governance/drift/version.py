@@ -12,7 +12,7 @@ from governance.coarse_maps import Maps, unpack
 from governance.errors import EvidenceError
 from governance.evidence import Evidence, Measurement, ModelIdentity, Table
 
-__all__ = ["MAPS", "Signatures", "Version", "comparable_parts", "refuse", "version_of"]
+__all__ = ["MAPS", "Signatures", "Version", "aligned", "comparable_parts", "refuse", "version_of"]
 
 #: The analysis whose record every comparison needs.
 MAPS = "explanation_maps"
@@ -183,6 +183,26 @@ def version_of(assessment: Assessment) -> Version:
         covered=_covered(assessment),
         metrics=assessment.metrics,
     )
+
+
+def aligned(versions: Sequence[Version]) -> None:
+    """Refuse versions whose maps are of other images of the set, or of another grid, row by row.
+
+    Raises:
+        EvidenceError: All of them at once.
+    """
+    first = versions[0]
+    problems = [
+        f"{item.identity.uri}: {MAPS} are of other images of the set, or of another number of "
+        f"cells, than those of {first.identity.uri}; the same sample is accepted"
+        for item in versions[1:]
+        if item.maps.shape != first.maps.shape
+        or not np.array_equal(item.places, first.places)
+        or not np.array_equal(item.labels, first.labels)
+        or not np.array_equal(item.twice, first.twice)
+    ]
+    if problems:
+        raise EvidenceError(problems)
 
 
 def _evidence(assessment: Assessment, analysis: str) -> Evidence | None:

@@ -94,18 +94,28 @@ def compared(
     )
     notes = [*found.notes, *(item.words for item in tested), *unread]
     tables = (_answer_table(comparison), *found.tables, _test_table(tested))
-    open_ones = (*found.unanswered, *_unanswered(comparison, lineage))
+    open_ones = (*found.unanswered, *_unanswered(comparison, lineage, terms))
     kept = replace(found, tables=tables, notes=tuple(notes), unanswered=open_ones)
     return comparison, _with_envelope(kept, terms, previous, new, lineage)
 
 
-def _unanswered(comparison: Comparison, lineage: Lineage) -> Iterator[str]:
+def _unanswered(comparison: Comparison, lineage: Lineage, terms: DriftTerms) -> Iterator[str]:
     """What the first page must say is not known."""
     count = len(lineage.references)
     if count < FEWEST:
         yield (
             f"how much harmless training changes: {count} references are recorded and {FEWEST} are "
             "needed (governance references make)"
+        )
+    elif 1 / (count + 1) > terms.alpha:
+        yield (
+            f"whether the version is like harmless runs: with {count} references no p-value is "
+            f"below {1 / (count + 1):.2f}, and alpha is {terms.alpha:g}"
+        )
+    if comparison.unmeasured:
+        yield (
+            "whether what the policy names changed: not measured in every record are "
+            f"{', '.join(comparison.unmeasured)}"
         )
     if comparison.tolerance is None:
         yield "whether the change is tolerable: no tolerance is declared and no references show one"
