@@ -148,7 +148,7 @@ class Assessment:
     @property
     def digest(self) -> str:
         """sha256 of `assessment.json`; covers all evidence."""
-        return f"sha256:{_sha256(_files(self)[RECORD])}"
+        return f"sha256:{_sha256(_record(self))}"
 
     def save(self, folder: Path) -> None:
         """Write the assessment as a new folder, whole or not at all.
@@ -195,7 +195,7 @@ class Assessment:
         loaded = from_data(cls, data, RECORD)
         if _content(folder, POLICY) != loaded.policy.text.encode():
             raise EvidenceError(f"{folder}: {POLICY} is not the policy in {RECORD}")
-        if _content(folder, RECORD) != _files(loaded)[RECORD]:
+        if _content(folder, RECORD) != _record(loaded):
             # Its digest, recomputed, would not be the one that was recorded.
             raise EvidenceError(
                 f"{folder}/{RECORD}: is not written as a record of schema {SCHEMA} is; the bytes "
@@ -249,34 +249,40 @@ def attach(folder: Path, files: Mapping[str, bytes]) -> None:
 
 def _files(assessment: Assessment) -> dict[str, bytes]:
     """Contents of all files but the manifest, by path."""
+    files = {POLICY: assessment.policy.text.encode(), RECORD: _record(assessment)}
+    for item in assessment.evidence:
+        found, home = item.measurement, f"evidence/{item.analysis}"
+        for figure in found.figures if found else ():
+            files[f"{home}/{figure.name}.png"] = figure.image
+        for table in found.tables if found else ():
+            files[f"{home}/{table.name}.parquet"] = _parquet(table)
+            files[f"{home}/{table.name}.csv"] = _csv(table)
+    return files
+
+
+def _record(assessment: Assessment) -> bytes:
+    """Contents of the record, in which pictures and tables stand by their digests."""
     bare = replace(assessment, evidence=tuple(_bare(item) for item in assessment.evidence))
     # As it will be read: 1 where a fraction is meant becomes 1.0; what cannot be read is refused.
     data = to_data(from_data(Assessment, to_data(bare), RECORD))
-    files: dict[str, bytes] = {}
     for item, record in zip(assessment.evidence, data["evidence"], strict=True):
         if item.measurement is None:
             continue
         home, kept = f"evidence/{item.analysis}", record["measurement"]
         for figure, entry in zip(item.measurement.figures, kept["figures"], strict=True):
-            path = f"{home}/{figure.name}.png"
-            files[path] = figure.image
             del entry["image"]
-            entry.update(path=path, sha256=_sha256(figure.image))
+            entry.update(path=f"{home}/{figure.name}.png", sha256=_sha256(figure.image))
         for table, entry in zip(item.measurement.tables, kept["tables"], strict=True):
-            path, copy = (f"{home}/{table.name}.{suffix}" for suffix in ("parquet", "csv"))
-            files[path], files[copy] = _parquet(table), _csv(table)
             del entry["rows"]
             # Of the rows themselves: another pyarrow writes the same rows in other bytes, and the
             # digest of an assessment must not change with it.
             entry.update(
-                path=path,
+                path=f"{home}/{table.name}.parquet",
                 sha256=_sha256(canonical(table.rows)),
-                csv_sha256=_sha256(files[copy]),
+                csv_sha256=_sha256(_csv(table)),
                 row_count=len(table.rows),
             )
-    files[POLICY] = assessment.policy.text.encode()
-    files[RECORD] = canonical(data)
-    return files
+    return canonical(data)
 
 
 def _bare(evidence: Evidence) -> Evidence:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-from governance import orchestration, registry, succession
+from governance import succession
 from governance.assessment import MANIFEST, Assessment
 from governance.drift import Comparison
 from governance.drift.version import MAPS
@@ -16,8 +17,9 @@ from governance.evidence import Evidence
 from governance.lineage import Lineage
 from governance.policy import DRIFT, Policy
 from governance.records import to_data
-from governance.reference_making import cheap, exact
-from governance.registry import ModelVersion
+
+if TYPE_CHECKING:
+    from governance.registry import RecordedKind
 
 __all__ = ["Compared", "compare_models"]
 
@@ -50,6 +52,7 @@ def compare_models(
     policy: Policy | None = None,
     references: Sequence[str] = (),
     device: str = "auto",
+    drawn: bool = True,
 ) -> Compared:
     """Compare two models from their recorded assessments; one without a record is looked at first.
 
@@ -61,6 +64,7 @@ def compare_models(
         references: URIs or folders of harmless runs; if none are given, those recorded for the old
             version.
         device: Where a model without a record runs.
+        drawn: Whether the evidence shall hold pictures.
 
     Raises:
         SubjectError: If a model cannot be found or assessed.
@@ -81,7 +85,9 @@ def compare_models(
         data=_data(found[new]),
     )
     asked = succession.asked_before(found[old], found[new])
-    comparison, measurement = succession.compared(found[new], lineage, drifting, asked=asked)
+    comparison, measurement = succession.compared(
+        found[new], lineage, drifting, asked=asked, drawn=drawn
+    )
     evidence = Evidence(
         analysis=DRIFT,
         about=succession.about(),
@@ -101,6 +107,8 @@ def _record(place: str) -> Assessment | None:
     folder = Path(place)
     if (folder / MANIFEST).is_file():
         return Assessment.load(folder)
+    from governance import registry
+
     version = registry.resolve(place)
     if version.name is None or registry.awaited(version) is not None:
         return None
@@ -115,6 +123,9 @@ def _look_at(place: str, policy: Policy | None, device: str) -> Assessment:
             f"{place}: has no record with {MAPS}, and neither has the other; --policy FILE with "
             f"[analyses.{MAPS}] is needed, to look at them now"
         )
+    from governance import orchestration, registry
+    from governance.reference_making import cheap, exact
+
     terms = cheap(policy)
     with TemporaryDirectory(prefix="governance-") as scratch, exact():
         subject = registry.open_subject(
@@ -123,13 +134,21 @@ def _look_at(place: str, policy: Policy | None, device: str) -> Assessment:
         return orchestration.assess(subject, terms, standing=("performance",))
 
 
-def _runs(old: Assessment, kind: registry.RecordedKind) -> tuple[Assessment, ...]:
+def _runs(old: Assessment, kind: "RecordedKind") -> tuple[Assessment, ...]:
     identity = old.identity
     if identity.name is None or identity.version is None:
         return ()
-    version = ModelVersion(uri=identity.uri, name=identity.name, version=identity.version)
+    from governance import registry
+
+    version = registry.ModelVersion(uri=identity.uri, name=identity.name, version=identity.version)
     return registry.references(identity.name, version, kind)
 
 
 def _data(new: Assessment) -> tuple[tuple[str, str], ...]:
-    return registry.training_data(ModelVersion(uri=new.identity.uri, run_id=new.identity.run_id))
+    if new.identity.run_id is None:
+        return ()
+    from governance import registry
+
+    return registry.training_data(
+        registry.ModelVersion(uri=new.identity.uri, run_id=new.identity.run_id)
+    )

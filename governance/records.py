@@ -90,6 +90,9 @@ def _decode(kind: Any, data: Any, place: str) -> Any:  # noqa: PLR0911 - one ret
 def _decode_union(options: tuple[Any, ...], data: Any, place: str) -> Any:
     if data is None and types.NoneType in options:
         return None
+    # Cells of tables come in hundred thousands; float is left out for its NaN.
+    if type(data) in options and type(data) in {str, int, bool}:
+        return data
     # The very type first: a cell 1 is a whole number, and 1.0 a fraction.
     kinds = [option for option in options if option is not types.NoneType]
     for option in sorted(kinds, key=lambda option: option is not type(data)):

@@ -128,10 +128,13 @@ def make_references(
     seeds = [FIRST_SEED + place for place in range(count)]
     with TemporaryDirectory(prefix="governance-") as scratch, exact():
         subject = registry.open_subject(version, terms, workspace=Path(scratch), device=device)
+        start = {name: tensor.clone() for name, tensor in subject.model.state_dict().items()}
         for place, seed in enumerate(seeds):
             progress(f"reference with seed {seed}", place, len(seeds))
             if str(seed) in known:
                 continue
+            # A recipe may train in place, and every run starts from the version.
+            subject.model.load_state_dict(start)
             model = train(seed, subject.model if lineage else None)
             found = _assess(subject, model, f"{version.uri}#{kind}-{seed}", terms)
             known[str(seed)] = registry.record_reference(

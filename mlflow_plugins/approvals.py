@@ -20,7 +20,7 @@ from governance.approval.tags import APPROVAL, AUTHOR, PENDING, RUNNING, STATUS,
 from governance.errors import ApprovalError
 from mlflow_plugins.protection import Protection
 
-__all__ = ["Facts", "acceptable", "standing"]
+__all__ = ["Facts", "acceptable", "revoked", "standing"]
 
 PASSING = (RUNNING, PENDING)
 
@@ -108,6 +108,14 @@ def acceptable(facts: Facts, key: str, token: str, protection: Protection, now: 
     if problems:
         raise ApprovalError(problems)
     return statement
+
+
+def revoked(facts: Facts) -> bool:
+    """Whether the last word about a version is a revocation, which nothing may follow."""
+    try:
+        return decode(facts.tags.get(APPROVAL, "")).kind == "revocation"
+    except ApprovalError:
+        return False
 
 
 def _cure(facts: Facts) -> str:

@@ -8,7 +8,7 @@ text that says what is missing and which command helps; each decision is written
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -37,10 +37,16 @@ from governance.approval.tags import (
 )
 from governance.errors import ApprovalError
 from mlflow_plugins import audit
-from mlflow_plugins.approvals import Facts, acceptable, standing
+from mlflow_plugins.approvals import Facts, acceptable, revoked, standing
 from mlflow_plugins.protection import FILE, Protection
 
 __all__ = ["Governed"]
+
+#: Why nothing that exists becomes a prompt.
+HIDDEN = (
+    "MLflow leaves a model out of its searches once it or a version of it is tagged as a prompt, "
+    "so that nobody would assess it; a prompt has a name of its own, and is one from the start"
+)
 
 logger = logging.getLogger(__name__)
 
@@ -113,8 +119,10 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
     ) -> Any:
         """Register a version as `pending`, whatever it was copied from says."""
         given = list(tags or [])
-        if not _is_prompt(source, {tag.key: tag.value for tag in given}):
-            given = [tag for tag in given if not reserved(tag.key)]
+        if _is_prompt(source, {tag.key: tag.value for tag in given}):
+            self._check_prompt(name)
+        else:
+            given = [tag for tag in given if not reserved(tag.key) and tag.key != IS_PROMPT_TAG_KEY]
             given.append(ModelVersionTag(STATUS, PENDING))
             if user := _user():
                 given.append(ModelVersionTag(AUTHOR, user))
@@ -155,11 +163,14 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
 
     def set_model_version_tag(self, name: str, version: str, tag: Any) -> None:
         """Set a tag; one of ours from a signed statement alone, with all that follows from it."""
-        facts = self._facts(name, version) if reserved(tag.key) else None
+        ours = reserved(tag.key) or tag.key == IS_PROMPT_TAG_KEY
+        facts = self._facts(name, version) if ours else None
         if facts is None:
             super().set_model_version_tag(name, version, tag)
             return
         action, key, token = "set_model_version_tag", tag.key, tag.value
+        if key == IS_PROMPT_TAG_KEY:
+            self._refuse(action, facts, f"the tag {key!r}", ApprovalError(HIDDEN), alias=key)
         try:
             statement = acceptable(facts, key, token, self._protection(), time.time())
         except ApprovalError as error:
@@ -179,27 +190,19 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
 
     def rename_registered_model(self, name: str, new_name: str) -> Any:
         """Rename a model that nothing protected points to; its versions are `pending` again."""
-        versions = tuple(self._versions(name))
+        versions = tuple(map(_facts_of, self._versions(name)))
+        used = tuple(self._held(name, versions))
+        about = versions[0] if versions else _facts_of_model(name)
+        if used:
+            why = ApprovalError(f"approvals name the model; remove {', '.join(used)} first")
+            self._refuse("rename_registered_model", about, "a new name", why)
         if versions:
-            protection = self._protection()
-            aliases = dict(self.get_registered_model(name).aliases)
-            used = [
-                *(f"alias {alias!r}" for alias in aliases if protection.covers_alias(alias)),
-                *(
-                    f"stage {item.current_stage!r} of version {item.version}"
-                    for item in versions
-                    if protection.covers_stage(item.current_stage)
-                ),
-            ]
-            about = _facts_of(versions[0])
-            if used:
-                why = ApprovalError(f"approvals name the model; remove {', '.join(used)} first")
-                self._refuse("rename_registered_model", about, "a new name", why)
             self._note("allowed", "rename_registered_model", about, f"to {new_name}")
-        for item in versions:
-            facts = _facts_of(item)
-            ours = {key: None for key in facts.tags if reserved(key) and key != AUTHOR}
-            self._mark(facts, {**ours, STATUS: PENDING})
+        for facts in versions:
+            # What was signed stays: an older statement must not count after a name and back.
+            kept = {APPROVAL, AUTHOR}
+            gone = {key: None for key in facts.tags if reserved(key) and key not in kept}
+            self._mark(facts, {**gone, STATUS: PENDING})
         return super().rename_registered_model(name, new_name)
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
@@ -228,6 +231,25 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         """The version as it is now; None for one of a prompt, which is none of our business."""
         found = self.get_model_version(name, version)
         return None if _is_prompt(found.source, found.tags) else _facts_of(found)
+
+    def _held(self, name: str, versions: Iterable[Facts]) -> Iterator[str]:
+        """What a model must not take along under another name."""
+        protection, model = self._protection(), self.get_registered_model(name)
+        # One by one, as MLflow's search leaves out models that have a version tagged as a prompt.
+        for alias, number in dict(model.aliases).items():
+            if protection.covers_alias(alias) and self._facts(name, str(number)) is not None:
+                yield f"alias {alias!r}"
+        for item in model.latest_versions:
+            stage = item.current_stage
+            if protection.covers_stage(stage) and not _is_prompt(item.source, item.tags):
+                yield f"stage {stage!r} of version {item.version}"
+        yield from (f"version {item.version}, revoked" for item in versions if revoked(item))
+
+    def _check_prompt(self, name: str) -> None:
+        """Refuse a prompt among the versions of a model, which it would hide from searches."""
+        if not self.get_registered_model(name)._is_prompt():  # noqa: SLF001 - all that tells
+            why = ApprovalError(HIDDEN)
+            self._refuse("create_model_version", _facts_of_model(name), "a prompt", why)
 
     def _versions(self, name: str) -> Iterator[Any]:
         """All versions of a model; none of a prompt's."""
@@ -264,10 +286,12 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
             self._refuse(action, facts, what, ApprovalError(str(error)), alias=alias, token=token)
 
     def _check_model_tag(self, name: str, key: str, action: str) -> None:
+        about = _facts_of_model(name)
         if _kept_back(key):
             why = ApprovalError(f"of those, only {POLICY_URI} is for everybody to set")
-            about = Facts(name=name, version="", created=0, source="", tags={})
             self._refuse(action, about, f"a tag of the model beginning {PREFIX!r}", why, alias=key)
+        if key == IS_PROMPT_TAG_KEY:
+            self._refuse(action, about, f"the tag {key!r}", ApprovalError(HIDDEN), alias=key)
 
     def _refuse(
         self,
@@ -328,6 +352,11 @@ def _facts_of(found: Any) -> Facts:
         tags=dict(found.tags),
         user=found.user_id,
     )
+
+
+def _facts_of_model(name: str) -> Facts:
+    """What a decision is about that concerns no version."""
+    return Facts(name=name, version="", created=0, source="", tags={})
 
 
 def _is_prompt(source: str, tags: Mapping[str, str]) -> bool:

@@ -43,8 +43,9 @@ def compare(
     from governance.comparing import compare_models
 
     found = compare_models(
-        old_uri, new_uri, policy=_policy(policy), references=references or (), device=device
-    )
+        old_uri, new_uri, policy=_policy(policy), references=references or (), device=device,
+        drawn=html is not None,
+    )  # fmt: skip
     if html:
         from reports.comparison import to_html
 

@@ -15,7 +15,16 @@ from governance.drift.version import Version
 from governance.drift_terms import Box, DriftTerms
 from governance.errors import AnalysisError
 
-__all__ = ["LEAST", "MEANINGS", "SOURCES", "Distances", "distances", "kind_of", "lens_change", "wanted"]
+__all__ = [
+    "LEAST",
+    "MEANINGS",
+    "SOURCES",
+    "Distances",
+    "distances",
+    "kind_of",
+    "lens_change",
+    "wanted",
+]
 
 Array = NDArray[np.float64]
 

@@ -73,8 +73,8 @@ def aa_trials(
         words=(
             f"A/A {'passed' if passed else 'failed'}: {alarms} alarms in {trials} trials on the "
             f"same weights and disjoint images (95 % interval {span}; nominal {alpha:g}, the upper "
-            f"end must stay below {LIMIT * alpha:g}). It tries the test, not whether the references "
-            "are like what harmless training gives."
+            f"end must stay below {LIMIT * alpha:g}). It tries the test; whether references "
+            "are like harmless training it does not tell."
         ),
     )  # fmt: skip
 

@@ -17,7 +17,6 @@ from typing import Any, Literal
 import torch
 import yaml  # type: ignore[import-untyped]
 from torch import Tensor, nn
-from torch.export.passes import move_to_device_pass
 
 from governance.errors import SubjectError
 from governance.evidence import ModelIdentity
@@ -219,6 +218,8 @@ def _program(path: Path) -> torch.export.ExportedProgram:
 
 
 def _load_export(path: Path, device: torch.device) -> tuple[nn.Module, Shape]:
+    from torch.export.passes import move_to_device_pass
+
     program = _program(path)
     problems = [f"{path.name}: {problem}" for problem in _export_problems(program)]
     if problems:

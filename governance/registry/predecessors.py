@@ -12,7 +12,7 @@ from governance.errors import EvidenceError, SubjectError
 from governance.lineage import Lineage
 from governance.policy import Policy
 from governance.registry.reference_runs import references
-from governance.registry.verifying import fetch, mismatches
+from governance.registry.verifying import fetch, relied_on
 from governance.registry.versions import (
     MISSING,
     STATUS,
@@ -37,11 +37,7 @@ def recorded(version: ModelVersion) -> Assessment:
         RegistryError: If MLflow cannot be asked or the model not be downloaded.
     """
     with TemporaryDirectory(prefix="governance-") as scratch:
-        folder = fetch(version, Path(scratch))
-        wrong = mismatches(version, folder)
-        if wrong:
-            raise EvidenceError(wrong)
-        return Assessment.load(folder)
+        return relied_on(version, fetch(version, Path(scratch)))
 
 
 def all_versions(name: str) -> tuple[tuple[ModelVersion, str | None], ...]:

@@ -20,7 +20,6 @@ from governance.registry.versions import (
     PENDING,
     STATUS,
     ModelVersion,
-    quoted,
     refusals,
 )
 
@@ -30,6 +29,7 @@ __all__ = [
     "answers",
     "close_runs",
     "listed",
+    "model_tags",
     "models",
     "newest",
     "pending",
@@ -121,19 +121,26 @@ def listed(name: str, number: str) -> Entry | None:
     return None
 
 
-def models(name: str | None = None) -> Iterator[Model]:
-    """All registered models but prompts, or the one of that name.
+def model_tags(name: str) -> Mapping[str, str]:
+    """All tags of a registered model, untrusted.
+
+    Raises:
+        RegistryError: If MLflow cannot be asked, or there is none of that name.
+    """
+    with refusals(f"{name}: looking up the model"):
+        return dict(MlflowClient().get_registered_model(name).tags)
+
+
+def models() -> Iterator[Model]:
+    """All registered models but prompts.
 
     Raises:
         RegistryError: If MLflow cannot be asked.
     """
-    query = None if name is None else f"name = '{quoted(name)}'"
     token = None
     while True:
         with refusals("listing the registered models"):
-            found = MlflowClient().search_registered_models(
-                query, max_results=PAGE, page_token=token
-            )
+            found = MlflowClient().search_registered_models(max_results=PAGE, page_token=token)
         for item in found:
             if PROMPT not in item.tags:
                 aliases = {alias: str(number) for alias, number in item.aliases.items()}

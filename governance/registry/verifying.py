@@ -31,7 +31,7 @@ from governance.registry.versions import (
     refusals,
 )
 
-__all__ = ["awaited", "fetch", "mismatches"]
+__all__ = ["awaited", "fetch", "mismatches", "relied_on"]
 
 
 def awaited(version: ModelVersion) -> str | None:
@@ -117,14 +117,33 @@ def mismatches(version: ModelVersion, folder: Path, model: Path | None = None) -
         RegistryError: If MLflow cannot be asked or the model not be downloaded.
     """
     try:
-        assessment = Assessment.load(folder)
+        relied_on(version, folder, model)
     except EvidenceError as error:
         return error.problems
-    return (
+    return ()
+
+
+def relied_on(version: ModelVersion, folder: Path, model: Path | None = None) -> Assessment:
+    """The record in a folder, where it matches itself, its version's tags and its model.
+
+    Args:
+        version: As for `mismatches`.
+        folder: As for `mismatches`.
+        model: As for `mismatches`.
+
+    Raises:
+        EvidenceError: If it cannot be relied on; one sentence per mismatch.
+        RegistryError: If MLflow cannot be asked or the model not be downloaded.
+    """
+    assessment = Assessment.load(folder)
+    wrong = (
         *_decision_mismatches(version, assessment),
         *_tag_mismatches(version, assessment, folder),
         *_model_mismatches(version, assessment, model),
     )
+    if wrong:
+        raise EvidenceError(wrong)
+    return assessment
 
 
 def _decision_mismatches(version: ModelVersion, assessment: Assessment) -> Iterator[str]:

@@ -50,6 +50,10 @@ BY_ALIAS = re.compile(r"models:/+(?P<name>[^/@]+)@(?P<alias>[^/@]+)")
 BY_ID = re.compile(r"models:/+(?P<model_id>m-[0-9a-zA-Z]+)/?")
 BY_RUN = re.compile(r"runs:/+(?P<run_id>[0-9a-zA-Z]+)/.+")
 
+#: What a URL in an error gives away: a password, and the signature of a presigned address. Errors
+#: end up in logs, in the ledger and in what is said of a version.
+SECRET = re.compile(r"(?<=://)[^/\s]*@|\?[^\s'\")]*")
+
 MISSING = "RESOURCE_DOES_NOT_EXIST"
 COPIES = 10  # of a copy of a copy: followed this far
 SHOWN = 20
@@ -85,7 +89,7 @@ def refusals(doing: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, OSError) as error:  # OSError: also what requests raises
-        why = str(error).partition("\n")[0][:500]
+        why = SECRET.sub("", str(error).partition("\n")[0])[:500]
         raise RegistryError(f"{doing}: refused: {why or type(error).__name__}") from error
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,13 +13,14 @@ from governance.assessment import Assessment
 from governance.drift import Comparison, SelfTest
 from governance.drift.judging import FEWEST
 from governance.drift.version import refuse
-from governance.drift_pictures import pictures
 from governance.drift_terms import DriftTerms
 from governance.errors import AnalysisError, EvidenceError
-from governance.evidence import Measurement, Table
+from governance.evidence import Figure, Measurement, Table
 from governance.lineage import Lineage
-from governance.subject import Subject
 from governance.succession.rules import frame_of, rules_asked
+
+if TYPE_CHECKING:
+    from governance.subject import Subject
 
 __all__ = ["compared", "measured", "self_tests"]
 
@@ -26,7 +28,7 @@ __all__ = ["compared", "measured", "self_tests"]
 Pixels = Callable[[Comparison], Mapping[int, NDArray[np.float32]]]
 
 
-def measured(subject: Subject, new: Assessment, lineage: Lineage) -> Measurement:
+def measured(subject: "Subject", new: Assessment, lineage: Lineage) -> Measurement:
     """What changed since the version before.
 
     Args:
@@ -59,6 +61,7 @@ def compared(
     *,
     asked: pd.DataFrame | None = None,
     pixels: Pixels = lambda _comparison: {},
+    drawn: bool = True,
 ) -> tuple[Comparison, Measurement]:
     """A version held against the one before, from records alone.
 
@@ -68,6 +71,7 @@ def compared(
         terms: What counts as drift.
         asked: What the version says to the rules of the one before, where it was asked.
         pixels: Finds the images of the gallery, by their place.
+        drawn: Whether the measurement shall hold pictures.
 
     Raises:
         EvidenceError: If the records cannot be compared; all reasons at once.
@@ -89,7 +93,7 @@ def compared(
     tested = self_tests(new, previous, lineage, terms)
     found = drift.to_measurement(
         comparison,
-        pictures(comparison, pixels(comparison)),
+        _pictures(comparison, pixels) if drawn else (),
         withdrawn=tuple(item.words for item in tested if item.passed is not True),
     )
     notes = [*found.notes, *(item.words for item in tested), *unread]
@@ -188,7 +192,13 @@ def _test_table(tests: Sequence[SelfTest]) -> Table:
     )  # fmt: skip
 
 
-def _pixels(subject: Subject, comparison: Comparison) -> dict[int, NDArray[np.float32]]:
+def _pictures(comparison: Comparison, pixels: Pixels) -> tuple[Figure, ...]:
+    from governance.drift_pictures import pictures
+
+    return pictures(comparison, pixels(comparison))
+
+
+def _pixels(subject: "Subject", comparison: Comparison) -> dict[int, NDArray[np.float32]]:
     """The images of the gallery, by their place in the validation set."""
     table = comparison.table("maps")
     places = [] if table is None else [row[table.columns.index("place")] for row in table.rows]

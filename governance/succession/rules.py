@@ -1,17 +1,20 @@
 """Rules: what was recorded of the version before, put to the new one."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
 
 from governance.assessment import Assessment
 from governance.errors import AnalysisError
 from governance.evidence import Table
 from governance.policy import DRIFT
-from governance.rules import ask_in_order, places
-from governance.subject import Subject
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from governance.subject import Subject
 
 __all__ = ["asked_before", "frame_of", "rules_asked"]
 
@@ -20,12 +23,14 @@ ASKED, MOVED = "rules_asked", "rules_moved"
 
 
 def rules_asked(
-    subject: Subject, previous: Assessment
+    subject: "Subject", previous: Assessment
 ) -> tuple[tuple[Table, ...], tuple[str, ...]]:
     """The rules of the version before as this one answers them, or why it could not be asked."""
     recorded = _recorded_rules(previous)
     if recorded is None:
         return (), ()
+    from governance.rules import ask_in_order, places
+
     boundaries, images = recorded
     try:
         order = places([str(row[0]) for row in images.rows], subject.validation.hashes)
@@ -56,7 +61,7 @@ def _recorded_rules(previous: Assessment) -> tuple[Table, Table] | None:
     return None
 
 
-def _batches(subject: Subject, order: list[int]) -> Iterator[Tensor]:
+def _batches(subject: "Subject", order: list[int]) -> Iterator["Tensor"]:
     for start in range(0, len(order), subject.batch_size):
         yield subject.inputs(subject.pixels(order[start : start + subject.batch_size]))
 

@@ -48,6 +48,8 @@ def _place(uri: str, terms: Terms, workspace: Path) -> Path:
     refused = PolicyError(
         f"tag {POLICY_URI} is {uri[:200]!r}; a file in one of {list(terms.places)} is accepted"
     )
+    if "\0" in uri:
+        raise refused  # a file system takes no such name, and says so in its own way
     allowed = [item for item in terms.places if ":/" in item]
     if ":/" in uri:
         # What begins as an allowed place must not lead out of it.

@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 from threading import Event, Thread
 
 from governance import model_files, orchestration, registry
-from governance.approval import Keyring, PrivateKey
+from governance.approval import Keyring, PrivateKey, Statement, decode
+from governance.approval.tags import APPROVAL
 from governance.assessment import Assessment, attach
 from governance.errors import (
     EvidenceError,
@@ -23,6 +24,7 @@ from governance.errors import (
 from governance.policy import DRIFT, Policy, judge
 from governance.printing import print_reports
 from governance.registry import queue
+from governance.registry.approvals import disagreements
 from governance.registry.materials import gather
 from governance.registry.unassessed import leave_undetermined
 from governance.registry.versions import ModelVersion
@@ -103,13 +105,18 @@ def work(lease: Lease, tools: Tools) -> Outcome:
             # Not the version's fault: an attempt is not counted.
             back = ledger.hand_back(lease, delay=terms.retry_seconds)
             return Outcome(state="back" if back else "lost", why=why)
-        delay = terms.retry_seconds * BACKOFF**lease.attempts
-        noted = ledger.fail(lease, why, delay=0 if _last(lease, terms) else delay)
+        noted = ledger.fail(lease, why, delay=_delay(lease, terms))
         return Outcome(state="again" if noted else "lost", why=why)
 
 
-def _last(lease: Lease, terms: Terms) -> bool:
-    return lease.attempts + 1 >= terms.attempts
+def _delay(lease: Lease, terms: Terms) -> float:
+    """Seconds until a version that failed once more is taken up again."""
+    failed = lease.attempts + 1
+    if failed == terms.attempts:
+        return 0.0  # nothing is tried any more but to say so
+    if failed > terms.attempts:
+        return terms.again_seconds  # even that was refused, and others wait
+    return terms.retry_seconds * BACKOFF**lease.attempts
 
 
 @contextmanager
@@ -157,28 +164,43 @@ def _done(lease: Lease, tools: Tools, lost: Event) -> Outcome:
         error = f"{lease.attempts} attempts failed; the last one: {lease.error}"
         return _undetermined(lease, tools, version, error)
     queue.close_runs(version)
+    # What was signed, where it is the waivers alone that differ.
+    said = decode(found.tags[APPROVAL]) if why == WAIVERS else None
     try:
         with TemporaryDirectory(prefix="governance-worker-") as scratch:
-            return _assessed(lease, tools, version, why, Path(scratch), lost)
+            return _assessed(lease, tools, version, said, Path(scratch), lost)
     except (PolicyError, SubjectError) as error:
         return _undetermined(lease, tools, version, str(error))
 
 
 def _undetermined(lease: Lease, tools: Tools, version: ModelVersion, error: str) -> Outcome:
-    if not tools.ledger.renew(lease, tools.terms.lease_seconds):
-        return Outcome(state="lost")
+    _check_mine(lease, tools)
     leave_undetermined(version, error, tools.key)
     tools.ledger.finish(lease, "undetermined", error=error)
     return Outcome(state="done", verdict="undetermined", why=error)
 
 
+def _check_mine(lease: Lease, tools: Tools) -> None:
+    """Stop where another worker took over, or a person revoked the version, in the meantime."""
+    if not tools.ledger.renew(lease, tools.terms.lease_seconds):
+        raise _InterruptedError("the lease is lost")
+    found = queue.listed(lease.key.name, lease.key.version)
+    if found is None or need(found, tools.ring, time.time(), tools.terms) is None:
+        raise _InterruptedError("nothing is left to be done")
+
+
 def _assessed(
-    lease: Lease, tools: Tools, version: ModelVersion, why: str, scratch: Path, lost: Event
+    lease: Lease,
+    tools: Tools,
+    version: ModelVersion,
+    said: Statement | None,
+    scratch: Path,
+    lost: Event,
 ) -> Outcome:
-    model = next(queue.models(version.name))
-    policy = choose(model.name, model.tags, tools.terms, scratch)
+    name = lease.key.name
+    policy = choose(name, queue.model_tags(name), tools.terms, scratch)
     counting, _ = registry.waivers(version, tools.ring)
-    again = _judged_again(version, policy, counting, scratch) if why == WAIVERS else None
+    again = _judged_again(version, policy, counting, scratch, said) if said else None
     if again is not None:
         return _recorded(lease, tools, version, again, scratch)
     with registry.assessing(version, key=tools.key):
@@ -247,15 +269,24 @@ def _judged(assessment: Assessment, counting: tuple[Waiver, ...]) -> Assessment:
 
 
 def _judged_again(
-    version: ModelVersion, policy: Policy, counting: tuple[Waiver, ...], scratch: Path
+    version: ModelVersion,
+    policy: Policy,
+    counting: tuple[Waiver, ...],
+    scratch: Path,
+    said: Statement,
 ) -> Assessment | None:
-    """The recorded assessment under other waivers; None where it has to be measured anew."""
+    """The recorded assessment under other waivers; None where it has to be measured anew.
+
+    It must be the very record that was signed: tags alone may name one that someone made up.
+    """
     try:
         folder = registry.fetch(version, scratch / "record")
         if registry.mismatches(version, folder):
             return None
         found = Assessment.load(folder)
     except EvidenceError:
+        return None
+    if any(disagreements(version, said, found, folder)):
         return None
     return _judged(found, counting) if found.policy.digest == policy.digest else None
 
@@ -267,8 +298,7 @@ def _recorded(
     folder = scratch / "assessment"
     assessment.save(folder)
     attach(folder, print_reports(folder))
-    if not tools.ledger.renew(lease, tools.terms.lease_seconds):
-        raise _InterruptedError("the lease is lost")
+    _check_mine(lease, tools)
     run_id = registry.record(version, assessment, folder, key=tools.key)
     verdict = assessment.decision.verdict
     tools.ledger.finish(lease, verdict, run_id=run_id)

@@ -1,5 +1,8 @@
 """Comparing: two folders of assessments; models and references are tried on the command line."""
 
+import subprocess
+import sys
+
 import pytest
 import versions
 from versions import record
@@ -42,3 +45,26 @@ def test_the_old_record_is_compared_once_and_not_with_itself(folders):
     old, _ = folders(old=record("1", seed=1), new=record("2", seed=2))
     with pytest.raises(EvidenceError, match="itself"):
         compare_models(old, old)
+
+
+def test_what_too_few_references_cannot_tell_is_left_unanswered(folders):
+    harmless = {f"r{place}": item for place, item in enumerate(versions.harmless(5))}
+    old, new, *references = folders(old=record("1", seed=1), new=record("2", seed=2), **harmless)
+
+    measurement = compare_models(old, new, references=references, drawn=False).evidence.measurement
+
+    assert any("no p-value is below 0.17" in sentence for sentence in measurement.unanswered)
+    assert measurement.figures == ()
+
+
+def test_records_in_folders_are_compared_without_torch_mlflow_or_matplotlib(folders):
+    old, new = folders(old=record("1", seed=1), new=record("2", seed=2))
+    program = (
+        "import sys; from governance.comparing import compare_models; "
+        f"compare_models({old!r}, {new!r}, drawn=False); "
+        "print(sorted({'torch', 'mlflow', 'matplotlib'} & set(sys.modules)))"
+    )
+
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+
+    assert told.stdout.decode().strip() == "[]"

@@ -91,6 +91,16 @@ def test_only_accepted_policies_count(registry):
     registry.client.set_registered_model_alias(second.name, "champion", "2")
 
 
+def test_a_title_that_is_another_policys_digest_does_not_count(registry):
+    version = registry.register()
+    rules = registry.office.folder / "governance.toml"
+    change(rules, 'keyring = "keyring.toml"\npolicies = ["sha256:other", "Strict"]\n')
+
+    with registry.refused("a policy that this registry does not accept"):
+        registry.approve(version, policy_title="sha256:other")
+    registry.approve(version)
+
+
 def test_an_approval_ends_with_a_waiver_it_rests_on(registry, monkeypatch):
     version = registry.register()
     now = version.creation_timestamp // 1000

@@ -299,13 +299,37 @@ def test_a_model_in_use_keeps_its_name(anywhere):
 
 def test_a_renamed_model_starts_anew(anywhere):
     version = anywhere.register(tags={"team": "vision"})
-    anywhere.approve(version)
+    token = anywhere.approve(version)
     anywhere.waive(version)
 
     anywhere.client.rename_registered_model(version.name, f"{version.name} b")
 
     renamed = anywhere.client.get_model_version(f"{version.name} b", "1")
-    assert renamed.tags == {**PENDING, "team": "vision"}
+    assert renamed.tags == {**PENDING, "team": "vision", APPROVAL: token}
+    with anywhere.refused("its name is"):
+        anywhere.client.set_registered_model_alias(renamed.name, "champion", "1")
+
+
+def test_another_name_and_back_does_not_bring_an_older_approval_back(anywhere):
+    version = anywhere.register()
+    approval = anywhere.approve(version, issued=version.creation_timestamp // 1000 - 60)
+    anywhere.approve(version, verdict="rejected")
+    there, back = f"{version.name} b", version.name
+
+    anywhere.client.rename_registered_model(back, there)
+    anywhere.client.rename_registered_model(there, back)
+
+    with anywhere.refused("a newer statement is accepted"):
+        anywhere.client.set_model_version_tag(back, "1", APPROVAL, approval)
+
+
+def test_a_model_with_a_revoked_version_keeps_its_name(anywhere):
+    version = anywhere.register()
+    revocation = anywhere.office.revocation(version)
+    anywhere.client.set_model_version_tag(version.name, "1", APPROVAL, revocation)
+
+    with anywhere.refused("remove version 1, revoked first"):
+        anywhere.client.rename_registered_model(version.name, f"{version.name} b")
 
 
 def test_an_approval_rests_on_its_waivers(anywhere):
@@ -373,12 +397,31 @@ def test_prompts_are_none_of_our_business(anywhere):
     assert anywhere.client.get_prompt_version_by_alias(name, "champion").template == "Say {{thing}}"
 
 
-def test_calling_a_model_a_prompt_opens_nothing(anywhere):
-    version = anywhere.register()
-    anywhere.client.set_model_version_tag(version.name, "1", "mlflow.prompt.is_prompt", "true")
+def test_nothing_that_exists_becomes_a_prompt(anywhere):
+    version, tag = anywhere.register(), ("mlflow.prompt.is_prompt", "true")
 
-    with anywhere.refused("status is pending"):
-        anywhere.client.set_registered_model_alias(version.name, "champion", "1")
+    # MLflow would leave all versions of the model out of its searches, the worker's among them.
+    with anywhere.refused("nobody would assess it"):
+        anywhere.client.set_model_version_tag(version.name, "1", *tag)
+    with anywhere.refused("nobody would assess it"):
+        anywhere.client.set_registered_model_tag(version.name, *tag)
+    found = anywhere.client.search_model_versions(f"name = '{version.name}'")
+    assert [item.version for item in found] == [version.version]
+
+
+def test_a_prompt_among_the_versions_of_a_model_is_refused(registry):
+    from mlflow.entities.model_registry import ModelVersionTag  # noqa: PLC0415 - seconds
+
+    from mlflow_plugins.registry_store import build  # noqa: PLC0415 - seconds
+
+    version, tag = registry.register(), ModelVersionTag("mlflow.prompt.is_prompt", "true")
+    store = build(f"governed+sqlite:///{registry.office.folder}/mlflow.db")
+
+    with registry.refused("a prompt is refused"):
+        store.create_model_version(version.name, "prompt-template", tags=[tag])
+    store.create_model_version(version.name, "a model", tags=[tag])
+
+    assert len(registry.client.search_model_versions(f"name = '{version.name}'")) == 2
 
 
 def test_a_version_that_does_not_exist_is_not_found(anywhere):

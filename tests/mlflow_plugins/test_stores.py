@@ -47,7 +47,11 @@ def test_a_registry_behind_another_server_is_governed_as_well(before_a_server, t
     }
     store.delete_registered_model_alias("behind", "champion")
     assert store.rename_registered_model("behind", "before").name == "before"
-    assert store.get_model_version("before", "1").tags == {"governance.status": "pending", "a": "b"}
+    assert store.get_model_version("before", "1").tags == {
+        "governance.status": "pending",
+        "a": "b",
+        APPROVAL: token,
+    }
 
     engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path}/governance-audit.db")
     with engine.connect() as connection:

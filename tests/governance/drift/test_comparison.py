@@ -9,7 +9,7 @@ import pytest
 from versions import IMAGES, PARAMETERS, harmless, record, scattered, truth
 
 from governance.coarse_maps import rank_distance, ranked
-from governance.drift import compare
+from governance.drift import compare, to_measurement
 from governance.drift.version import version_of
 from governance.drift_terms import DriftTerms
 from governance.errors import AnalysisError, EvidenceError
@@ -276,3 +276,30 @@ def test_a_statistic_that_does_not_exist_is_refused():
 
 def test_the_same_records_give_the_same_comparison():
     assert compare(OLD, OTHER, REFERENCES) == compare(OLD, OTHER, REFERENCES)
+
+
+def test_a_statistic_that_the_terms_name_and_nobody_measured_is_never_equivalence():
+    quiet = record("2", seed=1, maps=scattered(version_of(OLD).maps, 0.01, 4))
+    asked = DriftTerms(tolerance=0.1, statistics=("rank", "lens"))
+
+    found = compare(OLD, quiet, terms=asked)
+
+    assert compare(OLD, quiet, terms=DriftTerms(tolerance=0.1)).verdict == "EQUIVALENT"
+    assert (found.verdict, found.unmeasured) == ("INCONCLUSIVE", ("lens",))
+    assert "lens" in " ".join(found.reasons)
+    assert to_measurement(found).metrics["drifted"] is None
+    assert to_measurement(compare(OLD, OTHER, terms=asked)).metrics["drifted"] == 1
+
+
+def test_maps_of_other_images_of_the_set_are_refused():
+    found = record("2", seed=2)
+    maps = next(item for item in found.evidence if item.analysis == "explanation_maps")
+    first, *others = maps.measurement.tables
+    rows = tuple((row[0] + 1, *row[1:]) for row in first.rows)
+    shifted = replace(maps.measurement, tables=(replace(first, rows=rows), *others))
+    evidence = tuple(
+        replace(item, measurement=shifted) if item is maps else item for item in found.evidence
+    )
+
+    with pytest.raises(EvidenceError, match="other images of the set"):
+        compare(OLD, replace(found, evidence=evidence))

@@ -47,9 +47,21 @@ def test_without_a_declared_tolerance_the_references_show_one():
 
     judged = judge(found(versions), 1, range(2, 11), DriftTerms(), 0)
 
-    (rank,) = [change for change in judged.changes if change.name == "rank"]
-    assert judged.tolerance == pytest.approx(np.quantile(rank.benign, 0.95))
+    between = found(versions).between["rank"]
+    peers = [[0, *(k for k in range(2, 11) if k != one)] for one in range(2, 11)]
+    drifts = [between[one, others].mean() for one, others in enumerate(peers, 2)]
+    assert judged.tolerance == pytest.approx(np.quantile(drifts, 0.95))
     assert judge(found(versions), 1, range(2, 5), DriftTerms(), 0).tolerance is None
+
+
+def test_a_version_far_out_does_not_widen_its_own_tolerance():
+    near, far = (
+        judge(found([record("1", seed=1), new, *harmless(4)]), 1, range(2, 6), DriftTerms(), 0)
+        for new in (record("2", seed=2), record("2", seed=2, noise=3.0))
+    )
+
+    assert near.tolerance == pytest.approx(far.tolerance)
+    assert far.upper > near.upper
 
 
 def test_leave_one_out_counts_references_called_drifted():

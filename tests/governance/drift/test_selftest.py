@@ -54,3 +54,9 @@ def test_a_planted_fault_must_be_found(faulty, found):
     assert tested.passed is found
     assert tested.alarms == int(found)
     assert ("found" in tested.words) == found
+
+
+def test_a_strict_alpha_is_tried_often_enough_to_be_judged():
+    found = aa_trials(OLD, alpha=0.05)
+
+    assert (found.trials, found.nominal, found.passed) == (800, 0.05, True)

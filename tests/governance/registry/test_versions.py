@@ -6,7 +6,7 @@ from mlflow import MlflowClient
 
 from governance.errors import RegistryError, SubjectError
 from governance.registry import resolve
-from governance.registry.versions import registered
+from governance.registry.versions import refusals, registered
 
 
 @pytest.fixture
@@ -107,3 +107,18 @@ def test_a_server_that_does_not_answer_is_said():
             resolve("models:/stripes/1")
     finally:
         mlflow.set_tracking_uri(before)
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("to http://bob:pw@host/api failed", "to http://host/api failed"),
+        ("403 for url: https://s3/model?X-Amz-Signature=pw)", "403 for url: https://s3/model)"),
+        ("no secret in it, mail a@b", "no secret in it, mail a@b"),
+    ],
+)
+def test_a_refusal_gives_no_secret_of_an_address_away(told, kept):
+    with pytest.raises(RegistryError) as caught, refusals("x"):
+        raise OSError(told)
+
+    assert str(caught.value) == f"x: refused: {kept}"

@@ -30,7 +30,8 @@ def test_the_tag_comes_before_the_rules(terms, tmp_path):
 @pytest.mark.parametrize(
     "uri",
     ["../secret.toml", "link.toml", "absent.toml", "", "{tmp_path}/secret.toml",
-     "runs:/9999/policies/a.toml", "runs:/0123/policies/../../9/a.toml",
+     "strict.toml\0", "runs:/0123/policies/a\0.toml", "runs:/9999/policies/a.toml",
+     "runs:/0123/policies/../../9/a.toml",
      "runs:/0123/policies/%2e%2e/a.toml", "https://example.org/a.toml", "file:///etc/passwd"],
 )  # fmt: skip
 def test_a_tag_that_leads_elsewhere_is_refused_not_passed_over(uri, terms, tmp_path):

@@ -8,9 +8,10 @@ import pytest
 from governance import registry
 from governance.approval import decode
 from governance.assessment import Assessment
+from governance.errors import RegistryError, SubjectError
 from governance.policy import Policy, judge
 from governance.registry import queue
-from governance.registry.signing import waive
+from governance.registry.signing import revoke, waive
 from governance.worker import sweep
 from governance.worker.job import Tools, work
 from governance.worker.ledger import Ledger
@@ -82,6 +83,36 @@ def test_after_the_last_attempt_the_version_is_undetermined_with_the_error(
     assert sweep.need(found, tools.ring, time.time(), tools.terms) is None
 
 
+def test_where_even_undetermined_is_refused_it_is_tried_again_later(
+    tools, new_version, monkeypatch
+):
+    def refuse(*_anything):
+        raise RegistryError("403")
+
+    monkeypatch.setattr("governance.worker.job.leave_undetermined", refuse)
+    lease = leased(tools, new_version(), failed=3)
+
+    outcome = work(lease, tools)
+
+    assert (outcome.state, tools.ledger.find(lease.key).attempts) == ("again", 4)
+    assert tools.ledger.claim("me", 60) is None  # else it would do nothing but that
+
+
+def test_what_was_revoked_meanwhile_is_left_alone(tools, office, new_version, monkeypatch):
+    uri = new_version()
+    lease = leased(tools, uri)
+
+    def revoked_while_it_fails(*_anything):
+        revoke(registry.resolve(uri), "leaked", office.approver)
+        raise SubjectError("no model")
+
+    monkeypatch.setattr("governance.worker.job.gather", revoked_while_it_fails)
+
+    assert work(lease, tools).state == "back"
+    assert statement(lease)[0].kind == "revocation"
+    assert work(tools.ledger.claim("me", 60), tools).why == "it was done before"
+
+
 def test_without_a_policy_it_is_undetermined_at_once(tools, new_version):
     nothing = replace(tools, terms=replace(tools.terms, rules=()))
     lease = leased(nothing, new_version())
@@ -141,10 +172,9 @@ def test_an_attempt_is_not_counted_while_the_registry_is_away(tools, new_version
     assert (outcome.state, job.state, job.attempts) == ("back", "waiting", 0)
 
 
-def test_a_new_waiver_is_judged_from_the_record_without_running_anything(
-    tools, office, new_version, assessed, tmp_path, images_file, policy_text
-):
-    # arrange
+@pytest.fixture
+def waived(tools, office, new_version, assessed, tmp_path, policy_text):
+    """A version that was rejected, and whose one unmet expectation was waived since."""
     strict = "performance.recall_worst"
     expected = ["[[expectations]]", f"metric = '{strict}'", "at_least = 0.9999", ""]
     text = policy_text + "\n".join(expected)
@@ -169,14 +199,44 @@ def test_a_new_waiver_is_judged_from_the_record_without_running_anything(
         until=int(time.time()) + 86_400, key=office.approver,
         ring=office.ring,
     )  # fmt: skip
+    return version
+
+
+def test_a_made_up_record_is_not_judged_again(tools, waived, tmp_path, monkeypatch):
+    from mlflow import MlflowClient  # noqa: PLC0415 - seconds
+
+    # arrange: another consistent record, under the tags that anyone may write
+    tags = queue.listed("stripes", waived.version).tags
+    found = Assessment.load(registry.fetch(waived, tmp_path / "true"))
+    made_up = replace(found, created="2026-01-01T00:00:00+00:00")
+    made_up.save(tmp_path / "made up")
+    registry.record(waived, made_up, tmp_path / "made up")
+    assert registry.mismatches(waived, registry.fetch(waived, tmp_path / "again")) == ()
+    token = tags["governance.approval"]
+    MlflowClient().set_model_version_tag("stripes", waived.version, "governance.approval", token)
+
+    def measured_anew(*_anything):
+        raise SubjectError("measured anew")
+
+    monkeypatch.setattr("governance.worker.job.gather", measured_anew)
 
     # act
+    outcome = work(leased(tools, waived.uri), tools)
+
+    # assert
+    assert (outcome.verdict, outcome.why) == ("undetermined", "measured anew")
+
+
+def test_a_new_waiver_is_judged_from_the_record_without_running_anything(
+    tools, office, waived, tmp_path
+):
+    version = waived
     entry = queue.listed("stripes", version.version)
     assert sweep.need(entry, tools.ring, time.time(), tools.terms) == "waivers changed"
     lease = leased(tools, version.uri)
+
     outcome = work(lease, tools)
 
-    # assert
     assert (outcome.state, outcome.verdict) == ("done", "approved")
     said, tags = statement(lease)
     assert len(said.waivers) == 1

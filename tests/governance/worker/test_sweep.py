@@ -135,7 +135,7 @@ def test_a_sweep_queues_what_needs_work_and_queues_it_once(approved, ledger, off
 
 def audit(ledger, office, **terms):
     told = []
-    (model,) = queue.models("stripes")
+    (model,) = (item for item in queue.models() if item.name == "stripes")
     bare = sweep.audit(
         [model], ledger, office.ring, Terms(**terms), lambda _event, **about: told.append(about)
     )
