@@ -45,7 +45,7 @@ from governance.evidence import Cell, Figure, Interval, Measurement, Metric, Tab
 from governance.explanation import Engine, EvolvedMap, evolve_map
 from governance.explanation.maps import CELLS, rank_correlation
 from governance.explanation.selection import Choice, choose
-from governance.faithfulness import Maps, SelfTest, agreement, self_test
+from governance.faithfulness import MAP_METRICS, Maps, SelfTest, agreement, self_test
 from governance.masking.superpixels import Baseline
 from governance.subject import Subject
 
@@ -72,22 +72,7 @@ class DeCam:
 
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
-            "insertion_blur": Metric(
-                meaning="Mean area under the curve of the decision's probability while the map's "
-                "pixels are revealed over a blurred copy, hottest first.",
-                better="higher",
-            ),
-            "insertion_mean": Metric(
-                meaning="The same over the image's mean colour.", better="higher"
-            ),
-            "deletion_blur": Metric(
-                meaning="Mean area under that curve while the map's pixels are blurred, hottest "
-                "first.",
-                better="lower",
-            ),
-            "deletion_mean": Metric(
-                meaning="The same with the image's mean colour.", better="lower"
-            ),
+            **MAP_METRICS,
             "gain_blur": Metric(
                 meaning="Insertion less deletion over a blurred copy: mean advantage over the "
                 "centre of the image as map; 0 is no better than a map that knows nothing.",
@@ -100,12 +85,6 @@ class DeCam:
                 better="higher",
                 lowest=-2.0,
                 highest=2.0,
-            ),
-            "likeness_shuffled": Metric(
-                meaning="Mean rank correlation of the maps with those of the model with all its "
-                "weights shuffled.",
-                better="lower",
-                lowest=-1.0,
             ),
             "stability": Metric(
                 meaning="Mean rank correlation of the maps made with different seeds.",

@@ -52,7 +52,7 @@ from governance.evidence import Interval, Measurement, Metric
 from governance.explanation import Explanation, Profile, evolve, evolve_many, summary
 from governance.explanation.selection import choose
 from governance.explanation.summary import FOUND
-from governance.faithfulness import Check, Maps, SelfTest, agreement, self_test
+from governance.faithfulness import MAP_METRICS, Check, Maps, SelfTest, agreement, self_test
 from governance.masking.superpixels import FEWEST, MOST, Baseline
 from governance.subject import Subject
 
@@ -110,28 +110,7 @@ class GeneticExplanation:
                 "region found; 0.5 is chance.",
                 better="higher",
             ),
-            "insertion_blur": Metric(
-                meaning="Mean area under the curve of the decision's probability while the map's "
-                "pixels are revealed over a blurred copy, hottest first.",
-                better="higher",
-            ),
-            "insertion_mean": Metric(
-                meaning="The same over the image's mean colour.", better="higher"
-            ),
-            "deletion_blur": Metric(
-                meaning="Mean area under that curve while the map's pixels are blurred, hottest "
-                "first.",
-                better="lower",
-            ),
-            "deletion_mean": Metric(
-                meaning="The same with the image's mean colour.", better="lower"
-            ),
-            "likeness_shuffled": Metric(
-                meaning="Mean rank correlation of the maps with those of the model with all its "
-                "weights shuffled.",
-                better="lower",
-                lowest=-1.0,
-            ),
+            **MAP_METRICS,
             "disjoint_regions": Metric(
                 meaning="Mean number of sufficient regions without a pixel in common, three at "
                 "most, where there is one.",

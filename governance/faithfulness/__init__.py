@@ -14,9 +14,10 @@ from governance.faithfulness.controls import Explainer, Maps
 from governance.faithfulness.evaluation import Evaluation, evaluate
 from governance.faithfulness.randomisation import Cascade, Depth
 from governance.faithfulness.scores import Score
-from governance.faithfulness.selftest import Check, SelfTest, agreement, self_test
+from governance.faithfulness.selftest import MAP_METRICS, Check, SelfTest, agreement, self_test
 
 __all__ = [
+    "MAP_METRICS",
     "Cascade",
     "Check",
     "Depth",

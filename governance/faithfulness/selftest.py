@@ -12,14 +12,15 @@ Three questions, each answered by the end of an interval over images that is nea
 The burden of proof is on the maps: what too few images cannot show is withdrawn.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from torch import Tensor, nn
 
 from governance import intervals
-from governance.evidence import Cell, Table
+from governance.evidence import Cell, Metric, Table
 from governance.faithfulness.controls import Explainer, Maps, check_maps
 from governance.faithfulness.evaluation import Counted, areas
 from governance.faithfulness.randomisation import Cascade, cascade
@@ -28,10 +29,33 @@ from governance.masking import Predict
 from governance.masking.superpixels import Baseline
 from governance.shares import ends
 
-__all__ = ["STABLE", "Check", "SelfTest", "agreement", "self_test"]
+__all__ = ["MAP_METRICS", "STABLE", "Check", "SelfTest", "agreement", "self_test"]
 
 #: Agreement of two runs below which a map says more of its seed than of the model.
 STABLE = 0.5
+
+#: What an analysis that tests its maps declares of them, whatever made the maps.
+MAP_METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        "insertion_blur": Metric(
+            meaning="Mean area under the curve of the decision's probability while the map's "
+            "pixels are revealed over a blurred copy, hottest first.",
+            better="higher",
+        ),
+        "insertion_mean": Metric(meaning="The same over the image's mean colour.", better="higher"),
+        "deletion_blur": Metric(
+            meaning="Mean area under that curve while the map's pixels are blurred, hottest first.",
+            better="lower",
+        ),
+        "deletion_mean": Metric(meaning="The same with the image's mean colour.", better="lower"),
+        "likeness_shuffled": Metric(
+            meaning="Mean rank correlation of the maps with those of the model with all its "
+            "weights shuffled.",
+            better="lower",
+            lowest=-1.0,
+        ),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
