@@ -2,7 +2,7 @@
 
 The engine `cem` of `governance.explanation.maps.evolve_map`. Three parts, all black-box:
 
-1. Random shifted masks, half of the nodes kept, and a smooth ridge regression of the log odds.
+1. Random shifted masks, half of the nodes kept, and a smooth ridge regression of what they keep.
 2. A distribution over masks, one chance a place, which starts from that regression and is pulled,
    generation by generation, towards its best masks (cross-entropy method, Rubinstein 1999). Masks
    are drawn at every area, and the best are those that keep more than others of their area.
@@ -65,10 +65,12 @@ def search(trials: Trials, grid: int, rng: np.random.Generator) -> tuple[Numbers
 
 
 def regression(trials: Trials, grid: int, which: slice = slice(None)) -> Numbers:
-    """Weights of places for the log odds, (r, r), that neighbouring places share.
+    """Weights of places for what masks keep, (r, r), that neighbouring places share.
 
     Ridge regression whose penalty expects weights to be alike within `REACH` cells: the mean of a
-    Gaussian process with a squared exponential covariance.
+    Gaussian process with a squared exponential covariance. What is kept is the sum of probability
+    and log odds, each standardised: the first alone is blind to masks that lose the class, and the
+    second hangs on them.
 
     Args:
         trials: What was tried.
@@ -83,7 +85,8 @@ def regression(trials: Trials, grid: int, which: slice = slice(None)) -> Numbers
     data = (smooth.T @ (seen - seen.mean(0)) @ smooth).reshape(len(seen), -1)
     gram = data.T @ data
     gram[np.diag_indices_from(gram)] += STRENGTH * side * side
-    weights = np.linalg.solve(gram, data.T @ _standard(_log_odds(trials.p[which])))
+    p = trials.p[which]
+    weights = np.linalg.solve(gram, data.T @ (_standard(p) + _standard(_log_odds(p))))
     return np.asarray(smooth @ weights.reshape(side, side) @ smooth.T)
 
 

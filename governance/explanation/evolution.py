@@ -1,9 +1,10 @@
 """Evolution: the search for a small subset of superpixels that reaches a goal, within a budget.
 
-Ranked and greedy subsets come first (`governance.explanation.subsets`); a population on independent
-islands is bred from all of them by crossover and by dropping, adding and swapping superpixels; the
-best is shrunk until no single superpixel can be spared. Every subset seen stays in the archive and
-the best of all is taken, so that the result is never worse than what it started from.
+Ranked and greedy subsets come first (`governance.explanation.subsets`); the best is exchanged for
+smaller neighbours (`governance.explanation.descent`); a population on independent islands is bred
+from all of them by crossover and by dropping, adding and swapping superpixels; the best is shrunk
+until no single superpixel can be spared. Every subset seen stays in the archive and the best of all
+is taken, so that the result is never worse than what it started from.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from governance.explanation.descent import descend, ridge
 from governance.explanation.subsets import (
     Rows,
     Search,
@@ -35,7 +37,6 @@ __all__ = [
     "jaccard",
     "plan",
     "random_percentile",
-    "ridge",
 ]
 
 TINY = 1e-7
@@ -46,6 +47,7 @@ CROSSED = 0.9
 PRESCREEN = 4  # children bred for each one evaluated
 ISLANDS = 3
 ALTERNATIVES = 2
+DESCENT = 0.6  # share of the passes left for breeding that descent may take
 # Groups that are ranked, by budget. Large ones are told apart by few passes, while small ones drown
 # in what the blur alone does; from 250 passes on single superpixels are ranked too.
 GROUPS = ((250, (12,)), (80, (4, 8)), (0, (4,)))
@@ -128,6 +130,8 @@ def find(search: Search, centre: NDArray[np.float64], budget: Plan, seed: int) -
     bred = limit - 2 * int(search.chosen(start).sum()) - 6  # what shrinking will need is kept back
     if bred - search.spent < LITTER:
         return Found(start, None, minimal)
+    if search.goal.mode != "pareto":  # there the whole front is looked for
+        yield from descend(search, search.spent + int(DESCENT * (bred - search.spent)))
     ends = yield from islands(search, score, _streams(seed), bred)
     # What an early end left over buys the full greedy search, its steps known so far free.
     grown = yield from grow(search, score, bred, n)
@@ -301,25 +305,6 @@ def _litter(
             children = children[children @ search.pixels < search.size[best]]
     hope = children @ expected[0] + expected[1]
     return np.asarray(children[np.argsort(-hope, kind="stable")[:count]])
-
-
-def ridge(
-    keep: Bits, value: NDArray[np.float64], strength: float = 1.0
-) -> tuple[NDArray[np.float64], float]:
-    """Least squares with a penalty on the slopes: (n,) weights and the intercept.
-
-    Args:
-        keep: (B, n).
-        value: (B,).
-        strength: Of the penalty.
-    """
-    data = keep.astype(np.float64)
-    middle, mean = data.mean(0), float(value.mean())
-    data -= middle
-    gram = data.T @ data
-    gram[np.diag_indices_from(gram)] += strength
-    weights = np.asarray(np.linalg.solve(gram, data.T @ (value - mean)), dtype=np.float64)
-    return weights, mean - float(middle @ weights)
 
 
 def jaccard(subsets: Bits, pixels: NDArray[np.int64]) -> float:

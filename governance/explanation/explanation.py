@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from governance.errors import AnalysisError
+from governance.explanation.descent import ridge
 from governance.explanation.evolution import (
     Found,
     Plan,
@@ -24,7 +25,6 @@ from governance.explanation.evolution import (
     find,
     plan,
     random_percentile,
-    ridge,
 )
 from governance.explanation.subsets import KEPT_SHARE, MODES, Goal, Mode, Search, Steps
 from governance.masking import Ask, Bits, Forward, Predict, Scene, answer
@@ -85,8 +85,8 @@ class Explanation:
         p_rest: With only the chosen region removed.
         p_baseline: With everything removed.
         area: Share of the pixels chosen.
-        seed_area: The same for the best subset before anything was bred; None if it had no goal
-            reached. Evolution helped where `area` is smaller.
+        seed_area: The same for the best subset before anything was exchanged or bred; None if it
+            had no goal reached. Evolution helped where `area` is smaller.
         evaluations: Forward passes of single images, all of them counted.
         cache_hits: Subsets asked for again at no pass.
         one_minimal: Whether every single superpixel of the subset was tried and cannot be spared.

@@ -14,7 +14,7 @@ from pymoo.optimize import minimize
 from torch import nn
 
 from governance.explanation import evolve
-from governance.explanation.evolution import breed, jaccard, plan, ridge
+from governance.explanation.evolution import breed, jaccard, plan
 from governance.explanation.subsets import partition
 
 
@@ -51,15 +51,6 @@ def test_weak_superpixels_are_dropped_more_often_than_strong_ones():
     children = breed(np.ones((1, 10), bool), np.linspace(-2, 2, 10), 2000, rng)
     dropped = (~children).sum(0)
     assert dropped[0] > 5 * dropped[9]
-
-
-def test_ridge_is_least_squares_where_the_penalty_vanishes():
-    rng = np.random.default_rng(0)
-    keep = rng.random((60, 5)) < 0.5
-    value = keep @ np.array([1.0, -2, 0, 3, 0.5]) + 0.7
-    weights, intercept = ridge(keep, value, strength=1e-9)
-    np.testing.assert_allclose(weights, [1, -2, 0, 3, 0.5], atol=1e-6)
-    assert intercept == pytest.approx(0.7, abs=1e-6)
 
 
 def test_jaccard_is_over_areas_and_pairs():
