@@ -11,6 +11,7 @@ subject, preprocessing, images, model_files         the live side: a model and i
 analyses                                            one question to a model per file
 network, masking, explanation, importance, ...      the instruments analyses measure with
 orchestration, registry, printing, assessing        the whole way, and MLflow
+drift, succession, references, versions             what changed between versions
 cli, demo                                           what people call
 ```
 

@@ -12,10 +12,10 @@ from governance.console import out, print_json, progress_bar, text
 from reports.numbers import interval, number
 
 if TYPE_CHECKING:
-    from governance.comparing import Compared
     from governance.drift import SelfTest
     from governance.policy import Policy
     from governance.registry import Reference
+    from governance.versions.comparing import Compared
 
 __all__ = ["compare", "history", "references_add", "references_make", "selftest"]
 
@@ -40,7 +40,7 @@ def compare(
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
     """Ask whether a new version still decides for the same reasons; 0 where it is equivalent."""
-    from governance.comparing import compare_models
+    from governance.versions.comparing import compare_models
 
     found = compare_models(
         old_uri, new_uri, policy=_policy(policy), references=references or (), device=device,
@@ -72,7 +72,7 @@ def references_make(
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
     """Run your own training with other seeds; record what harmless training changes."""
-    from governance.reference_making import make_references
+    from governance.references.making import make_references
 
     _import_from_here()
     with progress_bar() as progress:
@@ -98,7 +98,7 @@ def references_add(
 ) -> None:
     """Record models that were trained already as harmless runs of a version."""
     from governance.drift_terms import KINDS as ACCEPTED
-    from governance.reference_making import add_references
+    from governance.references.making import add_references
 
     known = next((item for item in ACCEPTED if item == kind), None)
     if known is None:
@@ -120,7 +120,7 @@ def selftest(
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
     """Prove the detector on a version: no alarm on the same weights, one on a planted fault."""
-    from governance.selftesting import prove_detector
+    from governance.versions.selftesting import prove_detector
 
     _import_from_here()
     with progress_bar() as progress:
@@ -144,7 +144,7 @@ def history(
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
     """Show a registered model's versions: verdicts, metrics and drift."""
-    from governance import histories
+    from governance.versions import histories
 
     found = histories.history(name)
     run_id = histories.log(found) if record else None

@@ -90,7 +90,7 @@ def to_measurement(
 
     Args:
         comparison: What was found.
-        figures: Drawn from it (`governance.drift_pictures.pictures`).
+        figures: Drawn from it (`governance.succession.pictures.pictures`).
         withdrawn: Why it must not be relied on, such as a failed self-test.
     """
     answers = (

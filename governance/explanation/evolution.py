@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from governance.explanation.descent import descend, ridge
+from governance.explanation.descent import descend, ridge, trim
 from governance.explanation.subsets import (
     Rows,
     Search,
@@ -44,14 +44,16 @@ LITTER = 30  # children of all islands in a generation
 POOL = 16  # parents of an island
 MOVES = (0.45, 0.20, 0.25)  # drop, add, swap; the rest are left as crossed
 CROSSED = 0.9
-PRESCREEN = 4  # children bred for each one evaluated
+PRESCREEN = 30  # children bred for each one evaluated
 ISLANDS = 3
 ALTERNATIVES = 2
-DESCENT = 0.6  # share of the passes left for breeding that descent may take
+GROWN = 0.3  # share of the passes left that the greedy seed may take, where it is tried
+WIDTH = 6  # superpixels tried at each step of the greedy seed
+DESCENT = 0.7  # share of the passes left for breeding that descent may take
 # Groups that are ranked, by budget. Large ones are told apart by few passes, while small ones drown
-# in what the blur alone does; from 250 passes on single superpixels are ranked too.
-GROUPS = ((250, (12,)), (80, (4, 8)), (0, (4,)))
-COARSE = 4  # pieces that shrinking starts from where not every superpixel was ranked
+# in what the blur alone does; but which start leads furthest differs from image to image.
+GROUPS = ((250, (4, 8, 12)), (80, (4, 8)), (0, (4,)))
+COARSE = 4  # pieces that shrinking an alternative starts from
 
 
 class Plan(NamedTuple):
@@ -60,8 +62,9 @@ class Plan(NamedTuple):
     Attributes:
         groups: Groups of neighbouring superpixels that are ranked, two passes each: how many, for
             each start.
-        singles: Passes that ranking each superpixel may take; where they need more, they are not.
-        grown: Limit of the greedy seed.
+        singles: Passes that ranking each superpixel may take, in the modes `pareto` and
+            `confidence`; where they need more, it is not done.
+        grown: Share of the passes left that the greedy seed may take.
         found: Limit of finding the subset.
         others: Limit of finding disjoint alternatives, with the pass for the rest of the image.
         controls: Random subsets of like area.
@@ -70,7 +73,7 @@ class Plan(NamedTuple):
 
     groups: tuple[int, ...]
     singles: int
-    grown: int
+    grown: float
     found: int
     others: int
     controls: int
@@ -86,7 +89,7 @@ def plan(budget: int) -> Plan:
     return Plan(
         groups=next(groups for least, groups in GROUPS if budget >= least),
         singles=budget * 2 // 5,
-        grown=budget * 2 // 5,
+        grown=GROWN if budget >= GROUPS[0][0] else 0.0,
         found=found,
         others=others,
         controls=controls,
@@ -119,39 +122,42 @@ def find(search: Search, centre: NDArray[np.float64], budget: Plan, seed: int) -
     """
     if search.goal.mode == "confidence":
         return (yield from _most_probable(search, centre, budget, seed))
-    n, limit = len(centre), budget.found
-    for groups in budget.groups:
-        score = yield from _ranked(search, centre, groups, limit)
-    if 2 * n <= budget.singles:
-        score = yield from _ranked(search, centre, n, limit)
-        yield from grow(search, score, min(limit, budget.grown), max(8, n // 4))
+    limit, pareto = budget.found, search.goal.mode == "pareto"
+    fine = (len(centre),) if pareto and 2 * len(centre) <= budget.singles else ()
+    for groups in budget.groups + fine:
+        score = yield from rank(search, partition(centre, search.pixels, groups), limit)
+        chosen = yield from prefix(search, np.argsort(-score, kind="stable"), limit)
+        if budget.grown:
+            yield from trim(search, chosen, limit)
+        elif search.met[search.known(chosen[None])][0]:
+            yield from shrink(search, chosen, centre, limit, COARSE)
+    if budget.grown:
+        room = int(budget.grown * (limit - search.spent))
+        grown = yield from grow(search, score, search.spent + room, WIDTH)
+        if grown is not None:
+            yield from trim(search, grown, limit)
+    else:
+        yield from _shrink_best(search, centre, limit)
+    start, agreement = search.best(), None
+    room = _before_shrinking(search, limit) - search.spent
+    if room >= LITTER:
+        if not pareto:  # there the whole front is looked for
+            yield from descend(search, search.spent + int(DESCENT * room))
+        bred = _before_shrinking(search, limit)
+        ends = yield from islands(search, score, _streams(seed), bred)
+        agreement = jaccard(search.chosen(np.array(ends)), search.pixels)
+        # What an early end left over buys the full greedy search, its steps known so far free.
+        grown = yield from grow(search, score, bred, len(centre))
+        if grown is not None:
+            yield from shrink(search, grown, centre, limit, len(centre))
+            start = search.best(np.array([start, search.best(search.inside(grown))]))
     minimal = yield from _shrink_best(search, centre, limit)
-    start = search.best()
-    bred = limit - 2 * int(search.chosen(start).sum()) - 6  # what shrinking will need is kept back
-    if bred - search.spent < LITTER:
-        return Found(start, None, minimal)
-    if search.goal.mode != "pareto":  # there the whole front is looked for
-        yield from descend(search, search.spent + int(DESCENT * (bred - search.spent)))
-    ends = yield from islands(search, score, _streams(seed), bred)
-    # What an early end left over buys the full greedy search, its steps known so far free.
-    grown = yield from grow(search, score, bred, n)
-    if grown is not None:
-        yield from shrink(search, grown, centre, limit, n)
-        start = search.best(np.array([start, search.best(search.inside(grown))]))
-    minimal = yield from _shrink_best(search, centre, limit)
-    return Found(start, jaccard(search.chosen(np.array(ends)), search.pixels), minimal)
+    return Found(start, agreement, minimal)
 
 
-def _ranked(
-    search: Search, centre: NDArray[np.float64], groups: int, limit: int
-) -> Steps[NDArray[np.float64]]:
-    members = partition(centre, search.pixels, groups)
-    score = yield from rank(search, members, limit)
-    chosen = yield from prefix(search, np.argsort(-score, kind="stable"), limit)
-    if search.met[search.known(chosen[None])][0]:
-        pieces = len(centre) if len(members) == len(centre) else COARSE
-        yield from shrink(search, chosen, centre, limit, pieces)
-    return score
+def _before_shrinking(search: Search, limit: int) -> int:
+    # What showing that no single superpixel of the best subset can be spared will need is kept.
+    return limit - 2 * int(search.chosen(search.best()).sum()) - 6
 
 
 def _most_probable(
@@ -257,7 +263,7 @@ def islands(
     """
     pools = [np.arange(len(search.archive))] * len(rngs)
     best = [search.best()] * len(rngs)
-    stale = 0
+    stale, reached = 0, _reached(search, best)
     while stale < patience and search.spent < limit:
         expected = ridge(search.chosen(np.arange(len(search.archive))), search.value)
         litters = [
@@ -267,9 +273,14 @@ def islands(
         rows = yield from search.evaluate(np.concatenate(litters), limit)
         born = np.split(rows, np.cumsum([len(litter) for litter in litters])[:-1])
         pools = [np.union1d(pool, new[new >= 0]) for pool, new in zip(pools, born, strict=True)]
-        before, best = best, [search.best(pool) for pool in pools]
-        stale = stale + 1 if best == before else 0
+        best = [search.best(pool) for pool in pools]
+        before, reached = reached, _reached(search, best)
+        stale = stale + 1 if reached == before else 0
     return best
+
+
+def _reached(search: Search, best: list[int]) -> list[int]:
+    return search.front().tolist() if search.goal.mode == "pareto" else best
 
 
 def _parents(search: Search, pool: Rows) -> Bits:
@@ -304,6 +315,11 @@ def _litter(
         if search.met[best]:
             children = children[children @ search.pixels < search.size[best]]
     hope = children @ expected[0] + expected[1]
+    if search.goal.mode == "pareto":
+        # Above what is known at no larger a size; the empty subset is the smallest of the front.
+        front = search.front()
+        place = np.searchsorted(search.size[front], children @ search.pixels, side="right") - 1
+        hope -= search.value[front][place]
     return np.asarray(children[np.argsort(-hope, kind="stable")[:count]])
 
 

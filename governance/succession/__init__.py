@@ -6,6 +6,8 @@ version before still hold, and its answer is kept, so that a later comparison ne
 ```
 terms.py      what a policy may say and expect of it
 measured.py   the comparison as evidence, with its self-tests and the change envelope
+envelope.py   whether a version changed only where and as far as a policy allows
+pictures.py   the comparison drawn from its tables
 rules.py      the rules of the version before, put to the new one
 ```
 """

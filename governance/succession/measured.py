@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from governance import drift, envelope
+from governance import drift
 from governance.assessment import Assessment
 from governance.drift import Comparison, SelfTest
 from governance.drift.judging import FEWEST
@@ -17,6 +17,7 @@ from governance.drift_terms import DriftTerms
 from governance.errors import AnalysisError, EvidenceError
 from governance.evidence import Figure, Measurement, Table
 from governance.lineage import Lineage
+from governance.succession import envelope
 from governance.succession.rules import frame_of, rules_asked
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ def _test_table(tests: Sequence[SelfTest]) -> Table:
 
 
 def _pictures(comparison: Comparison, pixels: Pixels) -> tuple[Figure, ...]:
-    from governance.drift_pictures import pictures
+    from governance.succession.pictures import pictures
 
     return pictures(comparison, pixels(comparison))
 

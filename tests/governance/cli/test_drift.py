@@ -100,7 +100,7 @@ def here(home, monkeypatch):
 @pytest.fixture(scope="module")
 def made(home):
     """Four references of version 1, made once."""
-    from governance.reference_making import make_references  # noqa: PLC0415
+    from governance.references.making import make_references  # noqa: PLC0415
 
     sys.path.append(str(home))
     return make_references("models:/stripes/1", "training:fit", 4)

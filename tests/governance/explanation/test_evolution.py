@@ -66,7 +66,8 @@ def test_a_plan_leaves_room_for_its_checks(budget):
 
 
 @pytest.mark.parametrize(
-    ("budget", "groups"), [(20, (4,)), (79, (4,)), (80, (4, 8)), (249, (4, 8)), (600, (12,))]
+    ("budget", "groups"),
+    [(20, (4,)), (79, (4,)), (80, (4, 8)), (249, (4, 8)), (250, (4, 8, 12)), (600, (4, 8, 12))],
 )
 def test_a_small_budget_ranks_few_large_groups(budget, groups):
     assert plan(budget).groups == groups

@@ -7,7 +7,7 @@ from governance.drift import SelfTest
 from governance.drift_terms import DriftTerms
 from governance.lineage import Lineage
 from governance.policy import Policy
-from governance.reference_making import plant_fault
+from governance.references.making import plant_fault
 
 __all__ = ["prove_detector"]
 

@@ -21,8 +21,8 @@ from governance.drift.distances import SOURCES, kind_of
 from governance.drift.version import MAPS
 from governance.drift_terms import ReferenceKind
 from governance.errors import SubjectError
-from governance.planting import plant_mark
 from governance.policy import Policy
+from governance.references.planting import plant_mark
 from governance.registry import ModelVersion, Reference
 from governance.subject import Subject, layer_digests, tensor_digest
 

@@ -1,8 +1,8 @@
 """Histories: the plots of one; reading it from MLflow is tried on the command line."""
 
 from governance.evidence import Interval
-from governance.histories import plots
 from governance.lineage import Entry, History
+from governance.versions.histories import plots
 
 
 def entry(number, accuracy=None, drift=None):

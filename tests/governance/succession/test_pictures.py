@@ -5,8 +5,8 @@ import pytest
 from versions import harmless, record, scattered, truth
 
 from governance.drift import compare
-from governance.drift_pictures import pictures
 from governance.evidence import Measurement, Table
+from governance.succession.pictures import pictures
 
 PNG = b"\x89PNG"
 

@@ -3,8 +3,8 @@
 import pytest
 
 from governance.drift_terms import Envelope
-from governance.envelope import changed_layers, outside, sides, table
 from governance.evidence import ModelIdentity
+from governance.succession.envelope import changed_layers, outside, sides, table
 
 
 def model(**layers):

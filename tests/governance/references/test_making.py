@@ -7,7 +7,7 @@ import pytest
 from governance.drift_terms import DriftTerms
 from governance.errors import SubjectError
 from governance.policy import Expectation, ModelTerms, Policy
-from governance.reference_making import cheap, load_recipe
+from governance.references.making import cheap, load_recipe
 
 POLICY = Policy(
     title="T",

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from governance import planting
 from governance.errors import SubjectError
-from governance.planting import plant_mark
+from governance.references import planting
+from governance.references.planting import plant_mark
 from governance.subject import tensor_digest
 
 

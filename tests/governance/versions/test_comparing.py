@@ -7,8 +7,8 @@ import pytest
 import versions
 from versions import record
 
-from governance.comparing import compare_models
 from governance.errors import EvidenceError
+from governance.versions.comparing import compare_models
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_what_too_few_references_cannot_tell_is_left_unanswered(folders):
 def test_records_in_folders_are_compared_without_torch_mlflow_or_matplotlib(folders):
     old, new = folders(old=record("1", seed=1), new=record("2", seed=2))
     program = (
-        "import sys; from governance.comparing import compare_models; "
+        "import sys; from governance.versions.comparing import compare_models; "
         f"compare_models({old!r}, {new!r}, drawn=False); "
         "print(sorted({'torch', 'mlflow', 'matplotlib'} & set(sys.modules)))"
     )

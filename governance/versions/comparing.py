@@ -124,7 +124,7 @@ def _look_at(place: str, policy: Policy | None, device: str) -> Assessment:
             f"[analyses.{MAPS}] is needed, to look at them now"
         )
     from governance import orchestration, registry
-    from governance.reference_making import cheap, exact
+    from governance.references.making import cheap, exact
 
     terms = cheap(policy)
     with TemporaryDirectory(prefix="governance-") as scratch, exact():
