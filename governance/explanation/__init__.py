@@ -2,8 +2,9 @@
 
 ```
 explanation.py    evolve: one image or several, and what is reported of the region found
-evolution.py      the search within a budget: seeds, descent, breeding, islands
-descent.py        from the best subset to smaller neighbours, by what a regression foretells
+evolution.py      the search within a budget: starts, descent, breeding, checks
+breeding.py       crossover and moves on independent islands
+descent.py        from a subset to smaller ones, by what a regression foretells
 subsets.py        what a subset of superpixels is worth to a goal; growing and shrinking one
 maps.py           evolve_map: a heat map of one image
 cross_entropy.py  its engine cem: a distribution over soft masks, evolved, beside a regression

@@ -1,22 +1,20 @@
 """Evolution: the search for a small subset of superpixels that reaches a goal, within a budget.
 
-Ranked and greedy subsets come first (`governance.explanation.subsets`); the best is exchanged for
-smaller neighbours (`governance.explanation.descent`); a population on independent islands is bred
-from all of them by crossover and by dropping, adding and swapping superpixels; the best is shrunk
-until no single superpixel can be spared. Every subset seen stays in the archive and the best of all
-is taken, so that the result is never worse than what it started from.
+Ranked and greedy subsets come first (`governance.explanation.subsets`), trimmed where the budget
+allows; the best is exchanged for smaller neighbours (`governance.explanation.descent`); on islands
+a population is bred from all of them (`governance.explanation.breeding`); the best is shrunk until
+no single superpixel can be spared. Every subset seen stays in the archive and the best of all is
+taken, so that the result is never worse than what it started from.
 """
 
-from collections.abc import Sequence
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from governance.explanation.descent import descend, ridge, trim
+from governance.explanation.breeding import LITTER, islands, jaccard
+from governance.explanation.descent import descend, trim
 from governance.explanation.subsets import (
-    Rows,
     Search,
     Steps,
     grow,
@@ -31,20 +29,11 @@ __all__ = [
     "Found",
     "Plan",
     "alternatives",
-    "breed",
     "find",
-    "islands",
-    "jaccard",
     "plan",
     "random_percentile",
 ]
 
-TINY = 1e-7
-LITTER = 30  # children of all islands in a generation
-POOL = 16  # parents of an island
-MOVES = (0.45, 0.20, 0.25)  # drop, add, swap; the rest are left as crossed
-CROSSED = 0.9
-PRESCREEN = 30  # children bred for each one evaluated
 ISLANDS = 3
 ALTERNATIVES = 2
 GROWN = 0.3  # share of the passes left that the greedy seed may take, where it is tried
@@ -53,7 +42,7 @@ DESCENT = 0.7  # share of the passes left for breeding that descent may take
 # Groups that are ranked, by budget. Large ones are told apart by few passes, while small ones drown
 # in what the blur alone does; but which start leads furthest differs from image to image.
 GROUPS = ((250, (4, 8, 12)), (80, (4, 8)), (0, (4,)))
-COARSE = 4  # pieces that shrinking an alternative starts from
+COARSE = 4  # pieces that shrinking a start or an alternative starts from
 
 
 class Plan(NamedTuple):
@@ -122,26 +111,11 @@ def find(search: Search, centre: NDArray[np.float64], budget: Plan, seed: int) -
     """
     if search.goal.mode == "confidence":
         return (yield from _most_probable(search, centre, budget, seed))
-    limit, pareto = budget.found, search.goal.mode == "pareto"
-    fine = (len(centre),) if pareto and 2 * len(centre) <= budget.singles else ()
-    for groups in budget.groups + fine:
-        score = yield from rank(search, partition(centre, search.pixels, groups), limit)
-        chosen = yield from prefix(search, np.argsort(-score, kind="stable"), limit)
-        if budget.grown:
-            yield from trim(search, chosen, limit)
-        elif search.met[search.known(chosen[None])][0]:
-            yield from shrink(search, chosen, centre, limit, COARSE)
-    if budget.grown:
-        room = int(budget.grown * (limit - search.spent))
-        grown = yield from grow(search, score, search.spent + room, WIDTH)
-        if grown is not None:
-            yield from trim(search, grown, limit)
-    else:
-        yield from _shrink_best(search, centre, limit)
-    start, agreement = search.best(), None
+    score = yield from _starts(search, centre, budget)
+    limit, start, agreement = budget.found, search.best(), None
     room = _before_shrinking(search, limit) - search.spent
     if room >= LITTER:
-        if not pareto:  # there the whole front is looked for
+        if search.goal.mode != "pareto":  # there the whole front is looked for
             yield from descend(search, search.spent + int(DESCENT * room))
         bred = _before_shrinking(search, limit)
         ends = yield from islands(search, score, _streams(seed), bred)
@@ -153,6 +127,30 @@ def find(search: Search, centre: NDArray[np.float64], budget: Plan, seed: int) -
             start = search.best(np.array([start, search.best(search.inside(grown))]))
     minimal = yield from _shrink_best(search, centre, limit)
     return Found(start, agreement, minimal)
+
+
+def _starts(
+    search: Search, centre: NDArray[np.float64], budget: Plan
+) -> Steps[NDArray[np.float64]]:
+    # Subsets to set out from, and the last ranking of the superpixels, (n,).
+    limit, groups = budget.found, budget.groups
+    if search.goal.mode == "pareto" and 2 * len(centre) <= budget.singles:
+        groups = (*groups, len(centre))
+    for count in groups:
+        score = yield from rank(search, partition(centre, search.pixels, count), limit)
+        chosen = yield from prefix(search, np.argsort(-score, kind="stable"), limit)
+        if budget.grown:
+            yield from trim(search, chosen, limit)
+        elif search.met[search.known(chosen[None])][0]:
+            yield from shrink(search, chosen, centre, limit, COARSE)
+    if not budget.grown:
+        yield from _shrink_best(search, centre, limit)
+        return score
+    room = int(budget.grown * (limit - search.spent))
+    grown = yield from grow(search, score, search.spent + room, WIDTH)
+    if grown is not None:
+        yield from trim(search, grown, limit)
+    return score
 
 
 def _before_shrinking(search: Search, limit: int) -> int:
@@ -223,108 +221,3 @@ def random_percentile(search: Search, best: int, limit: int, seed: int) -> Steps
     rows = yield from search.evaluate(random, limit)
     value, own = search.value[rows], search.value[best]
     return float(((value < own) + 0.5 * (value == own)).mean())
-
-
-def breed(parents: Bits, score: NDArray[np.float64], count: int, rng: np.random.Generator) -> Bits:
-    """Children (count, n) of parents (m, n) sorted best first, by crossover and one move.
-
-    Parents win binary tournaments. A move drops a superpixel, adds one or swaps two, chosen at
-    random with odds by `score` (n,): weak ones are dropped, strong ones added.
-    """
-    m, n = parents.shape
-    mother, father = rng.integers(m, size=(2, count, 2)).min(2)
-    mixed = (rng.random((count, n)) < 0.5) & (rng.random((count, 1)) < CROSSED)  # noqa: PLR2004 - a fair coin
-    child = np.where(mixed, parents[father], parents[mother])
-    move = np.searchsorted(np.cumsum(MOVES), rng.random(count))
-    noise = rng.gumbel(size=(2, count, n))
-    scale = score / (score.std() + TINY)
-    every = np.arange(count)
-    out = np.where(child, noise[0] - scale, -np.inf).argmax(1)
-    into = np.where(child, -np.inf, noise[1] + scale).argmax(1)
-    child[every, out] &= ~((move == 0) | (move == 2))  # noqa: PLR2004 - place in MOVES
-    child[every, into] |= (move == 1) | (move == 2)  # noqa: PLR2004 - place in MOVES
-    return np.asarray(child)
-
-
-def islands(
-    search: Search,
-    score: NDArray[np.float64],
-    rngs: Sequence[np.random.Generator],
-    limit: int,
-    patience: int = 8,
-) -> Steps[list[int]]:
-    """Breed on independent islands, all starting from what is archived, until nothing improves.
-
-    Children that a ridge regression on the archive expects to come nearest the goal are evaluated;
-    children no smaller than the best subset are not, where size is what counts.
-
-    Returns:
-        Row of the best subset of each island.
-    """
-    pools = [np.arange(len(search.archive))] * len(rngs)
-    best = [search.best()] * len(rngs)
-    stale, reached = 0, _reached(search, best)
-    while stale < patience and search.spent < limit:
-        expected = ridge(search.chosen(np.arange(len(search.archive))), search.value)
-        litters = [
-            _litter(search, _parents(search, pool), score, expected, LITTER // len(rngs), rng)
-            for pool, rng in zip(pools, rngs, strict=True)
-        ]
-        rows = yield from search.evaluate(np.concatenate(litters), limit)
-        born = np.split(rows, np.cumsum([len(litter) for litter in litters])[:-1])
-        pools = [np.union1d(pool, new[new >= 0]) for pool, new in zip(pools, born, strict=True)]
-        best = [search.best(pool) for pool in pools]
-        before, reached = reached, _reached(search, best)
-        stale = stale + 1 if reached == before else 0
-    return best
-
-
-def _reached(search: Search, best: list[int]) -> list[int]:
-    return search.front().tolist() if search.goal.mode == "pareto" else best
-
-
-def _parents(search: Search, pool: Rows) -> Bits:
-    if search.goal.mode == "confidence":
-        return search.chosen(pool[np.argsort(-search.value[pool], kind="stable")[:POOL]])
-    if search.goal.mode == "pareto":
-        front = np.intersect1d(search.front(), pool)
-        return search.chosen(front)
-    met = pool[search.met[pool]]
-    small = met[np.argsort(search.size[met], kind="stable")[: POOL // 2]]
-    ceiling = search.size[small[:1]].max(initial=0) or search.pixels.sum()
-    near = pool[~search.met[pool] & (search.size[pool] < ceiling)]
-    near = near[np.argsort(-search.value[near], kind="stable")[: POOL // 2]]
-    # Alternating, so that a tournament is between the smallest and the nearest alike.
-    both = [row for pair in zip(small, near, strict=False) for row in pair]
-    longer = small[len(near) :] if len(small) > len(near) else near[len(small) :]
-    return search.chosen(np.array([*both, *longer], dtype=np.int64))
-
-
-def _litter(
-    search: Search,
-    parents: Bits,
-    score: NDArray[np.float64],
-    expected: tuple[NDArray[np.float64], float],
-    count: int,
-    rng: np.random.Generator,
-) -> Bits:
-    children = breed(parents, score, count * PRESCREEN, rng)
-    children = children[search.archive.unknown(children ^ search.goal.removes)]
-    if search.goal.mode not in {"confidence", "pareto"}:
-        best = search.best()
-        if search.met[best]:
-            children = children[children @ search.pixels < search.size[best]]
-    hope = children @ expected[0] + expected[1]
-    if search.goal.mode == "pareto":
-        # Above what is known at no larger a size; the empty subset is the smallest of the front.
-        front = search.front()
-        place = np.searchsorted(search.size[front], children @ search.pixels, side="right") - 1
-        hope -= search.value[front][place]
-    return np.asarray(children[np.argsort(-hope, kind="stable")[:count]])
-
-
-def jaccard(subsets: Bits, pixels: NDArray[np.int64]) -> float:
-    """Mean Jaccard index of the areas of subsets (R, n), over all pairs; `pixels` (n,) weigh."""
-    return float(
-        np.mean([(a & b) @ pixels / max(1, (a | b) @ pixels) for a, b in combinations(subsets, 2)])
-    )

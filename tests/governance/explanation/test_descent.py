@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from governance.explanation.descent import PATIENCE, TRIED, descend, neighbours, ridge
+from governance.explanation.descent import PATIENCE, TRIED, descend, neighbours, ridge, trim
 from governance.explanation.subsets import Goal, Search
 from governance.masking import Ask
 
@@ -21,18 +21,27 @@ def p_of(keep):
     return np.stack([own, 1 - own], 1).astype(np.float32)
 
 
-def descended(start, limit, mode="sufficient", floor=0.5):
+def searched(start, mode="sufficient", floor=0.5):
     goal = Goal(mode, 0, 1 if mode == "contrastive" else 0, floor)
     first = Ask(np.array([ALL, ~ALL, start]) ^ goal.removes, "blur")
-    search = Search(goal, PIXELS, first, p_of(first.keep))
-    steps, told, sizes = descend(search, limit), None, []
+    return Search(goal, PIXELS, first, p_of(first.keep))
+
+
+def answered(steps):
+    """Answer a search until its end: how many subsets it asked for each time."""
+    told, sizes = None, []
     while True:
         try:
             ask = steps.send(told)
         except StopIteration:
-            return search, sizes
+            return sizes
         sizes.append(len(ask.keep))
         told = p_of(ask.keep)
+
+
+def descended(start, limit, mode="sufficient", floor=0.5):
+    search = searched(start, mode, floor)
+    return search, answered(descend(search, limit))
 
 
 @settings(max_examples=40, deadline=None)
@@ -81,6 +90,32 @@ def test_it_stops_where_nothing_smaller_is_found():
 
 def test_nothing_is_done_where_no_subset_reaches_the_goal():
     assert descended(WORTH == 0, 500, floor=1.1)[1] == []
+
+
+@pytest.mark.parametrize("start", [ALL, WORTH <= 2, WORTH >= 1])
+def test_trimming_drops_many_at_once_and_stays_enough(start):
+    # arrange
+    search = searched(start)
+    # act
+    sizes = answered(trim(search, start, 60))
+    # assert: one subset at a time, all inside the start
+    assert set(sizes) == {1}
+    best = search.chosen(search.best())
+    assert p_of(best[None])[0, 0] >= 0.5
+    assert best @ PIXELS < start @ PIXELS
+    assert not (best & ~start).any()
+
+
+@pytest.mark.parametrize("limit", [3, 4, 7])
+def test_trimming_keeps_the_limit(limit):
+    search = searched(WORTH >= 1)
+    answered(trim(search, WORTH >= 1, limit))
+    assert search.spent <= limit
+
+
+def test_what_is_not_enough_is_not_trimmed():
+    search = searched(WORTH == 0)
+    assert answered(trim(search, WORTH == 0, 60)) == []
 
 
 def test_ridge_is_least_squares_where_the_penalty_vanishes():

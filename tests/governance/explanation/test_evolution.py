@@ -14,7 +14,7 @@ from pymoo.optimize import minimize
 from torch import nn
 
 from governance.explanation import evolve
-from governance.explanation.evolution import breed, jaccard, plan
+from governance.explanation.evolution import plan
 from governance.explanation.subsets import partition
 
 
@@ -33,29 +33,6 @@ def test_groups_of_a_grid_are_blocks_of_like_size():
     groups = partition(centre, np.ones(16, dtype=np.int64), 4)
     assert groups.sum(1).tolist() == [4, 4, 4, 4]
     assert all(np.ptp(centre[group], axis=0).max() == 1 for group in groups)
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(1, 8), st.integers(0, 99))
-def test_children_differ_from_what_their_parents_share_by_one_move_at_most(m, seed):
-    rng = np.random.default_rng(seed)
-    parents = rng.random((m, 20)) < 0.4
-    children = breed(parents, rng.normal(size=20), 50, rng)
-    in_all, in_none = parents.all(0), ~parents.any(0)
-    assert ((in_all & ~children).sum(1) <= 1).all()
-    assert ((in_none & children).sum(1) <= 1).all()
-
-
-def test_weak_superpixels_are_dropped_more_often_than_strong_ones():
-    rng = np.random.default_rng(0)
-    children = breed(np.ones((1, 10), bool), np.linspace(-2, 2, 10), 2000, rng)
-    dropped = (~children).sum(0)
-    assert dropped[0] > 5 * dropped[9]
-
-
-def test_jaccard_is_over_areas_and_pairs():
-    subsets = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 0]], dtype=bool)
-    assert jaccard(subsets, np.array([3, 1, 5])) == pytest.approx((3 / 4 + 1 + 3 / 4) / 3)
 
 
 @pytest.mark.parametrize("budget", [20, 50, 99, 100, 160, 600, 5000])
