@@ -63,8 +63,9 @@ of their own. Captum and SHAP hide pixels with the blur that all is judged with 
 mean colour), and Captum gets the superpixels of `evolve`: neither has defaults for these.
 
 The ranking of `evolve` at 50 and 100 passes was chosen by its area on 25 photos of a first trial
-and on the first 12 of these, so those rows favour it. At 600, two variants were tried on two
-photos."""
+and on the first 12 of these, so those rows favour it. At 600 passes, and for `evolve_map`, a first
+version was measured on these photos, found wanting, and the next chosen on other photos of the same
+folder (20 and 16 of them); lime's records are of that first run."""
 
 
 class Round(NamedTuple):
