@@ -6,7 +6,7 @@ Purpose:
 
 Method:
     Soft masks over a coarse grid let parts of an image through and give the rest to a blurred copy.
-    The engine "cem" tries random masks, fits a smooth regression of the log odds
+    The engine "cem" tries random masks, fits a smooth regression of probability and log odds
     on them, and evolves a distribution of masks towards those that keep the decision with little
     of the image; the map joins both. The engine "de" is differential evolution of one mask, after
     Karatsiolis, Kamilaris 2022: DE-CAM-style, not a reproduction, only the abstract was read.

@@ -8,18 +8,19 @@ Method:
     An image is cut into superpixels (a grid below 64 pixels a side). A budgeted search over the
     model's outputs alone looks for the smallest region that, with everything else replaced by a
     blurred copy, keeps the label and nine tenths of its probability: ranked and greedy regions
-    first, then a population bred by crossover and by dropping, adding and swapping superpixels,
-    then removal of every superpixel that can be spared. After Wang, Pei, Xue, Zhang 2022; not a
-    reproduction: only the abstract was read. Controls: the label must hold with the rest replaced
-    by the image's mean colour as well (else the region is "fragile"); random regions of the same
-    area; the search repeated with other seeds; and the same kind of search asked to raise the
-    probability of a random wrong class. Maps of what each superpixel adds come from the same
-    passes. They are put to a self-test: pixels revealed and removed in their order, under two
-    baselines, against a random, a constant and a centred map (insertion and deletion); some images
-    explained again while the weights of the model are shuffled; agreement over seeds. Evidence that
-    fails it is withdrawn. Images are taken evenly over the classes by four rules:
-    worst (lowest probability of the true class), borderline (smallest lead of the first class over
-    the second), best (highest probability of the true class) and random (by the model's digest).
+    first, then smaller neighbours of the best, then a population bred by crossover and by dropping,
+    adding and swapping superpixels, then removal of every superpixel that can be spared. After
+    Wang, Pei, Xue, Zhang 2022; not a reproduction: only the abstract was read. Controls: the label
+    must hold with the rest replaced by the image's mean colour as well (else the region is
+    "fragile"); random regions of the same area; the search repeated with other seeds; and the same
+    kind of search asked to raise the probability of a random wrong class. Maps of what each
+    superpixel adds come from the same passes. They are put to a self-test: pixels revealed and
+    removed in their order, under two baselines, against a random, a constant and a centred map
+    (insertion and deletion); some images explained again while the weights of the model are
+    shuffled; agreement over seeds. Evidence that fails it is withdrawn. Images are taken evenly
+    over the classes by four rules: worst (lowest probability of the true class), borderline
+    (smallest lead of the first class over the second), best (highest probability of the true class)
+    and random (by the model's digest).
 
 Signs of risk:
     Regions outside the object; a small share of "sufficient" regions and many "fragile" ones;
