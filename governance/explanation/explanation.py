@@ -44,6 +44,7 @@ Profile = Literal["own", "paper"]
 Segments = int | NDArray[np.integer] | Tensor | None
 
 SMALLEST_BUDGET = 20
+HEAT_PENALTY = 40.0  # of the heat map
 CHECKS: tuple[Baseline, ...] = ("mean", "blur", "noise", "black")  # the first other one decides
 GIVEN = "given"
 
@@ -79,7 +80,7 @@ class Explanation:
         selected: (n,) the chosen superpixels.
         segments: (H, W) superpixel of each pixel.
         heatmap: (H, W) log odds that a superpixel adds, by ridge regression on all evaluated
-            subsets: a by-product at no further pass.
+            subsets, strongly shrunk since most of these are alike: a by-product at no further pass.
         p_full: Probability of the target for the full image.
         p_subset: With only the chosen region kept.
         p_rest: With only the chosen region removed.
@@ -339,7 +340,7 @@ def _explain(
     chosen = np.zeros(len(search.pixels), dtype=np.bool_) if best is None else search.chosen(best)
     kept, rest = search.archive.find(np.stack([chosen, ~chosen]))
     own = goal._replace(mode="sufficient").value(search.archive.probabilities)
-    weights, _ = ridge(search.archive.keep, own)
+    weights, _ = ridge(search.archive.keep, own, strength=HEAT_PENALTY)
     total = int(search.pixels.sum())
     seeded = found is not None and bool(search.met[found.seed])
     return Explanation(
