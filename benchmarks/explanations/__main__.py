@@ -67,7 +67,7 @@ and on the first 12 of these, so those rows favour it. At 600 passes, and for `e
 version was measured on these photos, found wanting, and the next one chosen on other photos of the
 same folder (20 and 16 of them). Records of lime are of that first run, and so are those of `evolve`
 at 50 and 100 passes that the next version gives again pixel by pixel (50 and 49 of 50 photos):
-their seconds were taken side by side."""
+their seconds were taken side by side. The memory figure is of that first run too."""
 
 
 class Round(NamedTuple):
