@@ -90,7 +90,7 @@ class Found(NamedTuple):
     """How a search ended; the subset itself is the best of the archive.
 
     Attributes:
-        seed: Row of the best subset that ranking and greedy growth alone gave.
+        seed: Row of the best start, which ranking, greedy growth and trimming alone gave.
         agreement: Mean Jaccard index of what the islands ended with; None if none were bred.
         minimal: Whether no single superpixel of the best subset can be spared.
     """

@@ -44,7 +44,7 @@ Profile = Literal["own", "paper"]
 Segments = int | NDArray[np.integer] | Tensor | None
 
 SMALLEST_BUDGET = 20
-HEAT_PENALTY = 40.0  # of the heat map
+HEAT_PENALTY = 40.0  # of the heat map: most of the archive lies around a few subsets
 CHECKS: tuple[Baseline, ...] = ("mean", "blur", "noise", "black")  # the first other one decides
 GIVEN = "given"
 
@@ -86,8 +86,8 @@ class Explanation:
         p_rest: With only the chosen region removed.
         p_baseline: With everything removed.
         area: Share of the pixels chosen.
-        seed_area: The same for the best subset before anything was exchanged or bred; None if it
-            had no goal reached. Evolution helped where `area` is smaller.
+        seed_area: The same for the best start: ranked, grown or trimmed, before anything was
+            exchanged, bred or (from a budget of 250) shrunk; None if none reached the goal.
         evaluations: Forward passes of single images, all of them counted.
         cache_hits: Subsets asked for again at no pass.
         one_minimal: Whether every single superpixel of the subset was tried and cannot be spared.

@@ -176,8 +176,8 @@ def notes(
             f"{len(found)} images by {len({choice.rule for choice in choices})} rules: "
             f"{states['sufficient']} sufficient, {states['fragile']} fragile, {undefined} "
             "undefined (the baseline image alone already has the label and probability). "
-            "Breeding made the region smaller than ranking and greedy growth alone did on "
-            f"{bred} of {len(found)} images; on the others these did as well."
+            "What followed the starts (exchange, breeding and shrinking) made the region smaller "
+            f"than ranking and greedy growth had on {bred} of {len(found)} images."
         ),
         (
             f"On {minimal} images every superpixel of the region was tried and none can be spared; "

@@ -13,6 +13,7 @@ from skimage.segmentation import slic
 
 from governance.errors import AnalysisError
 from governance.explanation import evolve, evolve_many
+from governance.explanation.explanation import HEAT_PENALTY
 from governance.masking.superpixels import paper_superpixels, superpixels
 
 # Nine cells of unequal height on an image without black, so that black is absence.
@@ -235,16 +236,27 @@ def test_disjoint_alternatives_are_sufficient_and_do_not_overlap():
     assert found.random_percentile == 1.0
 
 
-def test_the_heat_of_an_additive_model_follows_its_weights_shrunk():
+def test_the_heat_is_a_ridge_regression_of_all_that_was_asked():
     # arrange
-    weights = np.arange(9) / 4
-    # act
-    found = explain(additive(weights.tolist(), 5.0))
-    # assert
+    asked = []
+
+    def predict(images):
+        asked.append(present(images))
+        return additive((np.arange(9) / 4).tolist(), 5.0)(images)
+
+    # act: the last passes are checks under other baselines
+    found = explain(predict)
+    keep = torch.cat(asked).numpy()[: -len(found.cross_baseline)]
+    odds = 2 * (keep @ (np.arange(9) / 4) - 5.0)
+    # assert: least squares with one row more for each slope, drawing it to 0
+    data = np.column_stack([keep, np.ones(len(keep))])
+    pull = np.column_stack([np.sqrt(HEAT_PENALTY) * np.eye(9), np.zeros(9)])
+    slopes = np.linalg.lstsq(
+        np.concatenate([data, pull]), np.concatenate([odds, np.zeros(9)]), rcond=None
+    )[0][:9]
     heat = [found.heatmap[k == LABELS].mean() for k in range(9)]
-    assert np.corrcoef(heat, weights)[0, 1] > 0.98
-    slope = np.polyfit(2 * weights, heat, 1)[0]
-    assert 0.2 < slope < 1
+    np.testing.assert_allclose(heat, slopes, atol=1e-4)
+    assert np.corrcoef(heat, np.arange(9))[0, 1] > 0.98
 
 
 def test_a_region_that_fails_under_a_second_baseline_is_fragile():
