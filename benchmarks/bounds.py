@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from verified import digits, small_cnn, small_resnet, trained
 
 from governance.errors import AnalysisError
-from governance.intervals import clopper_pearson
+from governance.methods.bounds.attack import attack
+from governance.methods.bounds.bounds import interval_ranges, margin_rows, margins
+from governance.methods.bounds.cases import boxes, patches
+from governance.methods.bounds.program import read
+from governance.methods.statistics.intervals import clopper_pearson
 from governance.training import certified_finetune
-from governance.verification.attack import attack
-from governance.verification.bounds import interval_ranges, margin_rows, margins
-from governance.verification.cases import boxes, patches
-from governance.verification.program import read
 
 GRID = (8, 8)
 # Further from 0 than any slack for rounding here.

@@ -24,12 +24,12 @@ from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
 from governance.analyses.explanation_maps import ExplanationMaps
-from governance.assessment import Assessment
 from governance.drift import aa_trials, compare, planted
 from governance.drift.distances import Distances, distances
 from governance.drift.judging import OLD, judge
 from governance.drift.version import Version, version_of
-from governance.drift_terms import DriftTerms
+from governance.records.assessment import Assessment
+from governance.records.drift_terms import DriftTerms
 
 DRAWS = 200
 REFERENCES = 9

@@ -21,11 +21,11 @@ from torch.nn import functional
 
 from governance.analyses.explanation_maps import ExplanationMaps
 from governance.analyses.performance import performance
-from governance.assessment import Assessment
-from governance.evidence import Evidence, ModelIdentity
-from governance.policy import Expectation, ModelTerms, Policy, judge
-from governance.preprocessing import Preprocessing
-from governance.subject import Subject, ValidationSet, tensor_digest
+from governance.records.assessment import Assessment
+from governance.records.evidence import Evidence, ModelIdentity
+from governance.records.policy import Expectation, ModelTerms, Policy, judge
+from governance.subject.preprocessing import Preprocessing
+from governance.subject.subject import Subject, ValidationSet, tensor_digest
 
 __all__ = ["MARKED", "Plan", "plans"]
 

@@ -12,7 +12,7 @@ import resource
 import torch
 from torch import nn
 
-from governance.explanation import evolve, evolve_map
+from governance.methods.evolved import evolve, evolve_map
 
 BATCH = 16
 SEARCHES = {"evolve": evolve, "evolve_map": evolve_map}

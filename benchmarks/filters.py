@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor, nn
 
-from governance.importance import study
-from governance.importance.ablation import drawn, estimated, likely, measure, survey
-from governance.importance.study import KEPT, ROUNDS, SCREENED, SOUND, Study
-from governance.network import Network, trace
+from governance.methods.filter_ablation import study
+from governance.methods.filter_ablation.ablation import drawn, estimated, likely, measure, survey
+from governance.methods.filter_ablation.study import KEPT, ROUNDS, SCREENED, SOUND, Study
+from governance.methods.network import Network, trace
 
 TOP = 20
 REPEATS = 200

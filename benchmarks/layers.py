@@ -19,8 +19,8 @@ from torch import nn
 
 from governance.analyses.feature_correlation import feature_correlation
 from governance.analyses.layer_prediction import layer_predictions
-from governance.network import HEAD, trace
-from governance.readings import read
+from governance.methods.lens_and_probe import read
+from governance.methods.network import HEAD, trace
 from governance.training import record_epoch
 
 IMAGES = 1000

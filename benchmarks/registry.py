@@ -30,7 +30,7 @@ from mlflow import MlflowClient, __version__
 from numpy.typing import NDArray
 
 from governance.approval import Keyring, PrivateKey, Statement, sign
-from governance.intervals import bootstrap
+from governance.methods.statistics.intervals import bootstrap
 
 BURST = 100
 Call = Callable[[MlflowClient, int], object]

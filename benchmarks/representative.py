@@ -28,8 +28,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from governance.analyses.representative_interpretation import Interpretation, representative_rules
-from governance.intervals import bootstrap, clopper_pearson
-from governance.rules.summary import summarised
+from governance.methods.decision_rules.summary import summarised
+from governance.methods.statistics.intervals import bootstrap, clopper_pearson
 
 KEPT = 0.2  # share of the pixels that a mask keeps
 PER_RULE = 8  # unseen images of each rule on which heat maps are compared

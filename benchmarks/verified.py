@@ -18,12 +18,12 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn import functional
 
+from governance.methods.bounds.attack import attack
+from governance.methods.bounds.bounds import margin_rows, margins
+from governance.methods.bounds.cases import Case, boxes, case_of, deployed, patches
+from governance.methods.bounds.certificates import Effort, proven, verified_explain
+from governance.methods.bounds.program import Program, read
 from governance.training import certified_finetune
-from governance.verification.attack import attack
-from governance.verification.bounds import margin_rows, margins
-from governance.verification.cases import Case, boxes, case_of, deployed, patches
-from governance.verification.certificates import Effort, proven, verified_explain
-from governance.verification.program import Program, read
 
 GRID = (8, 8)
 Map = Callable[[Case, float], NDArray[np.float64]]

@@ -29,8 +29,8 @@ from governance.errors import (
     RegistryError,
     SubjectError,
 )
-from governance.evidence import Evidence, Interval, Measurement, Metric
-from governance.policy import Decision, Expectation, Finding, Policy, judge
+from governance.records.evidence import Evidence, Interval, Measurement, Metric
+from governance.records.policy import Decision, Expectation, Finding, Policy, judge
 
 if TYPE_CHECKING:
     from governance.registry import load_model

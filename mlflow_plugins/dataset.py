@@ -12,7 +12,7 @@ from mlflow.data.pandas_dataset import PandasDataset
 from mlflow.exceptions import MlflowException
 
 if TYPE_CHECKING:
-    from governance.subject import ValidationSet
+    from governance.subject.subject import ValidationSet
 
 __all__ = ["ImageManifest", "from_image_manifest"]
 
@@ -66,7 +66,7 @@ def from_image_manifest(
         MlflowException: All problems at once.
     """
     from governance.errors import SubjectError
-    from governance.images import open_manifest
+    from governance.subject.images import open_manifest
 
     file = None if isinstance(manifest, pd.DataFrame) else Path(manifest)
     folder = Path(root or (file.parent if file else ".")).resolve()

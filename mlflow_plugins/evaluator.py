@@ -25,7 +25,7 @@ from mlflow.models import EvaluationResult
 from mlflow.models.evaluation.base import ModelEvaluator
 
 if TYPE_CHECKING:
-    from governance.assessment import Assessment
+    from governance.records.assessment import Assessment
 
 __all__ = ["GovernanceEvaluator"]
 
@@ -93,12 +93,13 @@ def _assessed(
     """The assessment of the model on the table's images, saved with its reports in the folder."""
     from dataclasses import replace
 
-    from governance import orchestration, registry
-    from governance.assessment import attach
+    from governance import registry
     from governance.errors import SubjectError
-    from governance.printing import print_reports
+    from governance.records.assessment import attach
     from governance.registry.materials import gather
     from governance.registry.opening import open_materials
+    from governance.workflows import orchestration
+    from governance.workflows.printing import print_reports
 
     unknown = sorted(set(config) - set(KEYS))
     if unknown or "policy" not in config:
@@ -129,7 +130,7 @@ def _assessed(
 
 def _images(dataset: Any, config: dict[str, Any]) -> Any:
     from governance.errors import SubjectError
-    from governance.images import open_manifest
+    from governance.subject.images import open_manifest
 
     table, labels = dataset.features_data, dataset.labels_data
     if "path" not in getattr(table, "columns", ()) or labels is None:

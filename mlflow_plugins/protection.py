@@ -25,7 +25,7 @@ from pathlib import Path
 from governance.approval import Keyring
 from governance.approval.tags import folded
 from governance.errors import ApprovalError, PolicyError
-from governance.policy_file import parse
+from governance.records.toml_reader import parse
 
 __all__ = ["FILE", "Protection"]
 

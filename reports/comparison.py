@@ -1,8 +1,8 @@
 """Comparison: two versions held against each other, on one page that can be sent around."""
 
-from governance.assessment import Assessment
 from governance.errors import EvidenceError
-from governance.policy import DRIFT
+from governance.records.assessment import Assessment
+from governance.records.policy import DRIFT
 from reports.html import environment, style
 from reports.view import section
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from governance.assessment import Assessment
-from governance.evidence import Failure
-from governance.policy import INAPPLICABLE
+from governance.records.assessment import Assessment
+from governance.records.evidence import Failure
+from governance.records.policy import INAPPLICABLE
 
 __all__ = ["Gap", "uncovered", "unmeasured", "withdrawn"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from governance.evidence import Cell, Table
+from governance.records.evidence import Cell, Table
 from reports.numbers import cell
 
 __all__ = ["Column", "Grid", "grid"]

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from governance.evidence import Figure
-from governance.lineage import History
+from governance.records.evidence import Figure
+from governance.records.lineage import History
 from reports.html import environment, style
 
 __all__ = ["to_html"]

@@ -11,7 +11,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from governance.assessment import Assessment
+from governance.records.assessment import Assessment
 from reports import numbers
 from reports.prose import printable
 from reports.view import View, view

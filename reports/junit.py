@@ -9,9 +9,9 @@ reason, as a pass would hide it.
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 
-from governance.assessment import Assessment
-from governance.evidence import Evidence
-from governance.policy import Finding
+from governance.records.assessment import Assessment
+from governance.records.evidence import Evidence
+from governance.records.policy import Finding
 from reports import numbers
 from reports.prose import printable
 from reports.view import MEANINGS

@@ -8,8 +8,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from governance.assessment import Assessment
-from governance.policy import Finding
+from governance.records.assessment import Assessment
+from governance.records.policy import Finding
 from reports import numbers
 from reports.gaps import uncovered, unmeasured, withdrawn
 from reports.prose import printable

@@ -6,7 +6,7 @@ until the text says so. Missing values are called missing.
 
 import math
 
-from governance.evidence import Cell, Interval
+from governance.records.evidence import Cell, Interval
 
 __all__ = ["MISSING", "cell", "count", "difference", "duration", "interval", "moment", "number"]
 

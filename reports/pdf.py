@@ -7,7 +7,7 @@ WeasyPrint, fontTools and Pango are the same; else only the times inside embedde
 import warnings
 from typing import Any
 
-from governance.assessment import Assessment
+from governance.records.assessment import Assessment
 from reports.html import page
 from reports.view import view
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from governance.assessment import Assessment
-from governance.evidence import Evidence, Interval
-from governance.policy import Finding, Verdict
+from governance.records.assessment import Assessment
+from governance.records.evidence import Evidence, Interval
+from governance.records.policy import Finding, Verdict
 from reports.gaps import Gap, uncovered, unmeasured, withdrawn
 from reports.grid import Grid, grid
 from reports.prose import Description, describe

@@ -11,9 +11,9 @@ import servers
 import torch
 from torch import nn
 
-from governance.evidence import ModelIdentity
-from governance.preprocessing import Preprocessing
-from governance.subject import Subject, ValidationSet, tensor_digest
+from governance.records.evidence import ModelIdentity
+from governance.subject.preprocessing import Preprocessing
+from governance.subject.subject import Subject, ValidationSet, tensor_digest
 
 # Read by MLflow when it is imported, here and in the processes that tests start.
 os.environ.update(

@@ -12,11 +12,17 @@ import yaml
 from typer.testing import CliRunner
 
 from governance import analyses, errors
-from governance.assessment import Assessment, Baseline
 from governance.cli import app
 from governance.errors import PolicyError
-from governance.evidence import Evidence, Interval, Measurement, ModelIdentity, ValidationIdentity
-from governance.policy import EXIT_CODES, Finding, Policy
+from governance.records.assessment import Assessment, Baseline
+from governance.records.evidence import (
+    Evidence,
+    Interval,
+    Measurement,
+    ModelIdentity,
+    ValidationIdentity,
+)
+from governance.records.policy import EXIT_CODES, Finding, Policy
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from governance.assessment import Assessment
-from governance.evidence import (
+from governance.methods.figures import bars
+from governance.records.assessment import Assessment
+from governance.records.evidence import (
     Evidence,
     Figure,
     Interval,
@@ -18,8 +19,7 @@ from governance.evidence import (
     Table,
     ValidationIdentity,
 )
-from governance.figures import bars
-from governance.policy import Expectation, ModelTerms, Policy, judge
+from governance.records.policy import Expectation, ModelTerms, Policy, judge
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"governance", "reports", "templates", "mlflow_plugins"}

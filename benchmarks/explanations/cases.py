@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from benchmarks import cifar
-from governance.masking.superpixels import baseline_image
+from governance.methods.masking.superpixels import baseline_image
 
 __all__ = ["BATCH", "MODELS", "Case", "Counted", "Model", "cases_of"]
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.explanations.cases import BATCH, Case
-from governance.explanation.subsets import KEPT_SHARE
-from governance.masking import curve
+from governance.methods.evolved.subsets import KEPT_SHARE
+from governance.methods.masking import curve
 
 __all__ = ["Found", "measured", "null_class", "packed", "unpacked"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.explanations.cases import BATCH, MODELS, Counted
-from governance.explanation import evolve
+from governance.methods.evolved import evolve
 
 __all__ = ["peaks"]
 

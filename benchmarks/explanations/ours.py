@@ -9,10 +9,10 @@ from torch.nn import functional
 
 from benchmarks.explanations.cases import BATCH, Case
 from benchmarks.explanations.found import Found
-from governance.explanation import evolve, evolve_map
-from governance.explanation.subsets import KEPT_SHARE
-from governance.masking import Ask, Scene
-from governance.masking.superpixels import baseline_image, superpixels
+from governance.methods.evolved import evolve, evolve_map
+from governance.methods.evolved.subsets import KEPT_SHARE
+from governance.methods.masking import Ask, Scene
+from governance.methods.masking.superpixels import baseline_image, superpixels
 
 __all__ = ["METHODS", "Method"]
 

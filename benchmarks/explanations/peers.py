@@ -21,7 +21,7 @@ from torch import Tensor
 from benchmarks.explanations.cases import BATCH, Case
 from benchmarks.explanations.found import Found
 from benchmarks.explanations.ours import Method
-from governance.masking.superpixels import superpixels
+from governance.methods.masking.superpixels import superpixels
 
 __all__ = ["METHODS"]
 

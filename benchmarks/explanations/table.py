@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.explanations.found import unpacked
-from governance import intervals
+from governance.methods.statistics import intervals
 
 __all__ = ["Rows", "listed", "main_table", "median", "plot", "stability"]
 

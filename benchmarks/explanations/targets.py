@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.explanations.table import Rows, listed, median, stability
-from governance import intervals
+from governance.methods.statistics import intervals
 
 __all__ = ["targets_table"]
 

@@ -18,8 +18,8 @@ from importlib.metadata import entry_points
 from typing import Any, ClassVar, Protocol
 
 from governance.errors import GovernanceError, PolicyError
-from governance.evidence import Measurement, Metric
-from governance.subject import Subject
+from governance.records.evidence import Measurement, Metric
+from governance.subject.subject import Subject
 
 __all__ = ["Analysis", "about", "find", "load", "metrics", "names"]
 

@@ -42,12 +42,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from governance.data_quality import CLASS_CHECKS, IMAGE_CHECKS, Outcome, validate
-from governance.evidence import Cell, Figure, Measurement, Metric, Table
-from governance.figures import bars, gallery
-from governance.images.table import SIMILARITY, classes, survey
-from governance.policy import Expectation
-from governance.subject import Subject, ValidationSet
+from governance.methods.data_quality import CLASS_CHECKS, IMAGE_CHECKS, Outcome, validate
+from governance.methods.figures import bars, gallery
+from governance.records.evidence import Cell, Figure, Measurement, Metric, Table
+from governance.records.policy import Expectation
+from governance.subject.images.table import SIMILARITY, classes, survey
+from governance.subject.subject import Subject, ValidationSet
 
 __all__ = ["DataQuality", "data_quality"]
 

@@ -40,14 +40,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from governance import figures, intervals
-from governance.evidence import Cell, Figure, Interval, Measurement, Metric, Table
-from governance.explanation import Engine, EvolvedMap, evolve_map
-from governance.explanation.maps import CELLS, rank_correlation
-from governance.explanation.selection import Choice, choose
-from governance.faithfulness import MAP_METRICS, Maps, SelfTest, agreement, self_test
-from governance.masking.superpixels import Baseline
-from governance.subject import Subject
+from governance.methods import figures
+from governance.methods.evolved import Engine, EvolvedMap, evolve_map
+from governance.methods.evolved.maps import CELLS, rank_correlation
+from governance.methods.evolved.selection import Choice, choose
+from governance.methods.faithfulness import MAP_METRICS, Maps, SelfTest, agreement, self_test
+from governance.methods.masking.superpixels import Baseline
+from governance.methods.statistics import intervals
+from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
+from governance.subject.subject import Subject
 
 __all__ = ["DeCam", "EvolvedMap", "evolve_map"]
 

@@ -39,12 +39,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from governance import figures, intervals
-from governance.coarse_maps import Maps, mass_in, pack, rank_distance, ranked
 from governance.errors import AnalysisError
-from governance.evidence import Cell, Figure, Interval, Measurement, Metric, Table
-from governance.network import trace
-from governance.subject import Subject, evenly
+from governance.methods import figures
+from governance.methods.coarse_maps import Maps, mass_in, pack, rank_distance, ranked
+from governance.methods.network import trace
+from governance.methods.statistics import intervals
+from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
+from governance.subject.subject import Subject, evenly
 
 __all__ = ["ExplanationMaps"]
 

@@ -42,13 +42,13 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from governance.correlation import LABELS, LEAST, Correlations, correlate, fisher
-from governance.correlation.pictures import pictures
-from governance.evidence import Cell, Interval, Measurement, Metric, Table
-from governance.intervals import LEVEL
-from governance.network import trace
-from governance.shares import ends
-from governance.subject import Subject
+from governance.methods.correlation import LABELS, LEAST, Correlations, correlate, fisher
+from governance.methods.correlation.pictures import pictures
+from governance.methods.network import trace
+from governance.methods.statistics.intervals import LEVEL
+from governance.methods.statistics.proportions import ends
+from governance.records.evidence import Cell, Interval, Measurement, Metric, Table
+from governance.subject.subject import Subject
 
 __all__ = ["FeatureCorrelation", "feature_correlation"]
 

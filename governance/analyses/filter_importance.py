@@ -50,11 +50,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from governance.errors import AnalysisError
-from governance.evidence import Cell, Measurement, Metric, Table
-from governance.importance import Study, Tier, study
-from governance.importance.ablation import Outputs
-from governance.importance.figures import pictures
-from governance.importance.summary import (
+from governance.methods.filter_ablation import Study, Tier, study
+from governance.methods.filter_ablation.ablation import Outputs
+from governance.methods.filter_ablation.figures import pictures
+from governance.methods.filter_ablation.summary import (
     class_dependence,
     concentration,
     mass,
@@ -62,8 +61,9 @@ from governance.importance.summary import (
     null,
     rows,
 )
-from governance.network import Network, trace
-from governance.subject import Subject
+from governance.methods.network import Network, trace
+from governance.records.evidence import Cell, Measurement, Metric, Table
+from governance.subject.subject import Subject
 
 __all__ = ["FilterImportance", "filter_importance"]
 

@@ -48,14 +48,14 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from governance import intervals
-from governance.evidence import Interval, Measurement, Metric
-from governance.explanation import Explanation, Profile, evolve, evolve_many, summary
-from governance.explanation.selection import choose
-from governance.explanation.summary import FOUND
-from governance.faithfulness import MAP_METRICS, Check, Maps, SelfTest, agreement, self_test
-from governance.masking.superpixels import FEWEST, MOST, Baseline
-from governance.subject import Subject
+from governance.methods.evolved import Explanation, Profile, evolve, evolve_many, summary
+from governance.methods.evolved.selection import choose
+from governance.methods.evolved.summary import FOUND
+from governance.methods.faithfulness import MAP_METRICS, Check, Maps, SelfTest, agreement, self_test
+from governance.methods.masking.superpixels import FEWEST, MOST, Baseline
+from governance.methods.statistics import intervals
+from governance.records.evidence import Interval, Measurement, Metric
+from governance.subject.subject import Subject
 
 __all__ = ["Explanation", "GeneticExplanation", "evolve"]
 

@@ -49,16 +49,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from governance.evidence import Measurement, Metric
-from governance.explanation.selection import choose
-from governance.intervals import wilson
-from governance.network import HEAD, Network, trace
-from governance.readings import METHODS, Method, Readings, read
-from governance.readings.emergence import emergence, gap_map, worst_classes
-from governance.readings.masked import MASK, mask_readings, seen_by
-from governance.readings.strips import Local, local_table, strips
-from governance.readings.tables import class_table, gap_table, layer_table
-from governance.shares import (
+from governance.methods.evolved.selection import choose
+from governance.methods.lens_and_probe import METHODS, Method, Readings, read
+from governance.methods.lens_and_probe.emergence import emergence, gap_map, worst_classes
+from governance.methods.lens_and_probe.masked import MASK, mask_readings, seen_by
+from governance.methods.lens_and_probe.strips import Local, local_table, strips
+from governance.methods.lens_and_probe.tables import class_table, gap_table, layer_table
+from governance.methods.network import HEAD, Network, trace
+from governance.methods.statistics.intervals import wilson
+from governance.methods.statistics.proportions import (
     Paired,
     by_class,
     exchanged,
@@ -66,7 +65,8 @@ from governance.shares import (
     lowest,
     unknown,
 )
-from governance.subject import Subject
+from governance.records.evidence import Measurement, Metric
+from governance.subject.subject import Subject
 
 __all__ = ["LayerPrediction", "layer_predictions"]
 

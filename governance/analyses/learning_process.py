@@ -36,12 +36,12 @@ from typing import ClassVar
 import numpy as np
 from scipy import stats
 
-from governance.evidence import Cell, Figure, Interval, Measurement, Metric, Table
-from governance.figures import curves
-from governance.intervals import LEVEL, wilson
-from governance.learning import PER_CLASS
-from governance.shares import ends
-from governance.subject import Subject
+from governance.methods.figures import curves
+from governance.methods.statistics.intervals import LEVEL, wilson
+from governance.methods.statistics.proportions import ends
+from governance.methods.training_signs import PER_CLASS
+from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
+from governance.subject.subject import Subject
 
 __all__ = ["LearningProcess"]
 

@@ -34,13 +34,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from governance.calibration import Calibration, calibration
-from governance.confusion import confusion, confusion_figure, confusion_table
 from governance.errors import AnalysisError
-from governance.evidence import Cell, Figure, Interval, Measurement, Metric, Table
-from governance.figures import bars, curves
-from governance.intervals import mean, wilson
-from governance.shares import (
+from governance.methods.figures import bars, curves
+from governance.methods.statistics.calibration import Calibration, calibration
+from governance.methods.statistics.confusion import confusion, confusion_figure, confusion_table
+from governance.methods.statistics.intervals import mean, wilson
+from governance.methods.statistics.proportions import (
     ClassShare,
     by_class,
     chance,
@@ -51,7 +50,8 @@ from governance.shares import (
     unknown,
     whiskers,
 )
-from governance.subject import Subject
+from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
+from governance.subject.subject import Subject
 
 __all__ = ["Performance", "performance"]
 

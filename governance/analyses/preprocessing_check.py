@@ -37,13 +37,20 @@ import torch
 from numpy.typing import NDArray
 
 from governance.errors import AnalysisError
-from governance.evidence import Cell, Figure, Measurement, Metric, Table
-from governance.figures import bars
-from governance.intervals import LEVEL, wilson
-from governance.policy import Expectation
-from governance.preprocessing import Preprocessing
-from governance.shares import ClassShare, Paired, chance, ends, largest, whiskers
-from governance.subject import Subject
+from governance.methods.figures import bars
+from governance.methods.statistics.intervals import LEVEL, wilson
+from governance.methods.statistics.proportions import (
+    ClassShare,
+    Paired,
+    chance,
+    ends,
+    largest,
+    whiskers,
+)
+from governance.records.evidence import Cell, Figure, Measurement, Metric, Table
+from governance.records.policy import Expectation
+from governance.subject.preprocessing import Preprocessing
+from governance.subject.subject import Subject
 
 __all__ = ["Alternative", "PreprocessingCheck", "alternatives"]
 

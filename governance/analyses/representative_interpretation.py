@@ -51,18 +51,22 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from governance import intervals
-from governance.evidence import Interval, Measurement, Metric, Table
-from governance.intervals import clopper_pearson
-from governance.network import Network, trace
-from governance.rules import find_cut, study
-from governance.rules.interpretation import Interpretation, representative_rules, spread_out
-from governance.rules.pictures import pictures
-from governance.rules.recorded import boundary_table, image_table
-from governance.rules.study import LEAST
-from governance.rules.summary import Summary, summarised
-from governance.shares import ClassShare, lowest
-from governance.subject import Subject
+from governance.methods.decision_rules import find_cut, study
+from governance.methods.decision_rules.interpretation import (
+    Interpretation,
+    representative_rules,
+    spread_out,
+)
+from governance.methods.decision_rules.pictures import pictures
+from governance.methods.decision_rules.recorded import boundary_table, image_table
+from governance.methods.decision_rules.study import LEAST
+from governance.methods.decision_rules.summary import Summary, summarised
+from governance.methods.network import Network, trace
+from governance.methods.statistics import intervals
+from governance.methods.statistics.intervals import clopper_pearson
+from governance.methods.statistics.proportions import ClassShare, lowest
+from governance.records.evidence import Interval, Measurement, Metric, Table
+from governance.subject.subject import Subject
 
 __all__ = ["Interpretation", "RepresentativeInterpretation", "representative_rules"]
 

@@ -47,15 +47,15 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from governance.errors import AnalysisError
-from governance.evidence import Interval, Measurement, Metric
-from governance.intervals import bootstrap, clopper_pearson
-from governance.subject import Subject
-from governance.verification.cases import Case, Deployed, Mode, case_of, deployed, patches
-from governance.verification.certificates import Effort, decide, verified_radii
-from governance.verification.locality import Window
-from governance.verification.pictures import pictures
-from governance.verification.program import Program, read, refuse_unsuitable
-from governance.verification.tables import Row, claims, encoded, patch_rows, shares, witnesses
+from governance.methods.bounds.cases import Case, Deployed, Mode, case_of, deployed, patches
+from governance.methods.bounds.certificates import Effort, decide, verified_radii
+from governance.methods.bounds.locality import Window
+from governance.methods.bounds.pictures import pictures
+from governance.methods.bounds.program import Program, read, refuse_unsuitable
+from governance.methods.bounds.tables import Row, claims, encoded, patch_rows, shares, witnesses
+from governance.methods.statistics.intervals import bootstrap, clopper_pearson
+from governance.records.evidence import Interval, Measurement, Metric
+from governance.subject.subject import Subject
 
 __all__ = ["VerifiedPerturbation"]
 

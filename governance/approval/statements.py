@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidSignature
 
 from governance.approval.keys import Keyring, PrivateKey, Role
 from governance.errors import ApprovalError, EvidenceError
-from governance.records import canonical, from_data, parse, to_data
+from governance.records.serialisation import canonical, from_data, parse, to_data
 
 __all__ = [
     "LONGEST_DETAIL",

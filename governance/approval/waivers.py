@@ -6,7 +6,7 @@ from governance.approval.keys import Keyring
 from governance.approval.statements import Statement, read, token_digest, unbound
 from governance.approval.tags import WAIVER
 from governance.errors import ApprovalError
-from governance.waiver import Waiver
+from governance.records.waiver import Waiver
 
 __all__ = ["check_approver", "waiver_of", "waiver_tag", "waivers_among"]
 

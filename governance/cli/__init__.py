@@ -19,7 +19,7 @@ import typer
 
 from governance.cli import approvals, assessing, drift, gates, policies, worker
 from governance.cli.answers import INTERNAL, MISMATCH, MISUSE
-from governance.console import complain
+from governance.cli.console import complain
 from governance.errors import EvidenceError, GovernanceError, PolicyError, SubjectError
 
 __all__ = ["app", "main"]

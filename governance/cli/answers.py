@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from governance.console import complain
+from governance.cli.console import complain
 
 if TYPE_CHECKING:
-    from governance.assessment import Assessment
+    from governance.records.assessment import Assessment
 
 __all__ = [
     "INTERNAL",
@@ -26,14 +26,14 @@ MISUSE, INTERNAL, MISMATCH = 2, 3, 40
 
 def exit_code(assessment: "Assessment") -> int:
     """What the command line answers for the verdict of an assessment."""
-    from governance.policy import EXIT_CODES
+    from governance.records.policy import EXIT_CODES
 
     return EXIT_CODES[assessment.decision.verdict]
 
 
 def summary(assessment: "Assessment") -> dict[str, Any]:
     """An assessment in the form machines get it."""
-    from governance.records import to_data
+    from governance.records.serialisation import to_data
 
     return {
         "uri": assessment.identity.uri,

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from governance.cli.answers import misuse
 from governance.cli.arguments import AsJson, ModelUri
-from governance.console import out, print_json, text
+from governance.cli.console import out, print_json, text
 
 __all__ = ["keys_list", "keys_new", "revoke", "waive"]
 

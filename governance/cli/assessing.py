@@ -9,7 +9,7 @@ from rich.table import Table
 
 from governance.cli.answers import exit_code, misuse, summary, write
 from governance.cli.arguments import AsJson, Keys, ModelUri, SigningKey
-from governance.console import out, print_json, progress_bar, show, text
+from governance.cli.console import out, print_json, progress_bar, show, text
 
 __all__ = ["assess", "demo", "report"]
 
@@ -27,8 +27,8 @@ def assess(
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
     """Assess a model against a policy; exit with the code of the verdict."""
-    from governance import assessing, orchestration
     from governance.approval import Keyring, PrivateKey
+    from governance.workflows import assessing, orchestration
 
     key = None if signing_key is None else PrivateKey.load(signing_key)
     ring = None if keys is None else Keyring.load(keys)
@@ -66,7 +66,7 @@ def report(
     """Print a kept assessment as HTML or PDF; measures nothing."""
     from tempfile import TemporaryDirectory
 
-    from governance.assessment import Assessment
+    from governance.records.assessment import Assessment
 
     if html is None and pdf is None:
         misuse("nothing to write; --html FILE, --pdf FILE or both are accepted")
@@ -95,7 +95,7 @@ def demo(
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
     """Train, register and assess three versions of a digit classifier; a few minutes."""
-    from governance.demo import run_demo
+    from governance.cli.demonstration import run_demo
 
     with progress_bar() as progress:
         versions = run_demo(out_dir, progress=progress)

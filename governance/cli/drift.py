@@ -8,14 +8,14 @@ from rich.table import Table
 
 from governance.cli.answers import misuse, write
 from governance.cli.arguments import AsJson, ModelUri
-from governance.console import out, print_json, progress_bar, text
+from governance.cli.console import out, print_json, progress_bar, text
 from reports.numbers import interval, number
 
 if TYPE_CHECKING:
     from governance.drift import SelfTest
-    from governance.policy import Policy
+    from governance.records.policy import Policy
     from governance.registry import Reference
-    from governance.versions.comparing import Compared
+    from governance.workflows.comparing import Compared
 
 __all__ = ["compare", "history", "references_add", "references_make", "selftest"]
 
@@ -40,7 +40,7 @@ def compare(
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
     """Ask whether a new version still decides for the same reasons; 0 where it is equivalent."""
-    from governance.versions.comparing import compare_models
+    from governance.workflows.comparing import compare_models
 
     found = compare_models(
         old_uri, new_uri, policy=_policy(policy), references=references or (), device=device,
@@ -72,7 +72,7 @@ def references_make(
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
     """Run your own training with other seeds; record what harmless training changes."""
-    from governance.references.making import make_references
+    from governance.workflows.references import make_references
 
     _import_from_here()
     with progress_bar() as progress:
@@ -97,8 +97,8 @@ def references_add(
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
     """Record models that were trained already as harmless runs of a version."""
-    from governance.drift_terms import KINDS as ACCEPTED
-    from governance.references.making import add_references
+    from governance.records.drift_terms import KINDS as ACCEPTED
+    from governance.workflows.references import add_references
 
     known = next((item for item in ACCEPTED if item == kind), None)
     if known is None:
@@ -120,7 +120,7 @@ def selftest(
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
     """Prove the detector on a version: no alarm on the same weights, one on a planted fault."""
-    from governance.versions.selftesting import prove_detector
+    from governance.workflows.selftest import prove_detector
 
     _import_from_here()
     with progress_bar() as progress:
@@ -144,14 +144,14 @@ def history(
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
     """Show a registered model's versions: verdicts, metrics and drift."""
-    from governance.versions import histories
+    from governance.workflows import history
 
-    found = histories.history(name)
-    run_id = histories.log(found) if record else None
+    found = history.history(name)
+    run_id = history.log(found) if record else None
     if html:
         from reports.history import to_html
 
-        write(html, to_html(found, histories.plots(found)).encode())
+        write(html, to_html(found, history.plots(found)).encode())
     if as_json:
         print_json({**found.summary(), "run_id": run_id})
         return
@@ -173,7 +173,7 @@ def history(
 
 
 def _policy(path: Path | None) -> "Policy | None":
-    from governance import orchestration
+    from governance.workflows import orchestration
 
     return orchestration.read_policy(path) if path else None
 
@@ -186,7 +186,7 @@ def _import_from_here() -> None:
 
 
 def _compared(found: "Compared", code: int) -> dict[str, Any]:
-    from governance.records import to_data
+    from governance.records.serialisation import to_data
 
     comparison = found.comparison
     questions = ("identity", "exchangeability", "equivalence", "to_first")
@@ -218,7 +218,7 @@ def _show(found: "Compared") -> None:
 
 
 def _references(made: "tuple[Reference, ...]", *, as_json: bool) -> None:
-    from governance.records import to_data
+    from governance.records.serialisation import to_data
 
     if as_json:
         print_json({"references": [to_data(item) for item in made]})
@@ -230,7 +230,7 @@ def _references(made: "tuple[Reference, ...]", *, as_json: bool) -> None:
 
 
 def _test(item: "SelfTest") -> dict[str, Any]:
-    from governance.records import to_data
+    from governance.records.serialisation import to_data
 
     data: dict[str, Any] = to_data(item)
     return data

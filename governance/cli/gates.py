@@ -7,7 +7,7 @@ import typer
 
 from governance.cli.answers import remove, summary, write
 from governance.cli.arguments import AsJson, Keys, ModelUri
-from governance.console import complain, out, print_json, show, text
+from governance.cli.console import complain, out, print_json, show, text
 
 if TYPE_CHECKING:
     from governance.registry import Answer

@@ -8,7 +8,7 @@ import typer
 
 from governance.cli.answers import write
 from governance.cli.arguments import AsJson
-from governance.console import out, print_json, text
+from governance.cli.console import out, print_json, text
 from governance.errors import PolicyError
 
 __all__ = ["list_analyses", "policy_check", "policy_new"]
@@ -31,7 +31,7 @@ def policy_new(
 
 def policy_check(path: Annotated[Path, typer.Argument(help="Policy file (TOML).")]) -> None:
     """Check a policy against the installed analyses; all problems at once."""
-    from governance import orchestration
+    from governance.workflows import orchestration
 
     read = orchestration.read_policy(path)
     blocking = sum(item.severity == "block" for item in read.expectations)
@@ -49,7 +49,7 @@ def list_analyses(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag of 
     import dataclasses
 
     from governance import analyses
-    from governance.records import to_data
+    from governance.records.serialisation import to_data
 
     found: dict[str, Any] = {}
     for name in analyses.names():

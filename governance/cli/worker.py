@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from governance.cli.arguments import AsJson
-from governance.console import out, print_json, text
+from governance.cli.console import out, print_json, text
 from governance.errors import SubjectError
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-from governance.drift_terms import ReferenceKind
-from governance.evidence import Interval, ModelIdentity, Table
+from governance.records.drift_terms import ReferenceKind
+from governance.records.evidence import Interval, ModelIdentity, Table
 
 __all__ = [
     "Answer",

@@ -1,7 +1,32 @@
-"""Comparison: two recorded versions and the harmless runs beside them, put to three questions.
+"""Drift: whether a new version of a model still decides for the same reasons.
 
-No model is run: everything comes from the records. *Drift* of a run is its mean distance to the
-old version and to all references; a reference's own drift is what harmless training does.
+Purpose
+    A version may be as accurate as the one before and decide for other reasons. Two recorded
+    versions, and harmless runs beside them, are put to three questions that are answered apart:
+    is anything different beyond the explainer's own noise (identity); could the new version be
+    one more harmless run (exchangeability); is the change inside what is tolerated (equivalence)?
+
+Method
+    Everything is read from the records of explanation_maps, and of the other analyses where both
+    versions hold them; no model runs. The drift of a version is the mean distance of its maps (1 -
+    rank correlation, on the same images, for the same class) to those of the old version and of
+    all references, which are harmless runs. Its rank among the references' own drifts is the
+    p-value, since the replicate is the training run and not the image; all statistics share one
+    rank test through the largest of their standardised values. The upper end of a bootstrap over
+    runs and images at once is held against the tolerance: the declared one, or the 95 % point of
+    the references. Filters are matched by what they answer to the same images (Hungarian method).
+    Controls: every reference judged as if it were the new version; the same weights on disjoint
+    images; a planted fault.
+
+Signs of risk
+    DRIFT. A large share of images answered rightly by both versions whose maps moved. A change of
+    one class alone. An equivalence that rests on references which differ widely themselves.
+
+Limits
+    What harmless runs vary in is not seen as drift, and a change that maps on these images do not
+    show is not seen at all: a learnt mark shows best on images that carry it. With m references no
+    p-value is below 1/(m + 1). References that are checkpoints of one run vary too little, so that
+    drift is found too often. EQUIVALENT speaks of these images, this explainer and this tolerance.
 """
 
 from collections.abc import Sequence
@@ -9,7 +34,6 @@ from dataclasses import replace
 
 import pandas as pd
 
-from governance.assessment import Assessment
 from governance.drift.answers import Comparison
 from governance.drift.distances import SOURCES, Distances, distances, wanted
 from governance.drift.identity import identity
@@ -32,9 +56,10 @@ from governance.drift.tables import (
     statistics_table,
 )
 from governance.drift.version import Version, aligned, comparable_parts, refuse, version_of
-from governance.drift_terms import DriftTerms
-from governance.evidence import Interval
-from governance.intervals import clopper_pearson
+from governance.methods.statistics.intervals import clopper_pearson
+from governance.records.assessment import Assessment
+from governance.records.drift_terms import DriftTerms
+from governance.records.evidence import Interval
 
 __all__ = ["compare"]
 
@@ -64,8 +89,8 @@ def compare(
         references: Harmless runs: retrained with other seeds, or trained on from the old version.
         terms: Of the policy's `[drift]`; the defaults of `DriftTerms` if not given.
         first: The version approved first, for the drift over the whole lineage.
-        asked: What the new version says to the old one's rules (`governance.rules.recorded.Answer`,
-            its `rules`), where it was asked.
+        asked: What the new version says to the old one's rules (the `rules` of a
+            `decision_rules.recorded.Answer`), where it was asked.
         seed: Of resampling.
 
     Raises:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from governance.coarse_maps import mass_in, rank_distance, ranked, top_cells, top_distance
 from governance.drift.version import Version
-from governance.drift_terms import Box, DriftTerms
 from governance.errors import AnalysisError
+from governance.methods.coarse_maps import mass_in, rank_distance, ranked, top_cells, top_distance
+from governance.records.drift_terms import Box, DriftTerms
 
 __all__ = [
     "LEAST",

@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from governance.coarse_maps import rank_distance, ranked
 from governance.drift.answers import Answer
 from governance.drift.version import Version
-from governance.intervals import mean
+from governance.methods.coarse_maps import rank_distance, ranked
+from governance.methods.statistics.intervals import mean
 
 __all__ = ["identity"]
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from governance.drift.answers import Change, SelfTest, Verdict
 from governance.drift.distances import LEAST, MEANINGS, Distances, kind_of
 from governance.drift.ranks import combined, holm, reach, share_reached, studentised
-from governance.drift_terms import DriftTerms
-from governance.intervals import clopper_pearson
+from governance.methods.statistics.intervals import clopper_pearson
+from governance.records.drift_terms import DriftTerms
 
 __all__ = ["FEWEST", "OLD", "Judged", "bounds", "false_alarms", "judge"]
 

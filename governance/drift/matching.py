@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 from governance.drift.answers import Comparable, Matching
 from governance.drift.version import Signatures, Version
-from governance.evidence import Cell, Table
+from governance.records.evidence import Cell, Table
 
 __all__ = ["matched", "matching"]
 

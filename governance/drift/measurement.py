@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from governance.drift.answers import Comparison
-from governance.evidence import Figure, Interval, Measurement, Metric
+from governance.records.evidence import Figure, Interval, Measurement, Metric
 
 __all__ = ["METRICS", "to_measurement"]
 
@@ -90,7 +90,7 @@ def to_measurement(
 
     Args:
         comparison: What was found.
-        figures: Drawn from it (`governance.succession.pictures.pictures`).
+        figures: Drawn from it (`governance.drift.pictures.pictures`).
         withdrawn: Why it must not be relied on, such as a failed self-test.
     """
     answers = (

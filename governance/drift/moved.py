@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from governance.coarse_maps import rank_distance, ranked
 from governance.drift.judging import OLD
 from governance.drift.version import Version
-from governance.evidence import Interval
-from governance.intervals import wilson
+from governance.methods.coarse_maps import rank_distance, ranked
+from governance.methods.statistics.intervals import wilson
+from governance.records.evidence import Interval
 
 __all__ = ["Moved", "moved_images"]
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from governance.coarse_maps import rank_distance, ranked
 from governance.drift.answers import Answer, Outcome
 from governance.drift.judging import FEWEST, SIDE, Judged, bounds
 from governance.drift.moved import Moved
 from governance.drift.version import Version
-from governance.drift_terms import DriftTerms
-from governance.evidence import Interval
+from governance.methods.coarse_maps import rank_distance, ranked
+from governance.records.drift_terms import DriftTerms
+from governance.records.evidence import Interval
 
 __all__ = ["equivalence", "exchangeability", "notes", "reasons", "to_first"]
 

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from governance.assessment import Assessment
-from governance.coarse_maps import mass_in, ranked
 from governance.drift.answers import SelfTest
 from governance.drift.comparison import compare
 from governance.drift.ranks import combined, reach, share_reached
 from governance.drift.version import Version, version_of
-from governance.drift_terms import DriftTerms
-from governance.intervals import clopper_pearson
+from governance.methods.coarse_maps import mass_in, ranked
+from governance.methods.statistics.intervals import clopper_pearson
+from governance.records.assessment import Assessment
+from governance.records.drift_terms import DriftTerms
 
 __all__ = ["aa_trials", "planted"]
 

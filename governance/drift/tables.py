@@ -6,16 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from governance.coarse_maps import pack
 from governance.drift.answers import Change
 from governance.drift.distances import lens_change
 from governance.drift.judging import FEWEST, OLD
 from governance.drift.moved import Moved
 from governance.drift.ranks import reach, share_reached
 from governance.drift.version import Version
-from governance.evidence import Cell, Table
-from governance.intervals import wilson
-from governance.shares import Paired, ends
+from governance.methods.coarse_maps import pack
+from governance.methods.statistics.intervals import wilson
+from governance.methods.statistics.proportions import Paired, ends
+from governance.records.evidence import Cell, Table
 
 __all__ = [
     "beside_table",

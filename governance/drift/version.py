@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from governance.assessment import Assessment
-from governance.coarse_maps import Maps, unpack
 from governance.errors import EvidenceError
-from governance.evidence import Evidence, Measurement, ModelIdentity, Table
+from governance.methods.coarse_maps import Maps, unpack
+from governance.records.assessment import Assessment
+from governance.records.evidence import Evidence, Measurement, ModelIdentity, Table
 
 __all__ = ["MAPS", "Signatures", "Version", "aligned", "comparable_parts", "refuse", "version_of"]
 

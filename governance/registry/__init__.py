@@ -18,12 +18,11 @@ Only this package, the command line and the plugins know MLflow. Everything read
 (tags, descriptions, names) may have been written by someone else and is treated as text.
 """
 
-from governance.registry.history import log_signs
+from governance.registry.gate import Answer, ask, load_model, promote
+from governance.registry.lineage import all_versions, lineage, recorded, training_data
 from governance.registry.opening import open_subject, try_out
-from governance.registry.passing import Answer, ask, load_model, promote
-from governance.registry.predecessors import all_versions, lineage, recorded, training_data
 from governance.registry.recording import record
-from governance.registry.reference_runs import (
+from governance.registry.references import (
     RecordedKind,
     Reference,
     listed,
@@ -32,6 +31,7 @@ from governance.registry.reference_runs import (
 )
 from governance.registry.signing import revoke, waive, waivers
 from governance.registry.status import assessing
+from governance.registry.training_curves import log_signs
 from governance.registry.verifying import awaited, fetch, mismatches
 from governance.registry.version_metrics import log_versions
 from governance.registry.versions import RESERVED, ModelVersion, resolve

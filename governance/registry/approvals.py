@@ -6,8 +6,8 @@ from pathlib import Path
 
 from governance.approval import Keyring, Statement, decode, read, unbound
 from governance.approval.tags import APPROVAL, RUN
-from governance.assessment import Assessment
 from governance.errors import ApprovalError, SubjectError
+from governance.records.assessment import Assessment
 from governance.registry.recording import manifest_digest, record_digest
 from governance.registry.signing import about, waivers
 from governance.registry.versions import ModelVersion, refusals, registered

@@ -3,8 +3,8 @@
 import re
 
 from governance.approval.tags import BEGIN, END, without_summary
-from governance.assessment import Assessment
-from governance.policy import Finding
+from governance.records.assessment import Assessment
+from governance.records.policy import Finding
 
 __all__ = ["merged", "summary", "unassessed"]
 

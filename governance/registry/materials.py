@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from governance.policy import Policy
-from governance.registry.history import Curve, recorded
+from governance.records.policy import Policy
+from governance.registry.training_curves import Curve, recorded
 from governance.registry.versions import ModelVersion, download
 
 __all__ = ["Materials", "gather", "model_folder"]

@@ -4,16 +4,17 @@ from pathlib import Path
 
 import torch
 
-from governance import learning, model_files
 from governance.errors import SubjectError
-from governance.images import open_validation
-from governance.model_files import Shape, trial
-from governance.policy import ModelTerms, Policy
-from governance.preprocessing import Preprocessing
-from governance.registry.history import named
+from governance.methods import training_signs
+from governance.records.policy import ModelTerms, Policy
 from governance.registry.materials import Materials, gather
+from governance.registry.training_curves import named
 from governance.registry.versions import ModelVersion
-from governance.subject import Subject, ValidationSet
+from governance.subject import model_files
+from governance.subject.images import open_validation
+from governance.subject.model_files import Shape, trial
+from governance.subject.preprocessing import Preprocessing
+from governance.subject.subject import Subject, ValidationSet
 
 __all__ = ["open_materials", "open_subject", "try_out"]
 
@@ -83,7 +84,7 @@ def open_materials(
         validation=validation,
         device=place,
         outputs=policy.model.outputs,
-        history=named(materials.history, learning.names(validation.class_names)),
+        history=named(materials.history, training_signs.names(validation.class_names)),
     )
     try_out(subject, policy.seed)
     return subject

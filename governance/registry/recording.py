@@ -25,9 +25,9 @@ from mlflow.exceptions import MlflowException
 
 from governance.approval import PrivateKey
 from governance.approval.tags import plain
-from governance.assessment import MANIFEST as MANIFEST_FILE
-from governance.assessment import RECORD, Assessment
 from governance.errors import EvidenceError, RegistryError
+from governance.records.assessment import MANIFEST as MANIFEST_FILE
+from governance.records.assessment import RECORD, Assessment
 from governance.registry.description import merged, summary
 from governance.registry.signing import verdict_of, write
 from governance.registry.status import Marks, marks, put_back

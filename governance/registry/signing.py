@@ -25,8 +25,9 @@ from governance.approval import (
     waiver_tag,
     waivers_among,
 )
-from governance.assessment import Assessment
 from governance.errors import ApprovalError, RegistryError
+from governance.records.assessment import Assessment
+from governance.records.waiver import Waiver
 from governance.registry.versions import (
     APPROVAL,
     AUTHOR,
@@ -38,7 +39,6 @@ from governance.registry.versions import (
     refusals,
     registered,
 )
-from governance.waiver import Waiver
 
 __all__ = [
     "about",

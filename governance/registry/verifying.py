@@ -10,11 +10,10 @@ from tempfile import TemporaryDirectory
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from governance import model_files
 from governance.approval import SKEW
-from governance.assessment import Assessment
 from governance.errors import EvidenceError, PolicyError, SubjectError
-from governance.policy import Policy, judge
+from governance.records.assessment import Assessment
+from governance.records.policy import Policy, judge
 from governance.registry.materials import model_folder
 from governance.registry.recording import FOLDER, manifest_digest, record_digest
 from governance.registry.status import marks
@@ -30,6 +29,7 @@ from governance.registry.versions import (
     download,
     refusals,
 )
+from governance.subject import model_files
 
 __all__ = ["awaited", "fetch", "mismatches", "relied_on"]
 

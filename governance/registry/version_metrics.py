@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 
-from governance.lineage import Measured
+from governance.records.lineage import Measured
 from governance.registry.recording import METRICS_AT_ONCE, experiment, metric_name
 from governance.registry.versions import refusals
 

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from governance.errors import AnalysisError
-from governance.preprocessing import Preprocessing
-from governance.verification.bounds import interval_ranges, lower
-from governance.verification.cases import deployed
-from governance.verification.program import Program, read
+from governance.methods.bounds.bounds import interval_ranges, lower
+from governance.methods.bounds.cases import deployed
+from governance.methods.bounds.program import Program, read
+from governance.subject.preprocessing import Preprocessing
 
 __all__ = ["Finetuned", "certified_finetune"]
 

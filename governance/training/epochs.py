@@ -1,7 +1,7 @@
 """Epochs: the inner signs of a network in training, recorded with its MLflow run.
 
 Recorded are lens and probe per class, how the first-order screen spreads over filters, dead and
-redundant filters; `governance.learning` says what each means. MLflow draws them over the epochs,
+redundant filters; `training_signs` says what each means. MLflow draws them over the epochs,
 and `governance assess` finds them with the version that the run logged.
 """
 
@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from governance.errors import AnalysisError
-from governance.importance.ablation import Outputs
-from governance.learning import signs
-from governance.network import trace
+from governance.methods.filter_ablation.ablation import Outputs
+from governance.methods.network import trace
+from governance.methods.training_signs import signs
 from governance.registry import log_signs
-from governance.subject import evenly
+from governance.subject.subject import evenly
 
 __all__ = ["LEAST", "record_epoch"]
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from governance import orchestration
 from governance.approval.tags import POLICY_URI
 from governance.errors import PolicyError
-from governance.policy import Policy
+from governance.records.policy import Policy
 from governance.registry.versions import download
 from governance.worker.terms import Terms
+from governance.workflows import orchestration
 
 __all__ = ["NO_POLICY", "choose"]
 

@@ -54,10 +54,10 @@ def die_with(worker: int) -> None:
 def _assess(folder: Path) -> int:
     from torch.backends import cudnn
 
-    from governance import orchestration
     from governance.errors import GovernanceError, PolicyError, SubjectError
     from governance.registry.opening import open_materials
     from governance.worker.request import Request
+    from governance.workflows import orchestration
 
     try:
         request = Request.load(folder)

@@ -10,10 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
 
-from governance import model_files, orchestration, registry
+from governance import registry
 from governance.approval import Keyring, PrivateKey, Statement, decode
 from governance.approval.tags import APPROVAL
-from governance.assessment import Assessment, attach
 from governance.errors import (
     EvidenceError,
     GovernanceError,
@@ -21,20 +20,23 @@ from governance.errors import (
     RegistryError,
     SubjectError,
 )
-from governance.policy import DRIFT, Policy, judge
-from governance.printing import print_reports
-from governance.registry import queue
+from governance.records.assessment import Assessment, attach
+from governance.records.policy import DRIFT, Policy, judge
+from governance.records.waiver import Waiver
+from governance.registry import listing
 from governance.registry.approvals import disagreements
 from governance.registry.materials import gather
 from governance.registry.unassessed import leave_undetermined
 from governance.registry.versions import ModelVersion
-from governance.waiver import Waiver
+from governance.subject import model_files
 from governance.worker import sandbox
 from governance.worker.choice import choose
 from governance.worker.ledger import Lease, Ledger
 from governance.worker.request import Request
 from governance.worker.sweep import WAIVERS, need
 from governance.worker.terms import Terms
+from governance.workflows import orchestration
+from governance.workflows.printing import print_reports
 
 __all__ = ["Outcome", "Tools", "work"]
 
@@ -101,7 +103,7 @@ def work(lease: Lease, tools: Tools) -> Outcome:
             why = str(error)
         if lost.is_set():
             return Outcome(state="lost", why=why)
-        if not queue.answers():
+        if not listing.answers():
             # Not the version's fault: an attempt is not counted.
             back = ledger.hand_back(lease, delay=terms.retry_seconds)
             return Outcome(state="back" if back else "lost", why=why)
@@ -149,7 +151,7 @@ def _held(lease: Lease, tools: Tools) -> Iterator[Event]:
 
 def _done(lease: Lease, tools: Tools, lost: Event) -> Outcome:
     ledger, terms, key = tools.ledger, tools.terms, lease.key
-    found = queue.listed(key.name, key.version)
+    found = listing.listed(key.name, key.version)
     if found is None or found.version.created != key.created:
         ledger.finish(lease, None, error="the version is gone")
         return Outcome(state="done", why="the version is gone")
@@ -163,7 +165,7 @@ def _done(lease: Lease, tools: Tools, lost: Event) -> Outcome:
     if lease.attempts >= terms.attempts:
         error = f"{lease.attempts} attempts failed; the last one: {lease.error}"
         return _undetermined(lease, tools, version, error)
-    queue.close_runs(version)
+    listing.close_runs(version)
     # What was signed, where it is the waivers alone that differ.
     said = decode(found.tags[APPROVAL]) if why == WAIVERS else None
     try:
@@ -184,7 +186,7 @@ def _check_mine(lease: Lease, tools: Tools) -> None:
     """Stop where another worker took over, or a person revoked the version, in the meantime."""
     if not tools.ledger.renew(lease, tools.terms.lease_seconds):
         raise _InterruptedError("the lease is lost")
-    found = queue.listed(lease.key.name, lease.key.version)
+    found = listing.listed(lease.key.name, lease.key.version)
     if found is None or need(found, tools.ring, time.time(), tools.terms) is None:
         raise _InterruptedError("nothing is left to be done")
 
@@ -198,7 +200,7 @@ def _assessed(
     lost: Event,
 ) -> Outcome:
     name = lease.key.name
-    policy = choose(name, queue.model_tags(name), tools.terms, scratch)
+    policy = choose(name, listing.model_tags(name), tools.terms, scratch)
     counting, _ = registry.waivers(version, tools.ring)
     again = _judged_again(version, policy, counting, scratch, said) if said else None
     if again is not None:

@@ -12,8 +12,8 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 from governance.errors import RegistryError
-from governance.registry import queue
-from governance.registry.queue import Entry
+from governance.registry import listing
+from governance.registry.listing import Entry
 from governance.worker import sweep
 from governance.worker.counts import Counts
 from governance.worker.job import Outcome, Tools, work
@@ -77,7 +77,7 @@ class Loop:
             RegistryError: If a defect ended the thread that looks; its traceback was written.
         """
         stop = self._tools.stop
-        log("started", owner=self.owner, registry=queue.place(), ledger=self._tools.ledger.place)
+        log("started", owner=self.owner, registry=listing.place(), ledger=self._tools.ledger.place)
         Thread(target=self._watch, name="watch", daemon=True).start()
         while not stop.is_set():
             # Cleared first: what is found while it works makes it work on.
@@ -139,9 +139,9 @@ class Loop:
         else:
             seen = self._seen - OVERLAP
             fresh = itertools.takewhile(
-                lambda entry: (entry.version.created or 0) >= seen, queue.newest()
+                lambda entry: (entry.version.created or 0) >= seen, listing.newest()
             )
-            self._offer(itertools.chain(queue.pending(), fresh))
+            self._offer(itertools.chain(listing.pending(), fresh))
         self._looked = time.monotonic()
         self._counts.add("governance_polls_total", outcome="done")
         self._counts.put("governance_last_poll_seconds", time.time())
@@ -149,8 +149,8 @@ class Loop:
 
     def _everything(self) -> None:
         tools = self._tools
-        self._offer(queue.newest())
-        bare = sweep.audit(queue.models(), tools.ledger, tools.ring, tools.terms, log)
+        self._offer(listing.newest())
+        bare = sweep.audit(listing.models(), tools.ledger, tools.ring, tools.terms, log)
         self._counts.put("governance_unapproved_aliases", bare)
         self._swept = time.monotonic()
 

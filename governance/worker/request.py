@@ -5,11 +5,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from governance.assessment import Assessment
 from governance.errors import EvidenceError
-from governance.lineage import Lineage
-from governance.policy import Policy
-from governance.records import to_data
+from governance.records.assessment import Assessment
+from governance.records.lineage import Lineage
+from governance.records.policy import Policy
+from governance.records.serialisation import to_data
 from governance.registry.materials import Materials
 from governance.registry.versions import ModelVersion
 

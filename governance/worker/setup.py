@@ -4,13 +4,13 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from governance import orchestration
 from governance.approval import Keyring, PrivateKey
 from governance.errors import ApprovalError, PolicyError
-from governance.registry import queue
+from governance.registry import listing
 from governance.worker.job import Tools
 from governance.worker.ledger import Ledger
 from governance.worker.terms import Terms
+from governance.workflows import orchestration
 
 __all__ = ["prepare"]
 
@@ -42,7 +42,7 @@ def prepare(policies: Path, signing_key: Path, keys: Path | None, ledger: str) -
     key = PrivateKey.load(signing_key)
     ring = _ring(key, keys)
     return Tools(
-        ledger=Ledger(ledger, terms.registry or queue.place()), terms=terms, key=key, ring=ring
+        ledger=Ledger(ledger, terms.registry or listing.place()), terms=terms, key=key, ring=ring
     )
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from governance.approval import Keyring, Statement, decode, read, unbound
 from governance.approval.tags import APPROVAL, PENDING, RUNNING, STATUS, WAIVER
 from governance.errors import ApprovalError
-from governance.registry import queue, waivers
-from governance.registry.queue import Entry, Model
+from governance.registry import listing, waivers
+from governance.registry.listing import Entry, Model
 from governance.worker.choice import NO_POLICY
 from governance.worker.ledger import DONE, Key, Ledger
 from governance.worker.terms import Terms
@@ -144,7 +144,7 @@ def audit(models: Iterable[Model], ledger: Ledger, ring: Keyring, terms: Terms, 
         for alias, number in sorted(model.aliases.items()):
             if alias in terms.unprotected:
                 continue
-            found = queue.listed(model.name, number)
+            found = listing.listed(model.name, number)
             if found is not None and approves(found, ring, time.time(), terms):
                 continue
             bare += 1
@@ -153,7 +153,7 @@ def audit(models: Iterable[Model], ledger: Ledger, ring: Keyring, terms: Terms, 
             removing = terms.remove_aliases and (row is None or row.state == DONE)
             log("alias without approval", **about, removed=removing)
             if removing:
-                queue.unset_alias(model.name, alias)
+                listing.unset_alias(model.name, alias)
     return bare
 
 

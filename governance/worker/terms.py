@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from governance.errors import PolicyError
-from governance.policy_file import Reader, parse
+from governance.records.toml_reader import Reader, parse
 
 __all__ = ["UNPROTECTED", "Rule", "Terms"]
 

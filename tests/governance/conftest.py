@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from governance.assessment import Assessment
-from governance.policy import Expectation, Policy, judge
+from governance.records.assessment import Assessment
+from governance.records.policy import Expectation, Policy, judge
 
 HEADER = """
     from dataclasses import dataclass

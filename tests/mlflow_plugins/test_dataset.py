@@ -9,7 +9,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
-from governance.images import open_validation
+from governance.subject.images import open_validation
 
 
 @pytest.fixture

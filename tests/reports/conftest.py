@@ -7,8 +7,8 @@ import zlib
 
 import pytest
 
-from governance.assessment import Assessment, Baseline
-from governance.evidence import (
+from governance.records.assessment import Assessment, Baseline
+from governance.records.evidence import (
     Evidence,
     Failure,
     Figure,
@@ -18,7 +18,7 @@ from governance.evidence import (
     Table,
     ValidationIdentity,
 )
-from governance.policy import Expectation, ModelTerms, Policy, judge
+from governance.records.policy import Expectation, ModelTerms, Policy, judge
 
 CLASSES = (
     "airplane", "automobile", "bird", "Katze", "høne", "собака", "frog",

@@ -6,11 +6,11 @@ import pytest
 import versions
 from versions import record
 
-from governance.drift_terms import DriftTerms
+from governance.drift import about, compared
 from governance.errors import EvidenceError
-from governance.evidence import Evidence
-from governance.lineage import Lineage
-from governance.succession import about, compared
+from governance.records.drift_terms import DriftTerms
+from governance.records.evidence import Evidence
+from governance.records.lineage import Lineage
 from reports.comparison import to_html
 
 

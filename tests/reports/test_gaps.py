@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from governance.evidence import Evidence, Failure, Measurement
+from governance.records.evidence import Evidence, Failure, Measurement
 from reports.gaps import uncovered, unmeasured
 from reports.gaps import withdrawn as withdrawn_of
 

@@ -1,6 +1,6 @@
 """Tables are cut to the page, and what is cut is counted."""
 
-from governance.evidence import Table
+from governance.records.evidence import Table
 from reports.grid import grid
 
 

@@ -1,7 +1,7 @@
 """The page of a history: every version, what is missing and why, and names as text."""
 
-from governance.evidence import Figure, Interval
-from governance.lineage import Entry, History
+from governance.records.evidence import Figure, Interval
+from governance.records.lineage import Entry, History
 from reports.history import to_html
 
 ENDS = Interval(low=0.1, high=0.4, n=60)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from governance.evidence import Measurement
-from governance.policy import Expectation, Finding, judge
+from governance.records.evidence import Measurement
+from governance.records.policy import Expectation, Finding, judge
 from reports.junit import to_junit
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from governance.evidence import Interval
+from governance.records.evidence import Interval
 from reports.numbers import cell, count, difference, duration, interval, moment, number
 
 MINUS = "\N{MINUS SIGN}"

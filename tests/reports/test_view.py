@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from governance.evidence import Measurement
-from governance.policy import judge
+from governance.records.evidence import Measurement
+from governance.records.policy import judge
 from reports.view import changes, ordered, view
 
 

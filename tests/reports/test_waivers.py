@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from governance.policy import judge
-from governance.waiver import Waiver
+from governance.records.policy import judge
+from governance.records.waiver import Waiver
 from reports.html import to_html
 from reports.junit import to_junit
 from reports.markdown import to_markdown

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from governance import model_files
-from governance.assessment import Assessment, attach
-from governance.evidence import Evidence, Interval, Measurement
-from governance.policy import Policy, judge
+from governance.records.assessment import Assessment, attach
+from governance.records.evidence import Evidence, Interval, Measurement
+from governance.records.policy import Policy, judge
 from governance.registry import record, resolve
 from governance.registry.materials import model_folder
+from governance.subject import model_files
 
 POLICY = """\
 title = "Stripes"

@@ -4,8 +4,8 @@ import math
 
 from hypothesis import strategies as st
 
-from governance.assessment import Assessment, Baseline
-from governance.evidence import (
+from governance.records.assessment import Assessment, Baseline
+from governance.records.evidence import (
     Evidence,
     Failure,
     Figure,
@@ -15,7 +15,7 @@ from governance.evidence import (
     Table,
     ValidationIdentity,
 )
-from governance.policy import Expectation, ModelTerms, Policy, judge
+from governance.records.policy import Expectation, ModelTerms, Policy, judge
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,7}", fullmatch=True)
 # Anything a person or a hostile class folder may write, but for lone surrogates.

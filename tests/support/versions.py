@@ -2,10 +2,16 @@
 
 import numpy as np
 
-from governance.assessment import Assessment
-from governance.coarse_maps import pack
-from governance.evidence import Evidence, Measurement, ModelIdentity, Table, ValidationIdentity
-from governance.policy import Expectation, ModelTerms, Policy, judge
+from governance.methods.coarse_maps import pack
+from governance.records.assessment import Assessment
+from governance.records.evidence import (
+    Evidence,
+    Measurement,
+    ModelIdentity,
+    Table,
+    ValidationIdentity,
+)
+from governance.records.policy import Expectation, ModelTerms, Policy, judge
 
 CLASSES = ("cat", "dog", "owl")
 GRID = 4

@@ -7,7 +7,7 @@ from governance.approval import Keyring
 from governance.errors import ApprovalError, RegistryError
 from governance.registry.approvals import statement_on
 from governance.registry.doctor.observation import Observation, ok, problem, warning
-from governance.registry.queue import Entry, listed, models, newest
+from governance.registry.listing import Entry, listed, models, newest
 from governance.registry.versions import APPROVAL, PENDING, RUNNING, STATUS
 
 __all__ = ["standing"]

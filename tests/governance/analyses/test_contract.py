@@ -19,9 +19,9 @@ import torch
 from torch import nn
 
 from governance import analyses
-from governance.assessment import Assessment
-from governance.evidence import Evidence, Measurement, Metric
-from governance.policy import CLASS, Expectation, ModelTerms, Policy, declared, judge
+from governance.records.assessment import Assessment
+from governance.records.evidence import Evidence, Measurement, Metric
+from governance.records.policy import CLASS, Expectation, ModelTerms, Policy, declared, judge
 from reports.prose import describe
 
 HEADINGS = {"Purpose", "Method", "Signs of risk", "Limits"}

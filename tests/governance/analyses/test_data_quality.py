@@ -9,9 +9,9 @@ import torch
 from governance import analyses
 from governance.analyses.data_quality import DataQuality, data_quality
 from governance.errors import PolicyError, SubjectError
-from governance.evidence import Evidence
-from governance.policy import ModelTerms, Policy, judge
-from governance.subject import ValidationSet
+from governance.records.evidence import Evidence
+from governance.records.policy import ModelTerms, Policy, judge
+from governance.subject.subject import ValidationSet
 
 
 def validation_of(images, labels, class_names=("a", "b")):

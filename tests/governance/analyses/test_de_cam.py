@@ -8,10 +8,10 @@ from torch import nn
 from governance import analyses
 from governance.analyses.de_cam import DeCam, evolve_map
 from governance.errors import PolicyError
-from governance.evidence import ModelIdentity
-from governance.explanation import evolve_map as below
-from governance.preprocessing import Preprocessing
-from governance.subject import Subject, ValidationSet, tensor_digest
+from governance.methods.evolved import evolve_map as below
+from governance.records.evidence import ModelIdentity
+from governance.subject.preprocessing import Preprocessing
+from governance.subject.subject import Subject, ValidationSet, tensor_digest
 
 SMALL = {"images": 6, "budget": 120, "repeated": 3, "seeds": 2}
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from governance.analyses.explanation_maps import ExplanationMaps
-from governance.coarse_maps import unpack
 from governance.errors import AnalysisError
+from governance.methods.coarse_maps import unpack
 
 GRID, CELLS = 4, 16
 QUICK = ExplanationMaps(samples=30, steps=4, grid=GRID, repeated=6)

@@ -11,7 +11,7 @@ from torch import nn
 from governance import analyses
 from governance.analyses.filter_importance import FilterImportance, filter_importance
 from governance.errors import AnalysisError
-from governance.subject import tensor_digest
+from governance.subject.subject import tensor_digest
 
 FIRST = ["layer", "unit", "class", "metric", "estimate", "ci_lo", "ci_hi", "n_exact", "method"]
 

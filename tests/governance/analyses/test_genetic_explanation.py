@@ -11,11 +11,11 @@ from torch import nn
 from governance import analyses
 from governance.analyses.genetic_explanation import GeneticExplanation, evolve
 from governance.errors import PolicyError
-from governance.evidence import Evidence, ModelIdentity
-from governance.explanation import evolve as below
-from governance.policy import Expectation, ModelTerms, Policy, judge
-from governance.preprocessing import Preprocessing
-from governance.subject import Subject, ValidationSet, tensor_digest
+from governance.methods.evolved import evolve as below
+from governance.records.evidence import Evidence, ModelIdentity
+from governance.records.policy import Expectation, ModelTerms, Policy, judge
+from governance.subject.preprocessing import Preprocessing
+from governance.subject.subject import Subject, ValidationSet, tensor_digest
 
 SMALL = {"images": 6, "budget": 120, "repeated": 2, "wrong_classes": 4, "wrong_budget": 60}
 

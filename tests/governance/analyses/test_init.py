@@ -5,7 +5,7 @@ import pytest
 
 from governance import analyses
 from governance.errors import PolicyError
-from governance.evidence import Metric
+from governance.records.evidence import Metric
 
 MODERN = """
     __all__ = ["Modern", "modern"]

@@ -10,10 +10,10 @@ from torch import nn
 
 from governance.analyses.layer_prediction import LayerPrediction, layer_predictions
 from governance.errors import AnalysisError
-from governance.network import HEAD, trace
-from governance.preprocessing import Preprocessing
-from governance.readings import PERMUTED, read
-from governance.subject import tensor_digest
+from governance.methods.lens_and_probe import PERMUTED, read
+from governance.methods.network import HEAD, trace
+from governance.subject.preprocessing import Preprocessing
+from governance.subject.subject import tensor_digest
 
 SIZE = 8
 

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from governance.analyses.preprocessing_check import PreprocessingCheck, alternatives
-from governance.evidence import Evidence, ModelIdentity
-from governance.policy import ModelTerms, Policy, judge
-from governance.preprocessing import Preprocessing
-from governance.subject import Subject, ValidationSet
+from governance.records.evidence import Evidence, ModelIdentity
+from governance.records.policy import ModelTerms, Policy, judge
+from governance.subject.preprocessing import Preprocessing
+from governance.subject.subject import Subject, ValidationSet
 
 
 class Reddest(nn.Module):

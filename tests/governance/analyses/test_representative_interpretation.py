@@ -14,10 +14,10 @@ from governance.analyses.representative_interpretation import (
     representative_rules,
 )
 from governance.errors import AnalysisError
-from governance.evidence import ModelIdentity
-from governance.preprocessing import Preprocessing
-from governance.rules import ask
-from governance.subject import Subject, ValidationSet, tensor_digest
+from governance.methods.decision_rules import ask
+from governance.records.evidence import ModelIdentity
+from governance.subject.preprocessing import Preprocessing
+from governance.subject.subject import Subject, ValidationSet, tensor_digest
 
 
 def subject_of(model, pixels, labels):
@@ -125,7 +125,9 @@ def test_each_class_has_a_picture_of_its_first_rule(measured):
 
 def test_more_images_than_fit_in_memory_are_not_used_and_the_notes_say_so(subject, monkeypatch):
     size = 2 * 8 * 8 * 4
-    monkeypatch.setattr(sys.modules["governance.rules.study"], "MEMORY", 140 * size)
+    monkeypatch.setattr(
+        sys.modules["governance.methods.decision_rules.study"], "MEMORY", 140 * size
+    )
 
     found = RepresentativeInterpretation(boundaries=20).run(subject, 0)
 

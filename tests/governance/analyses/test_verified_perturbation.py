@@ -11,10 +11,10 @@ from torch import nn
 
 from governance.analyses.verified_perturbation import VerifiedPerturbation
 from governance.errors import AnalysisError
-from governance.preprocessing import Preprocessing
-from governance.verification import certificates
-from governance.verification.certificates import verified_explain
-from governance.verification.estimates import hybrid_explain
+from governance.methods.bounds import certificates
+from governance.methods.bounds.certificates import verified_explain
+from governance.methods.bounds.estimates import hybrid_explain
+from governance.subject.preprocessing import Preprocessing
 
 logging.getLogger("torch.__trace").disabled = True
 

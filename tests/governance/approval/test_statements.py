@@ -20,7 +20,7 @@ from governance.approval import (
     unbound,
 )
 from governance.errors import ApprovalError, EvidenceError
-from governance.records import canonical, to_data
+from governance.records.serialisation import canonical, to_data
 
 NOW = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp())
 

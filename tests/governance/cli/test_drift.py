@@ -8,8 +8,8 @@ import sys
 import pytest
 import torch
 
-from governance.assessment import Assessment
-from governance.policy import Policy
+from governance.records.assessment import Assessment
+from governance.records.policy import Policy
 
 TEXT = """
 title = "Stripes"
@@ -67,7 +67,8 @@ def home(tmp_path_factory, migrated_store, models, images_file):
     import mlflow  # noqa: PLC0415 - seconds
     from mlflow import MlflowClient  # noqa: PLC0415
 
-    from governance import orchestration, registry  # noqa: PLC0415
+    from governance import registry  # noqa: PLC0415
+    from governance.workflows import orchestration  # noqa: PLC0415
 
     place = tmp_path_factory.mktemp("drift")
     shutil.copy(migrated_store, place / "mlflow.db")
@@ -100,7 +101,7 @@ def here(home, monkeypatch):
 @pytest.fixture(scope="module")
 def made(home):
     """Four references of version 1, made once."""
-    from governance.references.making import make_references  # noqa: PLC0415
+    from governance.workflows.references import make_references  # noqa: PLC0415
 
     sys.path.append(str(home))
     return make_references("models:/stripes/1", "training:fit", 4)

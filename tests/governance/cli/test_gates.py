@@ -8,8 +8,8 @@ import pytest
 from mlflow import MlflowClient
 
 from governance.approval import PrivateKey, sign
-from governance.assessment import Assessment
-from governance.policy import Expectation
+from governance.records.assessment import Assessment
+from governance.records.policy import Expectation
 from governance.registry import resolve
 from governance.registry.recording import manifest_digest, record_digest
 from governance.registry.signing import verdict_of

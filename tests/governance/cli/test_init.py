@@ -15,9 +15,9 @@ import pytest
 from mlflow import MlflowClient
 
 from governance import analyses, registry
-from governance.assessment import Assessment
-from governance.evidence import Failure
-from governance.policy import Expectation
+from governance.records.assessment import Assessment
+from governance.records.evidence import Failure
+from governance.records.policy import Expectation
 
 MET = Expectation(metric="performance.accuracy", at_least=0.5)
 UNMET = {"metric": "performance.nll", "at_most": 0.0}

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 from versions import IMAGES, PARAMETERS, harmless, record, scattered, truth
 
-from governance.coarse_maps import rank_distance, ranked
 from governance.drift import compare, to_measurement
 from governance.drift.version import version_of
-from governance.drift_terms import DriftTerms
 from governance.errors import AnalysisError, EvidenceError
-from governance.evidence import Failure, Measurement, Table
+from governance.methods.coarse_maps import rank_distance, ranked
+from governance.records.drift_terms import DriftTerms
+from governance.records.evidence import Failure, Measurement, Table
 
 OLD = record("1", seed=1)
 REFERENCES = harmless(9)

@@ -7,7 +7,7 @@ from versions import harmless, record
 from governance.drift.distances import distances
 from governance.drift.judging import bounds, false_alarms, judge
 from governance.drift.version import version_of
-from governance.drift_terms import DriftTerms
+from governance.records.drift_terms import DriftTerms
 
 
 def found(versions):

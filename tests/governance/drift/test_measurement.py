@@ -4,7 +4,7 @@ import pytest
 from versions import harmless, record
 
 from governance.drift import METRICS, compare, to_measurement
-from governance.drift_terms import DriftTerms
+from governance.records.drift_terms import DriftTerms
 
 
 @pytest.fixture(scope="module")

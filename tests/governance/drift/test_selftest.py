@@ -6,7 +6,7 @@ from versions import harmless, record, scattered, truth
 
 from governance.drift import aa_trials, planted
 from governance.drift.selftest import _parts
-from governance.intervals import clopper_pearson
+from governance.methods.statistics.intervals import clopper_pearson
 
 OLD = record("1", seed=1)
 REFERENCES = harmless(9)

@@ -9,11 +9,11 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from governance import model_files
-from governance.assessment import Assessment, attach
-from governance.evidence import Evidence, Figure, Interval, Measurement, Table
-from governance.policy import Policy, judge
+from governance.records.assessment import Assessment, attach
+from governance.records.evidence import Evidence, Figure, Interval, Measurement, Table
+from governance.records.policy import Policy, judge
 from governance.registry import record, resolve
+from governance.subject import model_files
 
 POLICY = """
 title = "Stripes | *bold*"

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from governance.errors import RegistryError, SubjectError
-from governance.policy import ModelTerms
+from governance.records.policy import ModelTerms
 from governance.registry import open_subject, resolve
 from governance.registry.opening import _preprocessing
-from governance.subject import tensor_digest
+from governance.subject.subject import tensor_digest
 
 
 def with_model(policy, **terms):

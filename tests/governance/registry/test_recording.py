@@ -9,10 +9,10 @@ import sys
 import pytest
 from mlflow import MlflowClient
 
-from governance.assessment import Assessment
 from governance.errors import EvidenceError, RegistryError
-from governance.evidence import ModelIdentity
-from governance.policy import judge
+from governance.records.assessment import Assessment
+from governance.records.evidence import ModelIdentity
+from governance.records.policy import judge
 from governance.registry import assessing, record, resolve
 from governance.registry.recording import manifest_digest, metric_name
 

@@ -6,8 +6,8 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from governance.assessment import Assessment
 from governance.errors import SubjectError
+from governance.records.assessment import Assessment
 from governance.registry import (
     assessing,
     fetch,

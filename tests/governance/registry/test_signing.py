@@ -185,7 +185,7 @@ def test_a_waiver_is_kept_and_counts(version, keys):
 
 
 def test_an_approval_ends_with_its_waiver(version, keys, assessed, policy):
-    from governance.policy import judge  # noqa: PLC0415 - beside its use
+    from governance.records.policy import judge  # noqa: PLC0415 - beside its use
 
     until = int(time.time()) + 30 * DAY
     waive(
@@ -214,7 +214,7 @@ def test_an_approval_ends_with_its_waiver(version, keys, assessed, policy):
 
 @pytest.mark.parametrize("registry", ["plain"], indirect=True)
 def test_a_record_that_rests_on_a_waiver_of_another_time_does_not_stand(version, keys, assessed):
-    from governance.waiver import Waiver  # noqa: PLC0415 - beside its use
+    from governance.records.waiver import Waiver  # noqa: PLC0415 - beside its use
 
     late = Waiver(
         metric="performance.accuracy", bound=0.3, reason="pilot", approver="ann",

@@ -7,14 +7,14 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from governance import model_files
 from governance.errors import EvidenceError, SubjectError
-from governance.records import canonical
+from governance.records.serialisation import canonical
 from governance.registry import (
     fetch,
     mismatches,
     resolve,
 )
+from governance.subject import model_files
 
 
 def problems(version, folder):

@@ -2,7 +2,7 @@
 
 from mlflow import MlflowClient
 
-from governance.evidence import Interval
+from governance.records.evidence import Interval
 from governance.registry import log_versions
 
 ENDS = Interval(low=0.8, high=0.95, n=60)

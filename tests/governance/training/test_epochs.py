@@ -10,9 +10,9 @@ from torch import nn
 
 from governance.analyses.learning_process import LearningProcess
 from governance.errors import AnalysisError, RegistryError
-from governance.learning import MOST_CLASSES, PER_CLASS, names
-from governance.registry.history import named, recorded
-from governance.subject import tensor_digest
+from governance.methods.training_signs import MOST_CLASSES, PER_CLASS, names
+from governance.registry.training_curves import named, recorded
+from governance.subject.subject import tensor_digest
 from governance.training import record_epoch
 
 

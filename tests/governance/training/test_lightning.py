@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from governance.registry.history import named, recorded
+from governance.registry.training_curves import named, recorded
 
 lightning = pytest.importorskip("lightning.pytorch", reason="needs the extra `lightning`")
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning warns about our few images

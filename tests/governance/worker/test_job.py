@@ -7,10 +7,10 @@ import pytest
 
 from governance import registry
 from governance.approval import decode
-from governance.assessment import Assessment
 from governance.errors import RegistryError, SubjectError
-from governance.policy import Policy, judge
-from governance.registry import queue
+from governance.records.assessment import Assessment
+from governance.records.policy import Policy, judge
+from governance.registry import listing
 from governance.registry.signing import revoke, waive
 from governance.worker import sweep
 from governance.worker.job import Tools, work
@@ -29,7 +29,7 @@ def tools(store, office):
 def leased(tools, uri, *, failed=0):
     """A lease on a version that failed so often before."""
     version = registry.resolve(uri)
-    entry = queue.listed(version.name, version.version)
+    entry = listing.listed(version.name, version.version)
     assert tools.ledger.offer(sweep.key_of(entry), "pending")
     for _ in range(failed):
         tools.ledger.fail(tools.ledger.claim("me", 60), "it crashed")
@@ -37,7 +37,7 @@ def leased(tools, uri, *, failed=0):
 
 
 def statement(lease):
-    tags = queue.listed(lease.key.name, lease.key.version).tags
+    tags = listing.listed(lease.key.name, lease.key.version).tags
     return decode(tags["governance.approval"]), tags
 
 
@@ -79,7 +79,7 @@ def test_after_the_last_attempt_the_version_is_undetermined_with_the_error(
     assert answer.verdict == "undetermined"
     assert "could not be assessed: 3 attempts failed" in answer.reasons[0]
     assert "could not be assessed" in registry.ask(str(lease.key), tmp_path).reasons[0]
-    found = queue.listed("stripes", lease.key.version)
+    found = listing.listed("stripes", lease.key.version)
     assert sweep.need(found, tools.ring, time.time(), tools.terms) is None
 
 
@@ -142,7 +142,7 @@ def test_a_lease_that_another_worker_took_over_records_nothing(tools, new_versio
     outcome = work(lease, tools)
 
     assert outcome.state == "lost"
-    assert "governance.approval" not in queue.listed("stripes", lease.key.version).tags
+    assert "governance.approval" not in listing.listed("stripes", lease.key.version).tags
     assert tools.ledger.renew(taken, 60)
 
 
@@ -192,7 +192,7 @@ def waived(tools, office, new_version, assessed, tmp_path, policy_text):
     assert measured.decision.verdict == "rejected"
     measured.save(tmp_path / "record")
     registry.record(version, measured, tmp_path / "record", key=tools.key)
-    entry = queue.listed("stripes", version.version)
+    entry = listing.listed("stripes", version.version)
     assert sweep.need(entry, tools.ring, time.time(), tools.terms) is None
     waive(
         version, metric=strict, bound=0.75, reason="a pilot",
@@ -206,7 +206,7 @@ def test_a_made_up_record_is_not_judged_again(tools, waived, tmp_path, monkeypat
     from mlflow import MlflowClient  # noqa: PLC0415 - seconds
 
     # arrange: another consistent record, under the tags that anyone may write
-    tags = queue.listed("stripes", waived.version).tags
+    tags = listing.listed("stripes", waived.version).tags
     found = Assessment.load(registry.fetch(waived, tmp_path / "true"))
     made_up = replace(found, created="2026-01-01T00:00:00+00:00")
     made_up.save(tmp_path / "made up")
@@ -231,7 +231,7 @@ def test_a_new_waiver_is_judged_from_the_record_without_running_anything(
     tools, office, waived, tmp_path
 ):
     version = waived
-    entry = queue.listed("stripes", version.version)
+    entry = listing.listed("stripes", version.version)
     assert sweep.need(entry, tools.ring, time.time(), tools.terms) == "waivers changed"
     lease = leased(tools, version.uri)
 
@@ -244,7 +244,7 @@ def test_a_new_waiver_is_judged_from_the_record_without_running_anything(
     answer = registry.ask(version.uri, tmp_path / "gate", keys=office.folder / "keyring.toml")
     assert answer.verdict == "approved"
     assert (
-        sweep.need(queue.listed("stripes", version.version), tools.ring, time.time(), tools.terms)
+        sweep.need(listing.listed("stripes", version.version), tools.ring, time.time(), tools.terms)
         is None
     )
 

@@ -13,7 +13,7 @@ from workers import Site, job_of, log_models, new_office, start_worker
 
 from governance import registry
 from governance.approval import decode
-from governance.registry import queue
+from governance.registry import listing
 from governance.worker.sweep import need
 from governance.worker.terms import Terms
 
@@ -127,7 +127,7 @@ def check(stage, made, tmp_path):
     """Every version has one valid verdict, and the right one."""
     office, ended = stage.site.office, Counter()
     for kind, version in made:
-        entry = queue.listed(version.name, str(version.version))
+        entry = listing.listed(version.name, str(version.version))
         assert need(entry, office.ring, time.time(), Terms()) is None
         said = decode(entry.tags["governance.approval"])
         assert entry.tags["governance.status"] == said.verdict == job_of(office, version).verdict
@@ -138,7 +138,7 @@ def check(stage, made, tmp_path):
             folder = tmp_path / f"{version.name}-{version.version}"
             answer = registry.ask(entry.version.uri, folder, keys=office.folder / "keyring.toml")
             assert (answer.verdict, answer.statement) == (said.verdict, said)
-    assert {entry.version.uri for entry in queue.newest()} == {
+    assert {entry.version.uri for entry in listing.newest()} == {
         f"models:/{version.name}/{version.version}" for _, version in made
     }
     assert_no_run_is_open(stage)

@@ -8,15 +8,15 @@ from dataclasses import replace
 
 import pytest
 
-from governance import orchestration
-from governance.assessment import Assessment
 from governance.errors import SubjectError
-from governance.lineage import Lineage
+from governance.records.assessment import Assessment
+from governance.records.lineage import Lineage
 from governance.registry.materials import Materials
 from governance.registry.versions import ModelVersion
 from governance.worker.request import Request
 from governance.worker.sandbox import _tail, environment, run
 from governance.worker.terms import Terms
+from governance.workflows import orchestration
 
 ODD = """
     import os, signal, socket, subprocess, sys, time

@@ -8,8 +8,8 @@ import pytest
 from governance import registry
 from governance.approval import sign
 from governance.approval.tags import APPROVAL, STATUS
-from governance.registry import queue
-from governance.registry.queue import Entry
+from governance.registry import listing
+from governance.registry.listing import Entry
 from governance.registry.signing import stated, undetermined, verdict_of
 from governance.registry.versions import ModelVersion
 from governance.worker import sweep
@@ -107,7 +107,7 @@ def approved(store, new_version, assessed, office):
     """Two new versions of `stripes`: the first with a signed approval, the second with a forged."""
     from mlflow import MlflowClient  # noqa: PLC0415 - seconds
 
-    from governance.assessment import Assessment  # noqa: PLC0415
+    from governance.records.assessment import Assessment  # noqa: PLC0415
 
     found = Assessment.load(assessed.folder)
     first, second = (registry.resolve(new_version()) for _ in range(2))
@@ -121,7 +121,7 @@ def approved(store, new_version, assessed, office):
 
 
 def listed(version):
-    return queue.listed(version.name, version.version)
+    return listing.listed(version.name, version.version)
 
 
 def test_a_sweep_queues_what_needs_work_and_queues_it_once(approved, ledger, office):
@@ -135,7 +135,7 @@ def test_a_sweep_queues_what_needs_work_and_queues_it_once(approved, ledger, off
 
 def audit(ledger, office, **terms):
     told = []
-    (model,) = (item for item in queue.models() if item.name == "stripes")
+    (model,) = (item for item in listing.models() if item.name == "stripes")
     bare = sweep.audit(
         [model], ledger, office.ring, Terms(**terms), lambda _event, **about: told.append(about)
     )

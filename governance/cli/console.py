@@ -1,0 +1,89 @@
+"""Console: what the command line shows of an assessment, and of a problem.
+
+Results go to standard output, everything else to standard error. All text that may come from
+elsewhere is shown as it is: no markup, and nothing that steers a terminal.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from reports.numbers import interval, number
+from reports.prose import printable
+
+if TYPE_CHECKING:
+    from governance.records.assessment import Assessment
+    from governance.records.policy import Finding
+
+__all__ = ["complain", "err", "out", "print_json", "progress_bar", "show", "text"]
+
+UNBROKEN = 10_000  # columns where there is no terminal: `grep` finds no name on two lines
+
+
+def _console(stream: TextIO, *, stderr: bool = False) -> Console:
+    # ":name:" in a class name is no emoji.
+    return Console(stderr=stderr, emoji=False, width=None if stream.isatty() else UNBROKEN)
+
+
+out, err = _console(sys.stdout), _console(sys.stderr, stderr=True)
+
+
+def text(foreign: str) -> str:
+    """Text that may come from elsewhere: no markup, and nothing that steers a terminal."""
+    return escape(printable(foreign))
+
+
+def complain(problem: str) -> None:
+    """A problem on a line of its own, on standard error."""
+    err.print(f"[bold red]error:[/bold red] {text(problem)}", soft_wrap=True)
+
+
+def show(assessment: "Assessment") -> None:
+    """The verdict and every finding, the gravest first."""
+    from reports.view import ordered
+
+    table = Table("expectation", "severity", "observed", "outcome", box=None, pad_edge=False)
+    for column in table.columns:
+        column.overflow = "fold"  # a narrow terminal breaks long names, and cuts none
+    findings = ordered(assessment.decision.findings)
+    for finding in findings:
+        wanted = f"{finding.expectation.metric} {finding.expectation.bound}"
+        cells = (wanted, finding.expectation.severity, _observed(finding), finding.outcome)
+        table.add_row(*map(text, cells))
+    out.print(f"{text(assessment.identity.uri)}: [bold]{assessment.decision.verdict}[/bold]")
+    out.print(table)
+    for finding in findings:
+        if finding.outcome == "missing":
+            out.print(text(f"missing {finding.expectation.metric}: {finding.reason}"))
+
+
+def _observed(finding: "Finding") -> str:
+    """What was measured, in digits that cannot be read as the bound where it is not."""
+    stated = (finding.expectation.at_least, finding.expectation.at_most)
+    value = number(finding.observed, apart=tuple(bound for bound in stated if bound is not None))
+    return f"{value} {interval(finding.interval)}".rstrip()
+
+
+def print_json(data: Any) -> None:
+    """One JSON object, the only thing on standard output."""
+    out.print_json(json.dumps(data, allow_nan=False), indent=2)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on standard error; nothing where that is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, disable=not sys.stderr.isatty(), transient=True) as bar:
+        task = bar.add_task("", total=1)
+
+        def tell(what: str, done: int, total: int) -> None:
+            bar.update(task, description=text(what), completed=done, total=total)
+
+        yield tell

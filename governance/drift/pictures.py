@@ -1,0 +1,153 @@
+"""Drift pictures: a comparison of two versions, drawn from its tables alone."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from governance.drift.answers import Comparison
+from governance.methods import figures
+from governance.methods.coarse_maps import unpack
+from governance.records.evidence import Figure, Table
+
+__all__ = ["pictures"]
+
+FEW = 3  # filters below which a scatter shows nothing
+COLUMNS = 6
+
+
+def pictures(
+    comparison: Comparison, pixels: Mapping[int, NDArray[np.float32]] | None = None
+) -> tuple[Figure, ...]:
+    """What there is to be drawn of a comparison.
+
+    Args:
+        comparison: Of two versions.
+        pixels: Validation images by their place, (C, H, W) in [0, 1]; where they are given, the
+            maps of the gallery are laid over them.
+
+    Returns:
+        `null` (the new version among the references), `emergence` (lens recall by layer of both
+        versions), `matched_filters` and `gallery` (same answer, different reason), as far as the
+        comparison holds what they show.
+    """
+    drawn = (
+        _null(comparison),
+        _emergence(comparison.table("lens")),
+        _filters(comparison),
+        _gallery(comparison.table("maps"), pixels or {}),
+    )
+    return tuple(figure for figure in drawn if figure is not None)
+
+
+def _null(comparison: Comparison) -> Figure | None:
+    m = len(comparison.references)
+    if m == 0:
+        return None
+    score = comparison.observed is not None
+    drifts = next(change for change in comparison.changes if change.name == "rank")
+    values = (
+        np.array([comparison.observed, *comparison.null], dtype=np.float64)
+        if score
+        else np.array([drifts.value, *drifts.benign])
+    )
+    known = values[np.isfinite(values)]
+    # One without spread around it lies infinitely far: it is drawn at the end.
+    shown = np.clip(values, None, known.max() if len(known) else 0.0)
+    order = np.argsort(-shown, kind="stable")
+    names = ["new version", *(f"reference {place}" for place in range(1, m + 1))]
+    measure = "largest statistic, standard deviations over the rest" if score else "map distance"
+    return Figure(
+        name="null",
+        caption=(
+            f"The new version among the {m} references: {measure}. Dashed: the reference that lies "
+            "farthest. Were the new version one more harmless run, every place in this list would "
+            "be equally likely."
+        ),
+        image=figures.bars(
+            [names[place] for place in order], shown[order], axis=measure,
+            reference=float(shown[1:].max()),
+        ),
+    )  # fmt: skip
+
+
+def _emergence(table: Table | None) -> Figure | None:
+    if table is None or not table.rows:
+        return None
+    frame = pd.DataFrame(list(table.rows), columns=list(table.columns)).dropna()
+    if frame.empty:
+        return None
+    layers = list(dict.fromkeys(frame["layer"]))
+    mean = frame.groupby("layer")[["old", "new"]].mean().loc[layers]
+    worst = str(frame.loc[frame["change"].abs().idxmax(), "class"])
+    mine = frame[frame["class"] == worst].set_index("layer").reindex(layers)
+    lines = {
+        "all classes, old": mean["old"], "all classes, new": mean["new"],
+        f"{worst}, old": mine["old"], f"{worst}, new": mine["new"],
+    }  # fmt: skip
+    return Figure(
+        name="emergence",
+        caption=(
+            "Lens recall by layer in both versions: the mean over all classes, and the class that "
+            f"changed most ({worst})."
+        ),
+        image=figures.curves(
+            layers, lines, x_axis="layer", y_axis="lens recall", y_range=(0.0, 1.0)
+        ),
+    )
+
+
+def _filters(comparison: Comparison) -> Figure | None:
+    table, found = comparison.table("filters"), comparison.matching
+    if table is None or found.status == "not_comparable":
+        return None
+    columns = [table.columns.index(name) for name in ("old_dloss", "new_dloss")]
+    pairs = [[row[place] for place in columns] for row in table.rows]
+    known = np.array([pair for pair in pairs if None not in pair], dtype=np.float64)
+    if len(known) < FEW:
+        return None
+    return Figure(
+        name="matched_filters",
+        caption=(
+            f"Loss added by silencing each of {len(known)} matched filters in both versions "
+            f"({found.status}, median correlation {found.correlation:.2f}); off the line its "
+            "importance changed."
+        ),
+        image=figures.points(
+            known[:, 0], known[:, 1], x_axis="added loss, old version (nats)",
+            y_axis="added loss, new version (nats)",
+        ),
+    )  # fmt: skip
+
+
+def _gallery(table: Table | None, pixels: Mapping[int, NDArray[np.float32]]) -> Figure | None:
+    if table is None or not table.rows:
+        return None
+    drawn = []
+    for row in (dict(zip(table.columns, cells, strict=True)) for cells in table.rows):
+        for which in ("old", "new"):
+            title = f"{row['class']}\n{which}, moved {row['distance']:.2f}"
+            heat = _shown(str(row[f"{which}_map"]), pixels.get(int(row["place"] or 0)))
+            drawn.append((title, heat))
+    return Figure(
+        name="gallery",
+        caption=(
+            f"Same answer, different reason: {len(table.rows)} images that both versions answer "
+            "rightly and whose maps moved farthest beyond the noise band; each as the old and as "
+            "the new version sees it, bright where the evidence lies."
+        ),
+        image=figures.gallery(drawn, columns=COLUMNS),
+    )
+
+
+def _shown(text: str, image: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    cells = (len(text) * 3 // 4 - text.count("=")) // np.dtype(np.float16).itemsize
+    heat = unpack(text, np.float16, cells, "drift/maps").astype(np.float32)
+    grid = round(cells**0.5)
+    heat = heat.reshape(grid, grid) / max(float(heat.max()), float(np.finfo(np.float32).tiny))
+    if image is None:
+        return heat
+    rows = np.arange(image.shape[1]) * grid // image.shape[1]
+    columns = np.arange(image.shape[2]) * grid // image.shape[2]
+    return figures.overlay(image, heat=heat[np.ix_(rows, columns)])

@@ -1,0 +1,19 @@
+"""How things are measured, without policy and without records of an assessment.
+
+```
+network          a torch network cut open: its layers, its traced operations, runs resumed at a cut
+masking          images with parts covered, and curves over growing masks
+evolved          evolved local explanations: sufficient regions and heat maps
+filter_ablation  what is lost when filters are silenced
+lens_and_probe   what each layer already answers
+correlation      which filters answer alike
+decision_rules   interval rules that stand for many images
+bounds           what provably cannot change a decision
+faithfulness     whether a heat map says what the model rests on
+statistics       intervals, proportions, calibration and confusion
+coarse_maps      heat maps on a coarse grid, as they are recorded
+data_quality     checks of the image table with Great Expectations
+figures          all drawing
+training_signs   what a training run recorded says about its network
+```
+"""

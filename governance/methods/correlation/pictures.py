@@ -1,0 +1,89 @@
+"""Correlation in pictures: depth by depth, layer by layer, and the channels of one layer."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import leaves_list, linkage
+
+from governance.methods.correlation.correlation import Channels, Correlations
+from governance.methods.figures import bars, heatmap
+from governance.records.evidence import Figure
+
+__all__ = ["pictures"]
+
+DRAWN = 48  # channels of a heat map
+LISTED = 20  # layers of a bar chart
+
+
+def pictures(found: Correlations, limit: float) -> tuple[Figure, ...]:
+    """Similarity of depths, redundancy by layer, and the block structure of one layer."""
+    return (_depth_figure(found), _redundancy_figure(found, limit), *_blocks(found))
+
+
+def _depth_figure(found: Correlations) -> Figure:
+    cka = found.cka()
+    low = min(0.0, float(np.nanmin(cka)))
+    return Figure(
+        name="depths",
+        caption=(
+            f"Debiased linear CKA of every two depths and of each with the classes, "
+            f"{found.images} images: 1 is the same geometry. Control: with images exchanged, the "
+            f"largest entry is {np.nanmax(np.abs(found.exchanged)):.2f}."
+        ),
+        image=heatmap(
+            cka, found.depths, found.depths, scale="CKA", limits=(low, 1.0),
+            marks=True,
+        ),
+    )  # fmt: skip
+
+
+def _redundancy_figure(found: Correlations, limit: float) -> Figure:
+    ranked = sorted(found.channels, key=lambda layer: -found.channels[layer].redundant(limit))
+    shown = [layer for layer in found.channels if layer in ranked[:LISTED]]
+    ends = [found.channels[layer].redundant_ends(limit) for layer in shown]
+    blind = max(item.redundant(limit, control=True) for item in found.channels.values())
+    return Figure(
+        name="redundancy",
+        caption=(
+            f"Share of each layer's filters that another one follows beyond {limit}, in order of "
+            f"depth ({len(shown)} of {len(ranked)} layers, the most redundant ones); whiskers: if "
+            "each correlation lay at either end of its 95 % interval. Control, images exchanged: "
+            f"at most {blind:.2f}."
+        ),
+        image=bars(
+            shown, [found.channels[layer].redundant(limit) for layer in shown],
+            low=[low for low, _ in ends], high=[high for _, high in ends],
+            axis="share of filters that are redundant",
+        ),
+    )  # fmt: skip
+
+
+def _blocks(found: Correlations) -> tuple[Figure, ...]:
+    """Channel by channel, the layer whose filters follow each other most."""
+    wide = {layer: item for layer, item in found.channels.items() if item.live.sum() > 1}
+    if not wide:
+        return ()
+    layer = max(wide, key=lambda name: float(np.median(wide[name].partners())))
+    order = _ordered(wide[layer])
+    names = [str(unit) for unit in order]
+    return (
+        Figure(
+            name="blocks",
+            caption=(
+                f"Correlation of the filters of {layer}, the layer in which they follow each other "
+                f"most: {len(order)} of {len(wide[layer].live)} filters, those with the closest "
+                f"partners, ordered so that groups stand together; {found.images} images."
+            ),
+            image=heatmap(
+                wide[layer].correlations[np.ix_(order, order)], names, names,
+                scale="correlation", limits=(-1.0, 1.0),
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _ordered(channels: Channels) -> NDArray[np.int64]:
+    live = np.flatnonzero(channels.live)
+    best = live[np.argsort(-channels.partners()[live], kind="stable")[:DRAWN]]
+    apart = 1 - np.abs(channels.correlations[np.ix_(best, best)])
+    tree = linkage(apart[np.triu_indices(len(best), 1)], method="average")
+    return np.asarray(best[leaves_list(tree)], dtype=np.int64)

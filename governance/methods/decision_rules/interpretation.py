@@ -1,0 +1,132 @@
+"""Interpretation: rules of a model on images, for use without the rest of the package."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from governance.errors import AnalysisError
+from governance.methods.decision_rules.recorded import boundary_table, image_table
+from governance.methods.decision_rules.study import Outputs, Rule, Study, find_cut, study
+from governance.methods.decision_rules.summary import summarised
+from governance.methods.network import trace
+from governance.records.evidence import Table
+
+__all__ = ["Interpretation", "representative_rules", "spread_out"]
+
+TRIAL = 32  # images on which a cut is tried
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Interpretation:
+    """What `representative_rules` found.
+
+    Attributes:
+        cut: The layer whose output the rules speak of.
+        rules: The rules of all classes.
+        table: One row a rule: coverage and precision on both halves with 95 % Clopper-Pearson
+            intervals, stability, and the precision of the baselines at its unseen coverage.
+        classes: One row a class: status, number of rules, unseen coverage and precision of all its
+            rules together, and the baselines'.
+        boundaries: The rules as they are recorded; `decision_rules.ask` takes it.
+        images: Which rules cover which image; `decision_rules.ask` takes it.
+        study: Features, halves and answers that the tables were made from.
+    """
+
+    cut: str
+    rules: tuple[Rule, ...]
+    table: pd.DataFrame
+    classes: pd.DataFrame
+    boundaries: Table
+    images: Table
+    study: Study
+
+    def similar(self, rule: Rule) -> pd.DataFrame:
+        """All images by semantic distance to a rule's seed, the nearest first.
+
+        Returns:
+            Columns image (number), distance (logits), covered, answer.
+        """
+        features = self.study.features
+        frame = pd.DataFrame(
+            {
+                "image": np.arange(len(features)),
+                "distance": rule.distances(features, features[rule.seed]),
+                "covered": rule.covered,
+                "answer": self.study.predicted,
+            }
+        )
+        return frame.sort_values("distance", kind="stable", ignore_index=True)
+
+
+def representative_rules(
+    model: nn.Module,
+    images: Tensor,
+    labels: NDArray[np.integer] | Sequence[int] | None = None,
+    *,
+    cut: str = "auto",
+    boundaries: int = 100,
+    max_rules: int = 10,
+    seed: int = 0,
+    class_names: Sequence[str] | None = None,
+    outputs: Outputs = "logits",
+    batch_size: int = 64,
+) -> Interpretation:
+    """Rules that many images of a class share, made of the network's own decision boundaries.
+
+    Args:
+        model: Maps (B, C, H, W) to (B, K); left as found.
+        images: (N, C, H, W) in the model's input space, on its device. Half make the rules.
+        labels: (N,) true classes, if known; they add `right_unseen` to the table, the share of the
+            covered unseen images whose true class is the rule's.
+        cut: Layer whose output the rules speak of, or `auto`.
+        boundaries: Sampled for each rule.
+        max_rules: Most rules of a class.
+        seed: Of the halves, the boundaries and the baselines.
+        class_names: K names; numbers if not given.
+        outputs: Whether the model returns logits or probabilities.
+        batch_size: Images per forward pass.
+
+    Raises:
+        AnalysisError: If the cut does not exist, cannot be resumed or has a linear map behind it,
+            features do not fit in memory, or all images are answered alike.
+    """
+    truth = None if labels is None else np.asarray(labels)
+    if truth is not None and truth.shape != (len(images),):
+        raise AnalysisError(
+            f"labels of shape {truth.shape} for {len(images)} images; one an image is accepted"
+        )
+    if boundaries < 1 or max_rules < 1:
+        raise AnalysisError(
+            f"boundaries = {boundaries}, max_rules = {max_rules}; 1 and more are accepted"
+        )
+    network = trace(model, images[:2], batch_size=batch_size)
+    example = images[spread_out(np.arange(len(images))).tolist()]
+    layer, _ = find_cut(network, example, cut, outputs)
+    found = study(
+        network, [images], layer, boundaries=boundaries, max_rules=max_rules, seed=seed,
+        outputs=outputs,
+    )  # fmt: skip
+    names = class_names or [str(label) for label in range(network.classes)]
+    ids = [str(index) for index in range(len(images))]
+    summary = summarised(found, seed)
+    table = summary.rule_rows(names, ids)
+    if truth is not None:
+        masks = [rule.covered & found.unseen for rule in found.rules]
+        table["right_unseen"] = [
+            float((truth[mask] == rule.label).mean()) if mask.any() else None
+            for mask, rule in zip(masks, found.rules, strict=True)
+        ]
+    return Interpretation(
+        cut=layer, rules=found.rules, table=table, classes=summary.class_rows(names),
+        boundaries=boundary_table(found, names), images=image_table(found, names, ids),
+        study=found,
+    )  # fmt: skip
+
+
+def spread_out(chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A few of many images, evenly through their order: sets are often sorted by class."""
+    return chosen[:: max(1, len(chosen) // TRIAL)][:TRIAL]

@@ -1,0 +1,38 @@
+"""Faithfulness: whether maps of an image say what a model rests on, and when to withdraw them.
+
+```
+controls.py       maps that say nothing: random, constant, centre
+measures.py       insertion, deletion, mu-Fidelity, sparseness of a map
+randomisation.py  maps while the weights of the model are shuffled, top down
+scores.py         a measure over images with its interval, beside its controls
+evaluation.py     evaluate: every measure of an explainer
+selftest.py       self_test: why evidence must be withdrawn
+```
+"""
+
+from governance.methods.faithfulness.controls import Explainer, Maps
+from governance.methods.faithfulness.evaluation import Evaluation, evaluate
+from governance.methods.faithfulness.randomisation import Cascade, Depth
+from governance.methods.faithfulness.scores import Score
+from governance.methods.faithfulness.selftest import (
+    MAP_METRICS,
+    Check,
+    SelfTest,
+    agreement,
+    self_test,
+)
+
+__all__ = [
+    "MAP_METRICS",
+    "Cascade",
+    "Check",
+    "Depth",
+    "Evaluation",
+    "Explainer",
+    "Maps",
+    "Score",
+    "SelfTest",
+    "agreement",
+    "evaluate",
+    "self_test",
+]

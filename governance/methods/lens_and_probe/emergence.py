@@ -1,0 +1,117 @@
+"""Emergence: pictures of how a network's answer takes shape from layer to layer."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from governance.methods.figures import curves, heatmap
+from governance.methods.lens_and_probe.readings import METHODS, PERMUTED, Readings
+from governance.methods.statistics.proportions import ClassShare, chance, span, whiskers
+from governance.records.evidence import Figure
+
+__all__ = ["emergence", "gap_map", "worst_classes"]
+
+DRAWN = 25
+NUMBERED = 12
+WORST = 2
+# One scale for all but extreme gaps, so that pictures of two models can be compared.
+SCALE = 0.3
+
+Line = tuple[list[float], list[float], list[float]]
+
+
+def emergence(readings: Readings) -> Figure:
+    """Accuracy of lens, probe and controls over depth."""
+    everyone = np.ones(len(readings.labels), dtype=bool)
+    drawn = {method: _line(readings, method, everyone) for method in (*METHODS, PERMUTED)}
+    blind = [chance(readings.labels)] * len(readings.layers)
+    return Figure(
+        name="emergence",
+        caption=(
+            f"Share of {len(readings.labels)} images named rightly at each depth by the lens (what "
+            "the model would say) and by the probe (what could be said), with 95 % Wilson bands. "
+            "Controls: the probe on labels exchanged between images, and chance."
+        ),
+        image=_picture(readings, drawn, "accuracy", {"chance": blind}),
+    )
+
+
+def worst_classes(readings: Readings, class_names: Sequence[str]) -> Figure:
+    """Recall by lens and probe over depth, for the classes the model recognises least."""
+    counts = np.bincount(readings.labels, minlength=len(class_names))
+    hits = readings.found[readings.layers[-1], "lens"].right
+    found = np.bincount(readings.labels[hits], minlength=len(class_names))
+    known = np.flatnonzero(counts)
+    chosen = known[np.argsort(found[known] / counts[known], kind="stable")][:WORST]
+    drawn = {
+        f"{method}, {class_names[index]}": _line(readings, method, readings.labels == index)
+        for index in chosen
+        for method in METHODS
+    }
+    sizes = ", ".join(f"{class_names[index]}: n = {counts[index]}" for index in chosen)
+    return Figure(
+        name="worst_classes",
+        caption=(
+            f"Recall by lens and probe at each depth for the {len(chosen)} classes that the model "
+            f"names least often ({sizes}), with 95 % Wilson bands. Where the probe stays above the "
+            "lens, the features tell the class and the model does not."
+        ),
+        image=_picture(readings, drawn, "recall"),
+    )
+
+
+def gap_map(readings: Readings, class_names: Sequence[str]) -> Figure:
+    """Probe recall minus lens recall, class by layer; widest at the last stage on top."""
+    counts = np.bincount(readings.labels, minlength=len(class_names))
+    gaps = np.full((len(class_names), len(readings.layers)), np.nan)
+    for column, layer in enumerate(readings.layers):
+        probe, lens = readings.found[layer, "probe"].right, readings.found[layer, "lens"].right
+        ahead = probe.astype(float) - lens
+        totals = np.bincount(readings.labels, weights=ahead, minlength=len(class_names))
+        np.divide(totals, counts, out=gaps[:, column], where=counts > 0)
+    known = np.flatnonzero(counts)
+    order = known[np.argsort(-gaps[known, -2], kind="stable")][:DRAWN]
+    every = len(order) == len(class_names)
+    which = "all classes" if every else f"{len(order)} of {len(class_names)} classes"
+    limit = max(SCALE, float(np.abs(gaps[order]).max()))
+    return Figure(
+        name="gap_map",
+        caption=(
+            f"Gap (probe recall minus lens recall) per class and layer, {which}, widest at the "
+            f"last stage first; n = {span(counts[order])} a class. Red: the features tell the "
+            "class, the model does not. At the last stage a gap is a finding; "
+            "at early layers, where the lens is blunt, it need not be."
+        ),
+        image=heatmap(
+            gaps[order],
+            [class_names[index] for index in order],
+            readings.layers,
+            scale="probe recall minus lens recall",
+            limits=(-limit, limit),
+            marks=len(order) <= NUMBERED,
+        ),
+    )
+
+
+def _line(readings: Readings, method: str, members: NDArray[np.bool_]) -> Line:
+    right = [readings.found[layer, method].right[members] for layer in readings.layers]
+    shares = [ClassShare(hits=int(hits.sum()), n=len(hits)) for hits in right]
+    return [item.hits / item.n for item in shares], *whiskers(shares)
+
+
+def _picture(
+    readings: Readings,
+    drawn: dict[str, Line],
+    axis: str,
+    references: dict[str, list[float]] | None = None,
+) -> bytes:
+    lines = {name: values for name, (values, _, _) in drawn.items()} | (references or {})
+    return curves(
+        readings.layers,
+        lines,
+        x_axis="layer, in order of depth",
+        y_axis=axis,
+        bands={name: (low, high) for name, (_, low, high) in drawn.items()},
+        y_range=(0, 1.02),
+    )

@@ -1,0 +1,440 @@
+"""Network: a convolutional classifier cut open between its layers, without changing it.
+
+A *layer* is named by its module path (`layer1.0.conv1`), with `#k` appended where the same module
+is used more than once (`layer1.0.relu#1`). The name of a convolution stands for its *unit output*:
+the channels after their normalisation and activation, which is where filters are silenced. Because
+the cut is there, depthwise and grouped convolutions, concatenations and squeeze-excitation need no
+rules of their own.
+
+The forward pass is traced (`fx`), or joined from an exported program (`export`), so that the part
+before a cut is computed once and only the part after it again. A model whose forward pass can be
+neither is watched while it runs (`hooks`): the same numbers, a whole forward pass each. The model
+is always left as found.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.export import UnflattenedModule
+
+from governance.errors import AnalysisError
+from governance.methods.network.layers import CHANNELWISE, HEAD, IMAGES, Layers, layers
+from governance.methods.network.replay import Replay
+from governance.methods.network.rerun import Rerun
+from governance.methods.network.tracing import exported, traced
+
+__all__ = ["HEAD", "Network", "Path", "Unit", "trace"]
+
+Path = Literal["fx", "export", "hooks"]
+
+TOLERANCE = 1e-4  # largest difference of outputs between two ways to run a network
+MEMORY = 512 * 2**20  # bytes of feature maps held at once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """A layer of filters: the channels of one convolution after normalisation and activation.
+
+    Attributes:
+        layer: Module path of the convolution, with `#k` if it is used more than once.
+        channels: Number of filters.
+        size: Height and width of the channels for the example's input.
+        cost: What a forward pass resumed from here costs, as a share of a whole one (by
+            multiply-accumulate operations; 1 where nothing can be resumed).
+        closed: Whether silencing has a closed form: only channel-wise steps and one linear layer
+            follow, so that all filters are silenced at once without another forward pass.
+    """
+
+    layer: str
+    channels: int
+    size: tuple[int, int]
+    cost: float
+    closed: bool
+
+
+class Network:
+    """A classifier with its units, its stages and its head; made by `trace`.
+
+    Attributes:
+        path: How it is run: `fx`, `export` or `hooks`.
+        classes: Number of outputs, K.
+    """
+
+    def __init__(
+        self, model: nn.Module, steps: Replay | Rerun, path: Path, example: Tensor, batch_size: int
+    ) -> None:
+        self.path = path
+        self.classes = _classes(steps)
+        self._model = model
+        self._steps = steps
+        self._batch_size = batch_size
+        self._layers: Layers = layers(
+            steps.operations, steps.names, steps.output, suffix=isinstance(steps, Replay)
+        )
+        self._units = tuple(self._unit(*item, example) for item in self._layers.cuts.items())
+
+    def units(self) -> tuple[Unit, ...]:
+        """The layers of filters, in order of execution."""
+        return self._units
+
+    def stages(self) -> tuple[str, ...]:
+        """Names of at most 8 depths of the network, in order, at which its prediction can be read.
+
+        These are the feature maps through which all information passes: the stem, block outputs,
+        and always the last before each loss of resolution and the last of all.
+        """
+        return self._layers.stages()
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """The model's outputs without gradients, (N, K), batch by batch."""
+        return torch.cat([output for _, output, _ in self.features(inputs, ())])
+
+    def features(
+        self, inputs: Tensor, layers: Sequence[str]
+    ) -> Iterator[tuple[slice, Tensor, dict[str, Tensor]]]:
+        """Activations of layers, one batch after the other.
+
+        Args:
+            inputs: (N, C, H, W), preprocessed.
+            layers: Names of units, of stages, of any module the forward pass calls, or `HEAD`.
+
+        Yields:
+            Which images, the model's outputs (B, K), and by layer the activation: (B, C, H, W),
+            or (B, D) for `HEAD`. None has a gradient.
+
+        Raises:
+            AnalysisError: If a layer does not exist.
+        """
+        places = {layer: self._layers.place(layer) for layer in layers}
+        keep = {*places.values(), self._steps.output}
+        held = sum(self._layers.operations[place].bytes for place in keep)
+        for part in self._parts(len(inputs), held):
+            with self._evaluating(), torch.no_grad():
+                values = self._steps.run(inputs[part], keep)
+            found = {layer: _given(values, place, layer) for layer, place in places.items()}
+            yield part, values[self._steps.output], found
+
+    def head(self, features: Tensor) -> Tensor:
+        """What the model answers, (B, K), for given features at the head's input, (B, D).
+
+        Raises:
+            AnalysisError: If the network does not end in a linear layer.
+        """
+        source = self._layers.place(HEAD)
+        with self._evaluating(), torch.no_grad():
+            return self._steps.finish(source, features)
+
+    def resumed(self, layer: str, features: Tensor) -> Tensor:
+        """What the model answers, (B, K), for given activations of a layer, without any image.
+
+        Gradients flow back to `features` where these ask for them.
+
+        Args:
+            layer: A layer through which all information passes, such as a stage.
+            features: (B, C, H, W), one batch.
+
+        Raises:
+            AnalysisError: If the layer does not exist, or the network cannot be run from it alone.
+        """
+        place = self._layers.place(layer)
+        if not isinstance(self._steps, Replay):
+            raise AnalysisError(
+                f"the network cannot be resumed at {layer!r}: its forward pass could not be traced;"
+                " a module that torch.fx traces, or an exported program, is accepted"
+            )
+        if not self._steps.alone(place):
+            raise AnalysisError(
+                f"the network cannot be resumed at {layer!r} alone: other activations pass by it; "
+                f"accepted are the stages {', '.join(self.stages())}"
+            )
+        with self._evaluating():
+            return self._steps.finish(place, features)
+
+    def gradients(
+        self, inputs: Tensor, layers: Sequence[str], objective: Callable[[Tensor, slice], Tensor]
+    ) -> Iterator[tuple[slice, Tensor, dict[str, tuple[Tensor, Tensor]]]]:
+        """Activations of layers and the gradient of an objective there, batch by batch.
+
+        Args:
+            inputs: (N, C, H, W).
+            layers: As for `features`.
+            objective: From outputs (B, K) and which images they are to one number, a sum over
+                images; its gradient is then each image's own.
+
+        Yields:
+            Which images, outputs, and by layer (activation, gradient), both (B, C, H, W).
+        """
+        places = {layer: self._layers.place(layer) for layer in layers}
+        keep = {*places.values(), self._steps.output}
+        held = sum(operation.bytes for operation in self._layers.operations)
+        for part in self._parts(len(inputs), held):
+            with self._evaluating(), torch.enable_grad():
+                values = self._steps.run(inputs[part].detach(), keep, _differentiable)
+                output = values[self._steps.output]
+                made = [_given(values, place, layer) for layer, place in places.items()]
+                slopes = torch.autograd.grad(objective(output, part), made, allow_unused=True)
+            pairs = zip(places, made, slopes, strict=True)
+            yield (
+                part,
+                output.detach(),
+                {
+                    layer: (value.detach(), torch.zeros_like(value) if slope is None else slope)
+                    for layer, value, slope in pairs
+                },
+            )
+
+    def ablate(
+        self,
+        inputs: Tensor,
+        sets: Mapping[str, Sequence[Sequence[int]]],
+        reference: Mapping[str, Tensor],
+        *,
+        closed_form: bool = True,
+    ) -> Iterator[tuple[str, int, slice, Tensor]]:
+        """The model's outputs with channels of a unit held at a reference value.
+
+        Args:
+            inputs: (N, C, H, W).
+            sets: By layer, the sets of channels to silence; each set is silenced by itself, its
+                channels together. The empty set silences nothing.
+            reference: By layer, the value each channel is held at, (channels,).
+            closed_form: Whether to use the closed form where there is one.
+
+        Yields:
+            Layer, number of the set, which images, outputs (B, K).
+
+        Raises:
+            AnalysisError: If a layer is not a unit or a channel does not exist.
+        """
+        self._check_sets(sets)
+        closed = {unit.layer for unit in self._units if unit.closed and closed_form}
+        cuts = {layer: self._layers.cuts[layer] for layer in sets}
+        for part in self._parts(len(inputs), self._held(cuts.values())):
+            with self._evaluating(), torch.no_grad():
+                prefix = self._steps.prefix(inputs[part], cuts.values())
+            for layer, groups in sets.items():
+                run = self._at_once if layer in closed else self._one_by_one
+                for number, output in run(prefix, cuts[layer], groups, reference[layer]):
+                    yield layer, number, part, output
+
+    def _one_by_one(
+        self, prefix: Mapping[int, Tensor], cut: int, groups: Sequence[Sequence[int]],
+        reference: Tensor,
+    ) -> Iterator[tuple[int, Tensor]]:  # fmt: skip
+        for number, group in enumerate(groups):
+            with self._evaluating(), torch.no_grad():
+                value = prefix[cut].clone()
+                chosen = list(group)
+                value[:, chosen] = reference[chosen].to(value).view(1, -1, 1, 1)
+                output = self._steps.resume(prefix, cut, value)
+            yield number, output
+
+    def _at_once(
+        self, prefix: Mapping[int, Tensor], cut: int, groups: Sequence[Sequence[int]],
+        reference: Tensor,
+    ) -> Iterator[tuple[int, Tensor]]:  # fmt: skip
+        # Only channel-wise steps lie between the cut and the head: channel j moves only its own
+        # features there, so one pass with every channel silenced holds all single effects.
+        assert isinstance(self._steps, Replay)  # noqa: S101 - tells mypy what `closed` implies
+        source = self._layers.place(HEAD)
+        with self._evaluating(), torch.no_grad():
+            value = prefix[cut]
+            silenced = reference.to(value).view(1, -1, 1, 1).expand_as(value)
+            intact = self._steps.resume(prefix, cut, value, source)
+            moved = self._steps.resume(prefix, cut, silenced, source) - intact
+            weight = self._weight(intact)
+        per_channel = weight.shape[0] // value.shape[1]
+        for number, group in enumerate(groups):
+            with torch.no_grad():
+                places = [j * per_channel + k for j in group for k in range(per_channel)]
+                output = prefix[self._steps.output] + moved[:, places] @ weight[places]
+            yield number, output
+
+    def _weight(self, features: Tensor) -> Tensor:
+        # The head is linear: its answers to unit vectors are its weights, (D, K).
+        unit = torch.eye(features.shape[1], dtype=features.dtype, device=features.device)
+        return self.head(unit) - self.head(torch.zeros_like(unit[:1]))
+
+    def _unit(self, layer: str, cut: int, example: Tensor) -> Unit:
+        shape = self._layers.shape(cut)
+        total = sum(operation.macs for operation in self._layers.operations)
+        rest = total
+        if isinstance(self._steps, Replay):
+            rest = sum(self._layers.operations[index].macs for index in self._steps.later(cut))
+        return Unit(
+            layer=layer,
+            channels=shape[1],
+            size=(shape[2], shape[3]),
+            cost=rest / total,
+            closed=self._is_closed(cut, example),
+        )
+
+    def _is_closed(self, cut: int, example: Tensor) -> bool:
+        head = self._layers.head
+        if not isinstance(self._steps, Replay) or head is None or head != self._steps.output:
+            return False
+        between = [index for index in self._steps.later(cut) if index != head]
+        source = self._layers.place(HEAD)
+        tensors = [self._layers.operations[index] for index in between]
+        if any(step.bytes and step.kind not in CHANNELWISE for step in tensors):
+            return False
+        channels = self._layers.shape(cut)[1]
+        if self._layers.shape(source)[1] % channels or source not in {cut, *between}:
+            return False
+        # The names promise it; the numbers must agree.
+        sets = [(0,), (channels - 1,)]
+        reference = torch.ones(channels, device=example.device)
+        with self._evaluating(), torch.no_grad():
+            prefix = self._steps.prefix(example, [cut])
+        fast = dict(self._at_once(prefix, cut, sets, reference))
+        slow = dict(self._one_by_one(prefix, cut, sets, reference))
+        return all(_same(fast[number], slow[number]) for number in fast)
+
+    def _held(self, cuts: Collection[int]) -> int:
+        needed = set(cuts)
+        if isinstance(self._steps, Replay):
+            needed = needed.union(*(self._steps.live(cut) for cut in cuts))
+        return sum(self._layers.operations[index].bytes for index in needed)
+
+    def _parts(self, images: int, held: int) -> list[slice]:
+        if not images:
+            raise AnalysisError("no images were given; at least one is needed")
+        size = max(1, min(self._batch_size, MEMORY // max(1, held)))
+        count = -(-images // size)
+        # Even parts: an exported program may refuse a remainder of one image.
+        ends = [images * k // count for k in range(count + 1)]
+        return [slice(low, high) for low, high in pairwise(ends)]
+
+    def _check_sets(self, sets: Mapping[str, Sequence[Sequence[int]]]) -> None:
+        channels = {unit.layer: unit.channels for unit in self._units}
+        for layer, groups in sets.items():
+            if layer not in channels:
+                raise AnalysisError(
+                    f"layer {layer!r} is not a unit; accepted are {', '.join(channels)}"
+                )
+            wrong = {j for group in groups for j in group if not 0 <= j < channels[layer]}
+            if wrong:
+                raise AnalysisError(
+                    f"layer {layer!r} has no channel {min(wrong)}; 0 to {channels[layer] - 1} are "
+                    "accepted"
+                )
+
+    def _evaluating(self) -> AbstractContextManager[None]:
+        return _evaluating(self._model)
+
+
+def trace(
+    model: nn.Module, example: Tensor, *, batch_size: int = 64, path: Path | None = None
+) -> Network:
+    """Cut a classifier open.
+
+    Args:
+        model: Maps (B, C, H, W) to (B, K), in single or double precision.
+        example: A few preprocessed images, (B, C, H, W); two are best, since programs may be
+            special about one.
+        batch_size: Most images in a forward pass.
+        path: How to run it; by default the fastest way that gives the model's own numbers.
+
+    Raises:
+        AnalysisError: If the model has no convolution, several outputs or half precision, or
+            `path` was asked for and is not possible.
+    """
+    _check_precision(model)
+    if example.ndim != IMAGES or not example.is_floating_point() or not len(example):
+        raise AnalysisError(
+            f"example of shape {tuple(example.shape)} and type {example.dtype}; preprocessed "
+            "images (B, C, H, W) of floating-point numbers are accepted"
+        )
+    with _evaluating(model), torch.no_grad():
+        output = model(example)
+        _check_output(output, len(example))
+        steps, taken = _steps(model, example, output, path)
+    return Network(model, steps, taken, example, batch_size)
+
+
+def _steps(
+    model: nn.Module, example: Tensor, output: Tensor, path: Path | None
+) -> tuple[Replay | Rerun, Path]:
+    best: Path = "export" if isinstance(model, UnflattenedModule) else "fx"
+    if path in {None, best}:
+        found = exported(model, example) if best == "export" else traced(model, example)
+        if found is not None and _same(found.run(example, {found.output})[found.output], output):
+            return found, best
+    if path in {None, "hooks"}:
+        return Rerun(model, example), "hooks"
+    raise AnalysisError(
+        f"the network cannot be run by way of {path!r}; leave the choice open or use 'hooks'"
+    )
+
+
+def _check_precision(model: nn.Module) -> None:
+    numbers = [*model.named_parameters(), *model.named_buffers()]
+    odd = [
+        f"{name} is {tensor.dtype}"
+        for name, tensor in numbers
+        if tensor.is_floating_point() and tensor.dtype not in {torch.float32, torch.float64}
+    ]
+    if odd:
+        raise AnalysisError(
+            f"{len(odd)} of {len(numbers)} tensors are not in single or double precision, as "
+            f"{odd[0]}; convert the model with .float(): the effects measured here are smaller "
+            "than the rounding of half precision"
+        )
+
+
+def _check_output(output: object, images: int) -> None:
+    if not isinstance(output, Tensor):
+        raise AnalysisError(
+            f"the model returns {type(output).__name__}; one tensor (B, K) is accepted: wrap a "
+            "model with several outputs so that it returns its class scores alone"
+        )
+    if output.ndim != 2 or len(output) != images:  # noqa: PLR2004 - (B, K)
+        raise AnalysisError(
+            f"the model returns shape {tuple(output.shape)} for {images} images; ({images}, K) is "
+            "accepted"
+        )
+
+
+def _classes(steps: Replay | Rerun) -> int:
+    shape = steps.operations[steps.output].shape
+    if steps.output < 0 or shape is None:
+        raise AnalysisError("the model's output is not made by a step that can be seen")
+    return shape[1]
+
+
+def _given(values: Mapping[int, Tensor], place: int, layer: str) -> Tensor:
+    if place not in values:
+        raise AnalysisError(
+            f"layer {layer!r} was not reached for some images; a layer that every forward pass "
+            "runs through is accepted"
+        )
+    return values[place]
+
+
+def _differentiable(_: int, value: Tensor) -> Tensor:
+    return value if value.requires_grad else value.detach().requires_grad_()
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape:
+        return False
+    limit = TOLERANCE * max(1.0, float(other.abs().max()))
+    return float((one - other).abs().max()) < limit
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    # Evaluation mode while inside, then every flag as it was.
+    flags = [(module, module.training) for module in model.modules() if module.training]
+    if flags:
+        model.eval()
+    try:
+        yield
+    finally:
+        for module, flag in flags:
+            module.training = flag

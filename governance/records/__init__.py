@@ -1,0 +1,13 @@
+"""What is kept, as plain data: frozen records, their JSON, and the judgement of them.
+
+```
+evidence       metrics, figures and tables that an analysis leaves, and what they are about
+policy         what is expected; its judgement of evidence
+assessment     one assessment and its folder of files
+waiver         a named person's permission for one version to miss one expectation
+lineage        the versions that one version is compared with
+drift_terms    what a policy says about drift
+toml_reader    reading TOML with all problems at once
+serialisation  records as canonical JSON and back
+```
+"""

@@ -1,0 +1,388 @@
+"""Assessment: identity, policy, evidence and decision of one model version, kept in a folder.
+
+```
+<folder>/
+  assessment.json             everything but pixels and rows, with the sha256 of those
+  policy.toml                 the policy as read
+  evidence/<analysis>/<table>.parquet and .csv, <figure>.png
+  report.html  report.pdf     printed from the above, added by `attach`
+  manifest.json               sha256 of every file; written last
+```
+
+A folder without its manifest is not an assessment. The sha256 of `assessment.json` is *the digest
+of the assessment*: it covers all evidence, and the reports print it. `docs/evidence-format.md`
+specifies the files apart from the code.
+"""
+
+import csv
+import hashlib
+import io
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from governance.errors import EvidenceError
+from governance.records.evidence import Evidence, Interval, ModelIdentity, Table, ValidationIdentity
+from governance.records.policy import DRIFT, INAPPLICABLE, Decision, Policy
+from governance.records.serialisation import canonical, from_data, parse, to_data
+from governance.records.waiver import Waiver
+
+__all__ = ["MANIFEST", "RECORD", "SCHEMA", "Assessment", "Baseline", "Difference", "attach"]
+
+#: 1: first layout. 2: withdrawn evidence, waivers, drift.
+SCHEMA = 2
+
+RECORD = "assessment.json"
+MANIFEST = "manifest.json"
+POLICY = "policy.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """The version a model is compared with, as its own assessment recorded it.
+
+    Attributes:
+        identity: Of the other version.
+        assessment_digest: Of the record the numbers are taken from.
+        validation_digest: Numbers are comparable image by image only where this is the same.
+        verdict: Of the other version.
+        metrics: By full name, `<analysis>.<metric>`.
+        intervals: Of those metrics that have one.
+    """
+
+    identity: ModelIdentity
+    assessment_digest: str
+    validation_digest: str
+    verdict: str
+    metrics: Mapping[str, float | None]
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """How a folder differs from its manifest: a file `missing`, `extra` or `changed`."""
+
+    path: str
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """Everything known about one model version under one policy.
+
+    Attributes:
+        identity: Of the model.
+        validation: Of the images.
+        policy: As judged, standing expectations included.
+        evidence: One item per analysis, failures included, in the order they ran.
+        decision: Verdict and findings.
+        environment: Versions, device and thread count under which it was made.
+        created: UTC, ISO 8601 to the second.
+        baseline: The version compared with, if any.
+        waivers: Those it was judged with, whether any finding needed them or not.
+        schema: Of the record.
+    """
+
+    identity: ModelIdentity
+    validation: ValidationIdentity
+    policy: Policy
+    evidence: tuple[Evidence, ...]
+    decision: Decision
+    environment: Mapping[str, str]
+    created: str
+    baseline: Baseline | None = None
+    waivers: tuple[Waiver, ...] = ()
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        names = [item.analysis for item in self.evidence]
+        if len(set(names)) != len(names):
+            raise EvidenceError(f"evidence of one analysis stands twice: {names}")
+        excused = any(
+            item.analysis == DRIFT and item.failure and item.failure.kind == INAPPLICABLE
+            for item in self.evidence
+        )
+        if excused and self.baseline is not None:
+            raise EvidenceError(
+                "drift is said not to apply beside a baseline that it could be compared with"
+            )
+        object.__setattr__(self, "environment", MappingProxyType(dict(self.environment)))
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """Every metric by its full name, without those of withdrawn evidence."""
+        return {
+            f"{item.analysis}.{name}": value
+            for item in self.evidence
+            if item.measurement is not None and not item.measurement.withdrawn
+            for name, value in item.measurement.metrics.items()
+        }
+
+    @property
+    def intervals(self) -> dict[str, Interval]:
+        """Every interval by the full name of its metric, without those of withdrawn evidence."""
+        return {
+            f"{item.analysis}.{name}": interval
+            for item in self.evidence
+            if item.measurement is not None and not item.measurement.withdrawn
+            for name, interval in item.measurement.intervals.items()
+        }
+
+    @property
+    def digest(self) -> str:
+        """sha256 of `assessment.json`; covers all evidence."""
+        return f"sha256:{_sha256(_record(self))}"
+
+    def save(self, folder: Path) -> None:
+        """Write the assessment as a new folder, whole or not at all.
+
+        Raises:
+            EvidenceError: If the folder exists and is not empty.
+            OSError: If the disk refuses; nothing is left behind.
+        """
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise EvidenceError(
+                f"{folder}: exists and is not empty; a new or empty folder is accepted"
+            )
+        files = _files(self)
+        with _aside(folder.absolute()) as partial:
+            for path, content in files.items():
+                target = partial / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+            _write_manifest(partial)
+            partial.rename(folder.absolute())
+
+    @classmethod
+    def load(cls, folder: Path) -> "Assessment":
+        """Read an assessment whose files are what the manifest says.
+
+        Raises:
+            EvidenceError: If the folder is no assessment, differs from its manifest, or was
+                written under another schema.
+        """
+        differences = cls.verify(folder)
+        if differences:
+            raise EvidenceError([f"{folder}: {difference}" for difference in differences])
+        data = _parsed(folder, RECORD)
+        if data.get("schema") != SCHEMA:
+            raise EvidenceError(
+                f"{folder}/{RECORD}: schema {data.get('schema')!r}; {SCHEMA} is accepted"
+            )
+        try:
+            for item in data["evidence"]:
+                if item["measurement"] is not None:
+                    _fill(item["measurement"], folder)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise EvidenceError(f"{folder}/{RECORD}: evidence is damaged: {error!r}") from error
+        loaded = from_data(cls, data, RECORD)
+        if _content(folder, POLICY) != loaded.policy.text.encode():
+            raise EvidenceError(f"{folder}: {POLICY} is not the policy in {RECORD}")
+        if _content(folder, RECORD) != _record(loaded):
+            # Its digest, recomputed, would not be the one that was recorded.
+            raise EvidenceError(
+                f"{folder}/{RECORD}: is not written as a record of schema {SCHEMA} is; the bytes "
+                "of `governance assess` are accepted"
+            )
+        return loaded
+
+    @staticmethod
+    def verify(folder: Path) -> tuple[Difference, ...]:
+        """How the files of a folder differ from its manifest; empty if they do not.
+
+        Raises:
+            EvidenceError: If there is no manifest that can be read.
+        """
+        if not (folder / MANIFEST).is_file():
+            raise EvidenceError(
+                f"{folder}: no {MANIFEST}, so this is not an assessment; the folder that "
+                "`governance assess --out` wrote is accepted"
+            )
+        listed = _parsed(folder, MANIFEST).get("files")
+        if not isinstance(listed, dict):
+            raise EvidenceError(f"{folder}/{MANIFEST}: names no files; {{path: sha256}} is needed")
+        found = {path: _sha256((folder / path).read_bytes()) for path in _paths(folder)}
+        kinds = {
+            **{path: "missing" for path in listed if path not in found},
+            **{path: "extra" for path in found if path not in listed},
+            **{path: "changed" for path in listed if found.get(path, listed[path]) != listed[path]},
+        }
+        return tuple(Difference(path=path, kind=kinds[path]) for path in sorted(kinds))
+
+
+def attach(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Add printed files (reports) to a saved assessment and its manifest.
+
+    Raises:
+        EvidenceError: If the folder is not an intact assessment, or a name belongs to the record.
+    """
+    differences = Assessment.verify(folder)
+    if differences:
+        raise EvidenceError([f"{folder}: {difference}" for difference in differences])
+    taken = [name for name in files if name in {RECORD, MANIFEST, POLICY} or "/" in name]
+    if taken:
+        raise EvidenceError(f"{folder}: {taken} cannot be attached; other names are accepted")
+    with _aside(folder.absolute()) as partial:
+        for name, content in files.items():
+            (partial / name).write_bytes(content)
+        for name in files:
+            (partial / name).replace(folder / name)
+    _write_manifest(folder)
+
+
+def _files(assessment: Assessment) -> dict[str, bytes]:
+    """Contents of all files but the manifest, by path."""
+    files = {POLICY: assessment.policy.text.encode(), RECORD: _record(assessment)}
+    for item in assessment.evidence:
+        found, home = item.measurement, f"evidence/{item.analysis}"
+        for figure in found.figures if found else ():
+            files[f"{home}/{figure.name}.png"] = figure.image
+        for table in found.tables if found else ():
+            files[f"{home}/{table.name}.parquet"] = _parquet(table)
+            files[f"{home}/{table.name}.csv"] = _csv(table)
+    return files
+
+
+def _record(assessment: Assessment) -> bytes:
+    """Contents of the record, in which pictures and tables stand by their digests."""
+    bare = replace(assessment, evidence=tuple(_bare(item) for item in assessment.evidence))
+    # As it will be read: 1 where a fraction is meant becomes 1.0; what cannot be read is refused.
+    data = to_data(from_data(Assessment, to_data(bare), RECORD))
+    for item, record in zip(assessment.evidence, data["evidence"], strict=True):
+        if item.measurement is None:
+            continue
+        home, kept = f"evidence/{item.analysis}", record["measurement"]
+        for figure, entry in zip(item.measurement.figures, kept["figures"], strict=True):
+            del entry["image"]
+            entry.update(path=f"{home}/{figure.name}.png", sha256=_sha256(figure.image))
+        for table, entry in zip(item.measurement.tables, kept["tables"], strict=True):
+            del entry["rows"]
+            # Of the rows themselves: another pyarrow writes the same rows in other bytes, and the
+            # digest of an assessment must not change with it.
+            entry.update(
+                path=f"{home}/{table.name}.parquet",
+                sha256=_sha256(canonical(table.rows)),
+                csv_sha256=_sha256(_csv(table)),
+                row_count=len(table.rows),
+            )
+    return canonical(data)
+
+
+def _bare(evidence: Evidence) -> Evidence:
+    """Evidence without pixels and rows."""
+    found = evidence.measurement
+    if found is None:
+        return evidence
+    figures = tuple(replace(figure, image=b"") for figure in found.figures)
+    tables = tuple(replace(table, rows=()) for table in found.tables)
+    return replace(evidence, measurement=replace(found, figures=figures, tables=tables))
+
+
+def _fill(measurement: dict[str, Any], folder: Path) -> None:
+    """Put pixels and rows back where `_files` took them out."""
+    for figure in measurement["figures"]:
+        path = str(figure.pop("path"))
+        figure["image"] = _content(folder, path)
+        _same(folder, path, _sha256(figure["image"]), figure.pop("sha256"))
+    for table in measurement["tables"]:
+        path, _ = str(table.pop("path")), table.pop("row_count")
+        table["rows"], found = _rows(folder, path)
+        _same(folder, path, found, table.pop("sha256"))
+        copy = str(Path(path).with_suffix(".csv"))
+        _same(folder, copy, _sha256(_content(folder, copy)), table.pop("csv_sha256"))
+
+
+def _rows(folder: Path, path: str) -> tuple[list[list[Any]], str]:
+    """The rows of a table and their digest."""
+    try:
+        columns = pq.read_table(io.BytesIO(_content(folder, path))).to_pydict()
+        rows = [list(row) for row in zip(*columns.values(), strict=True)]
+        return rows, _sha256(canonical(rows))
+    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+        raise EvidenceError(f"{folder}: {path} cannot be read as a table: {error}") from error
+
+
+def _content(folder: Path, path: str) -> bytes:
+    file = (folder / path).resolve()
+    if not file.is_relative_to(folder.resolve()):
+        raise EvidenceError(f"{folder}: {path!r} lies outside the folder")
+    if not file.is_file():
+        raise EvidenceError(f"{folder}: {path!r} is no file of the folder")
+    return file.read_bytes()
+
+
+def _same(folder: Path, path: str, found: str, recorded: object) -> None:
+    if found != recorded:
+        raise EvidenceError(f"{folder}/{RECORD}: {path} is not the file it was written with")
+
+
+def _parquet(table: Table) -> bytes:
+    columns = list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
+    arrays = [pa.array(list(column)) for column in columns]
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(arrays, names=list(table.columns)), buffer)
+    return buffer.getvalue()
+
+
+def _csv(table: Table) -> bytes:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows([_unformulaic(cell) for cell in row] for row in table.rows)
+    return buffer.getvalue().encode()
+
+
+def _unformulaic(cell: object) -> object:
+    # Class names are untrusted: a spreadsheet must not run "=..." as a formula.
+    risky = isinstance(cell, str) and cell[:1] in {"=", "+", "-", "@", "\t", "\r"}
+    return f"'{cell}" if risky else cell
+
+
+def _parsed(folder: Path, name: str) -> dict[str, Any]:
+    data = parse(_content(folder, name), f"{folder}/{name}")
+    if not isinstance(data, dict):
+        raise EvidenceError(f"{folder}/{name}: holds {type(data).__name__}; an object is accepted")
+    return data
+
+
+def _write_manifest(folder: Path) -> None:
+    files = {path: _sha256((folder / path).read_bytes()) for path in _paths(folder)}
+    partial = folder / f".{MANIFEST}"
+    partial.write_bytes(canonical({"schema": SCHEMA, "files": files}))
+    partial.replace(folder / MANIFEST)
+
+
+def _paths(folder: Path) -> Iterator[str]:
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            raise EvidenceError(f"{folder}: {name} is a link; plain files are accepted")
+        if path.is_file() and name not in {MANIFEST, f".{MANIFEST}"}:
+            yield name
+
+
+@contextmanager
+def _aside(folder: Path) -> Iterator[Path]:
+    """A neighbouring folder that is gone afterwards, unless it was renamed to its place."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = folder.parent / f".{folder.name}.{uuid4().hex}.partial"
+    partial.mkdir()
+    try:
+        yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

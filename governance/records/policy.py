@@ -1,0 +1,508 @@
+"""Policy: what is expected of a model, and the judgement of evidence against it.
+
+`load` reads a TOML file and reports every problem at once; `judge` is pure and needs records alone,
+so that a new policy can be tried on old evidence. `docs/policy.md` describes the file.
+"""
+
+import dataclasses
+import hashlib
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
+
+from governance.errors import PolicyError
+from governance.records.drift_terms import DriftTerms, read_drift
+from governance.records.evidence import Evidence, Interval, Metric
+from governance.records.toml_reader import Reader, parse
+from governance.records.waiver import Waiver
+
+__all__ = [
+    "CLASS",
+    "DRIFT",
+    "EXIT_CODES",
+    "INAPPLICABLE",
+    "MINIMUM_CLASS_IMAGES",
+    "Decision",
+    "Expectation",
+    "Finding",
+    "ModelTerms",
+    "Policy",
+    "Severity",
+    "Verdict",
+    "Written",
+    "declared",
+    "judge",
+    "undeclared",
+]
+
+Severity = Literal["block", "review", "warn"]
+Verdict = Literal["approved", "rejected", "review", "undetermined"]
+Outcome = Literal["met", "unmet", "missing", "waived", "inapplicable"]
+
+#: What the command line answers for a verdict; scripts depend on it.
+EXIT_CODES: Mapping[Verdict, int] = MappingProxyType(
+    {"approved": 0, "rejected": 10, "review": 20, "undetermined": 30}
+)
+
+#: A number about each class rests on at least this many images of it.
+MINIMUM_CLASS_IMAGES = 30
+
+#: A place MLflow knows, such as `runs:/...`; anything else is a path.
+URI = re.compile(r"[a-z][a-z0-9+.-]*:/")
+
+#: In the name of a declared metric, stands for the name of any class.
+CLASS = "{class}"
+
+#: The evidence of what changed since the baseline, and why it has no measurement for a version that
+#: no approved one went before. It is the only evidence whose expectations may not apply.
+DRIFT, INAPPLICABLE = "drift", "not applicable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """One thing expected of a metric.
+
+    Attributes:
+        metric: `<analysis>.<metric>`.
+        at_least: Smallest value accepted; exactly one of the two bounds is given.
+        at_most: Largest value accepted.
+        severity: `block` rejects, `review` asks a person, `warn` never changes the verdict.
+        rationale: Why, for the reader of the report.
+        on: Whether the estimate is held against the bound, or the end of its interval that is
+            nearer to failing.
+    """
+
+    metric: str
+    at_least: float | None = None
+    at_most: float | None = None
+    severity: Severity = "block"
+    rationale: str = ""
+    on: Literal["estimate", "interval"] = "estimate"
+
+    def __post_init__(self) -> None:
+        if (self.at_least is None) == (self.at_most is None):
+            raise PolicyError(
+                f"expectation on {self.metric}: one of at_least and at_most is needed"
+            )
+
+    @property
+    def bound(self) -> str:
+        """The accepted range in words."""
+        if self.at_least is not None:
+            return f"at least {self.at_least:.15g}"
+        return f"at most {self.at_most:.15g}"
+
+    def met_by(self, value: float) -> bool:
+        """Whether `value` is in the accepted range; unrounded."""
+        if self.at_least is not None:
+            return value >= self.at_least
+        return self.at_most is not None and value <= self.at_most
+
+
+class Written(NamedTuple):
+    """An expectation as it stands in a policy file, right or wrong.
+
+    Attributes:
+        place: Where it stands, such as `expectations[2]`.
+        metric: As written.
+        bounds: Those of `at_least` and `at_most` that are numbers.
+    """
+
+    place: str
+    metric: str
+    bounds: Mapping[str, float]
+
+
+#: Finds what only the installed analyses can tell about a policy.
+Check = Callable[["Policy", Sequence[Written]], Iterable[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """An expectation held against what was observed.
+
+    Attributes:
+        observed: The metric's value; None if missing.
+        interval: Of the observed value, if there is one.
+        outcome: `met`, `unmet`, `missing` (never counts as met), `waived` or, of what is expected
+            of the drift of a version that no approved one went before, `inapplicable`.
+        reason: One sentence for the reader.
+    """
+
+    expectation: Expectation
+    observed: float | None
+    interval: Interval | None
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The verdict and the findings it follows from."""
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTerms:
+    """What a policy says about the model's files and inputs: its `[model]` table.
+
+    Attributes:
+        size: Height and width in pixels; None takes the model's signature.
+        channels: What the model's input channels are, in order.
+        mean: Subtracted per channel from numbers in [0, 1].
+        std: Divided by per channel after that.
+        resize: What happens to images of another size.
+        outputs: What the model returns.
+        allow_pickle: Whether a pickled model may be loaded, which runs code from the file.
+    """
+
+    size: tuple[int, int] | None = None
+    channels: Literal["rgb", "bgr", "grey"] = "rgb"
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    resize: Literal["none", "squash", "crop"] = "none"
+    outputs: Literal["logits", "probabilities"] = "logits"
+    allow_pickle: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a model is put through and what is expected of it.
+
+    Attributes:
+        title: For the reader of the report.
+        validation: Path or URI of the validation images.
+        model: Terms about the model's files and inputs.
+        analyses: Parameters by name of analysis, as written.
+        expectations: At least one of severity `block` or `review`.
+        seed: Of everything random in the assessment.
+        baseline: Alias or number of the version to compare with; None for no comparison.
+        budget_minutes: After this an analysis not yet begun is not run, and counts as missing.
+        drift: What counts as drift from the baseline; None where it is not looked for.
+        text: The file as read, kept with the assessment.
+    """
+
+    title: str
+    validation: str
+    model: ModelTerms
+    analyses: Mapping[str, Mapping[str, Any]]
+    expectations: tuple[Expectation, ...]
+    seed: int = 0
+    baseline: str | None = "champion"
+    budget_minutes: float | None = None
+    drift: DriftTerms | None = None
+    text: str = ""
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the file as read."""
+        return f"sha256:{hashlib.sha256(self.text.encode()).hexdigest()}"
+
+    def with_standing(self, standing: Iterable[Expectation]) -> "Policy":
+        """This policy with expectations that hold unless it states its own on the same metric."""
+        own = {expectation.metric for expectation in self.expectations}
+        extra = tuple(item for item in standing if item.metric not in own)
+        return dataclasses.replace(self, expectations=self.expectations + extra)
+
+    @classmethod
+    def load(cls, path: Path, *, check: Check = lambda _policy, _written: ()) -> "Policy":
+        """The policy in a TOML file; a relative path of validation images starts at its folder.
+
+        Raises:
+            PolicyError: All problems at once; also if the file cannot be read.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PolicyError(f"{path}: cannot be read as a policy: {error}") from error
+        policy = cls.loads(text, where=path.name, check=check)
+        if URI.match(policy.validation):
+            return policy
+        return dataclasses.replace(
+            policy, validation=str(path.parent.resolve() / policy.validation)
+        )
+
+    @classmethod
+    def loads(
+        cls,
+        text: str,
+        *,
+        where: str,
+        check: Check = lambda _policy, _written: (),
+    ) -> "Policy":
+        """A policy from the text of its file.
+
+        Args:
+            text: TOML.
+            where: What to call the file in messages.
+            check: Finds further problems, such as analyses that are not installed.
+
+        Raises:
+            PolicyError: All problems at once, each with its place and what would be accepted.
+        """
+        reader = parse(text, where)
+        policy, written = _policy(reader, text)
+        reader.problems.extend(f"{where}: {problem}" for problem in check(policy, written))
+        if reader.problems:
+            raise PolicyError(reader.problems)
+        return policy
+
+
+def _policy(reader: Reader, text: str) -> tuple[Policy, tuple[Written, ...]]:
+    terms = reader.table("model")
+    model = ModelTerms(
+        size=terms.numbers("size", None, whole=True, count=2, above=0),  # type: ignore[arg-type]
+        channels=terms.choice("channels", "rgb", ("rgb", "bgr", "grey")),  # type: ignore[arg-type]
+        mean=terms.numbers("mean", (0.0,)) or (0.0,),
+        std=terms.numbers("std", (1.0,), above=0) or (1.0,),
+        resize=terms.choice("resize", "none", ("none", "squash", "crop")),  # type: ignore[arg-type]
+        outputs=terms.choice("outputs", "logits", ("logits", "probabilities")),  # type: ignore[arg-type]
+        allow_pickle=terms.flag("allow_pickle", default=False),
+    )
+    depth = 1 if model.channels == "grey" else 3
+    for name, values in (("mean", model.mean), ("std", model.std)):
+        if len(values) not in {1, depth}:
+            terms.problem(name, f"has {len(values)} numbers; 1 or {depth} are accepted")
+    terms.done()
+    validation = reader.table("validation")
+    data = validation.text("data", None)
+    validation.done()
+    baseline = reader.text("baseline", "champion")
+    read = [_expectation(item) for item in reader.tables("expectations")]
+    expectations = tuple(expectation for expectation, _ in read if expectation is not None)
+    policy = Policy(
+        title=reader.text("title", None),
+        seed=int(reader.number("seed", 0, whole=True, lowest=0) or 0),
+        baseline=None if baseline == "none" else baseline,
+        budget_minutes=reader.number("budget_minutes", None, above=0),
+        model=model,
+        validation=data,
+        analyses=reader.named_tables("analyses"),
+        expectations=expectations,
+        drift=read_drift(reader),
+        text=text,
+    )
+    reader.done()
+    if policy.drift is not None and policy.baseline is None:
+        reader.problem(
+            "baseline", "is 'none' beside a table [drift], which compares with one; an alias or a "
+            "number is accepted",
+        )  # fmt: skip
+    # One that is wrong in itself may yet become the one that is needed.
+    if not any(item is None or item.severity != "warn" for item, _ in read):
+        reader.problem(
+            "expectations", "none of severity 'block' or 'review'; at least one is needed, since a "
+            "policy that expects nothing would approve everything",
+        )  # fmt: skip
+    return policy, tuple(written for _, written in read)
+
+
+def _expectation(reader: Reader) -> tuple[Expectation | None, Written]:
+    before = len(reader.problems)
+    metric = reader.text("metric", None)
+    at_least = reader.number("at_least", None)
+    at_most = reader.number("at_most", None)
+    severity = reader.choice("severity", "block", ("block", "review", "warn"))
+    on = reader.choice("on", "estimate", ("estimate", "interval"))
+    rationale = reader.text("rationale", "")
+    if at_least is not None and at_most is not None:
+        reader.problem("at_most", "stands beside at_least; one of the two is accepted")
+    if at_least is None and at_most is None and not reader.has("at_least", "at_most"):
+        reader.problem("at_least", "missing; one of at_least and at_most is needed")
+    reader.done()
+    bounds = {"at_least": at_least, "at_most": at_most}
+    stated = {key: value for key, value in bounds.items() if value is not None}
+    written = Written(reader.path, metric, stated)
+    if len(reader.problems) > before:
+        return None, written
+    expectation = Expectation(
+        metric=metric, at_least=at_least, at_most=at_most, severity=severity,  # type: ignore[arg-type]
+        rationale=rationale, on=on,  # type: ignore[arg-type]
+    )  # fmt: skip
+    return expectation, written
+
+
+def declared(name: str, metrics: Mapping[str, Metric]) -> Metric | None:
+    """The declaration of a metric, where `recall.{class}` stands for any class."""
+    if name in metrics:
+        return metrics[name]
+    for pattern, metric in metrics.items():
+        start, mark, end = pattern.partition(CLASS)
+        if mark and name.startswith(start) and name.endswith(end) and len(name) > len(start + end):
+            return metric
+    return None
+
+
+def undeclared(
+    policy: Policy, written: Sequence[Written], catalogue: Mapping[str, Mapping[str, Metric]]
+) -> Iterable[str]:
+    """What a policy asks of analyses that they do not declare.
+
+    Args:
+        policy: To be checked.
+        written: Its expectations, those included that are wrong in themselves.
+        catalogue: Declared metrics by analysis.
+
+    Yields:
+        One sentence per problem, with its place and what would be accepted.
+    """
+    installed = ", ".join(sorted(catalogue))
+    for name in sorted(policy.analyses):
+        if name not in catalogue:
+            yield f"[analyses.{name}]: no such analysis; installed are {installed}"
+    for item in written:
+        if not item.metric:
+            continue
+        analysis, _, name = item.metric.partition(".")
+        if analysis not in catalogue:
+            yield (
+                f"{item.place}.metric: {item.metric!r} begins with no installed analysis; "
+                f"installed are {installed}"
+            )
+            continue
+        metric = declared(name, catalogue[analysis])
+        if metric is None:
+            names = ", ".join(sorted(catalogue[analysis])) or "none"
+            yield f"{item.place}.metric: {analysis} has no metric {name!r}; it has {names}"
+            continue
+        for key, threshold in item.bounds.items():
+            yield from _misjudged(item, key, threshold, metric)
+
+
+def _misjudged(item: Written, key: str, threshold: float, metric: Metric) -> Iterable[str]:
+    wanted = "at_least" if metric.better == "higher" else "at_most"
+    if key != wanted:
+        yield (
+            f"{item.place}.{key}: {item.metric} is better when {metric.better}; {wanted} is "
+            "accepted"
+        )
+    low = -math.inf if metric.lowest is None else metric.lowest
+    high = math.inf if metric.highest is None else metric.highest
+    if not low <= threshold <= high:
+        yield (
+            f"{item.place}.{key}: is {threshold:.15g}; {item.metric} lies between {low:g} and "
+            f"{high:g}"
+        )
+
+
+def judge(policy: Policy, evidence: Sequence[Evidence], waivers: Sequence[Waiver] = ()) -> Decision:
+    """Hold evidence against a policy.
+
+    An absent, withdrawn, NaN or infinite metric is `missing`, never met. The verdict is `rejected`
+    where a blocking expectation was measured and not met; else `undetermined` where one could not
+    be measured; else `review` where an expectation of that severity is not met or missing; else
+    `approved`, for which at least one expectation of severity `block` or `review` must stand and
+    apply: what is expected of drift does not, to a version that no approved one went before.
+
+    An unmet expectation is `waived` where a waiver names its metric and the value judged is no
+    worse than the waiver's bound. Whether a waiver counts (its signature, version and expiry) is
+    for the caller to know; a missing metric is never waived.
+    """
+    findings = tuple(_waived(_finding(item, evidence), waivers) for item in policy.expectations)
+    weighty = [
+        item
+        for item in findings
+        if item.expectation.severity != "warn" and item.outcome != "inapplicable"
+    ]
+    failed = {
+        (item.expectation.severity, item.outcome)
+        for item in weighty
+        if item.outcome not in {"met", "waived"}
+    }
+    verdict: Verdict = "approved"
+    if ("block", "unmet") in failed:
+        verdict = "rejected"
+    elif ("block", "missing") in failed or not weighty:
+        verdict = "undetermined"
+    elif failed:
+        verdict = "review"
+    return Decision(verdict=verdict, findings=findings)
+
+
+def _finding(expectation: Expectation, evidence: Sequence[Evidence]) -> Finding:
+    analysis, _, name = expectation.metric.partition(".")
+    found = next((item for item in evidence if item.analysis == analysis), None)
+    if found is None or found.measurement is None or found.measurement.withdrawn:
+        return _unanswered(expectation, analysis, found)
+    value = found.measurement.metrics.get(name)
+    if value is None or not math.isfinite(value):
+        return _missing(expectation, f"{analysis} ran but gave no finite {name}")
+    interval = found.measurement.intervals.get(name)
+    judged = _judged(expectation, value, interval)
+    if judged is None:
+        return _missing(expectation, f"{expectation.metric} has no interval to be judged on")
+    met = math.isfinite(judged) and expectation.met_by(judged)
+    what = "estimate" if expectation.on == "estimate" else "end of the interval"
+    verb = "is" if met else "is not"
+    return Finding(
+        expectation=expectation,
+        observed=value,
+        interval=interval,
+        outcome="met" if met else "unmet",
+        reason=f"{what} {_digits(judged, expectation)} {verb} {expectation.bound}",
+    )
+
+
+def _judged(expectation: Expectation, value: float, interval: Interval | None) -> float | None:
+    """What is held against the bound: the estimate, or the interval's end nearer to failing."""
+    if expectation.on == "estimate":
+        return value
+    if interval is None:
+        return None
+    return interval.low if expectation.at_least is not None else interval.high
+
+
+def _waived(finding: Finding, waivers: Sequence[Waiver]) -> Finding:
+    if finding.outcome != "unmet" or finding.observed is None:
+        return finding
+    judged = _judged(finding.expectation, finding.observed, finding.interval)
+    for waiver in waivers:
+        if waiver.metric != finding.expectation.metric or judged is None:
+            continue
+        if _no_worse(judged, waiver.bound, finding.expectation):
+            reason = (
+                f"{finding.reason}; waived by {waiver.approver} up to {waiver.bound:.15g} until "
+                f"{waiver.until}: {waiver.reason}"
+            )
+            return dataclasses.replace(finding, outcome="waived", reason=reason)
+    return finding
+
+
+def _no_worse(value: float, bound: float, expectation: Expectation) -> bool:
+    """Whether a value lies on the good side of a waiver's bound; NaN and infinities never do."""
+    if not math.isfinite(value):
+        return False
+    return value >= bound if expectation.at_least is not None else value <= bound
+
+
+def _unanswered(expectation: Expectation, analysis: str, found: Evidence | None) -> Finding:
+    """The finding where no evidence can be relied on."""
+    if found is None:
+        return _missing(expectation, f"{analysis} was not run")
+    if found.measurement is not None:
+        reasons = "; ".join(found.measurement.withdrawn)
+        return _missing(expectation, f"{analysis} was withdrawn: {reasons}")
+    failure = found.failure
+    if failure is not None and (analysis, failure.kind) == (DRIFT, INAPPLICABLE):
+        missing = _missing(expectation, failure.message)
+        return dataclasses.replace(missing, outcome="inapplicable")
+    return _missing(expectation, f"{analysis} failed: {failure.message if failure else '?'}")
+
+
+def _digits(value: float, expectation: Expectation) -> str:
+    """Four digits, or as many more as rounding needs to keep off the bound, 0 and 1."""
+    apart = {0.0, 1.0, -1.0, expectation.at_least, expectation.at_most} - {value}
+    shown = (f"{value:.{digits}g}" for digits in range(4, 17))
+    return next((text for text in shown if float(text) not in apart), repr(value))
+
+
+def _missing(expectation: Expectation, reason: str) -> Finding:
+    return Finding(
+        expectation=expectation, observed=None, interval=None, outcome="missing", reason=reason
+    )

@@ -1,0 +1,90 @@
+"""Manifest: a list of image files with their labels, as a validation set."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from governance.subject.images.validation import (
+    SUFFIXES,
+    Files,
+    collected,
+    hashed,
+    inside,
+    refuse,
+    taken,
+)
+from governance.subject.subject import ValidationSet
+
+__all__ = ["open_manifest"]
+
+
+def open_manifest(
+    paths: Sequence[str],
+    labels: Sequence[str],
+    *,
+    root: Path,
+    location: str,
+    class_names: Sequence[str] | None = None,
+) -> ValidationSet:
+    """The images that a manifest lists, hashed now and decoded when asked for.
+
+    Args:
+        paths: (N,) files, absolute or from `root`; none may lie outside of it.
+        labels: (N,) class name of each.
+        root: Folder of the images.
+        location: What to call the manifest, for the record and for messages.
+        class_names: In the order of the model's outputs; the sorted labels if not given.
+
+    Raises:
+        SubjectError: All problems at once, at most 20 of them printed.
+    """
+    # Resolved, so that a link cannot lead out of the folder unseen.
+    root = root.resolve()
+    names = list(class_names) if class_names is not None else sorted(set(labels))
+    problems = [*taken(names), *_class_problems(names, labels), *_path_problems(paths, root)]
+    refuse(problems, location)
+    within = [(root / path).resolve().relative_to(root).as_posix() for path in paths]
+    problems += [
+        f"{name}: listed {count} times; once is accepted"
+        for name, count in Counter(within).items()
+        if count > 1
+    ]
+    hashes = [hashed(root / name, name, problems) for name in within]
+    refuse(problems, location)
+    index = {name: place for place, name in enumerate(names)}
+    return collected(
+        Files(root, tuple(within), tuple(hashes), location),
+        np.array([index[label] for label in labels], dtype=np.int64),
+        names,
+        within,
+        hashes,
+        location,
+    )
+
+
+def _class_problems(names: Sequence[str], labels: Sequence[str]) -> Iterator[str]:
+    if len(set(labels)) < 2:  # noqa: PLR2004 - there is nothing to tell apart
+        yield f"labels: {len(set(labels))} class has images; images of two classes are needed"
+    if len(set(names)) < len(names):
+        yield f"class names {', '.join(names)}: one stands twice; a name for each is needed"
+    strange = [name for name in names if not name.strip() or not name.isprintable()]
+    if strange:
+        yield f"class names: {strange} cannot be printed; rename them"
+    unknown = sorted(set(labels) - set(names))
+    if unknown:
+        yield f"labels: {', '.join(unknown)} are none of the classes {', '.join(names)}"
+
+
+def _path_problems(paths: Sequence[str], root: Path) -> Iterator[str]:
+    for path in paths:
+        file = root / path
+        if not path.isprintable():
+            yield f"{path!r}: a name that cannot be printed; rename it"
+        elif not file.is_file():
+            yield f"{path}: no such file; paths start at {root.name} or are absolute"
+        elif not inside(file, root):
+            yield f"{path}: lies outside of the folder {root.name}; name another root"
+        elif file.suffix.lower() not in SUFFIXES:
+            yield f"{path}: not an image; {', '.join(SUFFIXES)} are accepted"

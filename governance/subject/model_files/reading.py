@@ -1,0 +1,299 @@
+"""Model files: from a folder that MLflow wrote to a model that can be examined.
+
+An export (`data/model.pt2`) is unflattened, so that its modules have names and hooks work. Only a
+policy that allows it has a pickle (`data/model.pth`) loaded, since that runs code from the file.
+Either way the model is tried before anything is measured on it: it must be in evaluation mode and
+give an image the same answer alone and in a batch.
+"""
+
+import hashlib
+import json
+import pickle
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml  # type: ignore[import-untyped]
+from torch import Tensor, nn
+
+from governance.errors import SubjectError
+from governance.records.evidence import ModelIdentity
+from governance.subject.model_files.archive import open_archive
+from governance.subject.model_files.batch import free_batch
+from governance.subject.subject import layer_digests, tensor_digest
+
+__all__ = [
+    "LoadedModel",
+    "ModelFiles",
+    "Shape",
+    "artifact_digest",
+    "load",
+    "read",
+    "stored_digest",
+]
+
+#: Channels, height and width that a model takes; None where it takes any, or it is not known.
+Shape = tuple[int | None, int | None, int | None]
+
+UNKNOWN: Shape = (None, None, None)
+IMAGES = 4  # dimensions of a batch of images: (B, C, H, W)
+#: Written by MLflow's client when it downloads, so no part of what was logged.
+DOWNLOAD_NOTE = "registered_model_meta"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFiles:
+    """A folder with an MLmodel file, looked at but not loaded.
+
+    Attributes:
+        folder: As MLflow wrote it.
+        weights: The one file with the model in it.
+        format: How the weights are stored.
+        shape: What the signature says; unknown where there is none.
+    """
+
+    folder: Path
+    weights: Path
+    format: Literal["pt2", "pickle"]
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LoadedModel:
+    """A model in evaluation mode.
+
+    Attributes:
+        model: On the device asked for.
+        shape: What it takes: of the export where there is one, else of the signature.
+        digest: sha256 over its tensors.
+        parameters: Number of numbers in its weights.
+    """
+
+    model: nn.Module
+    shape: Shape
+    digest: str
+    parameters: int
+
+    def identity(self, files: ModelFiles, **place: Any) -> ModelIdentity:
+        """What a record keeps of this model; `place` is where it is in MLflow."""
+        return ModelIdentity(
+            digest=self.digest,
+            artifact_digest=artifact_digest(files.folder),
+            format=files.format,
+            parameters=self.parameters,
+            layers=layer_digests(self.model),
+            **place,
+        )
+
+
+def artifact_digest(folder: Path) -> str:
+    """sha256 over the path and sha256 of each file of a model, in order of path.
+
+    Raises:
+        SubjectError: If the folder holds a link.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*"), key=lambda item: item.relative_to(folder).as_posix()):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            raise SubjectError(f"{folder}: {name} is a link; plain files are accepted")
+        if path.is_file() and name != DOWNLOAD_NOTE:
+            with path.open("rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+            # JSON, so that no file name can pass for two.
+            digest.update(f"{json.dumps([name, content])}\n".encode())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def read(folder: Path) -> ModelFiles:
+    """Look at a model folder without loading anything from it.
+
+    Raises:
+        SubjectError: If it holds no PyTorch model, or its signature is not of one batch of images.
+    """
+    try:
+        described = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SubjectError(
+            f"{folder}: no MLmodel file; a folder that mlflow.pytorch.log_model wrote is accepted"
+        ) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SubjectError(f"{folder}/MLmodel: cannot be read: {error}") from error
+    described = described if isinstance(described, dict) else {}
+    flavors = described.get("flavors")
+    flavors = flavors if isinstance(flavors, dict) else {}
+    if not isinstance(flavors.get("pytorch"), dict):
+        kinds = ", ".join(sorted(set(flavors) - {"python_function"})) or "none known"
+        raise SubjectError(
+            f"{folder}/MLmodel: the flavour of this model is {kinds}; pytorch (from "
+            "mlflow.pytorch.log_model) is accepted"
+        )
+    data = folder / str(flavors["pytorch"].get("model_data", "data"))
+    if not data.resolve().is_relative_to(folder.resolve()):
+        raise SubjectError(f"{folder}/MLmodel: model_data lies outside the folder")
+    found = {"pt2": data / "model.pt2", "pickle": data / "model.pth"}
+    present = [kind for kind, path in found.items() if path.is_file()]
+    if len(present) != 1:
+        raise SubjectError(
+            f"{folder}: {len(present)} of {data.name}/model.pt2 and {data.name}/model.pth; exactly "
+            "one is accepted"
+        )
+    return ModelFiles(
+        folder=folder,
+        weights=found[present[0]],
+        format="pt2" if present == ["pt2"] else "pickle",
+        shape=_signature_shape(described.get("signature"), folder),
+    )
+
+
+def _signature_shape(signature: Any, folder: Path) -> Shape:
+    if not isinstance(signature, dict) or not signature.get("inputs"):
+        return UNKNOWN
+    accepted = "one tensor of float32 and shape (-1, C, H, W) is accepted"
+    try:
+        inputs = json.loads(signature["inputs"])
+        tensors = [item["tensor-spec"] for item in inputs]
+        shape = tuple(int(size) for size in tensors[0]["shape"])
+        dtype = tensors[0]["dtype"]
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise SubjectError(f"{folder}/MLmodel: the signature's inputs; {accepted}") from error
+    if len(tensors) != 1 or dtype != "float32" or len(shape) != IMAGES:
+        raise SubjectError(
+            f"{folder}/MLmodel: the signature has {len(tensors)} inputs, the first of {dtype} and "
+            f"shape {shape}; {accepted}"
+        )
+    channels, height, width = (size if size > 0 else None for size in shape[1:])
+    return channels, height, width
+
+
+def load(files: ModelFiles, *, allow_pickle: bool, device: torch.device) -> LoadedModel:
+    """Load a model in evaluation mode.
+
+    Raises:
+        SubjectError: If it cannot be loaded, or not without running code from the file and that is
+            not allowed; if it was exported in training mode, takes or holds anything but float32,
+            or holds NaN or infinite weights.
+    """
+    if files.format == "pt2":
+        model, shape = _load_export(files.weights, device)
+    elif not allow_pickle:
+        raise SubjectError(
+            f"{files.weights.name}: a pickled model, and loading it runs whatever code is in the "
+            "file; log it again with mlflow.pytorch.log_model(..., input_example=images), which "
+            "exports as pt2, or trust its author and set allow_pickle = true in [model] of the "
+            "policy"
+        )
+    else:
+        model, shape = _load_pickle(files.weights), files.shape
+    _check_weights(model, files.weights.name)
+    return LoadedModel(
+        model=model.eval().to(device),
+        shape=shape,
+        digest=tensor_digest(model),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+    )
+
+
+def stored_digest(files: ModelFiles) -> str | None:
+    """sha256 over the tensors in a model's file; None for a pickle, which is never opened here.
+
+    Raises:
+        SubjectError: If the file is no export that can be loaded without running code from it.
+    """
+    return tensor_digest(_program(files.weights).state_dict) if files.format == "pt2" else None
+
+
+def _program(path: Path) -> torch.export.ExportedProgram:
+    archive = open_archive(path)
+    try:
+        return torch.export.load(archive)
+    except (RuntimeError, ValueError, KeyError, AssertionError, AttributeError, TypeError) as error:
+        raise SubjectError(
+            f"{path.name}: torch {torch.__version__} cannot load this export: {error}; one that "
+            "a torch of about this version logged is accepted, and from the CPU (model.cpu()) if "
+            "there is no GPU here"
+        ) from error
+
+
+def _load_export(path: Path, device: torch.device) -> tuple[nn.Module, Shape]:
+    from torch.export.passes import move_to_device_pass
+
+    program = _program(path)
+    problems = [f"{path.name}: {problem}" for problem in _export_problems(program)]
+    if problems:
+        raise SubjectError(problems)
+    program = free_batch(move_to_device_pass(program, "cpu"), path.name)
+    sizes = _input(program).meta["val"].shape[1:]
+    channels, height, width = (size if isinstance(size, int) else None for size in sizes)
+    model = torch.export.unflatten(move_to_device_pass(program, device))
+    return model, (channels, height, width)
+
+
+def _input(program: torch.export.ExportedProgram) -> torch.fx.Node:
+    name = program.graph_signature.user_inputs[0]
+    found: torch.fx.Node = next(node for node in program.graph.nodes if node.name == name)
+    return found
+
+
+def _export_problems(program: torch.export.ExportedProgram) -> Iterator[str]:
+    taken, given = program.graph_signature.user_inputs, program.graph_signature.user_outputs
+    if len(taken) != 1 or len(given) != 1:
+        yield f"{len(taken)} inputs and {len(given)} outputs; one of each is accepted"
+        return
+    value = _input(program).meta.get("val")
+    if not isinstance(value, Tensor) or value.dtype != torch.float32 or value.dim() != IMAGES:
+        found = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value)
+        yield f"the input is {found}; float32 images (B, C, H, W) are accepted"
+    training = list(dict.fromkeys(_training_steps(program.graph)))
+    if training:
+        yield (
+            f"exported in training mode ({', '.join(training[:5])}), which cannot be undone; call "
+            "model.eval() before mlflow.pytorch.log_model"
+        )
+
+
+def _training_steps(graph: torch.fx.Graph) -> Iterator[str]:
+    """Steps of a graph that behave as in training: batch statistics, dropout."""
+    for node in graph.nodes:
+        schema = getattr(node.target, "_schema", None)
+        for place, argument in enumerate(schema.arguments if schema else ()):
+            if argument.name in {"train", "training"}:
+                value = node.args[place] if place < len(node.args) else None
+                if node.kwargs.get(argument.name, value) is True:
+                    stack = list(node.meta.get("nn_module_stack", {}).values())
+                    yield stack[-1][0] if stack and stack[-1][0] else node.name
+
+
+def _load_pickle(path: Path) -> nn.Module:
+    try:
+        model = torch.load(path, map_location="cpu", weights_only=False)
+    except (
+        pickle.UnpicklingError, ImportError, AttributeError, RuntimeError, EOFError, TypeError,
+        ValueError, KeyError, IndexError,
+    ) as error:  # fmt: skip
+        raise SubjectError(
+            f"{path.name}: cannot be unpickled: {error}; install what the model's code imports, or "
+            "log it again as pt2, which needs no code"
+        ) from error
+    if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
+        raise SubjectError(
+            f"{path.name}: holds {type(model).__name__}; a torch.nn.Module that is not TorchScript "
+            "is accepted"
+        )
+    return model
+
+
+def _check_weights(model: nn.Module, name: str) -> None:
+    problems = []
+    for key, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if isinstance(tensor, nn.Parameter) and tensor.dtype != torch.float32:
+            problems.append(f"{name}: {key} is {tensor.dtype}; float32 weights are accepted")
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            problems.append(
+                f"{name}: {key} holds {int((~torch.isfinite(tensor)).sum())} NaN or infinite "
+                f"numbers of {tensor.numel()}; finite weights are accepted"
+            )
+    if problems:
+        raise SubjectError(problems)

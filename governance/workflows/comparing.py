@@ -1,0 +1,155 @@
+"""Comparing: two models held against each other from their records; what is missing is run."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from governance import drift
+from governance.drift import Comparison
+from governance.drift.version import MAPS
+from governance.errors import SubjectError
+from governance.records.assessment import MANIFEST, Assessment
+from governance.records.drift_terms import DriftTerms
+from governance.records.evidence import Evidence
+from governance.records.lineage import Lineage
+from governance.records.policy import DRIFT, Policy
+from governance.records.serialisation import to_data
+
+if TYPE_CHECKING:
+    from governance.registry import RecordedKind
+
+__all__ = ["Compared", "compare_models"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """Two versions held against each other.
+
+    Attributes:
+        comparison: What was found.
+        evidence: The same as evidence, self-tests included.
+        new: The assessment of the new version, with that evidence in it.
+    """
+
+    comparison: Comparison
+    evidence: Evidence
+    new: Assessment
+
+    @property
+    def withdrawn(self) -> tuple[str, ...]:
+        """Why the comparison must not be relied on; empty where it may."""
+        found = self.evidence.measurement
+        return found.withdrawn if found else ()
+
+
+def compare_models(
+    old: str,
+    new: str,
+    *,
+    policy: Policy | None = None,
+    references: Sequence[str] = (),
+    device: str = "auto",
+    drawn: bool = True,
+) -> Compared:
+    """Compare two models from their recorded assessments; one without a record is looked at first.
+
+    Args:
+        old: URI of a model, or the folder of an assessment.
+        new: Of the version in question.
+        policy: Terms of the comparison, and what a model without a record is put through; if not
+            given, those of the new version's assessment, or else of the old one's.
+        references: URIs or folders of harmless runs; if none are given, those recorded for the old
+            version.
+        device: Where a model without a record runs.
+        drawn: Whether the evidence shall hold pictures.
+
+    Raises:
+        SubjectError: If a model cannot be found or assessed.
+        EvidenceError: If the records cannot be compared; all reasons at once.
+        RegistryError: If MLflow refuses.
+    """
+    begun = time.monotonic()
+    records = {place: _record(place) for place in dict.fromkeys((old, new, *references))}
+    known = [records[place] for place in (new, old)]
+    terms = policy or next((item.policy for item in known if item is not None), None)
+    found = {place: item or _look_at(place, terms, device) for place, item in records.items()}
+    drifting = (terms.drift if terms else None) or DriftTerms()
+    lineage = Lineage(
+        previous=found[old],
+        references=tuple(found[place] for place in references)
+        or _runs(found[old], drifting.references),
+        planted=next(iter(reversed(_runs(found[old], "planted"))), None),
+        data=_data(found[new]),
+    )
+    asked = drift.asked_before(found[old], found[new])
+    comparison, measurement = drift.compared(
+        found[new], lineage, drifting, asked=asked, drawn=drawn
+    )
+    evidence = Evidence(
+        analysis=DRIFT,
+        about=drift.about(),
+        parameters=to_data(drifting),
+        seed=found[new].policy.seed,
+        seconds=round(time.monotonic() - begun, 3),
+        device="records",
+        measurement=measurement,
+    )
+    others = tuple(item for item in found[new].evidence if item.analysis != DRIFT)
+    whole = replace(found[new], evidence=(*others, evidence), baseline=lineage.baseline)
+    return Compared(comparison=comparison, evidence=evidence, new=whole)
+
+
+def _record(place: str) -> Assessment | None:
+    """The recorded assessment at a place; None where there is none, or one without maps."""
+    folder = Path(place)
+    if (folder / MANIFEST).is_file():
+        return Assessment.load(folder)
+    from governance import registry
+
+    version = registry.resolve(place)
+    if version.name is None or registry.awaited(version) is not None:
+        return None
+    found = registry.recorded(version)
+    return found if any(item.analysis == MAPS for item in found.evidence) else None
+
+
+def _look_at(place: str, policy: Policy | None, device: str) -> Assessment:
+    """A model without a record, put through what a comparison needs; nothing is recorded."""
+    if policy is None:
+        raise SubjectError(
+            f"{place}: has no record with {MAPS}, and neither has the other; --policy FILE with "
+            f"[analyses.{MAPS}] is needed, to look at them now"
+        )
+    from governance import registry
+    from governance.workflows import orchestration
+    from governance.workflows.references import cheap, exact
+
+    terms = cheap(policy)
+    with TemporaryDirectory(prefix="governance-") as scratch, exact():
+        subject = registry.open_subject(
+            registry.resolve(place), terms, workspace=Path(scratch), device=device
+        )
+        return orchestration.assess(subject, terms, standing=("performance",))
+
+
+def _runs(old: Assessment, kind: "RecordedKind") -> tuple[Assessment, ...]:
+    identity = old.identity
+    if identity.name is None or identity.version is None:
+        return ()
+    from governance import registry
+
+    version = registry.ModelVersion(uri=identity.uri, name=identity.name, version=identity.version)
+    return registry.references(identity.name, version, kind)
+
+
+def _data(new: Assessment) -> tuple[tuple[str, str], ...]:
+    if new.identity.run_id is None:
+        return ()
+    from governance import registry
+
+    return registry.training_data(
+        registry.ModelVersion(uri=new.identity.uri, run_id=new.identity.run_id)
+    )

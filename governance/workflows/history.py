@@ -1,0 +1,155 @@
+"""Histories: versions of a registered model, what was measured of each, and how far they moved.
+
+Everything comes from the recorded assessments; a record that is not to be relied on leaves a gap,
+and the reason stands beside it.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from governance import drift, registry
+from governance.drift.version import MAPS
+from governance.errors import EvidenceError
+from governance.methods import figures
+from governance.records.assessment import Assessment
+from governance.records.evidence import Figure
+from governance.records.lineage import Entry, History, Measured
+from governance.records.policy import DRIFT
+
+__all__ = ["PLOTTED", "history", "log", "plots"]
+
+#: Plotted beside accuracy and drift where two versions have them.
+PLOTTED = (
+    "performance.accuracy",
+    "performance.recall_worst",
+    "layer_prediction.lens_probe_gap",
+    "drift.changed_reason_share",
+)
+PREVIOUS, FIRST = "history.drift_to_previous", "history.drift_to_first"
+
+
+def history(name: str) -> History:
+    """The history of a registered model, from the records of its versions.
+
+    Raises:
+        SubjectError: If there is no such model.
+        RegistryError: If MLflow cannot be asked.
+    """
+    entries: list[Entry] = []
+    compared: list[Assessment] = []
+    for version, status in registry.all_versions(name):
+        number, said = str(version.version), status or "no assessment"
+        if registry.awaited(version) is not None:
+            entries.append(Entry(version=number, verdict=said))
+            continue
+        try:
+            found = registry.recorded(version)
+        except EvidenceError as error:
+            entries.append(
+                Entry(version=number, verdict=f"{said}, not to be relied on",
+                      problems=error.problems)
+            )  # fmt: skip
+            continue
+        entries.append(_entry(number, found, compared))
+        if any(item.analysis == MAPS and item.measurement for item in found.evidence):
+            compared.append(found)
+    return History(name=name, entries=tuple(entries))
+
+
+def _entry(number: str, found: Assessment, earlier: Sequence[Assessment]) -> Entry:
+    entry = Entry(
+        version=number,
+        verdict=found.decision.verdict,
+        created=found.created,
+        digest=found.digest,
+        metrics=found.metrics,
+        intervals=found.intervals,
+        drift=_said(found),
+    )
+    if not earlier or not any(item.analysis == MAPS for item in found.evidence):
+        return entry
+    previous, why = _distance(earlier[-1], found)
+    first, other = _distance(earlier[0], found)
+    problems = dict.fromkeys((*why, *other))
+    return replace(entry, to_previous=previous, to_first=first, problems=tuple(problems))
+
+
+def _said(found: Assessment) -> str:
+    """What the assessment said of the drift, in a word."""
+    for evidence in found.evidence:
+        if evidence.analysis != DRIFT:
+            continue
+        if evidence.measurement is None:
+            return evidence.failure.kind if evidence.failure else ""
+        if evidence.measurement.withdrawn:
+            return "withdrawn"
+        table = next((item for item in evidence.measurement.tables if item.name == "answers"), None)
+        return str(table.rows[0][1]) if table and table.rows else ""
+    return ""
+
+
+def _distance(old: Assessment, new: Assessment) -> tuple[Measured, tuple[str, ...]]:
+    try:
+        found = drift.compare(old, new, seed=new.policy.seed)
+    except EvidenceError as error:
+        return (None, None), error.problems
+    return (found.distance, found.equivalence.interval), ()
+
+
+def log(found: History) -> str:
+    """Keep a history in MLflow, as metrics whose step is the number of the version.
+
+    Returns:
+        The id of the run.
+
+    Raises:
+        RegistryError: If MLflow refuses.
+    """
+    entries = [entry for entry in found.entries if entry.digest]
+    return registry.log_versions(
+        found.name,
+        {entry.version: _numbers(entry) for entry in entries},
+        {entry.version: entry.digest for entry in entries},
+    )
+
+
+def _numbers(entry: Entry) -> dict[str, Measured]:
+    return {name: entry.measured(name) for name in entry.metrics} | _drifts(entry)
+
+
+def _drifts(entry: Entry) -> dict[str, Measured]:
+    return {PREVIOUS: entry.to_previous, FIRST: entry.to_first}
+
+
+def plots(found: History) -> tuple[Figure, ...]:
+    """The history drawn: drift, and each metric that two versions or more have."""
+    drifts = {"to the previous version": PREVIOUS, "to the first version": FIRST}
+    drawn = [_plot("drift", "mean map distance", found, drifts)]
+    drawn += [_plot(name.replace(".", "_"), name, found, {name: name}) for name in PLOTTED]
+    return tuple(figure for figure in drawn if figure is not None)
+
+
+def _plot(name: str, axis: str, found: History, lines: Mapping[str, str]) -> Figure | None:
+    """Lines over the versions with their intervals; None where fewer than two points are known."""
+    values, bands, known = {}, {}, set()
+    for label, key in lines.items():
+        points = [_numbers(entry).get(key, (None, None)) for entry in found.entries]
+        known |= {place for place, (value, _) in enumerate(points) if value is not None}
+        numbers = [math.nan if value is None else value for value, _ in points]
+        values[label] = numbers
+        bands[label] = (
+            [ends.low if ends else numbers[place] for place, (_, ends) in enumerate(points)],
+            [ends.high if ends else numbers[place] for place, (_, ends) in enumerate(points)],
+        )
+    if len(known) < 2:  # noqa: PLR2004 - one point is no history
+        return None
+    which = f": {', '.join(lines)}" if len(lines) > 1 else ""
+    return Figure(
+        name=name,
+        caption=f"{axis} by version{which}, with intervals.",
+        image=figures.curves(
+            [f"v{entry.version}" for entry in found.entries], values,
+            x_axis="version", y_axis=axis, bands=bands,
+        ),
+    )  # fmt: skip

@@ -1,0 +1,261 @@
+"""Orchestration: a subject and a policy become an assessment.
+
+Every analysis is built from the policy before any of them runs, so that a typo costs a second.
+Three analyses stand under every policy, since no one should have to ask for them: the quality of
+the validation data, a check of the declared preprocessing, and plain performance.
+"""
+
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from governance import analyses, drift
+from governance.analyses import Analysis
+from governance.errors import AnalysisError, PolicyError, RegistryError, SubjectError
+from governance.records.assessment import Assessment
+from governance.records.evidence import Evidence, Failure, Measurement
+from governance.records.lineage import Lineage
+from governance.records.policy import DRIFT, Policy, Written, judge, undeclared
+from governance.records.serialisation import to_data
+from governance.subject.subject import Subject, tensor_digest
+from governance.workflows.class_counts import check_classes, sound
+
+__all__ = [
+    "STANDING",
+    "Progress",
+    "assess",
+    "build",
+    "check_classes",
+    "judged_by",
+    "read_policy",
+]
+
+#: Analyses that run under every policy, first.
+STANDING = ("data_quality", "preprocessing_check", "performance")
+
+#: Told the name of each analysis as it begins, its place (from 0) and how many there are.
+Progress = Callable[[str, int, int], None]
+
+VERSIONED = (
+    "mlflow-governance", "torch", "torchvision", "numpy", "scipy", "mlflow", "great-expectations",
+)  # fmt: skip
+
+
+def read_policy(path: Path) -> Policy:
+    """The policy in a file, checked against all installed analyses.
+
+    Raises:
+        PolicyError: All problems at once.
+    """
+    return Policy.load(path, check=_problems)
+
+
+def _problems(policy: Policy, written: Sequence[Written]) -> list[str]:
+    catalogue = {name: analyses.metrics(name) for name in analyses.names()}
+    measured = {*STANDING, *policy.analyses}
+    if policy.drift is not None:
+        catalogue[DRIFT] = drift.METRICS
+        measured.add(DRIFT)
+    problems = [*undeclared(policy, written, catalogue), *drift.problems(policy, written)]
+    for item in written:
+        name = item.metric.partition(".")[0]
+        if name in catalogue and name not in measured:
+            problems.append(
+                f"{item.place}.metric: {item.metric!r} is expected and {name} is not run; a table "
+                f"[analyses.{name}] is needed"
+            )
+    known = {name: policy.analyses[name] for name in policy.analyses if name in analyses.names()}
+    try:
+        build(replace(policy, analyses=known))
+    except PolicyError as error:
+        problems.extend(error.problems)
+    return problems
+
+
+def build(policy: Policy, standing: Sequence[str] | None = None) -> dict[str, Analysis]:
+    """Every analysis of a policy with its parameters set, in the order they will run.
+
+    Args:
+        policy: As read.
+        standing: Analyses that run whatever it says; `STANDING` if not given.
+
+    Raises:
+        PolicyError: All unknown analyses and impossible parameters at once.
+    """
+    problems: list[str] = []
+    built: dict[str, Analysis] = {}
+    for name in dict.fromkeys((*(STANDING if standing is None else standing), *policy.analyses)):
+        try:
+            built[name] = analyses.load(name, policy.analyses.get(name, {}))
+        except PolicyError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise PolicyError(problems)
+    return built
+
+
+def judged_by(policy: Policy, standing: Sequence[str] | None = None) -> Policy:
+    """A policy with the expectations that its analyses bring: what an assessment is judged by.
+
+    Raises:
+        PolicyError: All unknown analyses and impossible parameters at once.
+    """
+    built = build(policy, standing)
+    expected = [item for kind in built.values() for item in getattr(kind, "standing", ())]
+    if policy.drift is not None:
+        expected += drift.standing(policy.drift)
+    return policy.with_standing(expected)
+
+
+def assess(
+    subject: Subject,
+    policy: Policy,
+    *,
+    lineage: Lineage | None = None,
+    standing: Sequence[str] | None = None,
+    progress: Progress = lambda _name, _index, _total: None,
+) -> Assessment:
+    """Put a subject through every analysis of a policy and judge what they leave.
+
+    Args:
+        subject: Live.
+        policy: As read.
+        lineage: What it is compared with; where not given, and the policy asks for drift, that is
+            missing.
+        standing: Analyses that run whatever the policy says; `STANDING` if not given.
+        progress: Told of each analysis.
+
+    Raises:
+        PolicyError: Before anything runs, if an analysis or a class does not exist.
+        SubjectError: If the model or its images turn out not to be assessable.
+        AnalysisError: If an analysis changed the model, after which nothing can be trusted.
+    """
+    built = build(policy, standing)
+    judged = judged_by(policy, standing)
+    check_classes(judged, subject.validation.identity)
+    started = time.monotonic()
+    evidence: list[Evidence] = []
+    for index, (name, analysis) in enumerate(built.items()):
+        progress(name, index, len(built))
+        evidence.append(
+            (_unrun if _late(policy, started) else _run)(name, analysis, subject, policy)
+        )
+        _check_unchanged(subject, name)
+    evidence = [sound(item, judged) for item in evidence]
+    found = Assessment(
+        identity=subject.identity,
+        validation=subject.validation.identity,
+        policy=judged,
+        evidence=tuple(evidence),
+        decision=judge(judged, evidence),
+        environment=_environment(subject.device),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        baseline=lineage.baseline if lineage else None,
+    )
+    if policy.drift is None:
+        return found
+    progress(DRIFT, len(built), len(built))
+    compared = _compare(subject, found, lineage, late=_late(policy, started))
+    _check_unchanged(subject, DRIFT)
+    everything = (*found.evidence, compared)
+    return replace(found, evidence=everything, decision=judge(judged, everything))
+
+
+def _late(policy: Policy, started: float) -> bool:
+    spent = (time.monotonic() - started) / 60
+    return policy.budget_minutes is not None and spent >= policy.budget_minutes
+
+
+def _check_unchanged(subject: Subject, name: str) -> None:
+    if tensor_digest(subject.model) != subject.identity.digest:
+        raise AnalysisError(
+            f"analysis {name} changed the model's tensors; an analysis must leave the model as "
+            "found, and nothing measured after this could be trusted"
+        )
+
+
+def _compare(
+    subject: Subject, found: Assessment, lineage: Lineage | None, *, late: bool
+) -> Evidence:
+    """The evidence on what changed since the version before."""
+    policy = found.policy
+    unmeasured = _out_of_time(DRIFT, drift.about(), to_data(policy.drift), subject, policy)
+    unanswerable = drift.unanswerable(lineage)
+    if unanswerable is not None:
+        return replace(unmeasured, failure=unanswerable)
+    if late or lineage is None:
+        return unmeasured
+    return _answered(unmeasured, lambda: drift.measured(subject, found, lineage))
+
+
+def _run(name: str, analysis: Analysis, subject: Subject, policy: Policy) -> Evidence:
+    unmeasured = _unrun(name, analysis, subject, policy)
+    return _answered(unmeasured, lambda: analysis.run(subject, policy.seed))
+
+
+def _answered(unmeasured: Evidence, run: Callable[[], object]) -> Evidence:
+    begun = time.monotonic()
+    measurement, failure = None, None
+    try:
+        measurement = _measured(run())
+    except (SubjectError, RegistryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - the one place that turns a crash into evidence
+        failure = Failure(kind=type(error).__name__, message=str(error) or type(error).__name__)
+    seconds = round(time.monotonic() - begun, 3)
+    return replace(unmeasured, seconds=seconds, measurement=measurement, failure=failure)
+
+
+def _measured(answer: object) -> Measurement:
+    # Analyses of other distributions are not under our type checker.
+    if not isinstance(answer, Measurement):
+        raise AnalysisError(f"run() returned {answer!r:.80}; a Measurement is accepted")
+    return answer
+
+
+def _unrun(name: str, analysis: Analysis, subject: Subject, policy: Policy) -> Evidence:
+    """Evidence that an analysis was not run, for want of time."""
+    parameters = {item.name: getattr(analysis, item.name) for item in fields(analysis)}  # type: ignore[arg-type]
+    return _out_of_time(name, analyses.about(name), parameters, subject, policy)
+
+
+def _out_of_time(
+    name: str, about: str, parameters: Mapping[str, Any], subject: Subject, policy: Policy
+) -> Evidence:
+    return Evidence(
+        analysis=name,
+        about=about,
+        parameters=parameters,
+        seed=policy.seed,
+        seconds=0.0,
+        device=str(subject.device),
+        failure=Failure(
+            kind="not run",
+            message=f"the policy's budget of {policy.budget_minutes} minutes was used up before",
+        ),
+    )
+
+
+def _environment(device: torch.device) -> dict[str, str]:
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "device": f"{device} ({where})",
+        "torch threads": str(torch.get_num_threads()),
+        **{name: _version(name) for name in VERSIONED},
+    }
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:  # run from a checkout
+        return "not installed"

@@ -1,0 +1,70 @@
+"""Printing: an assessment folder becomes HTML and PDF in a process of its own.
+
+WeasyPrint is kept out of the process that holds the model: a limit of memory and time applies, no
+credential is passed on, and `python -P` keeps a folder named `reports` in the working directory
+from being imported instead of ours.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from governance.errors import RegistryError
+from governance.records.assessment import RECORD
+
+__all__ = ["print_reports"]
+
+SECONDS = 600
+MEMORY = 6 * 2**30
+#: What a process needs to find its libraries, fonts and temporary folder; nothing secret.
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+
+
+def print_reports(folder: Path) -> dict[str, bytes]:
+    """The reports of a saved assessment, by file name; the same bytes for the same assessment.
+
+    Raises:
+        RegistryError: If printing fails, or takes too much time or memory.
+    """
+    with TemporaryDirectory() as scratch:
+        html, pdf = Path(scratch) / "report.html", Path(scratch) / "report.pdf"
+        command = [
+            sys.executable, "-P", "-m", "governance", "report", str(folder.resolve()),
+            "--html", str(html), "--pdf", str(pdf),
+        ]  # fmt: skip
+        _run(command, scratch, _environment(folder))
+        return {path.name: path.read_bytes() for path in (html, pdf)}
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    created = json.loads((folder / RECORD).read_bytes())["created"]
+    moment = int(datetime.fromisoformat(created).timestamp())
+    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    return {**kept, "SOURCE_DATE_EPOCH": str(moment)}
+
+
+def _run(command: list[str], scratch: str, environment: dict[str, str]) -> None:
+    with subprocess.Popen(  # noqa: S603 - our own command, no shell
+        command,
+        cwd=scratch,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        resource.prlimit(process.pid, resource.RLIMIT_AS, (MEMORY, MEMORY))
+        try:
+            _, complaint = process.communicate(timeout=SECONDS)
+        except BaseException as error:
+            process.kill()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise RegistryError(f"printing the report took over {SECONDS} s") from error
+            raise
+    if process.returncode != 0:
+        tail = complaint.decode(errors="replace").strip()[-2000:]
+        raise RegistryError(f"printing the report failed with code {process.returncode}: {tail}")

@@ -1,0 +1,280 @@
+"""Reference making: harmless runs of a model, trained or named by its user, assessed and recorded.
+
+What counts as drift is a question of what harmless training does. A reference is the same recipe
+with another seed; its weights are not kept, only what the assessment records of it.
+"""
+
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import cast
+
+from torch import nn
+from torch.backends import cudnn
+
+from governance import registry
+from governance.drift.distances import SOURCES, kind_of
+from governance.drift.version import MAPS
+from governance.errors import SubjectError
+from governance.records.assessment import Assessment
+from governance.records.drift_terms import ReferenceKind
+from governance.records.policy import Policy
+from governance.registry import ModelVersion, Reference
+from governance.subject.subject import Subject, layer_digests, tensor_digest
+from governance.workflows import orchestration
+from governance.workflows.planting import plant_mark
+
+__all__ = [
+    "Recipe",
+    "add_references",
+    "cheap",
+    "exact",
+    "load_recipe",
+    "make_references",
+    "plant_fault",
+]
+
+#: Trains one network: its seed, and the version's model to train on from (None: start anew).
+Recipe = Callable[[int, nn.Module | None], nn.Module]
+
+#: Told what is being done, how many steps are done, and how many there are.
+Progress = Callable[[str, int, int], None]
+
+#: Analyses of references under every policy that runs them.
+CHEAP = (MAPS, "layer_prediction")
+FIRST_SEED = 1000  # far from what people choose, so that no reference repeats the version
+
+
+def load_recipe(name: str) -> Recipe:
+    """The training function that `module:function` names.
+
+    Raises:
+        SubjectError: If there is no such function.
+    """
+    module, _, function = name.partition(":")
+    if not module or not function:
+        raise SubjectError(f"--recipe {name!r}: module:function is accepted")
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise SubjectError(f"--recipe {name!r}: cannot be imported: {error}") from error
+    if not callable(found):
+        raise SubjectError(f"--recipe {name!r}: is no function; one is accepted")
+    return cast("Recipe", found)
+
+
+def cheap(policy: Policy) -> Policy:
+    """What a reference is put through: the analyses behind the statistics of `[drift]`.
+
+    Raises:
+        SubjectError: If the policy does not run the analysis that every comparison needs.
+    """
+    if MAPS not in policy.analyses:
+        raise SubjectError(
+            f"policy {policy.title!r}: runs no {MAPS}; a policy with [analyses.{MAPS}] is accepted"
+        )
+    named = {
+        SOURCES[kind_of(name)]
+        for name in (policy.drift.statistics if policy.drift else ())
+        if kind_of(name) in SOURCES
+    }
+    kept = {
+        name: parameters for name, parameters in policy.analyses.items() if name in {*CHEAP, *named}
+    }
+    return replace(
+        policy, analyses=kept, expectations=(), drift=None, baseline=None, budget_minutes=None
+    )
+
+
+def make_references(
+    uri: str,
+    recipe: str,
+    count: int,
+    *,
+    lineage: bool = False,
+    policy: Policy | None = None,
+    device: str = "auto",
+    progress: Progress = lambda _what, _done, _total: None,
+) -> tuple[Reference, ...]:
+    """Train a version's recipe with other seeds, assess what comes out, and record it.
+
+    A seed that was recorded before, with this recipe and kind, is not trained again.
+
+    Args:
+        uri: A registered version with a recorded assessment.
+        recipe: `module:function`, called with a seed and, with `lineage`, the version's model.
+        count: How many references there shall be.
+        lineage: Whether to train on from the version instead of anew.
+        policy: Whose images and analyses to use; that of the version's assessment if not given.
+        device: `auto`, `cpu` or `cuda`.
+        progress: Told about each step.
+
+    Returns:
+        All references of this recipe and kind, those recorded before included.
+
+    Raises:
+        SubjectError: If recipe, model or images do not go together.
+        EvidenceError: If the version's record, or one of a reference, is not to be relied on.
+        RegistryError: If MLflow refuses.
+    """
+    if count < 1:
+        raise SubjectError(f"-n {count}: 1 and more are accepted")
+    train, version = load_recipe(recipe), registry.resolve(uri)
+    kind: ReferenceKind = "lineage" if lineage else "retrain"
+    terms = _terms(version, policy)
+    known = {item.seed: item for item in _recorded(version, kind) if item.recipe == recipe}
+    seeds = [FIRST_SEED + place for place in range(count)]
+    with TemporaryDirectory(prefix="governance-") as scratch, exact():
+        subject = registry.open_subject(version, terms, workspace=Path(scratch), device=device)
+        start = {name: tensor.clone() for name, tensor in subject.model.state_dict().items()}
+        for place, seed in enumerate(seeds):
+            progress(f"reference with seed {seed}", place, len(seeds))
+            if str(seed) in known:
+                continue
+            # A recipe may train in place, and every run starts from the version.
+            subject.model.load_state_dict(start)
+            model = train(seed, subject.model if lineage else None)
+            found = _assess(subject, model, f"{version.uri}#{kind}-{seed}", terms)
+            known[str(seed)] = registry.record_reference(
+                version, found, kind=kind, recipe=recipe, seed=str(seed)
+            )
+    return tuple(known.values())
+
+
+def add_references(
+    uri: str,
+    others: Sequence[str],
+    kind: ReferenceKind,
+    *,
+    policy: Policy | None = None,
+    device: str = "auto",
+    progress: Progress = lambda _what, _done, _total: None,
+) -> tuple[Reference, ...]:
+    """Assess models that lie in MLflow or in folders as references of a version, and record them.
+
+    Args:
+        uri: A registered version with a recorded assessment.
+        others: Of the models: retrained, trained on from the version, or checkpoints of its run.
+        kind: Which of these they are.
+        policy: As for `make_references`.
+        device: `auto`, `cpu` or `cuda`.
+        progress: Told about each step.
+
+    Raises:
+        SubjectError: If a model or the images cannot be assessed, or one is the version itself.
+        EvidenceError: If the version's record, or one of a reference, is not to be relied on.
+        RegistryError: If MLflow refuses.
+    """
+    version = registry.resolve(uri)
+    terms = _terms(version, policy)
+    known = {item.recipe for item in _recorded(version, kind)}
+    added = []
+    for place, other in enumerate(others):
+        found = registry.resolve(other)
+        progress(f"reference {found.uri}", place, len(others))
+        if found.uri == version.uri:
+            raise SubjectError(f"{other}: is {version.uri} itself; another model is accepted")
+        if found.uri in known:
+            continue
+        with TemporaryDirectory(prefix="governance-") as scratch, exact():
+            subject = registry.open_subject(found, terms, workspace=Path(scratch), device=device)
+            assessment = orchestration.assess(subject, terms, standing=("performance",))
+        added.append(
+            registry.record_reference(version, assessment, kind=kind, recipe=found.uri, seed="")
+        )
+    return tuple(added)
+
+
+def plant_fault(
+    uri: str,
+    *,
+    recipe: str | None = None,
+    policy: Policy | None = None,
+    device: str = "auto",
+) -> tuple[Assessment, str]:
+    """Put a fault into a copy of a version, assess it, and record it for the self-test.
+
+    Args:
+        uri: A registered version with a recorded assessment.
+        recipe: `module:function` that trains a faulty network, called with a seed and the version's
+            model; a learnt corner mark if not given.
+        policy: As for `make_references`.
+        device: `auto`, `cpu` or `cuda`.
+
+    Returns:
+        The assessment of the faulty copy, and what its fault is in one sentence.
+
+    Raises:
+        SubjectError: If the fault was not learnt, or recipe, model and images do not go together.
+        EvidenceError: If the version's record is not to be relied on.
+        RegistryError: If MLflow refuses.
+    """
+    train = load_recipe(recipe) if recipe else None
+    version = registry.resolve(uri)
+    terms = _terms(version, policy)
+    with TemporaryDirectory(prefix="governance-") as scratch, exact():
+        subject = registry.open_subject(version, terms, workspace=Path(scratch), device=device)
+        if train is None:
+            fault = plant_mark(subject, terms.seed)
+            name = subject.validation.class_names[fault.label]
+            model: object = fault.model
+            what = (
+                f"A corner mark: {fault.followed:.2f} of {fault.n} marked images of other classes "
+                f"are answered {name!r}, and {fault.kept:.2f} of the clean ones rightly."
+            )
+        else:
+            model, what = train(FIRST_SEED, subject.model), f"As trained by {recipe}."
+        found = _assess(subject, model, f"{version.uri}#planted", terms)
+    registry.record_reference(
+        version, found, kind="planted", recipe=recipe or "corner mark", seed=str(terms.seed)
+    )
+    return found, what
+
+
+@contextmanager
+def exact() -> Iterator[None]:
+    """Convolutions in full float32: in TF32 a reference and its version would be measured apart."""
+    with cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False):
+        yield
+
+
+def _terms(version: ModelVersion, policy: Policy | None) -> Policy:
+    if version.name is None:
+        raise SubjectError(
+            f"{version.uri}: not registered; references are kept with a registered model"
+        )
+    return cheap(policy or registry.recorded(version).policy)
+
+
+def _recorded(version: ModelVersion, kind: ReferenceKind) -> list[Reference]:
+    listed = registry.listed(version.name or "")
+    return [item for item in listed if item.kind == kind and item.version == version.version]
+
+
+def _assess(subject: Subject, model: object, uri: str, policy: Policy) -> Assessment:
+    """A trained network as an assessment, on the images and with the inputs of the version."""
+    if not isinstance(model, nn.Module):
+        raise SubjectError(
+            f"{uri}: the recipe returned {type(model).__name__}; a nn.Module is accepted"
+        )
+    placed = model.to(subject.device).eval()
+    digest = tensor_digest(placed)
+    identity = replace(
+        subject.identity,
+        uri=uri,
+        digest=digest,
+        artifact_digest=digest,  # no files: what it computes with is all there is
+        parameters=sum(item.numel() for item in placed.parameters()),
+        layers=layer_digests(placed),
+        name=None,
+        version=None,
+        model_id=None,
+        run_id=None,
+        created=None,
+    )
+    trained = replace(subject, model=placed, identity=identity, history={})
+    registry.try_out(trained, policy.seed)
+    return orchestration.assess(trained, policy, standing=("performance",))

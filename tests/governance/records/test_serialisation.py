@@ -1,0 +1,173 @@
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import assessments, evidence, expectations, identities, intervals, policies
+
+from governance.errors import AnalysisError, EvidenceError
+from governance.records.assessment import Assessment
+from governance.records.evidence import Evidence, Interval, Measurement, ModelIdentity
+from governance.records.policy import Expectation, Policy
+from governance.records.serialisation import canonical, from_data, parse, to_data
+
+LAWS = settings(max_examples=30, deadline=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    kind: Literal["a", "b"] = "a"
+    pair: tuple[int, float] = (1, 2.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    leaf: Leaf
+    cells: tuple[bool | int | float | str | None, ...] = ()
+    named: Mapping[str, Leaf] = field(default_factory=dict)
+    free: Any = None
+
+    def __post_init__(self) -> None:
+        if self.free == "bad":
+            raise AnalysisError("free is bad")
+
+
+def again(kind, record):
+    """A record after a journey through bytes."""
+    return from_data(kind, parse(canonical(to_data(record)), "record"))
+
+
+def without_files(assessment):
+    """An assessment without figures and tables, whose bytes are kept in files of their own."""
+    data = to_data(assessment)
+    for item in data["evidence"]:
+        if item["measurement"]:
+            item["measurement"].update(figures=[], tables=[])
+    return from_data(Assessment, data)
+
+
+@pytest.mark.parametrize(
+    ("kind", "strategy"),
+    [
+        (ModelIdentity, identities()),
+        (Interval, intervals()),
+        (Expectation, expectations()),
+        (Policy, policies()),
+        (Assessment, assessments().map(without_files)),
+    ],
+    ids=lambda item: getattr(item, "__name__", ""),
+)
+def test_a_record_survives_the_journey_through_bytes(kind, strategy):
+    @given(strategy)
+    @LAWS
+    def law(record):
+        assert again(kind, record) == record
+        assert canonical(to_data(again(kind, record))) == canonical(to_data(record))
+
+    law()
+
+
+@given(evidence())
+@LAWS
+def test_evidence_survives_the_journey_with_its_cells_of_the_same_type(item):
+    data = to_data(item)
+    for figure in data["measurement"]["figures"] if data["measurement"] else ():
+        figure["image"] = b""
+
+    found = from_data(Evidence, data)
+
+    if item.measurement:
+        for table, other in zip(item.measurement.tables, found.measurement.tables, strict=True):
+            assert [list(map(type, row)) for row in table.rows] == [
+                list(map(type, row)) for row in other.rows
+            ]
+            assert table == other
+
+
+def test_the_same_record_always_has_the_same_bytes():
+    one = {"b": 1, "a": [1.0, None, "ü"]}
+    two = {"a": [1.0, None, "ü"], "b": 1}
+
+    assert canonical(one) == canonical(two)
+    assert canonical(one) == (
+        '{\n  "a": [\n    1.0,\n    null,\n    "ü"\n  ],\n  "b": 1\n}\n'.encode()
+    )
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_not_finite_is_never_written(value):
+    with pytest.raises(ValueError, match="JSON compliant"):
+        canonical({"a": value})
+
+
+def test_a_lone_surrogate_in_a_message_survives():
+    text = "cannot open 'caf\udce9'"
+
+    assert canonical(text).isascii()
+    assert parse(canonical(text), "p") == text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"\xff", b'{"a": NaN}', b"[Infinity]", b"[-Infinity]", b"[" * 100_000, b"1" * 5000],
+    ids=["empty", "cut", "no text", "nan", "inf", "-inf", "deep", "long"],
+)
+def test_bytes_that_are_no_record_are_refused_by_place(content):
+    with pytest.raises(EvidenceError, match=r"^here: cannot be read: "):
+        parse(content, "here")
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ({}, r"^record: missing \['leaf'\], unknown \[\]"),
+        ({"leaf": {}, "loaf": 1}, r"^record: missing \[\], unknown \['loaf'\]"),
+        ({"leaf": {"kind": "c"}}, r"^record\.leaf\.kind is 'c'; one of \('a', 'b'\) is accepted"),
+        ({"leaf": {"pair": [1]}}, r"^record\.leaf\.pair has 1 items; 2 are accepted"),
+        ({"leaf": {"pair": ["1", 2]}}, r"^record\.leaf\.pair\[0\] is str '1'"),
+        ({"leaf": {"pair": [True, 2]}}, r"^record\.leaf\.pair\[0\] is bool 'True'"),
+        ({"leaf": {"pair": [1, math.inf]}}, r"^record\.leaf\.pair\[1\] is inf; a finite number"),
+        ({"leaf": {"pair": [1, 10**400]}}, r"^record\.leaf\.pair\[1\] is 1000.*; a finite number"),
+        ({"leaf": [1]}, r"^record\.leaf is list"),
+        ({"leaf": {}, "cells": {}}, r"^record\.cells is dict"),
+        ({"leaf": {}, "cells": [1, [2]]}, r"^record\.cells\[1\] is '\[2\]'; one of "),
+        ({"leaf": {}, "named": {"x": {"kind": 1}}}, r"^record\.named\.x\.kind is 1"),
+        ({"leaf": {}, "free": "bad"}, r"^record: free is bad"),
+        (None, r"^record is NoneType"),
+    ],
+)
+def test_a_damaged_record_is_refused_by_place(data, problem):
+    with pytest.raises(EvidenceError, match=problem):
+        from_data(Tree, data)
+
+
+def test_what_a_type_leaves_free_is_taken_as_it_is():
+    assert from_data(Tree, {"leaf": {}, "free": {"any": [1]}}).free == {"any": [1]}
+
+
+def test_a_cell_keeps_its_own_type():
+    cells = from_data(Tree, {"leaf": {}, "cells": [True, 1, 1.0, "1", None]}).cells
+
+    assert [type(cell) for cell in cells] == [bool, int, float, str, type(None)]
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=4))
+@LAWS
+def test_no_plain_data_makes_a_record_by_accident_or_crashes_the_reader(data):
+    with pytest.raises(EvidenceError):
+        from_data(Measurement, data)
+
+
+@given(evidence(), st.data())
+@LAWS
+def test_a_field_of_another_type_is_always_noticed(item, data):
+    plain = json.loads(canonical(to_data(item) | {"measurement": None, "failure": None}))
+    name = data.draw(st.sampled_from(sorted(plain)))
+    plain[name] = [None]
+
+    with pytest.raises(EvidenceError):
+        from_data(Evidence, plain)

@@ -1,0 +1,83 @@
+"""Trial: a model that is no classifier of single images is refused before it is measured."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from governance.errors import SubjectError
+from governance.subject.model_files.trial import check_batch, check_outputs, difference
+
+IMAGES = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+class Of(nn.Module):
+    """A model that is one function."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def means(x):
+    return x.mean((2, 3))
+
+
+def test_outputs_of_a_batch_are_returned():
+    torch.testing.assert_close(check_batch(Of(means), IMAGES, "m"), means(IMAGES))
+
+
+@pytest.mark.parametrize(
+    ("function", "wanted"),
+    [
+        (lambda x: means(x) + means(x).mean(), "another answer in a batch than alone"),
+        (lambda x: nn.functional.dropout(means(x)), "differently when asked twice"),
+        (lambda x: (means(x), means(x)), "returns tuple for 4 images"),
+        (lambda x: means(x).sum(), r"returns \(\) for 4 images"),
+        (lambda x: means(x)[:1], r"returns \(1, 3\) for 4 images"),
+        (lambda x: means(x) @ torch.ones(2, 2), r"fails on a batch of shape \(4, 3, 8, 8\)"),
+    ],
+)
+def test_a_model_that_does_not_answer_for_each_image_is_refused(function, wanted):
+    with torch.random.fork_rng(), pytest.raises(SubjectError, match=wanted):
+        check_batch(Of(function), IMAGES, "m")
+
+
+def test_nan_outputs_pass_the_batch_and_are_refused_for_what_they_are():
+    outputs = check_batch(Of(lambda x: means(x) * math.nan), IMAGES, "m")
+    with pytest.raises(SubjectError, match="an output is NaN or infinite"):
+        check_outputs(outputs, classes=3, kind="logits", where="m")
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (4, 3, 1), (4,)])
+def test_another_number_of_outputs_than_classes_is_refused(shape):
+    with pytest.raises(SubjectError, match="names 3 classes"):
+        check_outputs(torch.zeros(shape), classes=3, kind="logits", where="m")
+
+
+def test_probabilities_declared_as_logits_and_the_reverse_are_refused_with_the_setting():
+    logits = torch.tensor([[2.0, -1.0, 0.5], [0.0, 0.0, 1.0]]) * 3
+    with pytest.raises(SubjectError, match="outputs = 'probabilities'"):
+        check_outputs(logits.softmax(1), classes=3, kind="logits", where="m")
+    with pytest.raises(SubjectError, match="outputs = 'logits'"):
+        check_outputs(logits, classes=3, kind="probabilities", where="m")
+
+
+def test_logits_log_probabilities_and_probabilities_pass_as_declared():
+    logits = torch.tensor([[2.0, -1.0, 0.5], [0.0, 0.0, 1.0]]) * 3
+    check_outputs(logits, classes=3, kind="logits", where="m")
+    check_outputs(logits.log_softmax(1), classes=3, kind="logits", where="m")
+    check_outputs(logits.softmax(1), classes=3, kind="probabilities", where="m")
+
+
+def test_the_difference_is_relative_and_infinite_where_shapes_or_nan_differ():
+    one = torch.tensor([100.0, math.nan])
+    assert difference(one, one) == 0
+    assert difference(one, torch.tensor([101.0, math.nan])) == pytest.approx(0.01)
+    assert difference(one, torch.tensor([100.0, 0.0])) == math.inf
+    assert difference(one, one[:1]) == math.inf
+    assert difference(one[:0], one[:0]) == 0
