@@ -19,6 +19,7 @@ from governance.methods.bounds.attack import lead
 from governance.methods.bounds.bounds import Slack, rounding_slack
 from governance.methods.bounds.locality import Window
 from governance.methods.bounds.program import Program
+from governance.methods.image_tensors import Images, image_tensor
 from governance.subject.preprocessing import Preprocessing
 from governance.subject.subject import tensor_digest
 
@@ -147,7 +148,7 @@ class Case:
 
 
 def case_of(
-    model: Deployed, program: Program | str, image: Tensor, target: int | None, reach: float
+    model: Deployed, program: Program | str, image: Images, target: int | None, reach: float
 ) -> Case:
     """An image's case.
 
@@ -161,12 +162,13 @@ def case_of(
     Raises:
         AnalysisError: For an image outside [0, 1], non-finite outputs, a target that is no rival.
     """
-    if image.ndim != 3 or not bool(((image >= 0) & (image <= 1)).all()):  # noqa: PLR2004 - (C, H, W)
+    pixels = image_tensor(image, "image", dimensions=3)
+    if not bool(((pixels >= 0) & (pixels <= 1)).all()):
         raise AnalysisError(
-            f"image of shape {tuple(image.shape)} with values from {float(image.min()):.3g} to "
-            f"{float(image.max()):.3g}; (C, H, W) in [0, 1] is accepted"
+            f"image of shape {tuple(pixels.shape)} with values from {float(pixels.min()):.3g} to "
+            f"{float(pixels.max()):.3g}; (C, H, W) in [0, 1] is accepted"
         )
-    x = image[None].to(torch.float32)
+    x = pixels[None].to(torch.float32).contiguous()
     with torch.no_grad():
         outputs = model(x)
     if outputs.ndim != 2 or not torch.isfinite(outputs).all():  # noqa: PLR2004 - (N, classes)
