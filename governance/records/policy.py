@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 from governance.errors import PolicyError
 from governance.records.drift_terms import DriftTerms, read_drift
 from governance.records.evidence import Evidence, Interval, Metric
+from governance.records.numbers import number
 from governance.records.toml_reader import Reader, parse
 from governance.records.waiver import Waiver
 
@@ -439,13 +440,14 @@ def _finding(expectation: Expectation, evidence: Sequence[Evidence]) -> Finding:
         return _missing(expectation, f"{expectation.metric} has no interval to be judged on")
     met = math.isfinite(judged) and expectation.met_by(judged)
     what = "estimate" if expectation.on == "estimate" else "end of the interval"
+    text = number(judged, apart=(expectation.at_least, expectation.at_most))
     verb = "is" if met else "is not"
     return Finding(
         expectation=expectation,
         observed=value,
         interval=interval,
         outcome="met" if met else "unmet",
-        reason=f"{what} {_digits(judged, expectation)} {verb} {expectation.bound}",
+        reason=f"{what} {text} {verb} {expectation.bound}",
     )
 
 
@@ -493,13 +495,6 @@ def _unanswered(expectation: Expectation, analysis: str, found: Evidence | None)
         missing = _missing(expectation, failure.message)
         return dataclasses.replace(missing, outcome="inapplicable")
     return _missing(expectation, f"{analysis} failed: {failure.message if failure else '?'}")
-
-
-def _digits(value: float, expectation: Expectation) -> str:
-    """Four digits, or as many more as rounding needs to keep off the bound, 0 and 1."""
-    apart = {0.0, 1.0, -1.0, expectation.at_least, expectation.at_most} - {value}
-    shown = (f"{value:.{digits}g}" for digits in range(4, 17))
-    return next((text for text in shown if float(text) not in apart), repr(value))
 
 
 def _missing(expectation: Expectation, reason: str) -> Finding:
