@@ -51,7 +51,7 @@ from governance.methods.statistics.proportions import (
     whiskers,
 )
 from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
-from governance.subject.subject import Subject
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["Performance", "performance"]
 
@@ -75,6 +75,7 @@ class Performance:
 
     bins: int = 15
 
+    needs: ClassVar[Needs] = "probabilities"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "accuracy": Metric(meaning="share of images answered rightly", better="higher"),

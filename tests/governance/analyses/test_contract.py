@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from subjects import with_network
 from torch import nn
 
 from governance import analyses
@@ -115,7 +116,7 @@ def same(one: object, two: object) -> bool:
 
 def leaves_everything_as_found(name, subject):
     analysis = analyses.load(name, QUICK.get(name, {}))
-    model = subject.model
+    model = subject.network.model
     # Something in every place that an analysis might be tempted to clear.
     model.stem.register_forward_hook(lambda *_: None)
     model.head.register_full_backward_hook(lambda *_: None)
@@ -134,7 +135,7 @@ def leaves_everything_as_found(name, subject):
 
 @ours
 def test_the_model_and_the_process_are_left_as_found(name, tiny_subject, measured):
-    subject = dataclasses.replace(tiny_subject, model=copy.deepcopy(tiny_subject.model))
+    subject = with_network(tiny_subject, model=copy.deepcopy(tiny_subject.network.model))
 
     found = leaves_everything_as_found(name, subject)
 
@@ -299,7 +300,7 @@ def test_a_measurement_survives_being_kept(name, tiny_subject, measured, tmp_pat
 def test_the_analysis_of_the_documentation_is_one_file_and_keeps_the_contract(
     brightness, tiny_subject, tmp_path
 ):
-    subject = dataclasses.replace(tiny_subject, model=copy.deepcopy(tiny_subject.model))
+    subject = with_network(tiny_subject, model=copy.deepcopy(tiny_subject.network.model))
 
     assert brightness in analyses.names()
     found = leaves_everything_as_found(brightness, subject)

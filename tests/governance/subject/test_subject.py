@@ -8,12 +8,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from subjects import with_network
 from torch import nn
 
 from governance.errors import SubjectError
 from governance.records.evidence import ModelIdentity
+from governance.subject.images.validation_set import ValidationSet
+from governance.subject.network import Network, tensor_digest
 from governance.subject.preprocessing import Preprocessing
-from governance.subject.subject import Subject, ValidationSet, tensor_digest
+from governance.subject.subject import Subject
 
 
 def labelled(labels, classes=3):
@@ -37,11 +40,13 @@ def with_model(model, *, channels="grey", outputs="logits", images=None, **terms
         identity=ModelIdentity(
             uri="models:/m/1", digest="d", artifact_digest="a", format="pt2", parameters=0
         ),
-        model=model,
-        preprocessing=Preprocessing(size=(2, 2), channels=channels, **terms),
+        classifier=Network(
+            model=model,
+            device=torch.device("cpu"),
+            preprocessing=Preprocessing(size=(2, 2), channels=channels, **terms),
+            outputs=outputs,
+        ),
         validation=validation,
-        device=torch.device("cpu"),
-        outputs=outputs,
         batch_size=3,
     )
 
@@ -114,7 +119,7 @@ def test_pixels_are_normalised_in_the_models_channel_order():
     subject = with_model(nn.Identity(), channels="bgr", mean=mean, std=std)
     pixels = torch.rand(2, 3, 2, 2, generator=torch.Generator().manual_seed(0))
 
-    found = subject.inputs(pixels)
+    found = subject.network.inputs(pixels)
 
     for channel, colour in enumerate((2, 1, 0)):
         expected = (pixels[:, colour] - mean[channel]) / std[channel]
@@ -146,7 +151,9 @@ def test_a_subject_with_other_preprocessing_predicts_anew():
     subject = with_model(model, images=images)
     before = subject.predictions()
 
-    other = replace(subject, preprocessing=Preprocessing(size=(2, 2), channels="grey", std=(0.01,)))
+    other = with_network(
+        subject, preprocessing=Preprocessing(size=(2, 2), channels="grey", std=(0.01,))
+    )
 
     assert not np.allclose(other.predictions(), before)
 
@@ -166,7 +173,7 @@ def test_probabilities_come_back_as_they_went_in():
 def test_a_probability_of_zero_has_a_finite_logit():
     subject = with_model(Constant(0.0, 1.0), outputs="probabilities")
 
-    assert torch.isfinite(subject.logits(torch.zeros(1, 1, 2, 2))).all()
+    assert torch.isfinite(subject.network.logits(torch.zeros(1, 1, 2, 2))).all()
     assert subject.predictions()[0] == pytest.approx([0.0, 1.0])
 
 
@@ -177,10 +184,10 @@ def test_logits_said_to_be_probabilities_are_refused(row):
 
 
 def test_asking_for_predictions_needs_no_gradients(tiny_subject):
-    found = tiny_subject.logits(tiny_subject.pixels([0, 1]))
+    found = tiny_subject.network.logits(tiny_subject.pixels([0, 1]))
 
     assert not found.requires_grad
-    assert all(parameter.grad is None for parameter in tiny_subject.model.parameters())
+    assert all(parameter.grad is None for parameter in tiny_subject.network.model.parameters())
 
 
 def test_the_tensor_digest_is_over_name_dtype_shape_and_bytes():
@@ -193,17 +200,17 @@ def test_the_tensor_digest_is_over_name_dtype_shape_and_bytes():
 
 
 def test_the_tensor_digest_survives_saving_and_copying(tiny_subject, tmp_path):
-    torch.save(tiny_subject.model.state_dict(), tmp_path / "weights.pt")
-    other = copy.deepcopy(tiny_subject.model)
+    torch.save(tiny_subject.network.model.state_dict(), tmp_path / "weights.pt")
+    other = copy.deepcopy(tiny_subject.network.model)
     for parameter in other.parameters():
         nn.init.zeros_(parameter)
     other.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
 
-    assert tensor_digest(other) == tensor_digest(tiny_subject.model)
+    assert tensor_digest(other) == tensor_digest(tiny_subject.network.model)
 
 
 def test_one_changed_bit_of_any_tensor_changes_the_digest(tiny_subject):
-    model = copy.deepcopy(tiny_subject.model)
+    model = copy.deepcopy(tiny_subject.network.model)
     digests = {tensor_digest(model)}
 
     for tensor in model.state_dict().values():
