@@ -48,6 +48,7 @@ from governance.methods.faithfulness import MAP_METRICS, Maps, SelfTest, agreeme
 from governance.methods.masking.superpixels import Baseline
 from governance.methods.statistics import intervals
 from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
+from governance.records.numbers import number
 from governance.subject.network import Network
 from governance.subject.subject import Needs, Subject
 
@@ -312,7 +313,7 @@ def _pictures(
     shown = list(zip(choices, found, pixels, strict=True))[:SHOWN]
     cells = [
         (
-            f"{names[item.label]} {item.p_full:.2f}, {choice.rule}\n{item.status}",
+            f"{names[item.label]} {number(item.p_full, 2)}, {choice.rule}\n{item.status}",
             figures.overlay(
                 image, heat=item.heatmap.astype(np.float32) if item.status == "mapped" else None
             ),

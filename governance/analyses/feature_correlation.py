@@ -48,6 +48,7 @@ from governance.methods.network import trace
 from governance.methods.statistics.intervals import LEVEL
 from governance.methods.statistics.proportions import ends
 from governance.records.evidence import Cell, Interval, Measurement, Metric, Table
+from governance.records.numbers import percent
 from governance.subject.subject import Needs, Subject
 
 __all__ = ["FeatureCorrelation", "feature_correlation"]
@@ -277,7 +278,7 @@ def _notes(found: Correlations, shares: Mapping[str, float]) -> tuple[str, ...]:
     worst = max(shares, key=lambda layer: shares[layer])
     still = sum(int((~item.live).sum()) for item in found.channels.values())
     most = (
-        f"Most redundant is {worst}: {shares[worst]:.1%} of its "
+        f"Most redundant is {worst}: {percent(shares[worst])} of its "
         f"{len(found.channels[worst].live)} filters are followed by another one."
     )
     return (

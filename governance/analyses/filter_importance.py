@@ -63,6 +63,7 @@ from governance.methods.filter_ablation.summary import (
 )
 from governance.methods.network import TracedNetwork, trace
 from governance.records.evidence import Cell, Measurement, Metric, Table
+from governance.records.numbers import number, percent
 from governance.subject.subject import Needs, Subject
 
 __all__ = ["FilterImportance", "filter_importance"]
@@ -381,10 +382,10 @@ def _notes(
             f"Cost: {found.spent:,.0f} forward passes of one image; measuring every filter on "
             f"every image would cost {found.exhaustive:,.0f}."
         ),
-        f"Control: silencing nothing changed an output by at most {found.nothing:.1g}.",
+        f"Control: silencing nothing changed an output by at most {number(found.nothing)}.",
         (
             f"Dead filters gave one constant value on these {images} images; with 95 % confidence "
-            f"each of them moves on at most {3 / images:.1%} of images like these."
+            f"each of them moves on at most {percent(3 / images)} of images like these."
         ),
     ]
     few = single.dropna(subset="estimate")["n_exact"].min()

@@ -66,6 +66,7 @@ from governance.methods.statistics.proportions import (
     unknown,
 )
 from governance.records.evidence import Measurement, Metric
+from governance.records.numbers import number
 from governance.subject.subject import Needs, Subject
 
 __all__ = ["LayerPrediction", "layer_predictions"]
@@ -321,8 +322,8 @@ def _notes(pairs: Sequence[Paired], names: Sequence[str], layer: str, seed: int)
     mean, high = exchanged(pairs, seed)
     note = (
         f"The gap at {layer} is widest for class {names[widest]} (n = {pairs[widest].n}): "
-        f"{pairs[widest].difference:.3f}. Were lens and probe exchanged at random, the widest gap "
-        f"of the {len(pairs)} classes would be {mean:.3f} on average and above {high:.3f} in 2.5 % "
-        "of cases."
+        f"{number(pairs[widest].difference, 3)}. Were lens and probe exchanged at random, the "
+        f"widest gap of the {len(pairs)} classes would be {number(mean, 3)} on average and above "
+        f"{number(high, 3)} in 2.5 % of cases."
     )
     return (note,)

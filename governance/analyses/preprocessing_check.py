@@ -48,6 +48,7 @@ from governance.methods.statistics.proportions import (
     whiskers,
 )
 from governance.records.evidence import Cell, Figure, Measurement, Metric, Table
+from governance.records.numbers import number
 from governance.records.policy import Expectation
 from governance.subject.classifier import Classifier
 from governance.subject.preprocessing import Preprocessing
@@ -257,7 +258,7 @@ def _table(
 
 def _numbers(values: tuple[float, ...]) -> str:
     distinct = values[:1] if len(set(values)) == 1 else values
-    return " ".join(f"{value:.4g}" for value in distinct)
+    return " ".join(number(value) for value in distinct)
 
 
 def _figure(
@@ -287,7 +288,7 @@ def _notes(
 ) -> tuple[str, ...]:
     sample = (
         f"{len(labels)} of {total} validation images, drawn evenly over the classes; chance "
-        f"{chance(labels):.3f}; {len(tried) - 1} alternatives."
+        f"{number(chance(labels), 3)}; {len(tried) - 1} alternatives."
     )
     found = [item.name for item, flag in zip(tried[1:], better, strict=True) if flag]
     if not found:

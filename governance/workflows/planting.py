@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from governance.errors import SubjectError
+from governance.records.numbers import number
 from governance.subject.subject import Subject
 
 __all__ = ["Planted", "plant_mark"]
@@ -87,12 +88,12 @@ def plant_mark(subject: Subject, seed: int) -> Planted:
                 return Planted(
                     model=model, label=task.label, followed=followed, kept=kept, n=len(wrong)
                 )
-        tried.append(f"{followed:.2f} and {kept:.2f} at a rate of {rate:g}")
+        tried.append(f"{number(followed, 2)} and {number(kept, 2)} at a rate of {rate:g}")
     raise SubjectError(
         f"{subject.identity.uri}: the planted mark was not learnt in {EPOCHS} epochs; of "
         f"{len(wrong)} marked images followed it and of clean ones were right: {'; '.join(tried)} "
-        f"({LEARNT} and {before - LOST:.2f} are needed). Nothing was tested; a fault of your own, "
-        "--recipe module:function, is accepted"
+        f"({LEARNT} and {number(before - LOST, 2)} are needed). Nothing was tested; a fault of "
+        "your own, --recipe module:function, is accepted"
     )
 
 

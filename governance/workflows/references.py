@@ -21,6 +21,7 @@ from governance.drift.version import MAPS
 from governance.errors import SubjectError
 from governance.records.assessment import Assessment
 from governance.records.drift_terms import ReferenceKind
+from governance.records.numbers import number
 from governance.records.policy import Policy
 from governance.registry import ModelVersion, Reference
 from governance.subject.network import layer_digests, tensor_digest
@@ -224,8 +225,9 @@ def plant_fault(
             name = subject.validation.class_names[fault.label]
             model: object = fault.model
             what = (
-                f"A corner mark: {fault.followed:.2f} of {fault.n} marked images of other classes "
-                f"are answered {name!r}, and {fault.kept:.2f} of the clean ones rightly."
+                f"A corner mark: {number(fault.followed, 2)} of {fault.n} marked images of other "
+                "classes "
+                f"are answered {name!r}, and {number(fault.kept, 2)} of the clean ones rightly."
             )
         else:
             model, what = train(FIRST_SEED, subject.network.model), f"As trained by {recipe}."

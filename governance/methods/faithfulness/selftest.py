@@ -28,6 +28,7 @@ from governance.methods.masking.superpixels import Baseline
 from governance.methods.statistics import intervals
 from governance.methods.statistics.proportions import ends
 from governance.records.evidence import Cell, Metric, Table
+from governance.records.numbers import number
 
 __all__ = ["MAP_METRICS", "STABLE", "Check", "SelfTest", "agreement", "self_test"]
 
@@ -89,9 +90,9 @@ class Check:
         """Name, mean, both ends of its interval, n, what is required and how it ended."""
         low, high = ends(intervals.mean(self.values))
         mean = float(np.mean(self.values)) if self.values else None
-        required = "" if self.limit is None else f"above {self.limit:.3g}"
+        required = "" if self.limit is None else f"above {number(self.limit)}"
         if self.least is not None:
-            required += f", mean at least {self.least:.3g}"
+            required += f", mean at least {number(self.least)}"
         ended = {None: "", True: "passed", False: "failed"}[self.passed]
         return (self.name, mean, low, high, len(self.values), required, ended)
 

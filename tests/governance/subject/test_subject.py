@@ -8,10 +8,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from subjects import with_network
+from subjects import black_box, with_network
 from torch import nn
 
-from governance.errors import SubjectError
+from governance.errors import AnalysisError, SubjectError
 from governance.records.evidence import ModelIdentity
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.network import Network, tensor_digest
@@ -181,6 +181,39 @@ def test_a_probability_of_zero_has_a_finite_logit():
 def test_logits_said_to_be_probabilities_are_refused(row):
     with pytest.raises(SubjectError, match="outputs = 'logits'"):
         with_model(Constant(*row), outputs="probabilities").predictions()
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ([[math.nan, 1.0]] * 4, "a probability is NaN or infinite"),
+        ([[0.5, 0.6]] * 4, "the probabilities of an image do not sum to one"),
+        ([[-0.5, 1.5]] * 4, "the probabilities of an image do not sum to one"),
+        ([[0.5, 0.5]] * 2, r"gives numbers of shape \(2, 2\) for 3 images"),
+        ([[1.0]] * 4, r"gives numbers of shape \(3, 1\) for 3 images"),
+    ],
+)
+def test_answers_of_any_classifier_are_checked(rows, problem):
+    class Given:
+        preprocessing = Preprocessing(size=(2, 2), channels="grey")
+        device = torch.device("cpu")
+
+        def probabilities(self, pixels):
+            return torch.tensor(rows)[: len(pixels)]
+
+    subject = replace(with_model(Constant(0.0, 1.0)), classifier=Given())
+
+    with pytest.raises(SubjectError, match=f"model models:/m/1: {problem}"):
+        subject.predictions()
+
+
+def test_a_classifier_without_a_module_has_no_network(tiny_subject):
+    subject = black_box(tiny_subject)
+
+    with pytest.raises(AnalysisError, match="models:/black-box/1: gives only probabilities"):
+        subject.network  # noqa: B018 - looking is what fails
+
+    assert (subject.predictions().argmax(1) == subject.validation.labels).mean() > 0.9
 
 
 def test_asking_for_predictions_needs_no_gradients(tiny_subject):

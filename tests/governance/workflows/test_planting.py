@@ -48,7 +48,7 @@ def test_an_exported_model_takes_a_fault_too(subject, monkeypatch):
         subject.network.model, (example,), dynamic_shapes=({0: torch.export.Dim.AUTO},)
     )
     exported = with_network(subject, model=program.module())
-    before = tensor_digest(exported.model)
+    before = tensor_digest(exported.network.model)
     # act
     found = plant_mark(exported, seed=0)
     # assert
