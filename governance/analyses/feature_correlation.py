@@ -49,7 +49,7 @@ from governance.methods.statistics.intervals import LEVEL
 from governance.methods.statistics.proportions import ends
 from governance.records.evidence import Cell, Interval, Measurement, Metric, Table
 from governance.records.numbers import percent
-from governance.subject.subject import Subject
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["FeatureCorrelation", "feature_correlation"]
 
@@ -72,6 +72,7 @@ class FeatureCorrelation:
     images: int = 400
     limit: float = 0.9
 
+    needs: ClassVar[Needs] = "network"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "redundancy": Metric(
@@ -107,8 +108,8 @@ class FeatureCorrelation:
     def run(self, subject: Subject, seed: int) -> Measurement:
         """Measure on a sample of the validation images."""
         chosen = subject.validation.sample(self.images, seed)
-        inputs = subject.inputs(subject.pixels(chosen))
-        network = trace(subject.model, inputs[:2], batch_size=BATCH)
+        inputs = subject.network.inputs(subject.pixels(chosen))
+        network = trace(subject.network.model, inputs[:2], batch_size=BATCH)
         found = correlate(
             network, inputs, layers=[unit.layer for unit in network.units()],
             depths=network.stages(), labels=subject.validation.labels[chosen], seed=seed,

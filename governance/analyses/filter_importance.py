@@ -64,7 +64,7 @@ from governance.methods.filter_ablation.summary import (
 from governance.methods.network import TracedNetwork, trace
 from governance.records.evidence import Cell, Measurement, Metric, Table
 from governance.records.numbers import number, percent
-from governance.subject.subject import Subject
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["FilterImportance", "filter_importance"]
 
@@ -92,6 +92,7 @@ class FilterImportance:
     images: int = 400
     top: int = 20
 
+    needs: ClassVar[Needs] = "network"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "concentration": Metric(
@@ -126,11 +127,11 @@ class FilterImportance:
         chosen = subject.validation.sample(self.images, seed)
         labels = subject.validation.labels[chosen]
         pixels = subject.pixels(chosen)
-        inputs = subject.inputs(pixels)
-        network = _traced(subject.model, inputs, labels, subject.batch_size)
+        inputs = subject.network.inputs(pixels)
+        network = _traced(subject.network.model, inputs, labels, subject.batch_size)
         found = study(
             network, inputs, labels, tier=self.tier, seed=seed, top=self.top,
-            outputs=subject.outputs,
+            outputs=subject.network.outputs,
         )  # fmt: skip
         names = subject.validation.class_names
         table = rows(found, labels, names)

@@ -42,7 +42,7 @@ from governance.methods.statistics.proportions import ends
 from governance.methods.training_signs import PER_CLASS
 from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
 from governance.records.numbers import number
-from governance.subject.subject import Subject
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["LearningProcess"]
 
@@ -67,6 +67,7 @@ class LearningProcess:
 
     least: int = 2
 
+    needs: ClassVar[Needs] = "probabilities"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "epochs": Metric(

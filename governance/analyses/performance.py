@@ -52,7 +52,7 @@ from governance.methods.statistics.proportions import (
 )
 from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
 from governance.records.numbers import number
-from governance.subject.subject import Subject
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["Performance", "performance"]
 
@@ -76,6 +76,7 @@ class Performance:
 
     bins: int = 15
 
+    needs: ClassVar[Needs] = "probabilities"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "accuracy": Metric(meaning="share of images answered rightly", better="higher"),

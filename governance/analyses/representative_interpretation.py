@@ -67,7 +67,7 @@ from governance.methods.statistics.intervals import clopper_pearson
 from governance.methods.statistics.proportions import ClassShare, lowest
 from governance.records.evidence import Interval, Measurement, Metric, Table
 from governance.records.numbers import number, signed
-from governance.subject.subject import Subject
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["Interpretation", "RepresentativeInterpretation", "representative_rules"]
 
@@ -93,6 +93,7 @@ class RepresentativeInterpretation:
     boundaries: int = 100
     max_rules: int = 10
 
+    needs: ClassVar[Needs] = "network"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "coverage_worst": Metric(
@@ -154,13 +155,13 @@ class RepresentativeInterpretation:
         """Find and test rules on a sample of the validation images."""
         validation = subject.validation
         chosen = validation.sample(self.samples, seed)
-        example = subject.inputs(subject.pixels(spread_out(chosen)))
-        network = trace(subject.model, example[:2], batch_size=subject.batch_size)
-        cut, room = find_cut(network, example, self.cut, subject.outputs)
+        example = subject.network.inputs(subject.pixels(spread_out(chosen)))
+        network = trace(subject.network.model, example[:2], batch_size=subject.batch_size)
+        cut, room = find_cut(network, example, self.cut, subject.network.outputs)
         used = chosen if room >= len(chosen) else validation.sample(room, seed)
         found = study(
             network, _batches(subject, used), cut, boundaries=self.boundaries,
-            max_rules=self.max_rules, seed=seed, outputs=subject.outputs,
+            max_rules=self.max_rules, seed=seed, outputs=subject.network.outputs,
         )  # fmt: skip
         names = validation.class_names
         summary = summarised(found, seed)
@@ -183,7 +184,7 @@ class RepresentativeInterpretation:
 
 def _batches(subject: Subject, chosen: NDArray[np.int64]) -> Iterator[Tensor]:
     for start in range(0, len(chosen), subject.batch_size):
-        yield subject.inputs(subject.pixels(chosen[start : start + subject.batch_size]))
+        yield subject.network.inputs(subject.pixels(chosen[start : start + subject.batch_size]))
 
 
 def _metrics(

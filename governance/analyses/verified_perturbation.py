@@ -56,7 +56,7 @@ from governance.methods.bounds.tables import Row, claims, encoded, patch_rows, s
 from governance.methods.statistics.intervals import bootstrap, clopper_pearson
 from governance.records.evidence import Interval, Measurement, Metric
 from governance.records.numbers import number
-from governance.subject.subject import Subject
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["VerifiedPerturbation"]
 
@@ -98,6 +98,7 @@ class VerifiedPerturbation:
     activations: int = 250_000
     attack_budget: float = 1.0
 
+    needs: ClassVar[Needs] = "network"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "certified_share": Metric(
@@ -143,10 +144,12 @@ class VerifiedPerturbation:
 
     def run(self, subject: Subject, seed: int) -> Measurement:
         """Bound and attack a sample of the validation images."""
-        refuse_unsuitable(subject.model)
+        refuse_unsuitable(subject.network.model)
         chosen = subject.validation.sample(self.images, seed)
         pixels = subject.pixels(chosen)
-        model = deployed(subject.model, pixels.shape[1], subject.preprocessing, subject.device)
+        model = deployed(
+            subject.network.model, pixels.shape[1], subject.preprocessing, subject.device
+        )
         program = self._program(model, pixels)
         generator = torch.Generator().manual_seed(seed)
         effort = Effort(

@@ -59,7 +59,8 @@ URI = re.compile(r"[a-z][a-z0-9+.-]*:/")
 CLASS = "{class}"
 
 #: The evidence of what changed since the baseline, and why it has no measurement for a version that
-#: no approved one went before. It is the only evidence whose expectations may not apply.
+#: no approved one went before. It is the only evidence whose expectations may not apply; those of
+#: an analysis that cannot be put to a kind of model are missing.
 DRIFT, INAPPLICABLE = "drift", "not applicable"
 
 
@@ -494,6 +495,9 @@ def _unanswered(expectation: Expectation, analysis: str, found: Evidence | None)
     if failure is not None and (analysis, failure.kind) == (DRIFT, INAPPLICABLE):
         missing = _missing(expectation, failure.message)
         return dataclasses.replace(missing, outcome="inapplicable")
+    if failure is not None and failure.kind == INAPPLICABLE:
+        # Missing all the same: a model must not get past a bound by hiding its layers.
+        return _missing(expectation, f"not applicable: {failure.message}")
     return _missing(expectation, f"{analysis} failed: {failure.message if failure else '?'}")
 
 
