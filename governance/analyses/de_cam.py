@@ -286,6 +286,9 @@ def _images(
             "image", "true", "predicted", "rule", "status", "p full", "p baseline", *heads,
             "halves agree", "evaluations",
         ),
+        printed=(
+            "image", "true", "predicted", "rule", "status", "p full", *heads[:5], "halves agree",
+        ),
         rows=tuple(rows),
     )  # fmt: skip
 

@@ -267,6 +267,8 @@ def _top_table(table: pd.DataFrame, top: pd.DataFrame, chance: float, compared: 
         ),
         columns=("layer", "unit", "dloss", "low", "high", "n", "q", "method", "class",
                  "class_dp", "class_low", "class_high", "class_n"),
+        printed=("layer", "unit", "dloss", "low", "high", "n", "q", "method", "class", "class_dp",
+                 "class_low", "class_high"),
         rows=tuple(lines),
     )  # fmt: skip
 
@@ -356,9 +358,11 @@ def _all_table(table: pd.DataFrame) -> Table:
             "class and metric with 95 % intervals, number of images and method."
         ),
         columns=tuple(table.columns),
+        printed=("layer", "unit", "class", "metric", "estimate", "ci_lo", "ci_hi", "n_exact",
+                 "method", "q_value", "rank", "screened"),
         rows=tuple(plain.itertuples(index=False, name=None)),
         shown=5,
-    )
+    )  # fmt: skip
 
 
 def _notes(

@@ -225,7 +225,13 @@ def _class_table(summary: Summary, names: Sequence[str]) -> Table:
             "precision of each baseline that covers as many of the class."
         ),
         summary.class_rows(names),
-    )
+        (
+            "class", "rules", "rules_for_80",
+            "coverage", "coverage_low", "coverage_high",
+            "precision", "precision_low", "precision_high", "precision_n",
+            "linear_precision", "k-means_precision",
+        ),
+    )  # fmt: skip
 
 
 def _rule_table(summary: Summary, names: Sequence[str], ids: Sequence[str]) -> Table:
@@ -238,15 +244,22 @@ def _rule_table(summary: Summary, names: Sequence[str], ids: Sequence[str]) -> T
             "the baselines' precision at the same unseen coverage."
         ),
         summary.rule_rows(names, ids),
-    )
+        (
+            "rule", "seed_image", "boundaries", "opposing_classes",
+            "coverage_unseen", "coverage_unseen_low", "coverage_unseen_high",
+            "precision_unseen", "precision_unseen_low", "precision_unseen_high",
+            "stability", "linear_precision",
+        ),
+    )  # fmt: skip
 
 
-def _table(name: str, caption: str, frame: pd.DataFrame) -> Table:
+def _table(name: str, caption: str, frame: pd.DataFrame, printed: tuple[str, ...]) -> Table:
     plain = frame.astype(object).where(frame.notna(), None)
     return Table(
         name=name,
         caption=caption,
         columns=tuple(frame.columns),
+        printed=printed,
         rows=tuple(plain.itertuples(index=False, name=None)),
         shown=PRINTED,
     )

@@ -22,7 +22,7 @@ from torch import nn
 from governance import analyses
 from governance.errors import AnalysisError
 from governance.records.assessment import Assessment
-from governance.records.evidence import Evidence, Measurement, Metric
+from governance.records.evidence import MOST_PRINTED, Evidence, Measurement, Metric
 from governance.records.policy import (
     CLASS,
     INAPPLICABLE,
@@ -33,6 +33,7 @@ from governance.records.policy import (
     judge,
 )
 from governance.workflows.orchestration import assess
+from reports.grid import grid
 from reports.prose import describe
 
 HEADINGS = {"Purpose", "Method", "Signs of risk", "Limits"}
@@ -220,6 +221,17 @@ def test_figures_and_tables_speak_for_themselves(name, measured):
     for table in measurement.tables:
         assert all(head.strip() for head in table.columns)
     assert all(note.strip().endswith(".") for note in measurement.notes)
+
+
+@ours
+def test_every_column_of_a_table_is_printed_or_named_under_it(name, measured):
+    for table in measured(name).tables:
+        laid_out = grid(table)
+
+        printed = [column.name for column in laid_out.columns]
+        assert 0 < len(printed) <= MOST_PRINTED
+        assert sorted((*printed, *laid_out.columns_left)) == sorted(table.columns)
+        assert all(len(row) == len(printed) for row in laid_out.rows)
 
 
 @ours
