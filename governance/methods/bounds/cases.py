@@ -20,8 +20,9 @@ from governance.methods.bounds.bounds import Slack, rounding_slack
 from governance.methods.bounds.locality import Window
 from governance.methods.bounds.program import Program
 from governance.methods.image_tensors import Images, image_tensor
+from governance.records.numbers import number
+from governance.subject.network import tensor_digest
 from governance.subject.preprocessing import Preprocessing
-from governance.subject.subject import tensor_digest
 
 __all__ = ["Case", "Deployed", "Mode", "boxes", "case_of", "deployed", "patches"]
 
@@ -165,8 +166,8 @@ def case_of(
     pixels = image_tensor(image, "image", dimensions=3)
     if not bool(((pixels >= 0) & (pixels <= 1)).all()):
         raise AnalysisError(
-            f"image of shape {tuple(pixels.shape)} with values from {float(pixels.min()):.3g} to "
-            f"{float(pixels.max()):.3g}; (C, H, W) in [0, 1] is accepted"
+            f"image of shape {tuple(pixels.shape)} with values from {number(float(pixels.min()))} to "
+            f"{number(float(pixels.max()))}; (C, H, W) in [0, 1] is accepted"
         )
     x = pixels[None].to(torch.float32).contiguous()
     with torch.no_grad():
