@@ -166,8 +166,9 @@ def case_of(
     pixels = image_tensor(image, "image", dimensions=3)
     if not bool(((pixels >= 0) & (pixels <= 1)).all()):
         raise AnalysisError(
-            f"image of shape {tuple(pixels.shape)} with values from {number(float(pixels.min()))} to "
-            f"{number(float(pixels.max()))}; (C, H, W) in [0, 1] is accepted"
+            f"image of shape {tuple(pixels.shape)} with values from "
+            f"{number(float(pixels.min()))} to {number(float(pixels.max()))}; (C, H, W) in [0, 1] "
+            "is accepted"
         )
     x = pixels[None].to(torch.float32).contiguous()
     with torch.no_grad():
