@@ -49,7 +49,9 @@ from governance.methods.masking.superpixels import Baseline
 from governance.methods.missing import missing
 from governance.methods.statistics import intervals
 from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
-from governance.subject.subject import Subject
+from governance.records.numbers import number
+from governance.subject.network import Network
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["DeCam", "EvolvedMap", "evolve_map"]
 
@@ -72,6 +74,7 @@ class DeCam:
         seeds: Seeds in all for each of these.
     """
 
+    needs: ClassVar[Needs] = "probabilities"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             **MAP_METRICS,
@@ -153,13 +156,14 @@ class DeCam:
             ),
             notes=(
                 _brief(found, test),
-                *_undefined(values),
+                *_undefined(values, test),
                 (
                     f"{sum(item.evaluations for item in maps)} forward passes of single images for "
                     f"all maps, {test.passes} for insertion and deletion."
                 ),
             ),
             withdrawn=test.reasons,
+            unanswered=test.unanswered,
         )
 
     def _mapped(
@@ -191,8 +195,9 @@ class DeCam:
             forgotten.extend(items)
             return _heat(items, images)
 
+        model = subject.classifier.model if isinstance(subject.classifier, Network) else None
         return self_test(
-            explain, subject.probabilities, subject.model, pixels, [item.target for item in found],
+            explain, subject.probabilities, model, pixels, [item.target for item in found],
             _heat(found, pixels), tested=self.repeated, stages=STAGES,
             again=_heat(again, pixels[: self.repeated]), own=[agreement(agreed)], seed=seed,
             batch_size=subject.batch_size,
@@ -231,7 +236,7 @@ def _metrics(
     # Most of these stand in the table of the self-test as well, with the same interval.
     measured: dict[str, tuple[float | None, Interval | None]] = {
         **{f"gain_{baseline}": test.lead(baseline, "centre").mean for baseline in ("blur", "mean")},
-        "likeness_shuffled": test.shuffled[-1].mean if test.shuffled else (None, None),
+        "likeness_shuffled": test.likeness[-1].mean if test.likeness else (None, None),
         "stability": agreement(agreed).mean,
         "evaluations": (float(np.mean(spent)), intervals.bootstrap(np.mean, spent, seed)),
         "share_undefined": (undefined / len(found), intervals.wilson(undefined, len(found))),
@@ -244,9 +249,12 @@ def _metrics(
     return values, {name: item for name, item in spread.items() if item is not None}
 
 
-def _undefined(metrics: Mapping[str, float | None]) -> Iterator[str]:
-    """Why metrics are missing, a note for all of them."""
+def _undefined(metrics: Mapping[str, float | None], test: SelfTest) -> Iterator[str]:
+    """Why metrics are missing, a note for each reason."""
     absent = [name for name, value in metrics.items() if value is None]
+    if not test.shuffled:
+        absent.remove("likeness_shuffled")
+        yield missing(["likeness_shuffled"], "this model gives only probabilities")
     if absent:
         yield missing(absent, "too few images have a map, or none was mapped again")
 
@@ -282,6 +290,9 @@ def _images(
             "image", "true", "predicted", "rule", "status", "p full", "p baseline", *heads,
             "halves agree", "evaluations",
         ),
+        printed=(
+            "image", "true", "predicted", "rule", "status", "p full", *heads[:5], "halves agree",
+        ),
         rows=tuple(rows),
     )  # fmt: skip
 
@@ -309,7 +320,7 @@ def _pictures(
     shown = list(zip(choices, found, pixels, strict=True))[:SHOWN]
     cells = [
         (
-            f"{names[item.label]} {item.p_full:.2f}, {choice.rule}\n{item.status}",
+            f"{names[item.label]} {number(item.p_full, 2)}, {choice.rule}\n{item.status}",
             figures.overlay(
                 image, heat=item.heatmap.astype(np.float32) if item.status == "mapped" else None
             ),

@@ -56,7 +56,8 @@ from governance.methods.masking.superpixels import FEWEST, MOST, Baseline
 from governance.methods.missing import missing
 from governance.methods.statistics import intervals
 from governance.records.evidence import Interval, Measurement, Metric
-from governance.subject.subject import Subject
+from governance.subject.network import Network
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["Explanation", "GeneticExplanation", "evolve"]
 
@@ -82,6 +83,7 @@ class GeneticExplanation:
         wrong_budget: Forward passes for each of these.
     """
 
+    needs: ClassVar[Needs] = "probabilities"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "share_sufficient": Metric(
@@ -182,7 +184,7 @@ class GeneticExplanation:
             ),
             notes=(
                 *summary.notes(choices, found, wrong),
-                *_undefined(values),
+                *_undefined(values, test),
                 *test.notes,
                 (
                     f"{sum(item.evaluations for item in searches)} forward passes of single images "
@@ -190,6 +192,7 @@ class GeneticExplanation:
                 ),
             ),
             withdrawn=test.reasons,
+            unanswered=test.unanswered,
         )
 
     def _evolved(
@@ -241,8 +244,9 @@ class GeneticExplanation:
         shares = [share for share in agreed if share is not None]
         by_chance = [item.area / (2 - item.area) for item in found[: self.repeated]]
         beaten = [item.random_percentile for item in found if item.random_percentile is not None]
+        model = subject.classifier.model if isinstance(subject.classifier, Network) else None
         return self_test(
-            explain, subject.probabilities, subject.model, pixels, [item.target for item in found],
+            explain, subject.probabilities, model, pixels, [item.target for item in found],
             _heat(found, pixels), tested=self.repeated, stages=STAGES,
             again=_heat(again, pixels[: self.repeated]), seed=seed, batch_size=subject.batch_size,
             own=[
@@ -261,9 +265,12 @@ class GeneticExplanation:
         )  # fmt: skip
 
 
-def _undefined(metrics: Mapping[str, float | None]) -> Iterator[str]:
-    """Why metrics are missing, a note for all of them."""
+def _undefined(metrics: Mapping[str, float | None], test: SelfTest) -> Iterator[str]:
+    """Why metrics are missing, a note for each reason."""
     absent = [name for name, value in metrics.items() if value is None]
+    if not test.shuffled:
+        absent.remove("likeness_shuffled")
+        yield missing(["likeness_shuffled"], "this model gives only probabilities")
     if absent:
         why = (
             "too few images have a region that is sufficient, was searched for again or stands "
@@ -326,7 +333,7 @@ def _metrics(
     # These stand in the table of the self-test as well, with the same interval.
     known = [share for share in agreed if share is not None]
     values["stability"], spread["stability"] = agreement(known, lowest=0).mean
-    shuffled = test.shuffled[-1].mean if test.shuffled else (None, None)
+    shuffled = test.likeness[-1].mean if test.likeness else (None, None)
     values["likeness_shuffled"], spread["likeness_shuffled"] = shuffled
     curves = {f"{item.metric}_{item.baseline}": item for item in test.scores}
     for name in ("insertion_blur", "insertion_mean", "deletion_blur", "deletion_mean"):
