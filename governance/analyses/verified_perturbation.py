@@ -56,6 +56,7 @@ from governance.methods.bounds.tables import Row, claims, encoded, patch_rows, s
 from governance.methods.statistics.intervals import bootstrap, clopper_pearson
 from governance.records.evidence import Interval, Measurement, Metric
 from governance.records.numbers import number
+from governance.records.topics import ADVERSARIAL
 from governance.subject.subject import Needs, Subject
 
 __all__ = ["VerifiedPerturbation"]
@@ -99,6 +100,7 @@ class VerifiedPerturbation:
     attack_budget: float = 1.0
 
     needs: ClassVar[Needs] = "network"
+    covers: ClassVar[tuple[str, ...]] = (ADVERSARIAL,)
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "certified_share": Metric(
