@@ -57,6 +57,7 @@ from governance.methods.missing import missing, one_answer
 from governance.methods.statistics.intervals import bootstrap, clopper_pearson
 from governance.records.evidence import Interval, Measurement, Metric
 from governance.records.numbers import number
+from governance.records.topics import ADVERSARIAL
 from governance.subject.subject import Needs, Subject
 
 __all__ = ["VerifiedPerturbation"]
@@ -100,6 +101,7 @@ class VerifiedPerturbation:
     attack_budget: float = 1.0
 
     needs: ClassVar[Needs] = "network"
+    covers: ClassVar[tuple[str, ...]] = (ADVERSARIAL,)
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "certified_share": Metric(
