@@ -13,6 +13,7 @@ from governance.registry.versions import ModelVersion
 from governance.subject import model_files
 from governance.subject.images import open_validation
 from governance.subject.model_files import Shape, trial
+from governance.subject.precision import full_precision
 from governance.subject.preprocessing import Preprocessing
 from governance.subject.subject import Subject, ValidationSet
 
@@ -44,6 +45,7 @@ def open_subject(
     return open_materials(gather(version, policy, workspace), policy, device=device)
 
 
+@full_precision()
 def open_materials(
     materials: Materials,
     policy: Policy,
@@ -138,6 +140,7 @@ def _preprocessing(terms: ModelTerms, signed: Shape, taken: Shape, where: str) -
     )
 
 
+@full_precision()
 def try_out(subject: Subject, seed: int) -> None:
     """Refuse a model that does not classify its validation images before anything is measured.
 

@@ -24,6 +24,7 @@ from governance.records.evidence import Evidence, Failure, Measurement
 from governance.records.lineage import Lineage
 from governance.records.policy import DRIFT, Policy, Written, judge, undeclared
 from governance.records.serialisation import to_data
+from governance.subject.precision import full_precision
 from governance.subject.subject import Subject, tensor_digest
 from governance.workflows.class_counts import check_classes, sound
 
@@ -114,6 +115,7 @@ def judged_by(policy: Policy, standing: Sequence[str] | None = None) -> Policy:
     return policy.with_standing(expected)
 
 
+@full_precision()
 def assess(
     subject: Subject,
     policy: Policy,
