@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from governance.methods.filter_ablation import study
 from governance.methods.filter_ablation.ablation import drawn, estimated, likely, measure, survey
 from governance.methods.filter_ablation.study import KEPT, ROUNDS, SCREENED, SOUND, Study
-from governance.methods.network import Network, trace
+from governance.methods.network import TracedNetwork, trace
 
 TOP = 20
 REPEATS = 200
@@ -88,7 +88,7 @@ def _captum_some(
     return np.stack([-found[:, chosen[i][1][0], 0, 0].numpy() for i in places], 1)
 
 
-def _unit_modules(network: Network, model: nn.Module, x: Tensor) -> dict[str, str]:
+def _unit_modules(network: TracedNetwork, model: nn.Module, x: Tensor) -> dict[str, str]:
     """The module that gives a unit's output, by the name of its convolution."""
     units = {unit.layer: None for unit in network.units()}
     values = {}
@@ -115,7 +115,7 @@ def _unit_modules(network: Network, model: nn.Module, x: Tensor) -> dict[str, st
 
 
 def exhaustive(
-    depth: int, network: Network, x: Tensor, y: NDArray[np.int64], keep: Path
+    depth: int, network: TracedNetwork, x: Tensor, y: NDArray[np.int64], keep: Path
 ) -> dict[str, Array]:
     """Every filter on every image, from the folder if it was measured before."""
     file = keep / f"full{depth}.npz"
@@ -216,7 +216,7 @@ def pruning(model: nn.Module, x: Tensor, y: NDArray[np.int64], found: dict[str, 
     return f"{len(truth)} filters inside blocks: " + "; ".join(lines)
 
 
-def whole(network: Network, x: Tensor, y: NDArray[np.int64], found: dict[str, Array]) -> str:
+def whole(network: TracedNetwork, x: Tensor, y: NDArray[np.int64], found: dict[str, Array]) -> str:
     """The standard tier as it is run: seconds, cost and recall."""
     began = clocks()
     result: Study = study(network, x, y, tier="standard", seed=0, top=TOP)

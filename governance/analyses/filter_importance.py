@@ -61,7 +61,7 @@ from governance.methods.filter_ablation.summary import (
     null,
     rows,
 )
-from governance.methods.network import Network, trace
+from governance.methods.network import TracedNetwork, trace
 from governance.records.evidence import Cell, Measurement, Metric, Table
 from governance.subject.subject import Subject
 
@@ -177,7 +177,9 @@ def filter_importance(
     return rows(found, known, class_names)
 
 
-def _traced(model: nn.Module, inputs: Tensor, labels: NDArray[np.int64], size: int) -> Network:
+def _traced(
+    model: nn.Module, inputs: Tensor, labels: NDArray[np.int64], size: int
+) -> TracedNetwork:
     if len(inputs) < LEAST:
         raise AnalysisError(f"{len(inputs)} images were given; at least {LEAST} are accepted")
     if labels.shape != (len(inputs),) or not np.issubdtype(labels.dtype, np.integer):
@@ -196,7 +198,7 @@ def _traced(model: nn.Module, inputs: Tensor, labels: NDArray[np.int64], size: i
 def _measurement(
     found: Study,
     table: pd.DataFrame,
-    network: Network,
+    network: TracedNetwork,
     names: Sequence[str],
     pixels: Tensor,
     inputs: Tensor,
@@ -267,7 +269,7 @@ def _top_table(table: pd.DataFrame, top: pd.DataFrame, chance: float, compared: 
     )  # fmt: skip
 
 
-def _layer_table(found: Study, table: pd.DataFrame, network: Network) -> Table:
+def _layer_table(found: Study, table: pd.DataFrame, network: TracedNetwork) -> Table:
     share = mass(found, table, "dloss").groupby("layer")["mass"].sum()
     total = float(share.sum())
     measured = table[
@@ -357,7 +359,9 @@ def _all_table(table: pd.DataFrame) -> Table:
     )
 
 
-def _notes(found: Study, table: pd.DataFrame, network: Network, images: int) -> tuple[str, ...]:
+def _notes(
+    found: Study, table: pd.DataFrame, network: TracedNetwork, images: int
+) -> tuple[str, ...]:
     how = {
         "fx": "resumed behind each filter in the traced network",
         "export": "resumed behind each filter in the exported program",

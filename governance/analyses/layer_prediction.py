@@ -55,7 +55,7 @@ from governance.methods.lens_and_probe.emergence import emergence, gap_map, wors
 from governance.methods.lens_and_probe.masked import MASK, mask_readings, seen_by
 from governance.methods.lens_and_probe.strips import Local, local_table, strips
 from governance.methods.lens_and_probe.tables import class_table, gap_table, layer_table
-from governance.methods.network import HEAD, Network, trace
+from governance.methods.network import HEAD, TracedNetwork, trace
 from governance.methods.statistics.intervals import wilson
 from governance.methods.statistics.proportions import (
     Paired,
@@ -165,7 +165,7 @@ class LayerPrediction:
     def _looked_at(
         self,
         subject: Subject,
-        network: Network,
+        network: TracedNetwork,
         readings: Readings,
         chosen: NDArray[np.int64],
         seed: int,

@@ -61,7 +61,7 @@ from governance.methods.decision_rules.pictures import pictures
 from governance.methods.decision_rules.recorded import boundary_table, image_table
 from governance.methods.decision_rules.study import LEAST
 from governance.methods.decision_rules.summary import Summary, summarised
-from governance.methods.network import Network, trace
+from governance.methods.network import TracedNetwork, trace
 from governance.methods.statistics import intervals
 from governance.methods.statistics.intervals import clopper_pearson
 from governance.methods.statistics.proportions import ClassShare, lowest
@@ -251,7 +251,7 @@ def _table(name: str, caption: str, frame: pd.DataFrame) -> Table:
 
 
 def _notes(
-    summary: Summary, names: Sequence[str], used: int, asked: int, network: Network
+    summary: Summary, names: Sequence[str], used: int, asked: int, network: TracedNetwork
 ) -> tuple[str, ...]:
     found = summary.study
     half = int(found.unseen.sum())

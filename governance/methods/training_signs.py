@@ -14,7 +14,7 @@ from torch import Tensor
 from governance.errors import AnalysisError
 from governance.methods.filter_ablation.ablation import Outputs, Survey, survey
 from governance.methods.lens_and_probe import read
-from governance.methods.network import Network
+from governance.methods.network import TracedNetwork
 from governance.methods.statistics.proportions import by_class
 
 __all__ = ["MOST_CLASSES", "PER_CLASS", "SIGNS", "names", "signs"]
@@ -48,7 +48,7 @@ def names(classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def signs(
-    network: Network,
+    network: TracedNetwork,
     inputs: Tensor,
     labels: NDArray[np.int64],
     classes: Sequence[str],

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, one_hot
 
 from governance.errors import AnalysisError
-from governance.methods.network import Network
+from governance.methods.network import TracedNetwork
 from governance.methods.statistics.intervals import LEVEL
 from governance.records.evidence import Interval
 
@@ -137,7 +137,7 @@ class Correlations:
 
 
 def correlate(
-    network: Network,
+    network: TracedNetwork,
     inputs: Tensor,
     *,
     layers: Sequence[str],

@@ -18,7 +18,7 @@ from governance.errors import AnalysisError
 from governance.methods.decision_rules.boundaries import Boundaries, Suffix, is_linear, sample
 from governance.methods.decision_rules.cover import choose, cover, prune, tighten
 from governance.methods.lens_and_probe.readout import folds
-from governance.methods.network import Network
+from governance.methods.network import TracedNetwork
 
 __all__ = ["LEAST", "Outputs", "Rule", "Status", "Study", "features_at", "find_cut", "study"]
 
@@ -118,7 +118,7 @@ class Study:
 
 
 def study(
-    network: Network,
+    network: TracedNetwork,
     batches: Iterable[Tensor],
     cut: str,
     *,
@@ -167,7 +167,7 @@ def study(
 
 
 def find_cut(
-    network: Network, example: Tensor, cut: str = "auto", outputs: Outputs = "logits"
+    network: TracedNetwork, example: Tensor, cut: str = "auto", outputs: Outputs = "logits"
 ) -> tuple[str, int]:
     """The layer whose output rules shall speak of, and how many images fit in memory there.
 
@@ -201,7 +201,7 @@ def find_cut(
 
 
 def features_at(
-    network: Network, batches: Iterable[Tensor], layer: str, outputs: Outputs = "logits"
+    network: TracedNetwork, batches: Iterable[Tensor], layer: str, outputs: Outputs = "logits"
 ) -> tuple[Tensor, Tensor]:
     """Activations (N, C, H, W) at a cut and logits (N, K) of all images.
 
@@ -230,7 +230,7 @@ def features_at(
     return together, torch.cat(logits)
 
 
-def _suffix(network: Network, layer: str, outputs: Outputs) -> Suffix:
+def _suffix(network: TracedNetwork, layer: str, outputs: Outputs) -> Suffix:
     resumed = partial(network.resumed, layer)
     return lambda features: _logits(resumed(features), outputs)
 

@@ -21,7 +21,7 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from governance.errors import AnalysisError
-from governance.methods.network import Network
+from governance.methods.network import TracedNetwork
 
 __all__ = [
     "Effects",
@@ -140,7 +140,7 @@ class Estimate:
 
 
 def survey(
-    network: Network, inputs: Tensor, labels: NDArray[np.int64], outputs: Outputs = "logits"
+    network: TracedNetwork, inputs: Tensor, labels: NDArray[np.int64], outputs: Outputs = "logits"
 ) -> Survey:
     """Look at every filter once, in one forward and one backward pass over all images.
 
@@ -182,7 +182,7 @@ def survey(
 
 
 def measure(
-    network: Network,
+    network: TracedNetwork,
     inputs: Tensor,
     labels: NDArray[np.int64],
     seen: Survey,

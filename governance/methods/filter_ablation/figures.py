@@ -11,7 +11,7 @@ from torch import Tensor
 from governance.methods.figures import bars, gallery, heatmap, overlay
 from governance.methods.filter_ablation.study import Study
 from governance.methods.filter_ablation.summary import mass
-from governance.methods.network import Network
+from governance.methods.network import TracedNetwork
 from governance.records.evidence import Figure
 
 __all__ = ["pictures"]
@@ -25,7 +25,7 @@ def pictures(
     found: Study,
     table: pd.DataFrame,
     top: pd.DataFrame,
-    network: Network,
+    network: TracedNetwork,
     names: Sequence[str],
     pixels: Tensor,
     inputs: Tensor,
@@ -81,7 +81,7 @@ def pictures(
     return tuple(figures)
 
 
-def _excited(top: pd.DataFrame, network: Network, pixels: Tensor, inputs: Tensor) -> Figure:
+def _excited(top: pd.DataFrame, network: TracedNetwork, pixels: Tensor, inputs: Tensor) -> Figure:
     filters = [(row.layer, int(row.unit)) for row in top.head(PICTURED).itertuples()]
     layers = sorted({layer for layer, _ in filters})
     peaks: list[Tensor] = []

@@ -33,7 +33,7 @@ from governance.methods.filter_ablation.ablation import (
     merged,
     survey,
 )
-from governance.methods.network import Network
+from governance.methods.network import TracedNetwork
 
 __all__ = ["Block", "Study", "Tier", "study"]
 
@@ -122,7 +122,7 @@ class Study:
 class _Bench:
     # What every measurement needs, and a count of what they cost.
     def __init__(
-        self, network: Network, inputs: Tensor, labels: NDArray[np.int64], outputs: Outputs
+        self, network: TracedNetwork, inputs: Tensor, labels: NDArray[np.int64], outputs: Outputs
     ) -> None:
         self.network, self.inputs, self.labels, self.outputs = network, inputs, labels, outputs
         self.seen = survey(network, inputs, labels, outputs)
@@ -168,7 +168,7 @@ class _Bench:
 
 
 def study(
-    network: Network,
+    network: TracedNetwork,
     inputs: Tensor,
     labels: NDArray[np.int64],
     *,

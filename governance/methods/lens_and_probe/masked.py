@@ -18,7 +18,7 @@ from torch.nn.functional import interpolate
 
 from governance.errors import AnalysisError
 from governance.methods.lens_and_probe.readings import Reading
-from governance.methods.network import HEAD, Network
+from governance.methods.network import HEAD, TracedNetwork
 
 __all__ = ["ELSEWHERE", "KEPT", "MASK", "Seen", "mask_readings", "seen_by"]
 
@@ -53,7 +53,7 @@ class Seen:
 
 
 def seen_by(
-    network: Network,
+    network: TracedNetwork,
     inputs: Tensor,
     targets: NDArray[np.int64],
     layers: Sequence[str],
@@ -109,7 +109,7 @@ def seen_by(
 
 
 def mask_readings(
-    network: Network,
+    network: TracedNetwork,
     batches: Iterable[Tensor],
     labels: NDArray[np.int64],
     *,
@@ -156,7 +156,7 @@ def mask_readings(
 
 
 def _evidence(
-    network: Network,
+    network: TracedNetwork,
     inputs: Tensor,
     targets: NDArray[np.int64],
     layers: Sequence[str],

@@ -19,7 +19,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from governance.errors import AnalysisError
 from governance.methods.lens_and_probe.readout import folds, permuted, ridge
-from governance.methods.network import HEAD, Network
+from governance.methods.network import HEAD, TracedNetwork
 from governance.methods.statistics.proportions import by_class, chance
 
 __all__ = ["METHODS", "PERMUTED", "Method", "Reading", "Readings", "read"]
@@ -126,7 +126,7 @@ class Readings:
 
 
 def read(
-    network: Network,
+    network: TracedNetwork,
     batches: Iterable[Tensor],
     labels: NDArray[np.int64],
     *,
@@ -238,7 +238,7 @@ def _check_head(readings: Readings) -> None:
         )
 
 
-def _taken(network: Network, batches: Iterable[Tensor], layers: tuple[str, ...]) -> _Taken:
+def _taken(network: TracedNetwork, batches: Iterable[Tensor], layers: tuple[str, ...]) -> _Taken:
     """Pool the features of every batch as it comes, so that memory holds one batch of maps."""
     parts: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in layers}
     outputs: list[NDArray[np.float64]] = []
@@ -285,7 +285,9 @@ def _equal(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
     return one.shape == other.shape and bool(np.allclose(one, other, rtol=CLOSE, atol=CLOSE / 10))
 
 
-def _spoken(network: Network, taken: _Taken, features: NDArray[np.floating]) -> NDArray[np.float64]:
+def _spoken(
+    network: TracedNetwork, taken: _Taken, features: NDArray[np.floating]
+) -> NDArray[np.float64]:
     """The head's answers (N, K) to features at its input, in the model's own precision."""
     assert taken.example is not None  # noqa: S101 - read() asks for the head with every lens
     given = torch.from_numpy(features).to(taken.example)

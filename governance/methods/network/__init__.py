@@ -10,6 +10,6 @@ rerun.py       where nothing can be traced: the network watched and run again
 ```
 """
 
-from governance.methods.network.network import HEAD, Network, Path, Unit, trace
+from governance.methods.network.network import HEAD, Path, TracedNetwork, Unit, trace
 
-__all__ = ["HEAD", "Network", "Path", "Unit", "trace"]
+__all__ = ["HEAD", "Path", "TracedNetwork", "Unit", "trace"]

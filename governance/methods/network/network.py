@@ -28,7 +28,7 @@ from governance.methods.network.replay import Replay
 from governance.methods.network.rerun import Rerun
 from governance.methods.network.tracing import exported, traced
 
-__all__ = ["HEAD", "Network", "Path", "Unit", "trace"]
+__all__ = ["HEAD", "Path", "TracedNetwork", "Unit", "trace"]
 
 Path = Literal["fx", "export", "hooks"]
 
@@ -57,7 +57,7 @@ class Unit:
     closed: bool
 
 
-class Network:
+class TracedNetwork:
     """A classifier with its units, its stages and its head; made by `trace`.
 
     Attributes:
@@ -330,7 +330,7 @@ class Network:
 
 def trace(
     model: nn.Module, example: Tensor, *, batch_size: int = 64, path: Path | None = None
-) -> Network:
+) -> TracedNetwork:
     """Cut a classifier open.
 
     Args:
@@ -354,7 +354,7 @@ def trace(
         output = model(example)
         _check_output(output, len(example))
         steps, taken = _steps(model, example, output, path)
-    return Network(model, steps, taken, example, batch_size)
+    return TracedNetwork(model, steps, taken, example, batch_size)
 
 
 def _steps(
