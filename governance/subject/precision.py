@@ -7,10 +7,11 @@ they were computed.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
-from torch.backends import cuda, cudnn, mkldnn
+from torch import backends
+from torch.backends import cudnn
 
 __all__ = ["full_precision"]
 
@@ -24,10 +25,14 @@ def full_precision() -> Iterator[None]:
     Covers convolutions, recurrent layers and matrix products, on a GPU and on the CPU. The settings
     hold for the whole process. Use it as a context or as a decorator; it may be nested.
     """
+    # The wide settings first: a narrow one that torch resets inside falls back to them.
+    gpu, cpu, cublas = map(_untyped, (backends.cudnn, backends.mkldnn, backends.cuda))
     operations = (
-        *(cuda.matmul, cudnn.conv, cudnn.rnn),  # type: ignore[attr-defined] # torch has no stubs of them
-        *(mkldnn.matmul, mkldnn.conv, mkldnn.rnn),  # type: ignore[attr-defined]
+        *(_untyped(backends), gpu),
+        *(cublas.matmul, gpu.conv, gpu.rnn),
+        *(cpu.matmul, cpu.conv, cpu.rnn),
     )
+    wide_on_cpu = cpu.fp32_precision
     precisions = [operation.fp32_precision for operation in operations]
     # torch keeps the same choice twice, and asks some kernels' questions of the older settings.
     products = _older_setting(torch.get_float32_matmul_precision)
@@ -35,15 +40,22 @@ def full_precision() -> Iterator[None]:
     deterministic, benchmark = cudnn.deterministic, cudnn.benchmark
     try:
         _set_older(None if products is None else "highest", None if tf32 is None else False)
+        cpu.set_flags(_fp32_precision="ieee")  # its attribute sets that of all devices
         for operation in operations:
             operation.fp32_precision = "ieee"
         cudnn.deterministic, cudnn.benchmark = True, False
         yield
     finally:
         _set_older(products, tf32)
+        cpu.set_flags(_fp32_precision=wide_on_cpu)
         for operation, precision in zip(operations, precisions, strict=True):
             operation.fp32_precision = precision
         cudnn.deterministic, cudnn.benchmark = deterministic, benchmark
+
+
+def _untyped(module: object) -> Any:
+    """A module whose attributes torch makes when it is imported, unseen by a type checker."""
+    return module
 
 
 def _older_setting(read: Callable[[], T]) -> T | None:

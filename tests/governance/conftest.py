@@ -20,8 +20,8 @@ HEADER = """
     from dataclasses import dataclass
     from typing import Literal
     from governance.errors import *
-    from governance.evidence import *
-    from governance.policy import Expectation
+    from governance.records.evidence import *
+    from governance.records.policy import Expectation
 """
 
 

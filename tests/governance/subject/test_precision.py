@@ -18,6 +18,7 @@ from governance.workflows.comparing import compare_models
 from governance.workflows.orchestration import read_policy
 from governance.workflows.references import make_references
 
+
 @pytest.fixture(autouse=True)
 def settings_come_back():
     with precisions.as_before():
@@ -55,9 +56,16 @@ def test_what_was_set_by_the_newer_interface_is_full_inside_and_comes_back(befor
 
 def test_a_precision_that_all_operations_inherit_does_not_reach_inside():
     torch.backends.fp32_precision = "tf32"
+    cudnn.conv.fp32_precision = "none"
     try:
         with full_precision():
             assert {item.fp32_precision for item in OPERATIONS} == {"ieee"}
+            with cudnn.flags(
+                enabled=False, allow_tf32=False
+            ):  # as torch.export does while it traces
+                pass
+            assert {item.fp32_precision for item in OPERATIONS} == {"ieee"}
+        assert cudnn.conv.fp32_precision == torch.backends.fp32_precision == "tf32"
     finally:
         torch.backends.fp32_precision = "none"
 
