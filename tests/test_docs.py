@@ -1,5 +1,6 @@
-"""The documentation mentions all there is, and its examples run."""
+"""The documentation mentions all there is, its examples run, and it quotes what the code says."""
 
+import ast
 import dataclasses
 import importlib.util
 import re
@@ -26,6 +27,12 @@ from governance.records.policy import EXIT_CODES, Finding, Policy
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: The pages that people write and people read; docs/analyses.md is generated.
+WRITTEN = [
+    *(path for path in PAGES[1:] if path.name != "analyses.md"),
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
+]
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
@@ -50,13 +57,24 @@ def commands(group=None, path=("governance",)):
             yield " ".join((*path, name)), [names for names in flags if names[0].startswith("--")]
 
 
-def test_every_page_that_the_layout_asks_for_is_there():
-    names = {path.name for path in (ROOT / "docs").glob("*.md")}
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.name)
+def test_every_page_opens_with_whom_it_is_for(path):
+    title, _, opening = path.read_text(encoding="utf-8").partition("\n\n")
 
-    assert names >= {
-        "add-an-analysis.md", "decisions.md", "evidence-format.md", "glossary.md", "messages.md",
-        "policy.md",
-    }  # fmt: skip
+    assert title.startswith("# ")
+    assert "\n" not in title
+    assert opening.startswith("This page is for ")
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *WRITTEN], ids=lambda path: path.name)
+def test_prose_is_in_short_lines(path):
+    prose = re.sub(
+        r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+
+    # A row of a table cannot be broken.
+    long = [line for line in prose.splitlines() if len(line) > 120 and not line.startswith("|")]
+    assert long == []
 
 
 @pytest.mark.parametrize(("command", "options"), list(commands()), ids=lambda item: str(item)[:30])
@@ -92,6 +110,62 @@ def test_every_analysis_and_metric_is_documented(name):
 @pytest.mark.parametrize("name", errors.__all__)
 def test_every_error_has_its_cause_and_cure(name):
     assert f"`{name}`" in page("messages.md")
+
+
+def text_of(node):
+    """The text that an expression makes, with `…` for what is filled in when it runs."""
+    match node:
+        case ast.Constant(value=str()):
+            return node.value
+        case ast.JoinedStr():
+            return "".join(map(text_of, node.values))
+        case ast.BinOp(op=ast.Add()):
+            return text_of(node.left) + text_of(node.right)
+        case _:
+            return "…"
+
+
+def message_templates():
+    """Every text in the source that is no docstring, with `…` for what is filled in."""
+    for path in sorted(
+        path
+        for package in ("governance", "reports", "mlflow_plugins")
+        for path in (ROOT / package).rglob("*.py")
+    ):
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        # Docstrings are statements of their own; pieces of a longer text are part of it.
+        parts = {
+            id(child)
+            for node in nodes
+            if isinstance(node, ast.Expr | ast.JoinedStr | ast.BinOp)
+            for child in ast.iter_child_nodes(node)
+        }
+        for node in nodes:
+            if id(node) not in parts and isinstance(node, ast.Constant | ast.JoinedStr | ast.BinOp):
+                yield re.sub("…+", "…", text_of(node))
+
+
+def quoted_messages():
+    """The first column of every table of messages."""
+    table = False
+    for line in page("messages.md").splitlines():
+        table = line.startswith("|") and (table or line.startswith("| message |"))
+        if table and not line.startswith(("|---", "| message |")):
+            (message,) = re.findall(r"`([^`]+)`", line.split(" | ")[0])
+            yield message
+
+
+def test_every_message_that_the_documentation_quotes_is_one_of_the_source():
+    templates = "\n".join(message_templates())
+
+    assert [text for text in quoted_messages() if text.strip("… ") not in templates] == []
+
+
+def test_every_message_has_one_entry():
+    entries = list(quoted_messages())
+
+    assert len(entries) > 50
+    assert sorted(entries) == sorted(set(entries))
 
 
 @pytest.mark.parametrize(("verdict", "code"), EXIT_CODES.items())
@@ -166,7 +240,7 @@ def test_the_analysis_that_the_documentation_writes_can_be_imported(tmp_path):
         del sys.modules[path.stem]
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted({*PAGES, *WRITTEN}), ids=lambda path: path.name)
 def test_every_link_to_a_file_leads_somewhere(path):
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
     local = [link for link in links if "://" not in link and not link.startswith("mailto:")]
@@ -174,7 +248,7 @@ def test_every_link_to_a_file_leads_somewhere(path):
     assert [link for link in local if not (path.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted({*PAGES, *WRITTEN}), ids=lambda path: path.name)
 def test_no_page_promises_compliance(path):
     assert "compliant" not in path.read_text(encoding="utf-8").lower()
 

@@ -2,11 +2,13 @@
 
 ```
 evidence       metrics, figures and tables that an analysis leaves, and what they are about
+numbers        numbers as text, never rounded to a value that they do not have
 policy         what is expected; its judgement of evidence
 assessment     one assessment and its folder of files
 waiver         a named person's permission for one version to miss one expectation
 lineage        the versions that one version is compared with
 drift_terms    what a policy says about drift
+decoding       plain data of JSON and TOML as typed values, with all problems at once
 toml_reader    reading TOML with all problems at once
 serialisation  records as canonical JSON and back
 ```

@@ -51,6 +51,7 @@ def tables(draw, name):
         columns=tuple(heads),
         rows=tuple(zip(*cells, strict=True)),
         shown=draw(st.none() | st.integers(0, 5)),
+        printed=tuple(draw(st.lists(st.sampled_from(heads), unique=True))),
     )
 
 
