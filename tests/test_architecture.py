@@ -213,30 +213,8 @@ def test_the_help_of_the_command_line_loads_neither_torch_nor_mlflow():
 
 #: No sentence ends in one of these; a preposition may ("the file it was written with").
 DANGLING = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "but",
-        "by",
-        "has",
-        "have",
-        "if",
-        "into",
-        "is",
-        "of",
-        "or",
-        "than",
-        "the",
-        "their",
-        "was",
-        "were",
-        "which",
-    ]
+    {"a", "an", "and", "are", "as", "at", "be", "but", "by", "has", "have", "if", "into", "is"}
+    | {"of", "or", "than", "the", "their", "was", "were", "which"}
 )
 
 
