@@ -12,6 +12,7 @@ import pytest
 
 from governance.methods.figures import bars
 from governance.records.assessment import Assessment
+from governance.records.decision import judge
 from governance.records.evidence import (
     Evidence,
     Figure,
@@ -21,7 +22,7 @@ from governance.records.evidence import (
     Table,
     ValidationIdentity,
 )
-from governance.records.policy import Expectation, ModelTerms, Policy, judge
+from governance.records.policy import Expectation, ModelTerms, Policy
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"governance", "reports", "templates", "mlflow_plugins"}

@@ -21,7 +21,8 @@ from governance.errors import (
     SubjectError,
 )
 from governance.records.assessment import Assessment, attach
-from governance.records.policy import DRIFT, Policy, judge
+from governance.records.decision import judge
+from governance.records.policy import DRIFT, Policy
 from governance.records.waiver import Waiver
 from governance.registry import listing
 from governance.registry.approvals import disagreements

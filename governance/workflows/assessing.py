@@ -16,7 +16,8 @@ from governance import registry
 from governance.approval import Keyring, PrivateKey
 from governance.errors import SubjectError
 from governance.records.assessment import Assessment, attach
-from governance.records.policy import Policy, judge
+from governance.records.decision import judge
+from governance.records.policy import Policy
 from governance.records.waiver import Waiver
 from governance.registry.versions import refusals
 from governance.workflows import orchestration

@@ -20,17 +20,10 @@ from governance import analyses, drift
 from governance.analyses import Analysis
 from governance.errors import AnalysisError, PolicyError, RegistryError, SubjectError
 from governance.records.assessment import Assessment
+from governance.records.decision import judge
 from governance.records.evidence import Evidence, Failure, Measurement
 from governance.records.lineage import Lineage
-from governance.records.policy import (
-    DRIFT,
-    INAPPLICABLE,
-    Policy,
-    Written,
-    judge,
-    undeclared,
-    unscaled,
-)
+from governance.records.policy import DRIFT, INAPPLICABLE, Policy, Written, undeclared, unscaled
 from governance.records.serialisation import to_data
 from governance.subject.network import Network, tensor_digest
 from governance.subject.precision import full_precision

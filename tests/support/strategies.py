@@ -5,6 +5,7 @@ import math
 from hypothesis import strategies as st
 
 from governance.records.assessment import Assessment, Baseline
+from governance.records.decision import judge
 from governance.records.evidence import (
     Evidence,
     Failure,
@@ -15,7 +16,7 @@ from governance.records.evidence import (
     Table,
     ValidationIdentity,
 )
-from governance.records.policy import Expectation, ModelTerms, Policy, judge
+from governance.records.policy import Expectation, ModelTerms, Policy
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,7}", fullmatch=True)
 # Anything a person or a hostile class folder may write, but for lone surrogates.

@@ -9,7 +9,8 @@ from governance import registry
 from governance.approval import decode
 from governance.errors import RegistryError, SubjectError
 from governance.records.assessment import Assessment
-from governance.records.policy import Policy, judge
+from governance.records.decision import judge
+from governance.records.policy import Policy
 from governance.registry import listing
 from governance.registry.signing import revoke, waive
 from governance.worker import sweep
