@@ -14,7 +14,7 @@ Each message says where, what, and what would be accepted; `docs/messages.md` li
 cures.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 __all__ = [
     "AnalysisError",
@@ -24,7 +24,11 @@ __all__ = [
     "PolicyError",
     "RegistryError",
     "SubjectError",
+    "first_few",
 ]
+
+#: Problems that a message prints; the rest are counted.
+PRINTED = 20
 
 
 class GovernanceError(Exception):
@@ -36,7 +40,14 @@ class GovernanceError(Exception):
 
     def __init__(self, problems: str | Iterable[str]) -> None:
         self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
-        super().__init__("\n".join(self.problems))
+        super().__init__("\n".join(self.printed))
+
+    @property
+    def printed(self) -> tuple[str, ...]:
+        """The first problems for a person to read, and how many there are besides."""
+        further = len(self.problems) - PRINTED
+        more = (f"and {further} more problems",) if further > 0 else ()
+        return (*self.problems[:PRINTED], *more)
 
 
 class PolicyError(GovernanceError):
@@ -61,3 +72,9 @@ class EvidenceError(GovernanceError):
 
 class ApprovalError(EvidenceError):
     """A signed statement, or the key it was signed with, cannot be relied on."""
+
+
+def first_few(items: Sequence[str], shown: int = 5) -> str:
+    """The first of many names in a sentence, and how many there are besides."""
+    more = f" and {len(items) - shown} more" if len(items) > shown else ""
+    return ", ".join(items[:shown]) + more

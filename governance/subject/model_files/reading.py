@@ -9,7 +9,7 @@ give an image the same answer alone and in a batch.
 import hashlib
 import json
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,11 +18,11 @@ import torch
 import yaml  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from governance.errors import SubjectError
+from governance.errors import SubjectError, first_few
 from governance.records.evidence import ModelIdentity
 from governance.subject.model_files.archive import open_archive
 from governance.subject.model_files.batch import free_batch
-from governance.subject.network import layer_digests, tensor_digest
+from governance.subject.network import layer_digests, not_plain, tensor_digest
 
 __all__ = [
     "LoadedModel",
@@ -121,7 +121,11 @@ def read(folder: Path) -> ModelFiles:
         ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SubjectError(f"{folder}/MLmodel: cannot be read: {error}") from error
-    described = described if isinstance(described, dict) else {}
+    if not isinstance(described, dict):
+        raise SubjectError(
+            f"{folder}/MLmodel: describes no model; a file that mlflow.pytorch.log_model wrote is "
+            "accepted"
+        )
     flavors = described.get("flavors")
     flavors = flavors if isinstance(flavors, dict) else {}
     if not isinstance(flavors.get("pytorch"), dict):
@@ -135,6 +139,12 @@ def read(folder: Path) -> ModelFiles:
         raise SubjectError(f"{folder}/MLmodel: model_data lies outside the folder")
     found = {"pt2": data / "model.pt2", "pickle": data / "model.pth"}
     present = [kind for kind, path in found.items() if path.is_file()]
+    empty = [path.name for path in found.values() if path.is_file() and not path.stat().st_size]
+    if empty:
+        raise SubjectError(
+            f"{folder}: {data.name}/{empty[0]} is an empty file; one that mlflow.pytorch.log_model "
+            "wrote is accepted"
+        )
     if len(present) != 1:
         raise SubjectError(
             f"{folder}: {len(present)} of {data.name}/model.pt2 and {data.name}/model.pth; exactly "
@@ -274,8 +284,8 @@ def _load_pickle(path: Path) -> nn.Module:
         ValueError, KeyError, IndexError,
     ) as error:  # fmt: skip
         raise SubjectError(
-            f"{path.name}: cannot be unpickled: {error}; install what the model's code imports, or "
-            "log it again as pt2, which needs no code"
+            f"{path.name}: cannot be unpickled: {_first_line(error)}; a whole file is accepted, "
+            "where what the model's code imports is installed, or a pt2, which needs no code"
         ) from error
     if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
         raise SubjectError(
@@ -285,15 +295,61 @@ def _load_pickle(path: Path) -> nn.Module:
     return model
 
 
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
 def _check_weights(model: nn.Module, name: str) -> None:
+    entries = _entries(model, name)
+    strange = [f"{key} ({kind})" for key, kind in not_plain(entries).items()]
+    if strange:
+        raise SubjectError(
+            f"{name}: {len(strange)} of {len(entries)} entries of the state dict are no plain "
+            f"tensors: {first_few(strange)}; float32 weights are accepted: log a quantised or "
+            "sparse model as it was before"
+        )
+    weights = {key: entries[key] for key, _ in model.named_parameters()}
+    others = [
+        f"{key} ({weight.dtype})"
+        for key, weight in weights.items()
+        if weight.dtype != torch.float32
+    ]
     problems = []
-    for key, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if isinstance(tensor, nn.Parameter) and tensor.dtype != torch.float32:
-            problems.append(f"{name}: {key} is {tensor.dtype}; float32 weights are accepted")
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            problems.append(
-                f"{name}: {key} holds {int((~torch.isfinite(tensor)).sum())} NaN or infinite "
-                f"numbers of {tensor.numel()}; finite weights are accepted"
-            )
+    if others:
+        problems.append(
+            f"{name}: {len(others)} of {len(weights)} weights are not float32: "
+            f"{first_few(others)}; float32 weights are accepted"
+        )
+    broken = [f"{key} holds {count}" for key, count in _not_finite(entries).items()]
+    if broken:
+        problems.append(
+            f"{name}: NaN or infinite numbers in {len(broken)} of {len(entries)} tensors: "
+            f"{first_few(broken)}; finite weights are accepted"
+        )
     if problems:
         raise SubjectError(problems)
+
+
+def _entries(model: nn.Module, name: str) -> dict[str, Tensor]:
+    """Everything in a module's state dict, and its buffers that are not kept there."""
+    try:
+        return {**dict(model.named_buffers()), **model.state_dict(keep_vars=True)}
+    except (AttributeError, RuntimeError, TypeError, ValueError, KeyError) as error:
+        # Quantised convolutions of torch come back from a pickle without their attributes.
+        raise SubjectError(
+            f"{name}: its tensors cannot be listed: {_first_line(error)}; float32 weights are "
+            "accepted: log a quantised model as it was before"
+        ) from error
+
+
+def _not_finite(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """How many numbers of each tensor are NaN or infinite, for those that have any."""
+    counts = {}
+    for key, tensor in tensors.items():
+        if tensor.is_floating_point() or tensor.is_complex():
+            # torch has no isfinite for numbers of eight bits.
+            numbers = tensor.float() if tensor.dtype.itemsize == 1 else tensor
+            count = int((~torch.isfinite(numbers)).sum())
+            if count:
+                counts[key] = f"{count} of {tensor.numel()}"
+    return counts
