@@ -22,7 +22,15 @@ from governance.errors import AnalysisError, PolicyError, RegistryError, Subject
 from governance.records.assessment import Assessment
 from governance.records.evidence import Evidence, Failure, Measurement
 from governance.records.lineage import Lineage
-from governance.records.policy import DRIFT, INAPPLICABLE, Policy, Written, judge, undeclared
+from governance.records.policy import (
+    DRIFT,
+    INAPPLICABLE,
+    Policy,
+    Written,
+    judge,
+    undeclared,
+    unscaled,
+)
 from governance.records.serialisation import to_data
 from governance.subject.network import Network, tensor_digest
 from governance.subject.subject import Subject
@@ -64,7 +72,11 @@ def _problems(policy: Policy, written: Sequence[Written]) -> list[str]:
     if policy.drift is not None:
         catalogue[DRIFT] = drift.METRICS
         measured.add(DRIFT)
-    problems = [*undeclared(policy, written, catalogue), *drift.problems(policy, written)]
+    problems = [
+        *unscaled(policy.model),
+        *undeclared(policy, written, catalogue),
+        *drift.problems(policy, written),
+    ]
     for item in written:
         name = item.metric.partition(".")[0]
         if name in catalogue and name not in measured:
