@@ -14,7 +14,7 @@ Each message says where, what, and what would be accepted; `docs/messages.md` li
 cures.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 __all__ = [
     "AnalysisError",
@@ -24,7 +24,6 @@ __all__ = [
     "PolicyError",
     "RegistryError",
     "SubjectError",
-    "first_few",
 ]
 
 #: Problems that a message prints; the rest are counted.
@@ -72,9 +71,3 @@ class EvidenceError(GovernanceError):
 
 class ApprovalError(EvidenceError):
     """A signed statement, or the key it was signed with, cannot be relied on."""
-
-
-def first_few(items: Sequence[str], shown: int = 5) -> str:
-    """The first of many names in a sentence, and how many there are besides."""
-    more = f" and {len(items) - shown} more" if len(items) > shown else ""
-    return ", ".join(items[:shown]) + more

@@ -96,7 +96,7 @@ def _table(manifest: str | Path | pd.DataFrame, location: str) -> pd.DataFrame:
 
     try:
         table = manifest if isinstance(manifest, pd.DataFrame) else _csv(manifest)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, pd.errors.ParserWarning) as error:
         raise SubjectError(
             f"{location}: cannot be read as CSV: {str(error).strip()}; UTF-8 with the columns "
             f"{PATH} and {LABEL} is accepted"
@@ -113,7 +113,10 @@ def _table(manifest: str | Path | pd.DataFrame, location: str) -> pd.DataFrame:
 
 def _csv(file: str | Path) -> pd.DataFrame:
     # A class may well be called NA, None or null.
-    return pd.read_csv(file, dtype=str, keep_default_na=False, na_values=[""])
+    with warnings.catch_warnings():
+        # Else a row that is longer than the first would be read from its second value on.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return pd.read_csv(file, dtype=str, index_col=False, keep_default_na=False, na_values=[""])
 
 
 def _source(folder: Path) -> DatasetSource:

@@ -11,7 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from governance.errors import SubjectError, first_few
+from governance.errors import SubjectError
+from governance.records.wording import first_few
 from governance.subject.classifier import SLACK
 from governance.subject.preprocessing import Preprocessing
 

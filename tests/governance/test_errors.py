@@ -10,12 +10,12 @@ def test_every_error_of_the_tree_is_a_governance_error_and_exported():
         if isinstance(item, type) and issubclass(item, Exception)
     }
 
-    assert classes == set(errors.__all__) - {"first_few"}
+    assert classes == set(errors.__all__)
     assert all(issubclass(getattr(errors, name), errors.GovernanceError) for name in classes)
 
 
 def test_the_tree_in_the_docstring_names_every_error():
-    for name in set(errors.__all__) - {"first_few"}:
+    for name in errors.__all__:
         assert name in errors.__doc__
 
 
@@ -35,23 +35,6 @@ def test_problems_told_again_with_their_place_are_counted_right():
     outer = errors.SubjectError(f"model: {problem}" for problem in (*inner.problems, "and one"))
 
     assert outer.printed[-1] == "and 11 more problems"
-
-
-def test_the_first_few_names_stand_in_a_sentence_and_the_others_are_counted():
-    assert errors.first_few(["a"]) == "a"
-    assert errors.first_few(list("abcde")) == "a, b, c, d, e"
-    assert errors.first_few(list("abcdefg")) == "a, b, c, d, e and 2 more"
-
-
-def test_a_single_problem_is_kept_whole():
-    assert errors.PolicyError("one thing").problems == ("one thing",)
-
-
-def test_all_problems_are_kept_and_printed_one_to_a_line():
-    error = errors.SubjectError(f"problem {i}" for i in range(3))
-
-    assert error.problems == ("problem 0", "problem 1", "problem 2")
-    assert str(error) == "problem 0\nproblem 1\nproblem 2"
 
 
 @pytest.mark.parametrize("name", [name for name in errors.__all__ if name != "GovernanceError"])

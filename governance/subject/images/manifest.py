@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from governance.errors import first_few
+from governance.records.wording import first_few
 from governance.subject.images.validation import (
     SUFFIXES,
     Files,

@@ -30,7 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from governance.errors import SubjectError, first_few
+from governance.errors import SubjectError
+from governance.records.wording import first_few
 from governance.subject.images.validation_set import ValidationSet
 
 __all__ = [
@@ -299,8 +300,10 @@ def _loaded(path: Path, problems: list[str]) -> dict[str, NDArray[Any]]:
         # Opened here, since numpy leaves a damaged file open.
         with path.open("rb") as stream:
             if not zipfile.is_zipfile(stream):
-                what = "not an .npz, or not a whole one" if stream.seek(0, 2) else "an empty file"
-                problems.append(f"{what}; a file of np.savez is accepted")
+                what = "not a whole archive" if stream.seek(0, 2) else "an empty file"
+                problems.append(
+                    f"cannot be read as an .npz: {what}; a file of np.savez is accepted"
+                )
                 return found
             stream.seek(0)
             stored = np.load(stream, allow_pickle=False)

@@ -18,8 +18,9 @@ import torch
 import yaml  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from governance.errors import SubjectError, first_few
+from governance.errors import SubjectError
 from governance.records.evidence import ModelIdentity
+from governance.records.wording import first_few
 from governance.subject.model_files.archive import open_archive
 from governance.subject.model_files.batch import free_batch
 from governance.subject.network import layer_digests, not_plain, tensor_digest
@@ -139,12 +140,6 @@ def read(folder: Path) -> ModelFiles:
         raise SubjectError(f"{folder}/MLmodel: model_data lies outside the folder")
     found = {"pt2": data / "model.pt2", "pickle": data / "model.pth"}
     present = [kind for kind, path in found.items() if path.is_file()]
-    empty = [path.name for path in found.values() if path.is_file() and not path.stat().st_size]
-    if empty:
-        raise SubjectError(
-            f"{folder}: {data.name}/{empty[0]} is an empty file; one that mlflow.pytorch.log_model "
-            "wrote is accepted"
-        )
     if len(present) != 1:
         raise SubjectError(
             f"{folder}: {len(present)} of {data.name}/model.pt2 and {data.name}/model.pth; exactly "
@@ -216,6 +211,7 @@ def stored_digest(files: ModelFiles) -> str | None:
 
 
 def _program(path: Path) -> torch.export.ExportedProgram:
+    _refuse_empty(path)
     archive = open_archive(path)
     try:
         return torch.export.load(archive)
@@ -277,15 +273,16 @@ def _training_steps(graph: torch.fx.Graph) -> Iterator[str]:
 
 
 def _load_pickle(path: Path) -> nn.Module:
+    _refuse_empty(path)
     try:
         model = torch.load(path, map_location="cpu", weights_only=False)
     except (
         pickle.UnpicklingError, ImportError, AttributeError, RuntimeError, EOFError, TypeError,
-        ValueError, KeyError, IndexError,
+        ValueError, KeyError, IndexError, OSError,
     ) as error:  # fmt: skip
         raise SubjectError(
-            f"{path.name}: cannot be unpickled: {_first_line(error)}; a whole file is accepted, "
-            "where what the model's code imports is installed, or a pt2, which needs no code"
+            f"{path.name}: cannot be unpickled: {_first_line(error)}; a whole file is accepted: "
+            "install what the model's code imports, or log it again as pt2, which needs no code"
         ) from error
     if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
         raise SubjectError(
@@ -293,6 +290,13 @@ def _load_pickle(path: Path) -> nn.Module:
             "is accepted"
         )
     return model
+
+
+def _refuse_empty(path: Path) -> None:
+    if path.stat().st_size == 0:
+        raise SubjectError(
+            f"{path.name}: an empty file; one that mlflow.pytorch.log_model wrote is accepted"
+        )
 
 
 def _first_line(error: Exception) -> str:
