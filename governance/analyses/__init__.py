@@ -19,9 +19,10 @@ from typing import Any, ClassVar, Protocol
 from governance.errors import GovernanceError, PolicyError
 from governance.records.decoding import INVALID, decode, describe
 from governance.records.evidence import Measurement, Metric
+from governance.records.topics import TOPICS
 from governance.subject.subject import Needs, Subject
 
-__all__ = ["Analysis", "about", "find", "load", "metrics", "names"]
+__all__ = ["Analysis", "about", "covers", "find", "load", "metrics", "names"]
 
 GROUP = "governance.analyses"
 
@@ -33,6 +34,9 @@ class Analysis(Protocol):
         metrics: What the measurement may hold, by name; a policy can expect nothing else. A name
             such as `recall.{class}` stands for one metric per class.
         needs: What it asks of a model: `probabilities`, or the `network` with its layers.
+
+    A class may also have `covers`, keys of the topics that it assesses (`records.topics`): the
+    report lists the others as not assessed.
     """
 
     metrics: ClassVar[Mapping[str, Metric]]
@@ -116,6 +120,11 @@ def load(name: str, parameters: Mapping[str, Any]) -> Analysis:
     }
     values = {key: value for key, value in decoded.items() if value is not INVALID}
     problems += _needs_problems(name, kind)
+    problems += [
+        f"analysis {name!r}: covers {topic!r}; {', '.join(TOPICS)} are accepted"
+        for topic in covers(kind)
+        if topic not in TOPICS
+    ]
     built, refused = _built(kind, values)
     problems += [f"{where} {problem}" for problem in refused]
     if problems or built is None:
@@ -160,6 +169,11 @@ def _needs_problems(name: str, kind: type[Analysis]) -> Iterator[str]:
 def metrics(name: str) -> Mapping[str, Metric]:
     """What an analysis declares to measure; empty for one that declares nothing."""
     return getattr(find(name), "metrics", {})
+
+
+def covers(kind: object) -> tuple[str, ...]:
+    """Keys of the topics that an analysis covers; empty for one that declares none."""
+    return tuple(getattr(kind, "covers", ()))
 
 
 def about(name: str) -> str:

@@ -61,6 +61,7 @@ from governance.methods.decision_rules.pictures import pictures
 from governance.methods.decision_rules.recorded import boundary_table, image_table
 from governance.methods.decision_rules.study import LEAST
 from governance.methods.decision_rules.summary import Summary, summarised
+from governance.methods.missing import missing
 from governance.methods.network import TracedNetwork, trace
 from governance.methods.statistics import intervals
 from governance.methods.statistics.intervals import clopper_pearson
@@ -178,7 +179,10 @@ class RepresentativeInterpretation:
                 boundary_table(found, names),
                 image_table(found, names, hashes),
             ),
-            notes=_notes(summary, names, len(used), len(chosen), network),
+            notes=(
+                *_notes(summary, names, len(used), len(chosen), network),
+                *_undefined(values),
+            ),
         )
 
 
@@ -194,24 +198,43 @@ def _metrics(
     empty = ClassShare(hits=0, n=0)
     values: dict[str, float | None] = {}
     spread: dict[str, Interval | None] = {}
-    for name, read in (("coverage", summary.coverage), ("precision", summary.precision)):
-        shares = [read(k) if k in found.measured else empty for k in range(found.classes)]
+    # A class for which no rule was found is covered by none: that much was measured.
+    sought = [k for k, status in enumerate(found.statuses) if status in {"measured", "no rule"}]
+    for name, read, known in (
+        ("coverage", summary.coverage, sought),
+        ("precision", summary.precision, found.measured),
+    ):
+        shares = [read(k) if k in known else empty for k in range(found.classes)]
         worst = lowest(shares)
         values[f"{name}_worst"], spread[f"{name}_worst"] = worst or (None, None)
         for label, share in zip(names, shares, strict=True):
             values[f"{name}.{label}"] = share.share
             spread[f"{name}.{label}"] = clopper_pearson(share.hits, share.n)
-    total = summary.total("coverage")
-    values["uncovered"] = (total.n - total.hits) / total.n if total.n else None
-    spread["uncovered"] = clopper_pearson(total.n - total.hits, total.n)
+    covered = [summary.coverage(label) for label in sought]
+    images = sum(item.n for item in covered)
+    left = images - sum(item.hits for item in covered)
+    values["uncovered"] = left / images if images else None
+    spread["uncovered"] = clopper_pearson(left, images)
     counts = [summary.enough(label) for label in range(found.classes)]
-    known = [count for count in counts if count is not None]
-    values["rules_for_80"] = max(known) if len(known) == len(counts) else None
+    reached = [count for count in counts if count is not None]
+    values["rules_for_80"] = max(reached) if len(reached) == len(counts) else None
     stable = [rule.stability for rule in found.rules]
     values["stability"] = float(np.mean(stable)) if stable else None
     spread["stability"] = intervals.bootstrap(np.mean, stable, summary.seed)
     values["edge_over_linear"], spread["edge_over_linear"] = summary.edge() or (None, None)
     return values, {name: item for name, item in spread.items() if item}
+
+
+def _undefined(metrics: Mapping[str, float | None]) -> Iterator[str]:
+    """Why metrics are missing, a note for all of them."""
+    absent = [name for name, value in metrics.items() if value is None]
+    if absent:
+        overall = [name for name in absent if "." not in name]
+        classes = [name for name in absent if "." in name]
+        rest = ["more of single classes"] if classes[LISTED:] else []
+        shown = [*overall, *classes[:LISTED], *rest]
+        why = "classes were not measured, are covered by no rule, or need more rules than there are"
+        yield missing(shown, why)
 
 
 def _class_table(summary: Summary, names: Sequence[str]) -> Table:

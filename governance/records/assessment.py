@@ -267,6 +267,8 @@ def _record(assessment: Assessment) -> bytes:
     # As it will be read: 1 where a fraction is meant becomes 1.0; what cannot be read is refused.
     data = to_data(from_data(Assessment, to_data(bare), RECORD))
     for item, record in zip(assessment.evidence, data["evidence"], strict=True):
+        if not item.covers:
+            del record["covers"]  # as records had it before there was one
         if item.measurement is None:
             continue
         home, kept = f"evidence/{item.analysis}", record["measurement"]

@@ -323,6 +323,7 @@ class Evidence:
         device: Where it ran, such as `cpu` or `cuda:0 (name)`.
         measurement: What was found; None if it failed.
         failure: Why nothing was found; None if it succeeded.
+        covers: Keys of the topics (`records.topics`) that the analysis assesses.
     """
 
     analysis: str
@@ -333,6 +334,7 @@ class Evidence:
     device: str
     measurement: Measurement | None = None
     failure: Failure | None = None
+    covers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.measurement is None) == (self.failure is None):

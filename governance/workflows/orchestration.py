@@ -220,6 +220,7 @@ def _compare(
     """The evidence on what changed since the version before."""
     policy = found.policy
     unmeasured = _out_of_time(DRIFT, drift.about(), to_data(policy.drift), subject, policy)
+    unmeasured = replace(unmeasured, covers=drift.COVERS)
     unanswerable = drift.unanswerable(lineage)
     if unanswerable is not None:
         return replace(unmeasured, failure=unanswerable)
@@ -256,7 +257,8 @@ def _measured(answer: object) -> Measurement:
 def _unrun(name: str, analysis: Analysis, subject: Subject, policy: Policy) -> Evidence:
     """Evidence that an analysis was not run, for want of time."""
     parameters = {item.name: getattr(analysis, item.name) for item in fields(analysis)}  # type: ignore[arg-type]
-    return _out_of_time(name, analyses.about(name), parameters, subject, policy)
+    unmeasured = _out_of_time(name, analyses.about(name), parameters, subject, policy)
+    return replace(unmeasured, covers=analyses.covers(analysis))
 
 
 def _out_of_time(

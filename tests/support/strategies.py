@@ -99,6 +99,7 @@ def evidence(draw, analysis=names, metrics=None):
         device=draw(texts),
         measurement=None if failed else draw(measurements(metrics)),
         failure=Failure(kind=draw(names), message=draw(texts)) if failed else None,
+        covers=tuple(draw(st.lists(names, max_size=2))),
     )
 
 

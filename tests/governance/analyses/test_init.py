@@ -268,3 +268,10 @@ def test_a_file_saved_into_the_package_needs_no_other_edit(tmp_path, monkeypatch
     assert analyses.about("brightness") == "Brightness."
     del sys.modules["governance.analyses.brightness"]
     del analyses.brightness
+
+
+def test_an_analysis_covers_topics_that_the_report_knows(install):
+    install("modern", MODERN.replace("metrics = {", 'covers = ("weather",)\n        metrics = {'))
+
+    (problem,) = problems({})
+    assert problem.startswith("analysis 'modern': covers 'weather'; purpose, fairness, ")
