@@ -18,6 +18,7 @@ from governance.approval import (
 )
 from governance.approval.tags import APPROVAL, AUTHOR, PENDING, RUNNING, STATUS, WAIVER
 from governance.errors import ApprovalError
+from governance.records.version_ref import VersionRef
 from mlflow_plugins.protection import Protection
 
 __all__ = ["Facts", "acceptable", "revoked", "standing"]
@@ -30,17 +31,13 @@ class Facts:
     """A version as the registry holds it now.
 
     Attributes:
-        name: Of the registered model.
-        version: Of the registered model.
-        created: Milliseconds since 1970.
+        ref: Which version it is.
         source: What was registered.
         tags: All of them.
         user: Who made it, as MLflow says, if it does.
     """
 
-    name: str
-    version: str
-    created: int
+    ref: VersionRef
     source: str
     tags: Mapping[str, str]
     user: str | None = None
@@ -48,7 +45,7 @@ class Facts:
     @property
     def uri(self) -> str:
         """Of the version, never an alias."""
-        return f"models:/{self.name}/{self.version}"
+        return self.ref.uri
 
     @property
     def authors(self) -> tuple[str, ...]:
@@ -126,13 +123,7 @@ def _cure(facts: Facts) -> str:
 
 
 def _unbound(statement: Statement, facts: Facts) -> tuple[str, ...]:
-    return unbound(
-        statement,
-        name=facts.name,
-        version=facts.version,
-        created=facts.created,
-        source=facts.source,
-    )
+    return unbound(statement, ref=facts.ref, source=facts.source)
 
 
 def _unapproved(statement: Statement) -> Iterator[str]:
@@ -156,9 +147,7 @@ def _weak(
         ring,
         now,
         authors=facts.authors,
-        name=facts.name,
-        version=facts.version,
-        created=facts.created,
+        ref=facts.ref,
         source=facts.source,
     )
     lost = set(statement.waivers) - {waiver.token for waiver in found}

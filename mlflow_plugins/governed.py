@@ -36,6 +36,7 @@ from governance.approval.tags import (
     without_summary,
 )
 from governance.errors import ApprovalError
+from governance.records.version_ref import VersionRef
 from mlflow_plugins import audit
 from mlflow_plugins.approvals import Facts, acceptable, revoked, standing
 from mlflow_plugins.protection import FILE, Protection
@@ -243,7 +244,7 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
             stage = item.current_stage
             if protection.covers_stage(stage) and not _is_prompt(item.source, item.tags):
                 yield f"stage {stage!r} of version {item.version}"
-        yield from (f"version {item.version}, revoked" for item in versions if revoked(item))
+        yield from (f"version {item.ref.version}, revoked" for item in versions if revoked(item))
 
     def _check_prompt(self, name: str) -> None:
         """Refuse a prompt among the versions of a model, which it would hide from searches."""
@@ -279,7 +280,7 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         self._note("allowed", action, facts, reason, alias=alias, token=token)
         yield
         try:
-            again = _facts_of(self.get_model_version(facts.name, facts.version))
+            again = _facts_of(self.get_model_version(facts.ref.name, facts.ref.version))
             standing(again, self._protection(), time.time())
         except (ApprovalError, MlflowException) as error:
             undo()
@@ -323,9 +324,9 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         """Write a decision down; what cannot be written down is not done."""
         entry = audit.Entry(
             action=action,
-            model=facts.name,
-            version=facts.version or None,
-            created=facts.created or None,
+            model=facts.ref.name,
+            version=facts.ref.version or None,
+            created=facts.ref.created or None,
             alias=alias,
             outcome=outcome,  # type: ignore[arg-type]
             reason=reason,
@@ -345,9 +346,11 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
 
 def _facts_of(found: Any) -> Facts:
     return Facts(
-        name=found.name,
-        version=str(found.version),
-        created=int(found.creation_timestamp),
+        ref=VersionRef(
+            name=found.name,
+            version=str(found.version),
+            created=int(found.creation_timestamp),
+        ),
         source=found.source,
         tags=dict(found.tags),
         user=found.user_id,
@@ -356,7 +359,7 @@ def _facts_of(found: Any) -> Facts:
 
 def _facts_of_model(name: str) -> Facts:
     """What a decision is about that concerns no version."""
-    return Facts(name=name, version="", created=0, source="", tags={})
+    return Facts(ref=VersionRef(name=name, version="", created=0), source="", tags={})
 
 
 def _is_prompt(source: str, tags: Mapping[str, str]) -> bool:

@@ -55,10 +55,10 @@ class GovernedSqlStore(Governed, SqlAlchemyStore):  # type: ignore[misc] # MLflo
 
     def _mark(self, facts: Facts, tags: Mapping[str, str | None]) -> None:
         """All in one transaction, so that no verdict stands beside another one's record."""
-        number = int(facts.version)
+        number = int(facts.ref.version)
         with self.ManagedSessionMaker(read_only=False) as session:
-            row = self._get_sql_model_version(session, facts.name, number)
-            if row.creation_time != facts.created:
+            row = self._get_sql_model_version(session, facts.ref.name, number)
+            if row.creation_time != facts.ref.created:
                 raise MlflowException(
                     f"{facts.uri}: was deleted and created anew meanwhile",
                     error_code=PERMISSION_DENIED,
@@ -68,13 +68,13 @@ class GovernedSqlStore(Governed, SqlAlchemyStore):  # type: ignore[misc] # MLflo
                     session.merge(
                         SqlModelVersionTag(
                             workspace=row.workspace,
-                            name=facts.name,
+                            name=facts.ref.name,
                             version=number,
                             key=key,
                             value=value,
                         )
                     )
-                elif found := self._get_model_version_tag(session, facts.name, number, key):
+                elif found := self._get_model_version_tag(session, facts.ref.name, number, key):
                     session.delete(found)
 
 
@@ -93,6 +93,6 @@ class GovernedRestStore(Governed, RestStore):  # type: ignore[misc] # MLflow is 
         for key, value in tags.items():
             if value is not None:
                 tag = ModelVersionTag(key, value)
-                RestStore.set_model_version_tag(self, facts.name, facts.version, tag)
+                RestStore.set_model_version_tag(self, facts.ref.name, facts.ref.version, tag)
             elif key in facts.tags:
-                RestStore.delete_model_version_tag(self, facts.name, facts.version, key)
+                RestStore.delete_model_version_tag(self, facts.ref.name, facts.ref.version, key)

@@ -10,14 +10,15 @@ import binascii
 import hashlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from cryptography.exceptions import InvalidSignature
 
 from governance.approval.keys import Keyring, PrivateKey, Role
 from governance.errors import ApprovalError, EvidenceError
-from governance.records.serialisation import canonical, from_data, parse, to_data
+from governance.records.serialisation import FLAT, canonical, from_data, parse, to_data
+from governance.records.version_ref import VersionRef
 
 __all__ = [
     "LONGEST_DETAIL",
@@ -58,9 +59,7 @@ class Statement:
 
     Attributes:
         kind: A `verdict` is an assessor's; a `waiver` and a `revocation` are an approver's.
-        name: Of the registered model.
-        version: Of the registered model.
-        created: Milliseconds since 1970 of the version, as MLflow says.
+        ref: The registered version that it is about.
         source: What was registered.
         issued: Seconds since 1970.
         expires: Seconds since 1970; from then on it counts for nothing.
@@ -83,9 +82,7 @@ class Statement:
     """
 
     kind: Kind
-    name: str
-    version: str
-    created: int
+    ref: VersionRef = field(metadata=FLAT)
     source: str
     issued: int
     expires: int
@@ -107,7 +104,7 @@ class Statement:
     schema: int = 1
 
     def __post_init__(self) -> None:
-        where = f"{self.kind} of {self.name} version {self.version}"
+        where = f"{self.kind} of {self.ref.name} version {self.ref.version}"
         problems = (*_contradictions(self), *_out_of_bounds(self))
         if problems:
             raise ApprovalError(f"{where}: {problem}" for problem in problems)
@@ -182,7 +179,7 @@ def read(token: str, ring: Keyring, now: float) -> Statement:
             of the wrong role, or did not make the signature.
     """
     statement, payload, signature = _parts(token)
-    where = f"statement about {statement.name} version {statement.version}"
+    where = f"statement about {statement.ref.name} version {statement.ref.version}"
     key = ring.signer(statement.key, statement.issued, where)
     try:
         key.public.verify(signature, payload)
@@ -226,23 +223,23 @@ def _parts(token: str) -> tuple[Statement, bytes, bytes]:
     return statement, payload, signature
 
 
-def unbound(
-    statement: Statement, *, name: str, version: str, created: int | None, source: str | None
-) -> tuple[str, ...]:
+def unbound(statement: Statement, *, ref: VersionRef, source: str | None) -> tuple[str, ...]:
     """Why a statement is about another version than this one; nothing where it is about it.
 
     Args:
         statement: As read.
-        name: Of the registered model, now.
-        version: Of the registered model.
-        created: Milliseconds since 1970; a model deleted and made anew differs in this alone.
-        source: What was registered.
+        ref: The version at hand.
+        source: What was registered as that version.
     """
-    here = {"name": name, "version": str(version), "created": created, "source": source}
+    pairs = [
+        (name, getattr(ref, name), getattr(statement.ref, name))
+        for name in ref.differences(statement.ref)
+    ]
+    if statement.source != source:
+        pairs.append(("source", source, statement.source))
     return tuple(
-        f"its {what} is {found!r} and the statement is about {getattr(statement, what)!r}"
-        for what, found in here.items()
-        if getattr(statement, what) != found
+        f"its {name} is {here!r} and the statement is about {there!r}"
+        for name, here, there in pairs
     )
 
 

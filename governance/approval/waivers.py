@@ -6,23 +6,15 @@ from governance.approval.keys import Keyring
 from governance.approval.statements import Statement, read, token_digest, unbound
 from governance.approval.tags import WAIVER
 from governance.errors import ApprovalError
+from governance.records.version_ref import VersionRef
 from governance.records.waiver import Waiver
 
-__all__ = ["check_approver", "waiver_of", "waiver_tag", "waivers_among"]
+__all__ = ["check_approver", "waiver_tag", "waivers_among"]
 
 
 def waiver_tag(token: str) -> str:
     """The tag that holds a signed waiver."""
     return f"{WAIVER}{token_digest(token)[:16]}"
-
-
-def waiver_of(token: str, ring: Keyring, now: float) -> Waiver:
-    """The record of a signed waiver, which an assessment keeps.
-
-    Raises:
-        ApprovalError: If it cannot be relied on, or is no waiver.
-    """
-    return _waiver(read(token, ring, now), token, ring)
 
 
 def waivers_among(
@@ -31,9 +23,7 @@ def waivers_among(
     now: float,
     *,
     authors: Iterable[str] = (),
-    name: str,
-    version: str,
-    created: int | None,
+    ref: VersionRef,
     source: str | None,
 ) -> tuple[tuple[Waiver, ...], tuple[str, ...]]:
     """The waivers on a version that count, and why the others do not.
@@ -43,10 +33,8 @@ def waivers_among(
         ring: Whose signatures count.
         now: Seconds since 1970.
         authors: Under which names the version's maker is known.
-        name: Of the registered model.
-        version: Of the registered model.
-        created: Milliseconds since 1970.
-        source: What was registered.
+        ref: The version at hand.
+        source: What was registered as that version.
 
     Returns:
         Waivers in order of their tags, and one sentence per problem.
@@ -58,7 +46,7 @@ def waivers_among(
         token = tags[key]
         try:
             statement = read(token, ring, now)
-            wrong = unbound(statement, name=name, version=version, created=created, source=source)
+            wrong = unbound(statement, ref=ref, source=source)
             if wrong or key != waiver_tag(token):
                 problems += [f"{key}: {item}" for item in wrong or ("is another one's tag",)]
                 continue
@@ -84,8 +72,8 @@ def check_approver(statement: Statement, ring: Keyring, authors: Iterable[str]) 
     owner = key.owner if key is not None else ""
     if owner.strip().casefold() in {name.strip().casefold() for name in authors}:
         raise ApprovalError(
-            f"waiver of {statement.metric}: {owner} made {statement.name} version "
-            f"{statement.version}; a waiver is given by someone else"
+            f"waiver of {statement.metric}: {owner} made {statement.ref.name} version "
+            f"{statement.ref.version}; a waiver is given by someone else"
         )
 
 
@@ -98,8 +86,8 @@ def _waiver(statement: Statement, token: str, ring: Keyring) -> Waiver:
         or key is None
     ):
         raise ApprovalError(
-            f"a {statement.kind} of {statement.name} version {statement.version} where a waiver is "
-            "accepted"
+            f"a {statement.kind} of {statement.ref.name} version {statement.ref.version} where a "
+            "waiver is accepted"
         )
     return Waiver(
         metric=statement.metric,

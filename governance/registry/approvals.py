@@ -39,7 +39,7 @@ def statement_on(
             does not count, or about another version.
         RegistryError: If MLflow cannot be asked.
     """
-    if version.name is None:
+    if version.ref is None:
         raise SubjectError(f"{version.uri}: not registered, so it carries no signed statement")
     if tags is None:
         with refusals(f"{version.uri}: reading its approval"):

@@ -126,10 +126,10 @@ def promote(answer: Answer, alias: str) -> None:
         RegistryError: If it was deleted and created anew since, or MLflow or its server refuses.
     """
     _passed(answer)
-    version = answer.version
+    version, ref = answer.version, answer.version.registered_as
     with refusals(f"{version.uri}: setting the alias {alias!r}"):
         registered(version)
-        MlflowClient().set_registered_model_alias(version.name, alias, version.version)
+        MlflowClient().set_registered_model_alias(ref.name, alias, ref.version)
 
 
 def load_model(uri: str, *, keys: Path | str | None = None) -> nn.Module:

@@ -69,14 +69,9 @@ def about(version: ModelVersion) -> dict[str, Any]:
     Raises:
         RegistryError: If the version is not registered.
     """
-    if version.name is None or version.version is None or version.created is None:
+    if version.ref is None:
         raise RegistryError(f"{version.uri}: not registered; nothing is signed about it")
-    return {
-        "name": version.name,
-        "version": version.version,
-        "created": version.created,
-        "source": version.source or "",
-    }
+    return {"ref": version.ref, "source": version.source or ""}
 
 
 def verdict_of(
@@ -179,7 +174,8 @@ def write(version: ModelVersion, statement: Statement, key: PrivateKey) -> Mappi
     """
     token = sign(statement, key)
     tag = waiver_tag(token) if statement.kind == "waiver" else APPROVAL
-    MlflowClient().set_model_version_tag(version.name, version.version, tag, token)
+    ref = version.registered_as
+    MlflowClient().set_model_version_tag(ref.name, ref.version, tag, token)
     return dict(registered(version).tags)
 
 
@@ -192,7 +188,8 @@ def approve(version: ModelVersion, status: str, key: PrivateKey, now: float) -> 
     """
     tags = write(version, stated(version, status, now), key)
     if tags.get(STATUS) != status:
-        MlflowClient().set_model_version_tag(version.name, version.version, STATUS, status)
+        ref = version.registered_as
+        MlflowClient().set_model_version_tag(ref.name, ref.version, STATUS, status)
 
 
 def revoke(version: ModelVersion, reason: str, key: PrivateKey, now: float | None = None) -> None:
@@ -220,7 +217,8 @@ def revoke(version: ModelVersion, reason: str, key: PrivateKey, now: float | Non
     )
     with refusals(f"{version.uri}: revoking"):
         if write(version, statement, key).get(STATUS) != "rejected":
-            MlflowClient().set_model_version_tag(version.name, version.version, STATUS, "rejected")
+            ref = version.registered_as
+            MlflowClient().set_model_version_tag(ref.name, ref.version, STATUS, "rejected")
 
 
 def waive(

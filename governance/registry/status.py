@@ -40,7 +40,7 @@ def assessing(version: ModelVersion, *, key: PrivateKey | None = None) -> Iterat
     Raises:
         RegistryError: If the version is not registered or MLflow refuses.
     """
-    if version.name is None:
+    if version.ref is None:
         raise RegistryError(f"{version.uri}: not registered, so it has no status to set")
     with refusals(f"{version.uri}: reading its status"):
         before = marks(version)
@@ -59,7 +59,8 @@ def assessing(version: ModelVersion, *, key: PrivateKey | None = None) -> Iterat
 
 def _run(version: ModelVersion, key: PrivateKey | None) -> None:
     if key is None:
-        MlflowClient().set_model_version_tag(version.name, version.version, STATUS, RUNNING)
+        ref = version.registered_as
+        MlflowClient().set_model_version_tag(ref.name, ref.version, STATUS, RUNNING)
     else:
         approve(version, RUNNING, key, time.time())
 
@@ -74,7 +75,8 @@ def _leave(version: ModelVersion, before: "Marks", key: PrivateKey | None) -> No
             again = renewed(version, before.tags.get(APPROVAL), key, time.time())
             if write(version, again, key).get(STATUS) != RUNNING:
                 return
-        MlflowClient().set_model_version_tag(version.name, version.version, STATUS, status)
+        ref = version.registered_as
+        MlflowClient().set_model_version_tag(ref.name, ref.version, STATUS, status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,14 +111,14 @@ def put_back(version: ModelVersion, before: Marks) -> None:
         MlflowException: If MLflow refuses.
         RegistryError: If the version is gone.
     """
-    client = MlflowClient()
+    client, ref = MlflowClient(), version.registered_as
     now = marks(version)
     for key in RESERVED:
         if before.tags.get(key) == now.tags.get(key):
             continue
         if key in before.tags:
-            client.set_model_version_tag(version.name, version.version, key, before.tags[key])
+            client.set_model_version_tag(ref.name, ref.version, key, before.tags[key])
         else:
-            client.delete_model_version_tag(version.name, version.version, key)
+            client.delete_model_version_tag(ref.name, ref.version, key)
     if now.description != before.description:
-        client.update_model_version(version.name, version.version, before.description)
+        client.update_model_version(ref.name, ref.version, before.description)

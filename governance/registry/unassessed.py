@@ -32,15 +32,15 @@ def leave_undetermined(version: ModelVersion, why: str, key: PrivateKey) -> None
     Raises:
         RegistryError: If MLflow refuses.
     """
-    client = MlflowClient()
+    client, ref = MlflowClient(), version.registered_as
     with refusals(f"{version.uri}: saying that it could not be assessed"):
         text = merged(registered(version).description or "", unassessed(why))
-        client.update_model_version(version.name, version.version, text)
+        client.update_model_version(ref.name, ref.version, text)
         statement = undetermined(version, why, time.time())
         tags = write(version, statement, key)
         if tags.get(STATUS) == statement.verdict and RUN not in tags:
             return  # a governed registry set the others from what was signed
         for name in (RUN, DIGEST, MANIFEST, POLICY):
             if name in tags:
-                client.delete_model_version_tag(version.name, version.version, name)
-        client.set_model_version_tag(version.name, version.version, STATUS, statement.verdict)
+                client.delete_model_version_tag(ref.name, ref.version, name)
+        client.set_model_version_tag(ref.name, ref.version, STATUS, statement.verdict)

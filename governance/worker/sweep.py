@@ -12,13 +12,14 @@ from typing import Any
 from governance.approval import Keyring, Statement, decode, read, unbound
 from governance.approval.tags import APPROVAL, PENDING, RUNNING, STATUS, WAIVER
 from governance.errors import ApprovalError
+from governance.records.version_ref import VersionRef
 from governance.registry import listing, waivers
 from governance.registry.listing import Entry, Model
 from governance.worker.choice import NO_POLICY
-from governance.worker.ledger import DONE, Key, Ledger
+from governance.worker.ledger import DONE, Ledger
 from governance.worker.terms import Terms
 
-__all__ = ["INVALID", "UNSIGNED", "WAIVERS", "audit", "key_of", "need", "offer"]
+__all__ = ["INVALID", "UNSIGNED", "WAIVERS", "audit", "need", "offer"]
 
 #: Why a version needs work.
 UNSIGNED, WAITS, EXPIRED, INVALID, WAIVERS, STATUSES, RULED = (
@@ -32,12 +33,6 @@ UNSIGNED, WAITS, EXPIRED, INVALID, WAIVERS, STATUSES, RULED = (
 )
 
 Log = Callable[..., None]
-
-
-def key_of(entry: Entry) -> Key:
-    """How the ledger calls a version."""
-    version = entry.version
-    return Key(name=version.name or "", version=version.version or "", created=version.created or 0)
 
 
 def need(entry: Entry, ring: Keyring, now: float, terms: Terms) -> str | None:
@@ -60,13 +55,7 @@ def need(entry: Entry, ring: Keyring, now: float, terms: Terms) -> str | None:
     except ApprovalError:
         return EXPIRED if _expired(token, ring, now) else INVALID
     version = entry.version
-    if unbound(
-        said,
-        name=version.name or "",
-        version=version.version or "",
-        created=version.created,
-        source=version.source,
-    ):
+    if unbound(said, ref=version.registered_as, source=version.source):
         return INVALID
     if _ruled(entry, said, terms):
         return RULED
@@ -98,7 +87,7 @@ def _expired(token: str, ring: Keyring, now: float) -> bool:
 def _ruled(entry: Entry, said: Statement, terms: Terms) -> bool:
     """Whether a version had no policy when it was looked at, and has one now."""
     without = said.verdict == "undetermined" and said.detail.startswith(NO_POLICY)
-    return without and terms.rule(entry.version.name or "") is not None
+    return without and terms.rule(entry.version.registered_as.name) is not None
 
 
 def _waivers_differ(entry: Entry, said: Statement, ring: Keyring, now: float) -> bool:
@@ -112,7 +101,7 @@ def _waivers_differ(entry: Entry, said: Statement, ring: Keyring, now: float) ->
 
 def offer(
     entries: Iterable[Entry], ledger: Ledger, ring: Keyring, terms: Terms
-) -> Iterator[tuple[Key, str]]:
+) -> Iterator[tuple[VersionRef, str]]:
     """Queue the versions that need work.
 
     Yields:
@@ -127,8 +116,9 @@ def offer(
             continue
         # A person waits for what a new waiver does, and it costs no analysis.
         pause = 0.0 if why == WAIVERS else terms.again_seconds
-        if ledger.offer(key_of(entry), why, again_after=pause):
-            yield key_of(entry), why
+        ref = entry.version.registered_as
+        if ledger.offer(ref, why, again_after=pause):
+            yield ref, why
 
 
 def audit(models: Iterable[Model], ledger: Ledger, ring: Keyring, terms: Terms, log: Log) -> int:
@@ -149,7 +139,7 @@ def audit(models: Iterable[Model], ledger: Ledger, ring: Keyring, terms: Terms, 
                 continue
             bare += 1
             about: dict[str, Any] = {"model": model.name, "version": number, "alias": alias}
-            row = None if found is None else ledger.find(key_of(found))
+            row = None if found is None else ledger.find(found.version.registered_as)
             removing = terms.remove_aliases and (row is None or row.state == DONE)
             log("alias without approval", **about, removed=removing)
             if removing:

@@ -242,7 +242,7 @@ def exact() -> Iterator[None]:
 
 
 def _terms(version: ModelVersion, policy: Policy | None) -> Policy:
-    if version.name is None:
+    if version.ref is None:
         raise SubjectError(
             f"{version.uri}: not registered; references are kept with a registered model"
         )
@@ -250,8 +250,9 @@ def _terms(version: ModelVersion, policy: Policy | None) -> Policy:
 
 
 def _recorded(version: ModelVersion, kind: ReferenceKind) -> list[Reference]:
-    listed = registry.listed(version.name or "")
-    return [item for item in listed if item.kind == kind and item.version == version.version]
+    ref = version.registered_as
+    listed = registry.listed(ref.name)
+    return [item for item in listed if item.kind == kind and item.version == ref.version]
 
 
 def _assess(subject: Subject, model: object, uri: str, policy: Policy) -> Assessment:
@@ -269,11 +270,9 @@ def _assess(subject: Subject, model: object, uri: str, policy: Policy) -> Assess
         artifact_digest=digest,  # no files: what it computes with is all there is
         parameters=sum(item.numel() for item in placed.parameters()),
         layers=layer_digests(placed),
-        name=None,
-        version=None,
+        ref=None,
         model_id=None,
         run_id=None,
-        created=None,
     )
     trained = replace(subject, model=placed, identity=identity, history={})
     registry.try_out(trained, policy.seed)

@@ -55,8 +55,9 @@ def test_a_version_on_a_server_is_assessed_recorded_and_verified(
     # assert: what is read back
     assert Assessment.load(kept) == assessment
     assert mismatches(version, kept) == ()
-    client.set_registered_model_alias(version.name, "champion", "1")
-    before = lineage(dataclasses.replace(version, version="2"), policy).baseline
+    client.set_registered_model_alias(version.ref.name, "champion", "1")
+    later = dataclasses.replace(version.ref, version="2")
+    before = lineage(dataclasses.replace(version, ref=later), policy).baseline
     assert before.verdict == "approved"
     with pytest.raises(SubjectError, match="it has 1"):
         resolve("models:/remote stripes/2")

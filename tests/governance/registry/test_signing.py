@@ -146,7 +146,7 @@ def test_what_someone_else_put_there_is_not_signed(version, keys, assessed):
 
     for token in (sign(forged, thief), "nonsense", None):
         assert renewed(version, token, keys.assessor, time.time()).verdict == "pending"
-    elsewhere = dataclasses.replace(forged, version="9")
+    elsewhere = dataclasses.replace(forged, ref=dataclasses.replace(forged.ref, version="9"))
     token = sign(elsewhere, keys.assessor)
     assert renewed(version, token, keys.assessor, time.time()).verdict == "pending"
 
