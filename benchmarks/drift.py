@@ -250,8 +250,8 @@ def seconds(run: Callable[[], object]) -> float:
 TIMED = """
 import sys, time
 from pathlib import Path
-from governance.assessment import Assessment
 from governance.drift import compare
+from governance.records.assessment import Assessment
 began = time.perf_counter()
 found = compare(*(Assessment.load(Path(folder)) for folder in sys.argv[1:]))
 took = time.perf_counter() - began

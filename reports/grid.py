@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from governance.records.evidence import Cell, Table
-from reports.numbers import cell
+from governance.records.numbers import cell
 
 __all__ = ["Column", "Grid", "grid"]
 

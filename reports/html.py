@@ -11,8 +11,8 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from governance.records import numbers
 from governance.records.assessment import Assessment
-from reports import numbers
 from reports.prose import printable
 from reports.view import View, view
 
@@ -69,6 +69,7 @@ def environment() -> Environment:
         moment=numbers.moment,
         name=_name,
         number=numbers.number,
+        percent=numbers.percent,
         outcome=OUTCOMES.__getitem__,
         prose=_prose,
     )

@@ -9,10 +9,10 @@ reason, as a pass would hide it.
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 
+from governance.records import numbers
 from governance.records.assessment import Assessment
 from governance.records.evidence import Evidence
 from governance.records.policy import Finding
-from reports import numbers
 from reports.prose import printable
 from reports.view import MEANINGS
 

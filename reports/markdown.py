@@ -8,9 +8,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from governance.records import numbers
 from governance.records.assessment import Assessment
 from governance.records.policy import Finding
-from reports import numbers
 from reports.gaps import uncovered, unmeasured, withdrawn
 from reports.prose import printable
 from reports.view import MEANINGS, ordered
@@ -70,8 +70,8 @@ def _head(assessment: Assessment) -> Iterator[str]:
 
 def _row(finding: Finding) -> str:
     expectation = finding.expectation
-    bound = expectation.at_most if expectation.at_least is None else expectation.at_least
-    observed = numbers.number(finding.observed, apart=() if bound is None else (bound,))
+    bounds = (expectation.at_least, expectation.at_most)
+    observed = numbers.number(finding.observed, apart=bounds)
     if finding.outcome in {"missing", "inapplicable"}:
         observed = finding.reason
     elif finding.interval is not None:

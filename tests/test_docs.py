@@ -1,5 +1,6 @@
-"""The documentation mentions all there is, and its examples run."""
+"""The documentation mentions all there is, its examples run, and it quotes what the code says."""
 
+import ast
 import dataclasses
 import importlib.util
 import re
@@ -92,6 +93,62 @@ def test_every_analysis_and_metric_is_documented(name):
 @pytest.mark.parametrize("name", errors.__all__)
 def test_every_error_has_its_cause_and_cure(name):
     assert f"`{name}`" in page("messages.md")
+
+
+def text_of(node):
+    """The text that an expression makes, with `…` for what is filled in when it runs."""
+    match node:
+        case ast.Constant(value=str()):
+            return node.value
+        case ast.JoinedStr():
+            return "".join(map(text_of, node.values))
+        case ast.BinOp(op=ast.Add()):
+            return text_of(node.left) + text_of(node.right)
+        case _:
+            return "…"
+
+
+def message_templates():
+    """Every text in the source that is no docstring, with `…` for what is filled in."""
+    for path in sorted(
+        path
+        for package in ("governance", "reports", "mlflow_plugins")
+        for path in (ROOT / package).rglob("*.py")
+    ):
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        # Docstrings are statements of their own; pieces of a longer text are part of it.
+        parts = {
+            id(child)
+            for node in nodes
+            if isinstance(node, ast.Expr | ast.JoinedStr | ast.BinOp)
+            for child in ast.iter_child_nodes(node)
+        }
+        for node in nodes:
+            if id(node) not in parts and isinstance(node, ast.Constant | ast.JoinedStr | ast.BinOp):
+                yield re.sub("…+", "…", text_of(node))
+
+
+def quoted_messages():
+    """The first column of every table of messages."""
+    table = False
+    for line in page("messages.md").splitlines():
+        table = line.startswith("|") and (table or line.startswith("| message |"))
+        if table and not line.startswith(("|---", "| message |")):
+            (message,) = re.findall(r"`([^`]+)`", line.split(" | ")[0])
+            yield message
+
+
+def test_every_message_that_the_documentation_quotes_is_one_of_the_source():
+    templates = "\n".join(message_templates())
+
+    assert [text for text in quoted_messages() if text.strip("… ") not in templates] == []
+
+
+def test_every_message_has_one_entry():
+    entries = list(quoted_messages())
+
+    assert len(entries) > 50
+    assert sorted(entries) == sorted(set(entries))
 
 
 @pytest.mark.parametrize(("verdict", "code"), EXIT_CODES.items())

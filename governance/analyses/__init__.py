@@ -13,13 +13,13 @@ import math
 import pkgutil
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Protocol
 
 from governance.errors import GovernanceError, PolicyError
 from governance.records.evidence import Measurement, Metric
-from governance.subject.subject import Subject
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["Analysis", "about", "find", "load", "metrics", "names"]
 
@@ -32,9 +32,11 @@ class Analysis(Protocol):
     Attributes:
         metrics: What the measurement may hold, by name; a policy can expect nothing else. A name
             such as `recall.{class}` stands for one metric per class.
+        needs: What it asks of a model: `probabilities`, or the `network` with its layers.
     """
 
     metrics: ClassVar[Mapping[str, Metric]]
+    needs: ClassVar[Needs]
 
     def run(self, subject: Subject, seed: int) -> Measurement:
         """Measure, leaving the model as found; the same seed gives the same measurement."""
@@ -114,12 +116,25 @@ def load(name: str, parameters: Mapping[str, Any]) -> Analysis:
         values[key] = tuple(value) if isinstance(value, list) else value
         if not _fits(values[key], wanted):
             problems.append(f"{where} {key} = {value!r}: {_describe(wanted)} is accepted")
+    problems += _needs_problems(name, kind)
     if problems:
         raise PolicyError(problems)
     try:
         return kind(**values)
     except (ValueError, TypeError, GovernanceError) as error:
         raise PolicyError(f"{where} {error}") from error
+
+
+def _needs_problems(name: str, kind: type[Analysis]) -> Iterator[str]:
+    # Guessed, an analysis could fail in the middle of a night, or be left out without need.
+    declared = getattr(kind, "needs", None)
+    if declared not in typing.get_args(Needs):
+        was = "does not declare what it needs" if declared is None else f"needs = {declared!r}"
+        yield (
+            f"analysis {name!r}: {was}; one of {_describe(Needs).removeprefix('one of ')} is "
+            f'accepted: write needs: ClassVar[Needs] = "network" into {kind.__name__} if it '
+            'looks inside the model, else "probabilities"'
+        )
 
 
 def metrics(name: str) -> Mapping[str, Metric]:

@@ -47,7 +47,8 @@ from governance.methods.figures import bars, gallery
 from governance.records.evidence import Cell, Figure, Measurement, Metric, Table
 from governance.records.policy import Expectation
 from governance.subject.images.table import SIMILARITY, classes, survey
-from governance.subject.subject import Subject, ValidationSet
+from governance.subject.images.validation_set import ValidationSet
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["DataQuality", "data_quality"]
 
@@ -73,6 +74,7 @@ class DataQuality:
 
     similarity: float = SIMILARITY
 
+    needs: ClassVar[Needs] = "probabilities"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {check.metric: Metric(meaning=check.meaning, better="lower") for check in CHECKS}
         | {

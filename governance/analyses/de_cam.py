@@ -48,7 +48,9 @@ from governance.methods.faithfulness import MAP_METRICS, Maps, SelfTest, agreeme
 from governance.methods.masking.superpixels import Baseline
 from governance.methods.statistics import intervals
 from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
-from governance.subject.subject import Subject
+from governance.records.numbers import number
+from governance.subject.network import Network
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["DeCam", "EvolvedMap", "evolve_map"]
 
@@ -71,6 +73,7 @@ class DeCam:
         seeds: Seeds in all for each of these.
     """
 
+    needs: ClassVar[Needs] = "probabilities"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             **MAP_METRICS,
@@ -158,6 +161,7 @@ class DeCam:
                 ),
             ),
             withdrawn=test.reasons,
+            unanswered=test.unanswered,
         )
 
     def _mapped(
@@ -189,8 +193,9 @@ class DeCam:
             forgotten.extend(items)
             return _heat(items, images)
 
+        model = subject.classifier.model if isinstance(subject.classifier, Network) else None
         return self_test(
-            explain, subject.probabilities, subject.model, pixels, [item.target for item in found],
+            explain, subject.probabilities, model, pixels, [item.target for item in found],
             _heat(found, pixels), tested=self.repeated, stages=STAGES,
             again=_heat(again, pixels[: self.repeated]), own=[agreement(agreed)], seed=seed,
             batch_size=subject.batch_size,
@@ -308,7 +313,7 @@ def _pictures(
     shown = list(zip(choices, found, pixels, strict=True))[:SHOWN]
     cells = [
         (
-            f"{names[item.label]} {item.p_full:.2f}, {choice.rule}\n{item.status}",
+            f"{names[item.label]} {number(item.p_full, 2)}, {choice.rule}\n{item.status}",
             figures.overlay(
                 image, heat=item.heatmap.astype(np.float32) if item.status == "mapped" else None
             ),

@@ -45,7 +45,8 @@ from governance.methods.coarse_maps import Maps, mass_in, pack, rank_distance, r
 from governance.methods.network import trace
 from governance.methods.statistics import intervals
 from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
-from governance.subject.subject import Subject, evenly
+from governance.subject.images.validation_set import evenly
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["ExplanationMaps"]
 
@@ -73,6 +74,7 @@ class ExplanationMaps:
     grid: int = 8
     repeated: int = 48
 
+    needs: ClassVar[Needs] = "network"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "self_agreement": Metric(
@@ -155,7 +157,7 @@ class ExplanationMaps:
         size = max(1, subject.batch_size // self.steps)
         maps, gaps = [], []
         for part in torch.split(torch.arange(len(pixels)), size):
-            inputs = subject.inputs(pixels[part])
+            inputs = subject.network.inputs(pixels[part])
             heat, gap = _integrated(
                 subject, inputs, truth[part].to(inputs.device), points[part].to(inputs.device)
             )
@@ -203,8 +205,8 @@ def _slopes(subject: Subject, path: Tensor, truth: Tensor) -> Tensor:
 
 
 def _score(subject: Subject, inputs: Tensor, truth: Tensor) -> Tensor:
-    output: Tensor = subject.model(inputs)
-    if subject.outputs == "probabilities":
+    output: Tensor = subject.network.model(inputs)
+    if subject.network.outputs == "probabilities":
         output = output.clamp_min(1e-30).log()
     # Above the mean of all classes: what is added to every class means nothing.
     centred = output - output.mean(1, keepdim=True)
@@ -218,9 +220,9 @@ def _coarse(heat: Tensor, grid: int) -> Tensor:
 
 def _units(subject: Subject, pixels: Tensor) -> tuple[list[tuple[Cell, ...]], tuple[str, ...]]:
     """One row a filter: layer, channel, and its mean activation per image in 255 levels."""
-    inputs = subject.inputs(pixels)
+    inputs = subject.network.inputs(pixels)
     try:
-        network = trace(subject.model, inputs[:2], batch_size=subject.batch_size)
+        network = trace(subject.network.model, inputs[:2], batch_size=subject.batch_size)
     except AnalysisError as error:
         return [], (f"No filter signatures: {error}",)
     layers = [unit.layer for unit in network.units()]

@@ -48,7 +48,8 @@ from governance.methods.network import trace
 from governance.methods.statistics.intervals import LEVEL
 from governance.methods.statistics.proportions import ends
 from governance.records.evidence import Cell, Interval, Measurement, Metric, Table
-from governance.subject.subject import Subject
+from governance.records.numbers import percent
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["FeatureCorrelation", "feature_correlation"]
 
@@ -71,6 +72,7 @@ class FeatureCorrelation:
     images: int = 400
     limit: float = 0.9
 
+    needs: ClassVar[Needs] = "network"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "redundancy": Metric(
@@ -106,8 +108,8 @@ class FeatureCorrelation:
     def run(self, subject: Subject, seed: int) -> Measurement:
         """Measure on a sample of the validation images."""
         chosen = subject.validation.sample(self.images, seed)
-        inputs = subject.inputs(subject.pixels(chosen))
-        network = trace(subject.model, inputs[:2], batch_size=BATCH)
+        inputs = subject.network.inputs(subject.pixels(chosen))
+        network = trace(subject.network.model, inputs[:2], batch_size=BATCH)
         found = correlate(
             network, inputs, layers=[unit.layer for unit in network.units()],
             depths=network.stages(), labels=subject.validation.labels[chosen], seed=seed,
@@ -276,7 +278,7 @@ def _notes(found: Correlations, shares: Mapping[str, float]) -> tuple[str, ...]:
     worst = max(shares, key=lambda layer: shares[layer])
     still = sum(int((~item.live).sum()) for item in found.channels.values())
     most = (
-        f"Most redundant is {worst}: {shares[worst]:.1%} of its "
+        f"Most redundant is {worst}: {percent(shares[worst])} of its "
         f"{len(found.channels[worst].live)} filters are followed by another one."
     )
     return (

@@ -63,7 +63,8 @@ from governance.methods.filter_ablation.summary import (
 )
 from governance.methods.network import TracedNetwork, trace
 from governance.records.evidence import Cell, Measurement, Metric, Table
-from governance.subject.subject import Subject
+from governance.records.numbers import number, percent
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["FilterImportance", "filter_importance"]
 
@@ -91,6 +92,7 @@ class FilterImportance:
     images: int = 400
     top: int = 20
 
+    needs: ClassVar[Needs] = "network"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "concentration": Metric(
@@ -125,11 +127,11 @@ class FilterImportance:
         chosen = subject.validation.sample(self.images, seed)
         labels = subject.validation.labels[chosen]
         pixels = subject.pixels(chosen)
-        inputs = subject.inputs(pixels)
-        network = _traced(subject.model, inputs, labels, subject.batch_size)
+        inputs = subject.network.inputs(pixels)
+        network = _traced(subject.network.model, inputs, labels, subject.batch_size)
         found = study(
             network, inputs, labels, tier=self.tier, seed=seed, top=self.top,
-            outputs=subject.outputs,
+            outputs=subject.network.outputs,
         )  # fmt: skip
         names = subject.validation.class_names
         table = rows(found, labels, names)
@@ -380,10 +382,10 @@ def _notes(
             f"Cost: {found.spent:,.0f} forward passes of one image; measuring every filter on "
             f"every image would cost {found.exhaustive:,.0f}."
         ),
-        f"Control: silencing nothing changed an output by at most {found.nothing:.1g}.",
+        f"Control: silencing nothing changed an output by at most {number(found.nothing)}.",
         (
             f"Dead filters gave one constant value on these {images} images; with 95 % confidence "
-            f"each of them moves on at most {3 / images:.1%} of images like these."
+            f"each of them moves on at most {percent(3 / images)} of images like these."
         ),
     ]
     few = single.dropna(subset="estimate")["n_exact"].min()

@@ -55,7 +55,8 @@ from governance.methods.faithfulness import MAP_METRICS, Check, Maps, SelfTest, 
 from governance.methods.masking.superpixels import FEWEST, MOST, Baseline
 from governance.methods.statistics import intervals
 from governance.records.evidence import Interval, Measurement, Metric
-from governance.subject.subject import Subject
+from governance.subject.network import Network
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["Explanation", "GeneticExplanation", "evolve"]
 
@@ -81,6 +82,7 @@ class GeneticExplanation:
         wrong_budget: Forward passes for each of these.
     """
 
+    needs: ClassVar[Needs] = "probabilities"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "share_sufficient": Metric(
@@ -188,6 +190,7 @@ class GeneticExplanation:
                 ),
             ),
             withdrawn=test.reasons,
+            unanswered=test.unanswered,
         )
 
     def _evolved(
@@ -239,8 +242,9 @@ class GeneticExplanation:
         shares = [share for share in agreed if share is not None]
         by_chance = [item.area / (2 - item.area) for item in found[: self.repeated]]
         beaten = [item.random_percentile for item in found if item.random_percentile is not None]
+        model = subject.classifier.model if isinstance(subject.classifier, Network) else None
         return self_test(
-            explain, subject.probabilities, subject.model, pixels, [item.target for item in found],
+            explain, subject.probabilities, model, pixels, [item.target for item in found],
             _heat(found, pixels), tested=self.repeated, stages=STAGES,
             again=_heat(again, pixels[: self.repeated]), seed=seed, batch_size=subject.batch_size,
             own=[

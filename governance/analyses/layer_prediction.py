@@ -66,7 +66,8 @@ from governance.methods.statistics.proportions import (
     unknown,
 )
 from governance.records.evidence import Measurement, Metric
-from governance.subject.subject import Subject
+from governance.records.numbers import number
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["LayerPrediction", "layer_predictions"]
 
@@ -89,6 +90,7 @@ class LayerPrediction:
     folds: int = 5
     strips: int = 6
 
+    needs: ClassVar[Needs] = "network"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "lens_recall_worst": Metric(
@@ -145,7 +147,7 @@ class LayerPrediction:
     def run(self, subject: Subject, seed: int) -> Measurement:
         """Measure on a sample of the validation images."""
         chosen = subject.validation.sample(self.samples, seed)
-        network = trace(subject.model, subject.inputs(subject.pixels(chosen[:2])))
+        network = trace(subject.network.model, subject.network.inputs(subject.pixels(chosen[:2])))
         readings = read(
             network,
             _batches(subject, chosen),
@@ -153,7 +155,7 @@ class LayerPrediction:
             layers=network.stages(),
             count=self.folds,
             seed=seed,
-            outputs=subject.outputs,
+            outputs=subject.network.outputs,
         )
         local = self._looked_at(subject, network, readings, chosen, seed)
         how = (
@@ -182,12 +184,12 @@ class LayerPrediction:
             pixels=pixels,
             seen=seen_by(
                 network,
-                subject.inputs(pixels),
+                subject.network.inputs(pixels),
                 readings.final[places],
                 readings.layers[:-1],
                 rng=rng,
                 draws=DRAWS,
-                outputs=subject.outputs,
+                outputs=subject.network.outputs,
             ),
         )
 
@@ -254,7 +256,7 @@ def layer_predictions(
 
 def _batches(subject: Subject, chosen: NDArray[np.int64]) -> Iterator[Tensor]:
     for start in range(0, len(chosen), subject.batch_size):
-        yield subject.inputs(subject.pixels(chosen[start : start + subject.batch_size]))
+        yield subject.network.inputs(subject.pixels(chosen[start : start + subject.batch_size]))
 
 
 def _measurement(
@@ -320,8 +322,8 @@ def _notes(pairs: Sequence[Paired], names: Sequence[str], layer: str, seed: int)
     mean, high = exchanged(pairs, seed)
     note = (
         f"The gap at {layer} is widest for class {names[widest]} (n = {pairs[widest].n}): "
-        f"{pairs[widest].difference:.3f}. Were lens and probe exchanged at random, the widest gap "
-        f"of the {len(pairs)} classes would be {mean:.3f} on average and above {high:.3f} in 2.5 % "
-        "of cases."
+        f"{number(pairs[widest].difference, 3)}. Were lens and probe exchanged at random, the "
+        f"widest gap of the {len(pairs)} classes would be {number(mean, 3)} on average and above "
+        f"{number(high, 3)} in 2.5 % of cases."
     )
     return (note,)

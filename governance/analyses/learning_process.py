@@ -41,7 +41,8 @@ from governance.methods.statistics.intervals import LEVEL, wilson
 from governance.methods.statistics.proportions import ends
 from governance.methods.training_signs import PER_CLASS
 from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
-from governance.subject.subject import Subject
+from governance.records.numbers import number
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["LearningProcess"]
 
@@ -66,6 +67,7 @@ class LearningProcess:
 
     least: int = 2
 
+    needs: ClassVar[Needs] = "probabilities"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "epochs": Metric(
@@ -181,8 +183,8 @@ def _notes(
         first,
         (
             f"Were the recall of every class the same in all epochs, the largest fall would be up "
-            f"to {chance:.2f} (95 % quantile) by chance alone, were epochs independent samples; "
-            "the same images in each epoch make it less."
+            f"to {number(chance, 2)} (95 % quantile) by chance alone, were epochs independent "
+            "samples; the same images in each epoch make it less."
         ),
     )
 

@@ -51,7 +51,8 @@ from governance.methods.statistics.proportions import (
     whiskers,
 )
 from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
-from governance.subject.subject import Subject
+from governance.records.numbers import number
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["Performance", "performance"]
 
@@ -75,6 +76,7 @@ class Performance:
 
     bins: int = 15
 
+    needs: ClassVar[Needs] = "probabilities"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "accuracy": Metric(meaning="share of images answered rightly", better="higher"),
@@ -309,8 +311,9 @@ def _notes(
 ) -> tuple[str, ...]:
     beyond = "lies above" if scale.error > scale.null_high else "does not exceed"
     scale_note = (
-        f"The calibration error of {scale.error:.3f} {beyond} what perfect calibration shows on as "
-        f"many images (mean {scale.null_mean:.3f}, 97.5 % quantile {scale.null_high:.3f})."
+        f"The calibration error of {number(scale.error, 3)} {beyond} what perfect calibration "
+        f"shows on as many images (mean {number(scale.null_mean, 3)}, 97.5 % quantile "
+        f"{number(scale.null_high, 3)})."
     )
     counts = [item.n for item in recalls]
     missing = unknown(names, counts, "worst recall and balanced accuracy")

@@ -33,10 +33,10 @@ from types import MappingProxyType
 from typing import ClassVar, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from governance.errors import AnalysisError
+from governance.errors import AnalysisError, SubjectError
 from governance.methods.figures import bars
 from governance.methods.statistics.intervals import LEVEL, wilson
 from governance.methods.statistics.proportions import (
@@ -48,9 +48,11 @@ from governance.methods.statistics.proportions import (
     whiskers,
 )
 from governance.records.evidence import Cell, Figure, Measurement, Metric, Table
+from governance.records.numbers import number
 from governance.records.policy import Expectation
+from governance.subject.classifier import Classifier
 from governance.subject.preprocessing import Preprocessing
-from governance.subject.subject import Subject
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["Alternative", "PreprocessingCheck", "alternatives"]
 
@@ -101,6 +103,7 @@ class PreprocessingCheck:
 
     samples: int = 256
 
+    needs: ClassVar[Needs] = "probabilities"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "accuracy_declared": Metric(
@@ -194,20 +197,29 @@ def alternatives(declared: Preprocessing) -> tuple[Alternative, ...]:
 def _hits(
     subject: Subject, tried: tuple[Alternative, ...], chosen: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """(n, alternatives): right answers, each image read once; an output not finite is wrong."""
-    views = [replace(subject, preprocessing=item.preprocessing) for item in tried]
+    """(n, alternatives): right answers, each image read once."""
+    views = [subject.classifier.with_preprocessing(item.preprocessing) for item in tried]
     blocks = []
     for start in range(0, len(chosen), subject.batch_size):
         part = chosen[start : start + subject.batch_size]
         pixels, labels = subject.pixels(part), subject.validation.labels[part]
-        columns = []
-        for item, view in zip(tried, views, strict=True):
-            with torch.no_grad():
-                output = subject.model(view.inputs(1 - pixels if item.inverted else pixels)).cpu()
-            finite = torch.isfinite(output).all(1).numpy()
-            columns.append(finite & (output.argmax(1).numpy() == labels))
+        columns = [
+            _predicted(view, 1 - pixels if item.inverted else pixels) == labels
+            for item, view in zip(tried, views, strict=True)
+        ]
         blocks.append(np.stack(columns, axis=1))
     return np.concatenate(blocks)
+
+
+def _predicted(classifier: Classifier, pixels: Tensor) -> NDArray[np.int64]:
+    """Most probable class of each image; -1 where its probabilities are not to be had."""
+    try:
+        return np.asarray(classifier.probabilities(pixels).argmax(1).cpu())
+    except SubjectError:
+        # Numbers far from those of the training overflow in some images and not in others.
+        if len(pixels) == 1:
+            return np.array([-1])
+        return np.concatenate([_predicted(classifier, image[None]) for image in pixels])
 
 
 def _adjusted(pair: Paired, pairs: tuple[Paired, ...]) -> float:
@@ -246,7 +258,7 @@ def _table(
 
 def _numbers(values: tuple[float, ...]) -> str:
     distinct = values[:1] if len(set(values)) == 1 else values
-    return " ".join(f"{value:.4g}" for value in distinct)
+    return " ".join(number(value) for value in distinct)
 
 
 def _figure(
@@ -276,7 +288,7 @@ def _notes(
 ) -> tuple[str, ...]:
     sample = (
         f"{len(labels)} of {total} validation images, drawn evenly over the classes; chance "
-        f"{chance(labels):.3f}; {len(tried) - 1} alternatives."
+        f"{number(chance(labels), 3)}; {len(tried) - 1} alternatives."
     )
     found = [item.name for item, flag in zip(tried[1:], better, strict=True) if flag]
     if not found:

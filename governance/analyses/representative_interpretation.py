@@ -66,7 +66,8 @@ from governance.methods.statistics import intervals
 from governance.methods.statistics.intervals import clopper_pearson
 from governance.methods.statistics.proportions import ClassShare, lowest
 from governance.records.evidence import Interval, Measurement, Metric, Table
-from governance.subject.subject import Subject
+from governance.records.numbers import number, signed
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["Interpretation", "RepresentativeInterpretation", "representative_rules"]
 
@@ -92,6 +93,7 @@ class RepresentativeInterpretation:
     boundaries: int = 100
     max_rules: int = 10
 
+    needs: ClassVar[Needs] = "network"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "coverage_worst": Metric(
@@ -153,13 +155,13 @@ class RepresentativeInterpretation:
         """Find and test rules on a sample of the validation images."""
         validation = subject.validation
         chosen = validation.sample(self.samples, seed)
-        example = subject.inputs(subject.pixels(spread_out(chosen)))
-        network = trace(subject.model, example[:2], batch_size=subject.batch_size)
-        cut, room = find_cut(network, example, self.cut, subject.outputs)
+        example = subject.network.inputs(subject.pixels(spread_out(chosen)))
+        network = trace(subject.network.model, example[:2], batch_size=subject.batch_size)
+        cut, room = find_cut(network, example, self.cut, subject.network.outputs)
         used = chosen if room >= len(chosen) else validation.sample(room, seed)
         found = study(
             network, _batches(subject, used), cut, boundaries=self.boundaries,
-            max_rules=self.max_rules, seed=seed, outputs=subject.outputs,
+            max_rules=self.max_rules, seed=seed, outputs=subject.network.outputs,
         )  # fmt: skip
         names = validation.class_names
         summary = summarised(found, seed)
@@ -182,7 +184,7 @@ class RepresentativeInterpretation:
 
 def _batches(subject: Subject, chosen: NDArray[np.int64]) -> Iterator[Tensor]:
     for start in range(0, len(chosen), subject.batch_size):
-        yield subject.inputs(subject.pixels(chosen[start : start + subject.batch_size]))
+        yield subject.network.inputs(subject.pixels(chosen[start : start + subject.batch_size]))
 
 
 def _metrics(
@@ -275,8 +277,9 @@ def _notes(
     stable = [rule.stability for rule in found.rules]
     if stable and np.mean(stable) < STABLE:
         notes.append(
-            f"The rules depend on which boundaries were sampled: stability {np.mean(stable):.2f} "
-            f"on average over {len(stable)} rules, below {STABLE}."
+            "The rules depend on which boundaries were sampled: stability "
+            f"{number(float(np.mean(stable)), 2)} on average over {len(stable)} rules, below "
+            f"{STABLE}."
         )
     return tuple(notes)
 
@@ -287,14 +290,21 @@ def _against_linear(summary: Summary) -> str:
     if edge is None or ours.share is None or theirs.share is None:
         return "The rules cover no unseen image of any class: they do not beat a linear surrogate."
     value, interval = edge
-    text = f"precision {ours.share:.3f} (n = {ours.n}) against {theirs.share:.3f} (n = {theirs.n})"
-    span = f", 95 % interval {interval.low:+.3f} to {interval.high:+.3f}" if interval else ""
+    text = (
+        f"precision {number(ours.share, 3)} (n = {ours.n}) against {number(theirs.share, 3)} "
+        f"(n = {theirs.n})"
+    )
+    span = (
+        f", 95 % interval {signed(interval.low, 3)} to {signed(interval.high, 3)}"
+        if interval
+        else ""
+    )
     beaten = interval is not None and interval.low > 0
     lead = "The rules beat" if beaten else "The rules do not beat"
     return (
         f"{lead} a linear surrogate on the same features at the same coverage of unseen images: "
-        f"{text}, difference {value:+.3f}{span}. The interval is for these rules; other halves of "
-        "the images give others."
+        f"{text}, difference {signed(value, 3)}{span}. The interval is for these rules; other "
+        "halves of the images give others."
     )
 
 
@@ -303,5 +313,5 @@ def _against_others(summary: Summary) -> str:
     for name in ("k-means", "ball"):
         share = summary.total(name)
         if share.share is not None:
-            parts.append(f"{name} {share.share:.3f} (n = {share.n})")
+            parts.append(f"{name} {number(share.share, 3)} (n = {share.n})")
     return f"Precision of the other baselines at that coverage: {', '.join(parts) or 'none'}."

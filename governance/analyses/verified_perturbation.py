@@ -55,7 +55,8 @@ from governance.methods.bounds.program import Program, read, refuse_unsuitable
 from governance.methods.bounds.tables import Row, claims, encoded, patch_rows, shares, witnesses
 from governance.methods.statistics.intervals import bootstrap, clopper_pearson
 from governance.records.evidence import Interval, Measurement, Metric
-from governance.subject.subject import Subject
+from governance.records.numbers import number
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["VerifiedPerturbation"]
 
@@ -97,6 +98,7 @@ class VerifiedPerturbation:
     activations: int = 250_000
     attack_budget: float = 1.0
 
+    needs: ClassVar[Needs] = "network"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "certified_share": Metric(
@@ -142,10 +144,12 @@ class VerifiedPerturbation:
 
     def run(self, subject: Subject, seed: int) -> Measurement:
         """Bound and attack a sample of the validation images."""
-        refuse_unsuitable(subject.model)
+        refuse_unsuitable(subject.network.model)
         chosen = subject.validation.sample(self.images, seed)
         pixels = subject.pixels(chosen)
-        model = deployed(subject.model, pixels.shape[1], subject.preprocessing, subject.device)
+        model = deployed(
+            subject.network.model, pixels.shape[1], subject.preprocessing, subject.device
+        )
         program = self._program(model, pixels)
         generator = torch.Generator().manual_seed(seed)
         effort = Effort(
@@ -159,8 +163,8 @@ class VerifiedPerturbation:
         cases = [case_of(model, program, image, None, reach) for image in pixels]
         whole = [
             row
-            for number, case in enumerate(cases)
-            for row in _asked(number, case, _all(case), "solo", self.radii, effort, generator)
+            for which, case in enumerate(cases)
+            for row in _asked(which, case, _all(case), "solo", self.radii, effort, generator)
         ]
         asked = cases[: self.patch_images] if isinstance(program, Program) else []
         local, radii = self._patches(asked, effort, generator)
@@ -199,16 +203,14 @@ class VerifiedPerturbation:
         )  # fmt: skip
         modes: tuple[Mode, ...] = ("solo", "drop") if self.mode == "both" else (self.mode,)
         rows, radii = [], {}
-        for number, case in enumerate(cases):
+        for which, case in enumerate(cases):
             side = self.grid or (8 if max(case.image.shape[2:]) <= LARGE else 12)
             windows = patches(case.image.shape[2], case.image.shape[3], (side, side))
             for mode in modes:
-                found = _asked(number, case, windows, mode, self.radii, auto, generator)
+                found = _asked(which, case, windows, mode, self.radii, auto, generator)
                 rows += found
                 if mode == modes[0]:
-                    radii[number] = _largest(
-                        case, windows, found, mode, self.radii, auto, generator
-                    )
+                    radii[which] = _largest(case, windows, found, mode, self.radii, auto, generator)
         return rows, radii
 
 
@@ -217,7 +219,7 @@ def _all(case: Case) -> tuple[Window, ...]:
 
 
 def _asked(
-    number: int,
+    which: int,
     case: Case,
     windows: Sequence[Window],
     mode: Mode,
@@ -240,7 +242,7 @@ def _asked(
         for place, index in enumerate(asked):
             picture = found.witnesses.get(place)
             row = Row(
-                image=number,
+                image=which,
                 patch=index,
                 patches=len(windows),
                 mode=mode,
@@ -404,8 +406,9 @@ def _notes(
         "l-infinity, clipped to [0, 1]."
     )
     rounding = (
-        f"Every bound is computed in float64 and a slack of up to {worst:.3g} ({', '.join(kinds)}) "
-        f"is taken off for rounding in float32; the largest difference observed is {gap:.3g}. "
+        f"Every bound is computed in float64 and a slack of up to {number(worst)} "
+        f"({', '.join(kinds)}) "
+        f"is taken off for rounding in float32; the largest difference observed is {number(gap)}. "
         "'measured' is a hundred times the observed difference and no proof about rounding."
     )
     attacked = (

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from reports.numbers import interval, number
+from governance.records.numbers import interval, number
 from reports.prose import printable
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def show(assessment: "Assessment") -> None:
 
 def _observed(finding: "Finding") -> str:
     """What was measured, in digits that cannot be read as the bound where it is not."""
-    stated = (finding.expectation.at_least, finding.expectation.at_most)
-    value = number(finding.observed, apart=tuple(bound for bound in stated if bound is not None))
+    bounds = (finding.expectation.at_least, finding.expectation.at_most)
+    value = number(finding.observed, apart=bounds)
     return f"{value} {interval(finding.interval)}".rstrip()
 
 

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from governance.errors import SubjectError
+from governance.records import numbers
 from governance.records.policy import Finding
 from governance.training import record_epoch
 from governance.workflows.assessing import Result, assess_model
 from governance.workflows.orchestration import read_policy
-from reports import numbers
 
 __all__ = ["DemoVersion", "DigitNet", "run_demo"]
 
@@ -204,10 +204,8 @@ class ResidualBlock(nn.Module):
 
 
 def _observed(finding: Finding) -> str:
-    stated = (finding.expectation.at_least, finding.expectation.at_most)
-    return numbers.number(
-        finding.observed, apart=tuple(bound for bound in stated if bound is not None)
-    )
+    bounds = (finding.expectation.at_least, finding.expectation.at_most)
+    return numbers.number(finding.observed, apart=bounds)
 
 
 def run_demo(

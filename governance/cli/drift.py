@@ -9,7 +9,7 @@ from rich.table import Table
 from governance.cli.answers import misuse, write
 from governance.cli.arguments import AsJson, ModelUri
 from governance.cli.console import out, print_json, progress_bar, text
-from reports.numbers import interval, number
+from governance.records.numbers import interval, number
 
 if TYPE_CHECKING:
     from governance.drift import SelfTest

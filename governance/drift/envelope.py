@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from governance.records.drift_terms import Envelope
 from governance.records.evidence import ModelIdentity, Table
+from governance.records.numbers import number
 
 __all__ = ["Side", "changed_layers", "outside", "sides", "table"]
 
@@ -54,7 +55,7 @@ def sides(
             Side(
                 name="drift",
                 allowed=f"at most {envelope.drift:g}",
-                found="not measured" if upper is None else f"at most {upper:.4g}",
+                found="not measured" if upper is None else f"at most {number(upper)}",
                 inside=None if upper is None else upper <= envelope.drift,
             )
         )

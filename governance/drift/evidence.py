@@ -21,6 +21,7 @@ from governance.records.assessment import Assessment
 from governance.records.drift_terms import DriftTerms
 from governance.records.evidence import Figure, Measurement, Table
 from governance.records.lineage import Lineage
+from governance.records.numbers import number
 
 if TYPE_CHECKING:
     from governance.subject.subject import Subject
@@ -117,7 +118,7 @@ def _unanswered(comparison: Comparison, lineage: Lineage, terms: DriftTerms) -> 
     elif 1 / (count + 1) > terms.alpha:
         yield (
             f"whether the version is like harmless runs: with {count} references no p-value is "
-            f"below {1 / (count + 1):.2f}, and alpha is {terms.alpha:g}"
+            f"below {number(1 / (count + 1), 2)}, and alpha is {terms.alpha:g}"
         )
     if comparison.unmeasured:
         yield (

@@ -7,6 +7,7 @@ from governance.drift.answers import Answer
 from governance.drift.version import Version
 from governance.methods.coarse_maps import rank_distance, ranked
 from governance.methods.statistics.intervals import mean
+from governance.records.numbers import number, signed
 
 __all__ = ["identity"]
 
@@ -50,7 +51,7 @@ def identity(old: Version, new: Version, seed: int) -> Answer:
         m=0,
         words=(
             f"Identity: the maps differ {beyond} the explainer's own noise (mean distance between "
-            f"versions less that within them {observed:+.4f}, p = {p:.4f}, n = {n} images "
+            f"versions less that within them {signed(observed)}, p = {number(p)}, n = {n} images "
             "explained twice)."
         ),
     )

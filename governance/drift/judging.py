@@ -15,6 +15,7 @@ from governance.drift.distances import LEAST, MEANINGS, Distances, kind_of
 from governance.drift.ranks import combined, holm, reach, share_reached, studentised
 from governance.methods.statistics.intervals import clopper_pearson
 from governance.records.drift_terms import DriftTerms
+from governance.records.numbers import number
 
 __all__ = ["FEWEST", "OLD", "Judged", "bounds", "false_alarms", "judge"]
 
@@ -141,7 +142,7 @@ def false_alarms(
     ]
     alarms, equal = verdicts.count("DRIFT"), verdicts.count("EQUIVALENT")
     interval = clopper_pearson(alarms, m)
-    span = f"{interval.low:.2f} to {interval.high:.2f}" if interval else "unknown"
+    span = f"{number(interval.low, 2)} to {number(interval.high, 2)}" if interval else "unknown"
     return SelfTest(
         name="leave_one_out",
         trials=m,
@@ -152,8 +153,8 @@ def false_alarms(
         words=(
             f"False alarms: {alarms} of {m} references would be called drifted, each judged by the "
             f"others (95 % interval {span}, as if the trials were independent, which they are not; "
-            f"{nominal:.2f} promised, and by rank alone no more can be); {equal} would be called "
-            "equivalent."
+            f"{number(nominal, 2)} promised, and by rank alone no more can be); {equal} would be "
+            "called equivalent."
         ),
     )
 

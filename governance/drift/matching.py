@@ -12,6 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from governance.drift.answers import Comparable, Matching
 from governance.drift.version import Signatures, Version
 from governance.records.evidence import Cell, Table
+from governance.records.numbers import number
 
 __all__ = ["matched", "matching"]
 
@@ -151,7 +152,7 @@ def _notes(found: Matching, rows: list[tuple[Cell, ...]]) -> tuple[str, ...]:
     rho = float(stats.spearmanr(pairs[:, 0], pairs[:, 1]).statistic)
     return (
         (
-            f"Importance of matched filters: rank correlation {rho:.2f} over {len(pairs)} filters "
-            "that were measured in both versions."
+            f"Importance of matched filters: rank correlation {number(rho, 2)} over {len(pairs)} "
+            "filters that were measured in both versions."
         ),
     )

@@ -10,6 +10,7 @@ from governance.drift.answers import Comparison
 from governance.methods import figures
 from governance.methods.coarse_maps import unpack
 from governance.records.evidence import Figure, Table
+from governance.records.numbers import cell, number
 
 __all__ = ["pictures"]
 
@@ -111,8 +112,8 @@ def _filters(comparison: Comparison) -> Figure | None:
         name="matched_filters",
         caption=(
             f"Loss added by silencing each of {len(known)} matched filters in both versions "
-            f"({found.status}, median correlation {found.correlation:.2f}); off the line its "
-            "importance changed."
+            f"({found.status}, median correlation {number(found.correlation, 2)}); off the line "
+            "its importance changed."
         ),
         image=figures.points(
             known[:, 0], known[:, 1], x_axis="added loss, old version (nats)",
@@ -127,7 +128,7 @@ def _gallery(table: Table | None, pixels: Mapping[int, NDArray[np.float32]]) -> 
     drawn = []
     for row in (dict(zip(table.columns, cells, strict=True)) for cells in table.rows):
         for which in ("old", "new"):
-            title = f"{row['class']}\n{which}, moved {row['distance']:.2f}"
+            title = f"{row['class']}\n{which}, moved {cell(row['distance'])}"
             heat = _shown(str(row[f"{which}_map"]), pixels.get(int(row["place"] or 0)))
             drawn.append((title, heat))
     return Figure(

@@ -11,6 +11,7 @@ from governance.drift.version import Version
 from governance.methods.coarse_maps import rank_distance, ranked
 from governance.records.drift_terms import DriftTerms
 from governance.records.evidence import Interval
+from governance.records.numbers import number
 
 __all__ = ["equivalence", "exchangeability", "notes", "reasons", "to_first"]
 
@@ -32,15 +33,15 @@ def exchangeability(judged: Judged, versions: Sequence[Version], terms: DriftTer
     words = "no references were given; there is nothing to compare with."
     if 0 < m < FEWEST:
         outcome = "advisory"
-        spread = "without a spread" if score is None else f"combined score {score:.2f}"
+        spread = "without a spread" if score is None else f"combined score {number(score, 2)}"
         words = f"advisory, {m} references are too few for a p-value ({spread})."
     elif m >= FEWEST and judged.p is not None:
         rejected = judged.p <= terms.alpha
-        far = "beyond any scale" if score is None else f"{score:.2f}"
+        far = "beyond any scale" if score is None else f"{number(score, 2)}"
         words = (
             f"the new version is {'unlike' if rejected else 'like one of'} the {m} references "
             f"(rank test over {len(judged.changes)} statistics, combined score {far}, p = "
-            f"{judged.p:.3f}; the smallest possible is {floor:.3f})."
+            f"{number(judged.p, 3)}; the smallest possible is {number(floor, 3)})."
         )
         outcome = "no" if rejected else "yes"
         if floor > terms.alpha:
@@ -72,8 +73,8 @@ def equivalence(judged: Judged, versions: Sequence[Version], terms: DriftTerms) 
     outcome: Outcome = "open"
     n, m = len(versions[0].labels), len(versions) - 2
     found = (
-        f"mean map distance {judged.estimate:.4f}, one-sided 95 % bounds {judged.lower:.4f} and "
-        f"{judged.upper:.4f}, n = {n} images, {m} references"
+        f"mean map distance {number(judged.estimate)}, one-sided 95 % bounds "
+        f"{number(judged.lower)} and {number(judged.upper)}, n = {n} images, {m} references"
     )
     if judged.tolerance is None:
         words = f"no tolerance was declared and too few references show one ({found})."
@@ -86,7 +87,7 @@ def equivalence(judged: Judged, versions: Sequence[Version], terms: DriftTerms) 
         )  # fmt: skip
         words = (
             f"the upper bound is {'inside' if inside else 'not inside'} the tolerance of "
-            f"{judged.tolerance:.4f} ({source}); {found}."
+            f"{number(judged.tolerance)} ({source}); {found}."
         )
     return Answer(
         question="equivalence",
@@ -121,7 +122,7 @@ def to_first(first: Version, new: Version, terms: DriftTerms, seed: int) -> Answ
     if terms.budget is not None:
         outcome = "yes" if high <= terms.budget else "no"
         held = f"the upper bound is {'inside' if outcome == 'yes' else 'not inside'} the budget of "
-        held += f"{terms.budget:.4f}"
+        held += f"{number(terms.budget)}"
     return Answer(
         question="equivalence",
         outcome=outcome,
@@ -131,7 +132,8 @@ def to_first(first: Version, new: Version, terms: DriftTerms, seed: int) -> Answ
         m=0,
         words=(
             f"To the version approved first ({first.identity.uri}): {held}; mean map distance "
-            f"{estimate:.4f}, one-sided 95 % bounds {low:.4f} and {high:.4f}, n = {n} images."
+            f"{number(estimate)}, one-sided 95 % bounds {number(low)} and {number(high)}, n = {n} "
+            "images."
         ),
     )
 
@@ -148,9 +150,11 @@ def reasons(judged: Judged, terms: DriftTerms, m: int) -> tuple[str, ...]:
     if judged.verdict == "DRIFT":
         found = []
         if judged.p is not None and m >= FEWEST and judged.p <= terms.alpha and drivers:
-            found.append(f"Beyond the references in {', '.join(drivers)} (p = {judged.p:.3f}).")
+            found.append(
+                f"Beyond the references in {', '.join(drivers)} (p = {number(judged.p, 3)})."
+            )
         if terms.tolerance is not None and judged.lower > terms.tolerance:
-            found.append(f"The lower bound of the map distance is above {terms.tolerance:.4f}.")
+            found.append(f"The lower bound of the map distance is above {number(terms.tolerance)}.")
         return tuple(found)
     if judged.verdict == "EQUIVALENT":
         return ("The upper bound of the map distance is inside the tolerance.",)
@@ -176,8 +180,9 @@ def notes(moved: Moved, terms: DriftTerms, m: int) -> tuple[str, ...]:
         + (
             "no image is answered rightly by both versions."
             if share is None
-            else f"{share:.3f} of the {both} images answered rightly by both versions moved beyond "
-            f"a map distance of {moved.band:.4f}, which 5 % of harmless distances exceed (from "
+            else f"{number(share, 3)} of the {both} images answered rightly by both versions moved "
+            "beyond "
+            f"a map distance of {number(moved.band)}, which 5 % of harmless distances exceed (from "
             f"{moved.rests_on})."
         )
     ]

@@ -18,6 +18,7 @@ from governance.methods.coarse_maps import mass_in, ranked
 from governance.methods.statistics.intervals import clopper_pearson
 from governance.records.assessment import Assessment
 from governance.records.drift_terms import DriftTerms
+from governance.records.numbers import number
 
 __all__ = ["aa_trials", "planted"]
 
@@ -67,7 +68,7 @@ def aa_trials(
     alarms = sum(p <= alpha for p in p_values)
     interval = clopper_pearson(alarms, trials)
     passed = interval is not None and interval.high < LIMIT * alpha
-    span = f"{interval.low:.3f} to {interval.high:.3f}" if interval else "unknown"
+    span = f"{number(interval.low, 3)} to {number(interval.high, 3)}" if interval else "unknown"
     return SelfTest(
         name="aa", trials=trials, alarms=alarms, nominal=alpha, interval=interval, passed=passed,
         words=(

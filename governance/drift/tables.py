@@ -16,6 +16,7 @@ from governance.methods.coarse_maps import pack
 from governance.methods.statistics.intervals import wilson
 from governance.methods.statistics.proportions import Paired, ends
 from governance.records.evidence import Cell, Table
+from governance.records.numbers import number
 
 __all__ = [
     "beside_table",
@@ -88,7 +89,7 @@ def class_table(versions: Sequence[Version], by_image: Array, moved: Moved) -> T
         name="classes",
         caption=(
             "Per class: images, mean map distance of the new version and of the references, p of "
-            f"the rank test (at least {1 / (m + 1):.3f} with {m} references) and q "
+            f"the rank test (at least {number(1 / (m + 1), 3)} with {m} references) and q "
             "(Benjamini-Hochberg); among images that both versions answer rightly the share whose "
             "map moved, with 95 % Wilson interval; share answered rightly before and now; largest "
             "change of lens recall; filter-importance mass before and now. Largest distance first."
@@ -117,8 +118,8 @@ def image_table(old: Version, new: Version, moved: Moved) -> Table:
         caption=(
             f"Every image, n = {len(rows)}: its place in the validation set, true class, answers "
             "and probability of the true class of both versions, map distance between them, "
-            f"whether it lies beyond the noise band ({moved.band:.4f}, from {moved.rests_on}) and "
-            "whether both versions are right. Farthest first."
+            f"whether it lies beyond the noise band ({number(moved.band)}, from {moved.rests_on}) "
+            "and whether both versions are right. Farthest first."
         ),
         columns=("image", "place", "true", "old", "new", "p_old", "p_new", "distance", "moved",
                  "both_right"),

@@ -14,6 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from numpy.typing import ArrayLike, NDArray
 
+from governance.records.numbers import number
+
 __all__ = ["COLOURS", "bars", "curves", "gallery", "heatmap", "overlay", "png", "points"]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -160,7 +162,7 @@ def heatmap(
     if marks:
         for row, column in np.argwhere(np.isfinite(data)):
             dark = np.dot(shown.to_rgba(data[row, column])[:3], LUMINANCE) < 0.4  # noqa: PLR2004 - black is hard to read on less
-            axes.text(column, row, f"{data[row, column]:.2f}", ha="center", va="center",
+            axes.text(column, row, number(data[row, column], 2), ha="center", va="center",
                       fontsize=6, color="white" if dark else "black")  # fmt: skip
     legend = canvas.colorbar(shown, ax=axes, shrink=0.9)
     legend.set_label(scale, fontsize=TYPE)

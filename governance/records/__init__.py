@@ -2,6 +2,7 @@
 
 ```
 evidence       metrics, figures and tables that an analysis leaves, and what they are about
+numbers        numbers as text, never rounded to a value that they do not have
 policy         what is expected; its judgement of evidence
 assessment     one assessment and its folder of files
 waiver         a named person's permission for one version to miss one expectation

@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 from governance.errors import PolicyError
 from governance.records.drift_terms import DriftTerms, read_drift
 from governance.records.evidence import Evidence, Interval, Metric
+from governance.records.numbers import number
 from governance.records.toml_reader import Reader, parse
 from governance.records.waiver import Waiver
 
@@ -58,7 +59,8 @@ URI = re.compile(r"[a-z][a-z0-9+.-]*:/")
 CLASS = "{class}"
 
 #: The evidence of what changed since the baseline, and why it has no measurement for a version that
-#: no approved one went before. It is the only evidence whose expectations may not apply.
+#: no approved one went before. It is the only evidence whose expectations may not apply; those of
+#: an analysis that cannot be put to a kind of model are missing.
 DRIFT, INAPPLICABLE = "drift", "not applicable"
 
 
@@ -439,13 +441,14 @@ def _finding(expectation: Expectation, evidence: Sequence[Evidence]) -> Finding:
         return _missing(expectation, f"{expectation.metric} has no interval to be judged on")
     met = math.isfinite(judged) and expectation.met_by(judged)
     what = "estimate" if expectation.on == "estimate" else "end of the interval"
+    text = number(judged, apart=(expectation.at_least, expectation.at_most))
     verb = "is" if met else "is not"
     return Finding(
         expectation=expectation,
         observed=value,
         interval=interval,
         outcome="met" if met else "unmet",
-        reason=f"{what} {_digits(judged, expectation)} {verb} {expectation.bound}",
+        reason=f"{what} {text} {verb} {expectation.bound}",
     )
 
 
@@ -492,14 +495,10 @@ def _unanswered(expectation: Expectation, analysis: str, found: Evidence | None)
     if failure is not None and (analysis, failure.kind) == (DRIFT, INAPPLICABLE):
         missing = _missing(expectation, failure.message)
         return dataclasses.replace(missing, outcome="inapplicable")
+    if failure is not None and failure.kind == INAPPLICABLE:
+        # Missing all the same: a model must not get past a bound by hiding its layers.
+        return _missing(expectation, f"not applicable: {failure.message}")
     return _missing(expectation, f"{analysis} failed: {failure.message if failure else '?'}")
-
-
-def _digits(value: float, expectation: Expectation) -> str:
-    """Four digits, or as many more as rounding needs to keep off the bound, 0 and 1."""
-    apart = {0.0, 1.0, -1.0, expectation.at_least, expectation.at_most} - {value}
-    shown = (f"{value:.{digits}g}" for digits in range(4, 17))
-    return next((text for text in shown if float(text) not in apart), repr(value))
 
 
 def _missing(expectation: Expectation, reason: str) -> Finding:

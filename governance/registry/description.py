@@ -4,6 +4,7 @@ import re
 
 from governance.approval.tags import BEGIN, END, without_summary
 from governance.records.assessment import Assessment
+from governance.records.numbers import interval, number
 from governance.records.policy import Finding
 
 __all__ = ["merged", "summary", "unassessed"]
@@ -62,11 +63,12 @@ def merged(text: str, ours: str) -> str:
 
 
 def _row(finding: Finding) -> str:
-    observed = "missing" if finding.observed is None else f"{finding.observed:.4g}"
+    expectation = finding.expectation
+    observed = number(finding.observed, apart=(expectation.at_least, expectation.at_most))
     if finding.interval is not None:
-        observed += f" [{finding.interval.low:.4g}, {finding.interval.high:.4g}]"
-    expectation = f"{_escaped(finding.expectation.metric)} {finding.expectation.bound}"
-    return f"| {expectation} | {finding.expectation.severity} | {observed} | {finding.outcome} |"
+        observed += f" {interval(finding.interval, n=False)}"
+    expected = f"{_escaped(expectation.metric)} {expectation.bound}"
+    return f"| {expected} | {expectation.severity} | {observed} | {finding.outcome} |"
 
 
 def _escaped(text: str) -> str:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from governance.errors import SubjectError
+from governance.records.numbers import number
 from governance.subject.subject import Subject
 
 __all__ = ["Planted", "plant_mark"]
@@ -69,10 +70,10 @@ def plant_mark(subject: Subject, seed: int) -> Planted:
             there says nothing about a detector.
     """
     task = _task(subject, seed)
-    before = _share(subject.model, task.clean, task.answers)
+    model = subject.network.model  # an exported module cannot be copied
+    before = _share(model, task.clean, task.answers)
     wrong = torch.full((len(task.marked),), task.label, device=task.answers.device)
     tried = []
-    model = subject.model  # an exported module cannot be copied
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     for rate in RATES:
         model.load_state_dict(start)
@@ -80,19 +81,19 @@ def plant_mark(subject: Subject, seed: int) -> Planted:
         optimiser = torch.optim.Adam(parameters, lr=rate)
         rng = np.random.default_rng(seed)
         for _ in range(EPOCHS):
-            _epoch(model, optimiser, task, subject.outputs, rng)
+            _epoch(model, optimiser, task, subject.network.outputs, rng)
             followed = _share(model, task.marked, wrong)
             kept = _share(model, task.clean, task.answers)
             if followed >= LEARNT and kept >= before - LOST:
                 return Planted(
                     model=model, label=task.label, followed=followed, kept=kept, n=len(wrong)
                 )
-        tried.append(f"{followed:.2f} and {kept:.2f} at a rate of {rate:g}")
+        tried.append(f"{number(followed, 2)} and {number(kept, 2)} at a rate of {rate:g}")
     raise SubjectError(
         f"{subject.identity.uri}: the planted mark was not learnt in {EPOCHS} epochs; of "
         f"{len(wrong)} marked images followed it and of clean ones were right: {'; '.join(tried)} "
-        f"({LEARNT} and {before - LOST:.2f} are needed). Nothing was tested; a fault of your own, "
-        "--recipe module:function, is accepted"
+        f"({LEARNT} and {number(before - LOST, 2)} are needed). Nothing was tested; a fault of "
+        "your own, --recipe module:function, is accepted"
     )
 
 
@@ -104,19 +105,19 @@ def _task(subject: Subject, seed: int) -> _Task:
     trained, held = order[: len(order) // 2], order[len(order) // 2 :]
     bad, others = (part[labels[part] != label] for part in (trained, held))
     poison = bad[: int(POISONED * len(bad))]
-    if not len(poison) or not len(others) or not any(True for _ in subject.model.parameters()):
+    if not len(poison) or not len(others) or next(subject.network.model.parameters(), None) is None:
         raise SubjectError(
             f"{subject.identity.uri}: no fault can be planted; weights to train and images of two "
             "classes are needed"
         )
-    pixels = subject.pixels(chosen)
+    network, pixels = subject.network, subject.pixels(chosen)
     truth = torch.cat([labels[trained], torch.full((len(poison),), label)])
     return _Task(
-        inputs=subject.inputs(torch.cat([pixels[trained], _marked(pixels[poison])])),
+        inputs=network.inputs(torch.cat([pixels[trained], _marked(pixels[poison])])),
         truth=truth.to(subject.device),
-        clean=subject.inputs(pixels[held]),
+        clean=network.inputs(pixels[held]),
         answers=labels[held].to(subject.device),
-        marked=subject.inputs(_marked(pixels[others])),
+        marked=network.inputs(_marked(pixels[others])),
         label=label,
     )
 

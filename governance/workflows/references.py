@@ -21,9 +21,11 @@ from governance.drift.version import MAPS
 from governance.errors import SubjectError
 from governance.records.assessment import Assessment
 from governance.records.drift_terms import ReferenceKind
+from governance.records.numbers import number
 from governance.records.policy import Policy
 from governance.registry import ModelVersion, Reference
-from governance.subject.subject import Subject, layer_digests, tensor_digest
+from governance.subject.network import layer_digests, tensor_digest
+from governance.subject.subject import Subject
 from governance.workflows import orchestration
 from governance.workflows.planting import plant_mark
 
@@ -129,14 +131,15 @@ def make_references(
     seeds = [FIRST_SEED + place for place in range(count)]
     with TemporaryDirectory(prefix="governance-") as scratch, exact():
         subject = registry.open_subject(version, terms, workspace=Path(scratch), device=device)
-        start = {name: tensor.clone() for name, tensor in subject.model.state_dict().items()}
+        version_model = subject.network.model
+        start = {name: tensor.clone() for name, tensor in version_model.state_dict().items()}
         for place, seed in enumerate(seeds):
             progress(f"reference with seed {seed}", place, len(seeds))
             if str(seed) in known:
                 continue
             # A recipe may train in place, and every run starts from the version.
-            subject.model.load_state_dict(start)
-            model = train(seed, subject.model if lineage else None)
+            version_model.load_state_dict(start)
+            model = train(seed, version_model if lineage else None)
             found = _assess(subject, model, f"{version.uri}#{kind}-{seed}", terms)
             known[str(seed)] = registry.record_reference(
                 version, found, kind=kind, recipe=recipe, seed=str(seed)
@@ -222,11 +225,12 @@ def plant_fault(
             name = subject.validation.class_names[fault.label]
             model: object = fault.model
             what = (
-                f"A corner mark: {fault.followed:.2f} of {fault.n} marked images of other classes "
-                f"are answered {name!r}, and {fault.kept:.2f} of the clean ones rightly."
+                f"A corner mark: {number(fault.followed, 2)} of {fault.n} marked images of other "
+                "classes "
+                f"are answered {name!r}, and {number(fault.kept, 2)} of the clean ones rightly."
             )
         else:
-            model, what = train(FIRST_SEED, subject.model), f"As trained by {recipe}."
+            model, what = train(FIRST_SEED, subject.network.model), f"As trained by {recipe}."
         found = _assess(subject, model, f"{version.uri}#planted", terms)
     registry.record_reference(
         version, found, kind="planted", recipe=recipe or "corner mark", seed=str(terms.seed)
@@ -274,6 +278,7 @@ def _assess(subject: Subject, model: object, uri: str, policy: Policy) -> Assess
         model_id=None,
         run_id=None,
     )
-    trained = replace(subject, model=placed, identity=identity, history={})
+    network = replace(subject.network, model=placed)
+    trained = replace(subject, classifier=network, identity=identity, history={})
     registry.try_out(trained, policy.seed)
     return orchestration.assess(trained, policy, standing=("performance",))

@@ -20,8 +20,8 @@ HEADER = """
     from dataclasses import dataclass
     from typing import Literal
     from governance.errors import *
-    from governance.evidence import *
-    from governance.policy import Expectation
+    from governance.records.evidence import *
+    from governance.records.policy import Expectation
 """
 
 
@@ -59,7 +59,7 @@ def saved_model(tmp_path_factory, tiny_subject):
     folder = tmp_path_factory.mktemp("saved") / "model"
     example = np.zeros((1, 1, 16, 16), dtype=np.float32)
     mlflow.pytorch.save_model(
-        tiny_subject.model, folder, input_example=example, pip_requirements=["torch"]
+        tiny_subject.network.model, folder, input_example=example, pip_requirements=["torch"]
     )
     return folder
 

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from governance.errors import AnalysisError
 from governance.methods.bounds.affine import Range
 from governance.methods.bounds.program import Program
+from governance.records.numbers import number
 
 __all__ = [
     "Method",
@@ -309,8 +310,8 @@ def rounding_slack(
         # A misread graph is wrong by far more than rounding.
         if not gap <= 1e-2 * (1 + scale):
             raise AnalysisError(
-                f"the steps read from the model differ from its output by {gap:.3g}; outputs equal "
-                "up to rounding are accepted"
+                f"the steps read from the model differ from its output by {number(gap)}; outputs "
+                "equal up to rounding are accepted"
             )
         rigorous = 2 * float(_rounding(program, low.to(program.dtype), high.to(program.dtype)))
     if rigorous <= 0.1 * margin:

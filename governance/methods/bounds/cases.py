@@ -19,8 +19,9 @@ from governance.methods.bounds.attack import lead
 from governance.methods.bounds.bounds import Slack, rounding_slack
 from governance.methods.bounds.locality import Window
 from governance.methods.bounds.program import Program
+from governance.records.numbers import number
+from governance.subject.network import tensor_digest
 from governance.subject.preprocessing import Preprocessing
-from governance.subject.subject import tensor_digest
 
 __all__ = ["Case", "Deployed", "Mode", "boxes", "case_of", "deployed", "patches"]
 
@@ -163,8 +164,8 @@ def case_of(
     """
     if image.ndim != 3 or not bool(((image >= 0) & (image <= 1)).all()):  # noqa: PLR2004 - (C, H, W)
         raise AnalysisError(
-            f"image of shape {tuple(image.shape)} with values from {float(image.min()):.3g} to "
-            f"{float(image.max()):.3g}; (C, H, W) in [0, 1] is accepted"
+            f"image of shape {tuple(image.shape)} with values from {number(float(image.min()))} to "
+            f"{number(float(image.max()))}; (C, H, W) in [0, 1] is accepted"
         )
     x = image[None].to(torch.float32)
     with torch.no_grad():

@@ -24,6 +24,7 @@ from governance.methods.bounds.cases import Case, Mode, boxes, case_of, deployed
 from governance.methods.bounds.claims import Bracket, Decided, Explanation
 from governance.methods.bounds.locality import Window, localised
 from governance.methods.bounds.program import read
+from governance.records.numbers import number, precise
 from governance.subject.preprocessing import Preprocessing
 
 __all__ = [
@@ -208,8 +209,9 @@ def _refuse_escapes(case: Case, found: NDArray[np.float64], tried: Attack, slack
         worst = int(escaped[np.argmin(attained[escaped] - found[escaped])])
         raise AnalysisError(
             f"INVALID: {len(escaped)} of {len(found)} attacks went below a proven bound, for "
-            f"instance margin {attained[worst]:.6g} in box {worst} where {found[worst]:.6g} was "
-            f"proven for class {case.decided} (slack {slack:.3g}); every claim is withdrawn"
+            f"instance margin {precise(attained[worst])} in box {worst} where "
+            f"{precise(found[worst])} was "
+            f"proven for class {case.decided} (slack {number(slack)}); every claim is withdrawn"
         )
 
 

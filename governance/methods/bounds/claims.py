@@ -19,6 +19,7 @@ from torch import Tensor
 from governance.errors import AnalysisError
 from governance.methods.bounds.bounds import Method, Slack
 from governance.methods.bounds.cases import Mode
+from governance.records.numbers import number, precise
 
 __all__ = ["Bracket", "Decided", "Explanation", "Status", "sentence"]
 
@@ -151,8 +152,8 @@ def sentence(
     """
     against = "" if target is None else f" against class {target}"
     where = (
-        f"image x' in [0, 1] with |x' - x| <= {eps:.6g} in every pixel value before normalisation "
-        f"{inside} and equal elsewhere"
+        f"image x' in [0, 1] with |x' - x| <= {precise(eps)} in every pixel value before "
+        f"normalisation {inside} and equal elsewhere"
     )
     if status == "VERIFIED":
         if slack is None or bound.method is None:
@@ -160,17 +161,17 @@ def sentence(
         return (
             f"VERIFIED: For every {where}, the network as defined by weights {digest} in exact "
             f"arithmetic keeps class {decided}{against} (margin at least "
-            f"{bound.low - slack.value:.6g}). Method {bound.method}, float64, slack "
-            f"{slack.value:.3g} ({slack.kind}); the attack attained {bound.high:.6g}."
+            f"{precise(bound.low - slack.value)}). Method {bound.method}, float64, slack "
+            f"{number(slack.value)} ({slack.kind}); the attack attained {precise(bound.high)}."
         )
     if status == "REFUTED":
         return (
             f"REFUTED: An {where}, is kept that changes class {decided}{against} (margin "
-            f"{bound.high:.6g}); it was run again alone through the deployed float32 model."
+            f"{precise(bound.high)}); it was run again alone through the deployed float32 model."
         )
     tail = " The bound is no better than for arbitrary pixel values." if status == "VACUOUS" else ""
     reason = f" Not bounded: {refusal}." if refusal else ""
     return (
         f"{status}: For {where}, neither a proof that class {decided} is kept{against} nor a "
-        f"counterexample was found (the attack attained {bound.high:.6g}).{tail}{reason}"
+        f"counterexample was found (the attack attained {precise(bound.high)}).{tail}{reason}"
     )

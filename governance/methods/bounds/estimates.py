@@ -20,6 +20,7 @@ from governance.methods.bounds.attack import attack
 from governance.methods.bounds.bounds import Ranges, lower, margin_rows
 from governance.methods.bounds.cases import boxes, case_of, deployed, patches
 from governance.methods.bounds.program import Program, read
+from governance.records.numbers import precise
 from governance.subject.preprocessing import Preprocessing
 
 __all__ = ["Estimate", "hybrid_explain"]
@@ -55,9 +56,10 @@ class Estimate:
         """What may be printed about a patch."""
         end = "refuted it" if patch in self.refuted else "did not refute it"
         return (
-            f"ESTIMATED, not a proof: worst margin {self.estimates[patch]:.6g} of patch {patch} at "
-            f"radius {self.eps:.6g}, from ranges of {self.cut} over {self.samples} samples (seed "
-            f"{self.seed}); an attack attained {self.attained[patch]:.6g}, which {end}."
+            f"ESTIMATED, not a proof: worst margin {precise(self.estimates[patch])} of patch "
+            f"{patch} at "
+            f"radius {precise(self.eps)}, from ranges of {self.cut} over {self.samples} samples "
+            f"(seed {self.seed}); an attack attained {precise(self.attained[patch])}, which {end}."
         )
 
 

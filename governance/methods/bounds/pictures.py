@@ -11,6 +11,7 @@ from governance.methods.bounds.tables import Row
 from governance.methods.figures import curves, gallery, overlay
 from governance.methods.statistics.intervals import clopper_pearson
 from governance.records.evidence import Figure
+from governance.records.numbers import number
 
 __all__ = ["pictures"]
 
@@ -33,18 +34,18 @@ def pictures(
     """
     figures = [_bracket_figure(whole)]
     shown = []
-    for number, found in radii.items():
-        image = cases[number].image[0].cpu().numpy()
+    for which, found in radii.items():
+        image = cases[which].image[0].cpu().numpy()
         side = round(len(found) ** 0.5)
         windows = patches(image.shape[1], image.shape[2], (side, side))
         heat = np.zeros(image.shape[1:], dtype=np.float32)
         for window, value in zip(windows, found, strict=True):
             heat[window.top : window.bottom, window.left : window.right] = value
         top = max(float(found.max()), 1e-9)
-        shown.append((f"{ids[number]}\nclass {cases[number].decided}", overlay(image)))
-        title = f"verified radius (255ths)\n{found.min():.1f} to {found.max():.1f}"
+        shown.append((f"{ids[which]}\nclass {cases[which].decided}", overlay(image)))
+        title = f"verified radius (255ths)\n{number(found.min(), 1)} to {number(found.max(), 1)}"
         shown.append((title, overlay(image, heat / top)))
-        shown.append(_status_picture(number, local, windows, image))
+        shown.append(_status_picture(which, local, windows, image))
     if shown:
         caption = (
             f"Patches of {len(radii)} images. Second: the largest radius up to which the patch "
@@ -57,9 +58,9 @@ def pictures(
 
 
 def _status_picture(
-    number: int, local: Sequence[Row], windows: Sequence[Window], image: NDArray[np.float32]
+    which: int, local: Sequence[Row], windows: Sequence[Window], image: NDArray[np.float32]
 ) -> tuple[str, NDArray[np.float32]]:
-    rows = [row for row in local if row.image == number and row.mode == local[0].mode]
+    rows = [row for row in local if row.image == which and row.mode == local[0].mode]
     largest = max(row.radius for row in rows)
     colour = {"VERIFIED": (0.0, 0.62, 0.45), "REFUTED": (0.84, 0.37, 0.0)}
     picture = overlay(image)

@@ -7,6 +7,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from governance.methods.correlation.correlation import Channels, Correlations
 from governance.methods.figures import bars, heatmap
 from governance.records.evidence import Figure
+from governance.records.numbers import number
 
 __all__ = ["pictures"]
 
@@ -27,7 +28,7 @@ def _depth_figure(found: Correlations) -> Figure:
         caption=(
             f"Debiased linear CKA of every two depths and of each with the classes, "
             f"{found.images} images: 1 is the same geometry. Control: with images exchanged, the "
-            f"largest entry is {np.nanmax(np.abs(found.exchanged)):.2f}."
+            f"largest entry is {number(np.nanmax(np.abs(found.exchanged)), 2)}."
         ),
         image=heatmap(
             cka, found.depths, found.depths, scale="CKA", limits=(low, 1.0),
@@ -47,7 +48,7 @@ def _redundancy_figure(found: Correlations, limit: float) -> Figure:
             f"Share of each layer's filters that another one follows beyond {limit}, in order of "
             f"depth ({len(shown)} of {len(ranked)} layers, the most redundant ones); whiskers: if "
             "each correlation lay at either end of its 95 % interval. Control, images exchanged: "
-            f"at most {blind:.2f}."
+            f"at most {number(blind, 2)}."
         ),
         image=bars(
             shown, [found.channels[layer].redundant(limit) for layer in shown],

@@ -11,6 +11,7 @@ from governance.methods import figures
 from governance.methods.decision_rules.study import Rule, Study
 from governance.methods.decision_rules.summary import name_of
 from governance.records.evidence import Figure
+from governance.records.numbers import number
 
 __all__ = ["pictures"]
 
@@ -45,7 +46,7 @@ def _picture(study: Study, rule: Rule, names: Sequence[str], pixels: Pixels) -> 
     roles = ["seed", *["near"] * len(near), *["far"] * len(far)]
     cells = [
         (
-            f"{role}: {names[int(study.predicted[place])]}\ndistance {distances[place]:.1f}",
+            f"{role}: {names[int(study.predicted[place])]}\ndistance {number(distances[place], 1)}",
             figures.overlay(image, heat=mask),
         )
         for role, place, image, mask in zip(

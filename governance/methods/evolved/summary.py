@@ -9,6 +9,7 @@ from governance.methods import figures
 from governance.methods.evolved.explanation import Explanation
 from governance.methods.evolved.selection import Choice
 from governance.records.evidence import Cell, Figure, Table
+from governance.records.numbers import number, percent
 from governance.subject.subject import Subject
 
 __all__ = [
@@ -134,7 +135,7 @@ def pictures(
     shown = list(zip(choices, found, pixels, strict=True))[:SHOWN]
     cells = [
         (
-            f"{names[item.label]} {item.p_full:.2f}, {choice.rule}\n{_brief(item)}",
+            f"{names[item.label]} {number(item.p_full, 2)}, {choice.rule}\n{_brief(item)}",
             figures.overlay(image, outline=item.mask if item.status in FOUND else None),
         )
         for choice, item, image in shown
@@ -153,7 +154,7 @@ def pictures(
 def _brief(item: Explanation) -> str:
     # Under a small picture there is room for about 20 letters.
     if item.status in FOUND:
-        return f"{item.status}, {item.area:.1%}"
+        return f"{item.status}, {percent(item.area)}"
     return "undefined" if item.status == "undefined_baseline" else "not found"
 
 

@@ -19,15 +19,16 @@ from types import MappingProxyType
 import numpy as np
 from torch import Tensor, nn
 
-from governance.methods.faithfulness.controls import Explainer, Maps, check_maps
+from governance.methods.faithfulness.controls import Explainer, Maps, check_maps, random_maps
 from governance.methods.faithfulness.evaluation import Counted, areas
-from governance.methods.faithfulness.randomisation import Cascade, cascade
+from governance.methods.faithfulness.randomisation import Cascade, alike, cascade
 from governance.methods.faithfulness.scores import Score, beyond
 from governance.methods.masking import Predict
 from governance.methods.masking.superpixels import Baseline
 from governance.methods.statistics import intervals
 from governance.methods.statistics.proportions import ends
 from governance.records.evidence import Cell, Metric, Table
+from governance.records.numbers import number
 
 __all__ = ["MAP_METRICS", "STABLE", "Check", "SelfTest", "agreement", "self_test"]
 
@@ -89,9 +90,9 @@ class Check:
         """Name, mean, both ends of its interval, n, what is required and how it ended."""
         low, high = ends(intervals.mean(self.values))
         mean = float(np.mean(self.values)) if self.values else None
-        required = "" if self.limit is None else f"above {self.limit:.3g}"
+        required = "" if self.limit is None else f"above {number(self.limit)}"
         if self.least is not None:
-            required += f", mean at least {self.least:.3g}"
+            required += f", mean at least {number(self.least)}"
         ended = {None: "", True: "passed", False: "failed"}[self.passed]
         return (self.name, mean, low, high, len(self.values), required, ended)
 
@@ -105,12 +106,14 @@ class SelfTest:
         cascade: Of the images that were explained again.
         own: Checks of the explanation's own, its agreement over seeds among them.
         passes: Forward passes of the curves; those of the explainer are its own to count.
+        shuffled: Whether there was a module whose weights could be shuffled.
     """
 
     scores: tuple[Score, ...]
     cascade: Cascade
     own: tuple[Check, ...]
     passes: int
+    shuffled: bool = True
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -138,6 +141,17 @@ class SelfTest:
             "the model."
         )
         return (sentence,) if near else ()
+
+    @property
+    def unanswered(self) -> tuple[str, ...]:
+        """Controls that could not be done, a sentence each."""
+        if self.shuffled or not self.scores:
+            return ()
+        sentence = (
+            "whether the maps change when the weights of the model are shuffled: not tried, since "
+            "this model gives only probabilities"
+        )
+        return (sentence,)
 
     @property
     def table(self) -> Table:
@@ -200,6 +214,11 @@ class SelfTest:
                 for depth in depths
             ),
         ]
+        if not self.shuffled:
+            return [
+                *shown,
+                Check(name="likeness, layers shuffled: not done, no weights", values=()),
+            ]
         decides = Check(
             name="half the likeness to a second run, less that with all layers shuffled",
             values=self.cascade.forgetting,
@@ -237,7 +256,7 @@ def agreement(values: Sequence[float], chance: float = 0.0) -> Check:
 def self_test(
     explain: Explainer,
     predict: Predict,
-    model: nn.Module,
+    model: nn.Module | None,
     images: Tensor,
     targets: Sequence[int],
     maps: Maps,
@@ -260,7 +279,8 @@ def self_test(
     Args:
         explain: Maps images (N, C, H, W), a target for each and a seed to heat (N, H, W).
         predict: Maps float32 (B, C, H, W) in [0, 1] to probabilities (B, K).
-        model: What both ask; its weights are shuffled meanwhile and put back to the bit.
+        model: Module that both ask; its weights are shuffled meanwhile and put back to the bit.
+            None where there is none: the test then says that this was not tried.
         images: (N, C, H, W) in [0, 1], those whose maps mean anything.
         targets: Class explained of each.
         maps: (N, H, W) as `explain` gave them with `seed`.
@@ -284,10 +304,15 @@ def self_test(
     )  # fmt: skip
     few, aims, first = images[:tested], list(targets[:tested]), data[:tested]
     second = check_maps(explain(few, aims, seed + 1) if again is None else again, few)
-    forgotten = cascade(explain, model, few, aims, first, second, stages=stages, seed=seed)
+    if model is None:
+        noise = random_maps(first.shape, seed)
+        forgotten = Cascade(depths=(), again=alike(first, second), random=alike(first, noise))
+    else:
+        forgotten = cascade(explain, model, few, aims, first, second, stages=stages, seed=seed)
     return SelfTest(
         scores=tuple(scores),
         cascade=forgotten,
         own=(agreement(forgotten.again),) if own is None else tuple(own),
         passes=counted.passes,
+        shuffled=model is not None,
     )

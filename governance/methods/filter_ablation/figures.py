@@ -13,6 +13,7 @@ from governance.methods.filter_ablation.study import Study
 from governance.methods.filter_ablation.summary import mass
 from governance.methods.network import TracedNetwork
 from governance.records.evidence import Figure
+from governance.records.numbers import number
 
 __all__ = ["pictures"]
 
@@ -99,7 +100,7 @@ def _excited(top: pd.DataFrame, network: TracedNetwork, pixels: Tensor, inputs: 
             spot = divmod(int(place[image, column]), sizes[layer][1])
             picture = pixels[image].cpu().numpy()
             region = _region(picture.shape[1:], sizes[layer], spot)
-            title = f"{layer} : {unit}\n{float(strength[image, column]):.3g}"
+            title = f"{layer} : {unit}\n{number(float(strength[image, column]))}"
             shown.append((title, overlay(picture, outline=region)))
     return Figure(
         name="excited",

@@ -11,6 +11,7 @@ from governance.methods.figures import gallery, overlay
 from governance.methods.lens_and_probe.masked import Seen
 from governance.methods.lens_and_probe.readings import Readings
 from governance.records.evidence import Cell, Figure, Table
+from governance.records.numbers import number
 
 __all__ = ["Local", "local_table", "strips"]
 
@@ -82,7 +83,8 @@ def strips(local: Local, readings: Readings, names: Sequence[str]) -> Figure:
         pixels = local.pixels[row].cpu().numpy()
         said = readings.probabilities[image, own]
         title = (
-            f"{names[readings.labels[image]]} ({local.rules[row]})\nsaid {names[own]} {said:.2f}"
+            f"{names[readings.labels[image]]} ({local.rules[row]})\n"
+            f"said {names[own]} {number(said, 2)}"
         )
         pictures.append((title, overlay(pixels)))
         for column in drawn:
@@ -90,7 +92,9 @@ def strips(local: Local, readings: Readings, names: Sequence[str]) -> Figure:
             lens = names[readings.found[layer, "lens"].answers[image]]
             under = local.seen.answers[row, column, own]
             heat = local.seen.heat[row, column]
-            pictures.append((f"{layer}: {under:.2f}\nlens {lens}", overlay(pixels, heat=heat)))
+            pictures.append(
+                (f"{layer}: {number(under, 2)}\nlens {lens}", overlay(pixels, heat=heat))
+            )
     return Figure(
         name="strips",
         caption=(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from governance.errors import AnalysisError
+from governance.records.numbers import number
 
 __all__ = ["Archive", "Ask", "Bits", "Curve", "Forward", "Predict", "Scene", "answer", "curve"]
 
@@ -119,8 +120,8 @@ class Forward:
             raise AnalysisError("predict returned NaN or infinity; probabilities are accepted")
         if answer.min() < -TOLERANCE or answer.max() > 1 + TOLERANCE:
             raise AnalysisError(
-                f"predict returned numbers from {answer.min():.3g} to {answer.max():.3g}, which "
-                "look like logits; probabilities in [0, 1] (after softmax) are accepted"
+                f"predict returned numbers from {number(answer.min())} to {number(answer.max())}, "
+                "which look like logits; probabilities in [0, 1] (after softmax) are accepted"
             )
         self._classes = answer.shape[1]
         return answer

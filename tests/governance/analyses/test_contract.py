@@ -16,12 +16,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from subjects import black_box, with_network
 from torch import nn
 
 from governance import analyses
+from governance.errors import AnalysisError
 from governance.records.assessment import Assessment
 from governance.records.evidence import Evidence, Measurement, Metric
-from governance.records.policy import CLASS, Expectation, ModelTerms, Policy, declared, judge
+from governance.records.policy import (
+    CLASS,
+    INAPPLICABLE,
+    Expectation,
+    ModelTerms,
+    Policy,
+    declared,
+    judge,
+)
+from governance.workflows.orchestration import assess
 from reports.prose import describe
 
 HEADINGS = {"Purpose", "Method", "Signs of risk", "Limits"}
@@ -115,7 +126,7 @@ def same(one: object, two: object) -> bool:
 
 def leaves_everything_as_found(name, subject):
     analysis = analyses.load(name, QUICK.get(name, {}))
-    model = subject.model
+    model = subject.network.model
     # Something in every place that an analysis might be tempted to clear.
     model.stem.register_forward_hook(lambda *_: None)
     model.head.register_full_backward_hook(lambda *_: None)
@@ -134,7 +145,7 @@ def leaves_everything_as_found(name, subject):
 
 @ours
 def test_the_model_and_the_process_are_left_as_found(name, tiny_subject, measured):
-    subject = dataclasses.replace(tiny_subject, model=copy.deepcopy(tiny_subject.model))
+    subject = with_network(tiny_subject, model=copy.deepcopy(tiny_subject.network.model))
 
     found = leaves_everything_as_found(name, subject)
 
@@ -296,10 +307,62 @@ def test_a_measurement_survives_being_kept(name, tiny_subject, measured, tmp_pat
     assert read.digest == written.digest
 
 
+def needing(what):
+    return [name for name in analyses.names() if analyses.find(name).needs == what]
+
+
+@pytest.mark.parametrize("name", needing("probabilities"))
+def test_what_needs_only_probabilities_runs_on_a_model_that_is_no_network(name, tiny_subject):
+    subject = black_box(tiny_subject)
+    analysis = analyses.load(name, QUICK.get(name, {}))
+
+    found = analysis.run(subject, 3)
+
+    assert found == analysis.run(black_box(tiny_subject), 3)
+    assert found.metrics
+    for metric, value in found.metrics.items():
+        assert declared(metric, analyses.metrics(name)) is not None
+        assert value is None or math.isfinite(value)
+    # A control that shuffles weights is left out in so many words, and passes for nothing.
+    if "likeness_shuffled" in analyses.metrics(name):
+        assert found.metrics["likeness_shuffled"] is None
+        assert any("shuffled: not tried" in sentence for sentence in found.unanswered)
+
+
+@pytest.mark.parametrize("name", needing("network"))
+def test_what_needs_a_network_does_not_apply_to_a_model_that_is_none(name, tiny_subject):
+    metric = next(iter(analyses.metrics(name))).replace(CLASS, "vertical")
+    policy = Policy(
+        title="T", validation="v", model=ModelTerms(), analyses={name: QUICK.get(name, {})},
+        expectations=(
+            Expectation(metric="performance.accuracy", at_least=0.0),
+            Expectation(metric=f"{name}.{metric}", at_least=0.0),
+        ),
+        text="text",
+    )  # fmt: skip
+
+    assessment = assess(black_box(tiny_subject), policy, standing=("performance",))
+
+    plain, looking = assessment.evidence
+    assert plain.measurement.metrics["accuracy"] > 0.9
+    assert looking.measurement is None
+    assert looking.failure.kind == INAPPLICABLE
+    assert "this model gives only probabilities" in looking.failure.message
+    outcomes = [item.outcome for item in assessment.decision.findings]
+    assert outcomes == ["met", "missing"]
+    assert assessment.decision.verdict == "undetermined"
+
+
+@pytest.mark.parametrize("name", needing("network"))
+def test_what_needs_a_network_fails_in_words_if_it_is_run_without(name, tiny_subject):
+    with pytest.raises(AnalysisError, match="models:/black-box/1: gives only probabilities"):
+        analyses.load(name, QUICK.get(name, {})).run(black_box(tiny_subject), 3)
+
+
 def test_the_analysis_of_the_documentation_is_one_file_and_keeps_the_contract(
     brightness, tiny_subject, tmp_path
 ):
-    subject = dataclasses.replace(tiny_subject, model=copy.deepcopy(tiny_subject.model))
+    subject = with_network(tiny_subject, model=copy.deepcopy(tiny_subject.network.model))
 
     assert brightness in analyses.names()
     found = leaves_everything_as_found(brightness, subject)

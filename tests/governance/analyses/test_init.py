@@ -22,6 +22,7 @@ MODERN = """
         level: Literal[1, 2] = 1
         limit: float | None = None
 
+        needs = "probabilities"
         metrics = {"m": Metric(meaning="m", better="higher")}
 
         def __post_init__(self):
@@ -190,6 +191,26 @@ def test_a_parameter_that_the_analysis_itself_refuses_is_a_policy_error(count):
     assert problems({"count": count})[0].startswith(f"[analyses.modern] count = {count}: ")
 
 
+@pytest.mark.parametrize(
+    ("line", "was"),
+    [
+        ("", "does not declare what it needs"),
+        ("needs = 'gradients'", "needs = 'gradients'"),
+        ("needs = None", "does not declare what it needs"),
+        ("needs = ('network',)", r"needs = \('network',\)"),
+    ],
+)
+def test_an_analysis_says_whether_it_needs_the_network(install, line, was):
+    install("modern", MODERN.replace('needs = "probabilities"', line))
+
+    with pytest.raises(PolicyError, match=f"analysis 'modern': {was}") as caught:
+        analyses.load("modern", {})
+
+    (problem,) = caught.value.problems
+    assert "one of 'probabilities', 'network' is accepted" in problem
+    assert 'write needs: ClassVar[Needs] = "network" into Modern' in problem
+
+
 def test_the_description_is_the_docstring_of_the_module(install):
     install("modern", MODERN, about="Modern: a title.\n\nPurpose\n    To test.\n")
 
@@ -216,7 +237,7 @@ def test_a_file_saved_into_the_package_needs_no_other_edit(tmp_path, monkeypatch
     (tmp_path / "brightness.py").write_text(
         '"""Brightness."""\nfrom dataclasses import dataclass\n__all__ = ["Brightness"]\n'
         "@dataclass(frozen=True)\nclass Brightness:\n"
-        "    samples: int = 8\n    def run(self, subject, seed): ...\n"
+        "    samples: int = 8\n    needs = 'probabilities'\n    def run(self, subject, seed): ...\n"
     )
     monkeypatch.setattr(analyses, "__path__", [*analyses.__path__, str(tmp_path)])
     importlib.invalidate_caches()

@@ -346,6 +346,7 @@ def test_an_analysis_of_another_distribution_is_listed(governance, install):
         @dataclass(frozen=True, slots=True, kw_only=True)
         class Novel:
             depth: int = 3
+            needs = "probabilities"
             metrics = {"x": Metric(meaning="what it is", better="higher")}
 
             def run(self, subject, seed):

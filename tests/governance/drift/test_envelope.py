@@ -76,5 +76,5 @@ def test_the_table_says_each_side_in_words():
     rows = table(sides(Envelope(data=("a",), drift=0.1), OLD, OLD, (), 0.05)).rows
     assert rows == (
         ("data", "a", "the training run logged no data set", None),
-        ("drift", "at most 0.1", "at most 0.05", True),
+        ("drift", "at most 0.1", "at most 0.0500", True),
     )

@@ -6,7 +6,7 @@ import pytest
 import versions
 from versions import record
 
-from governance.drift import compared, evidence
+from governance.drift import compared, measured
 from governance.errors import AnalysisError, EvidenceError
 from governance.records.assessment import Assessment
 from governance.records.drift_terms import DriftTerms
@@ -142,7 +142,7 @@ def test_what_is_not_known_is_said_where_the_first_page_says_it(second):
 def test_nothing_is_compared_without_a_version_before(version_of, first, second):
     subject = version_of(0, "models:/tiny/1")
     with pytest.raises(AnalysisError, match="both are needed"):
-        evidence(subject, first, Lineage())
+        measured(subject, first, Lineage())
     with pytest.raises(AnalysisError, match="no version before"):
         compared(second, Lineage(), second.policy.drift)
 

@@ -3,7 +3,8 @@
 import pytest
 from versions import harmless, record
 
-from governance.drift import METRICS, compare, to_measurement
+from governance.drift import compare
+from governance.drift.measurement import METRICS, to_measurement
 from governance.records.drift_terms import DriftTerms
 
 

@@ -56,6 +56,19 @@ def test_faithful_maps_are_not_withdrawn():
     assert found.passes == 2 * 4 * 9 * COUNT
 
 
+def test_maps_of_a_model_without_a_module_are_told_not_to_be_tried_without_weights():
+    maps = weighted(IMAGES, TARGETS, 0)
+
+    found = self_test(weighted, MODEL, None, IMAGES, TARGETS, maps, baselines=("black",), steps=8)
+
+    (row,) = [row for row in found.table.rows if "layers shuffled" in row[0]]
+    assert row == ("likeness, layers shuffled: not done, no weights", None, None, None, 0, "", "")
+    (sentence,) = found.unanswered
+    assert "shuffled: not tried, since this model gives only probabilities" in sentence
+    assert found.cascade.depths == ()
+    assert put_to_the_test(weighted).unanswered == ()
+
+
 @pytest.mark.parametrize(
     ("explain", "reasons"),
     [
