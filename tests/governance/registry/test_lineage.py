@@ -27,7 +27,7 @@ def register(opened, recorded, saved_model, make_assessment):
     def make(accuracy=0.9, run_id=None):
         found = MlflowClient().create_model_version("stripes", str(saved_model), run_id)
         version = resolve(f"models:/stripes/{found.version}")
-        place = {key: getattr(version, key) for key in ("uri", "name", "version", "created")}
+        place = {key: getattr(version, key) for key in ("uri", "ref")}
         identity = dataclasses.replace(opened, **place)
         record(version, *make_assessment(identity, accuracy=accuracy, folder=f"v{found.version}"))
         return version
