@@ -11,11 +11,11 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from cryptography.exceptions import InvalidSignature
 
-from governance.approval.keys import Keyring, PrivateKey, Role
+from governance.approval.keys import Keyring, PrivateKey
+from governance.approval.lifecycle import SIGNERS, Kind, Status
 from governance.errors import ApprovalError, EvidenceError
 from governance.records.serialisation import FLAT, canonical, from_data, parse, to_data
 from governance.records.version_ref import VersionRef
@@ -24,18 +24,15 @@ __all__ = [
     "LONGEST_DETAIL",
     "LONGEST_WAIVER",
     "SKEW",
-    "Kind",
     "Statement",
-    "Status",
     "decode",
+    "early",
     "read",
     "sign",
     "token_digest",
     "unbound",
+    "verified",
 ]
-
-Kind = Literal["verdict", "waiver", "revocation"]
-Status = Literal["approved", "rejected", "review", "undetermined", "running", "pending"]
 
 #: Characters of a token at most; MLflow takes 100,000 in a tag and shows it on the page.
 LONGEST = 16_384
@@ -45,12 +42,6 @@ LONGEST_DETAIL = 2_000
 LONGEST_WAIVER = 90 * 24 * 3600
 #: Seconds that the clocks of signer and reader may be apart.
 SKEW = 300
-
-SIGNERS: dict[Kind, Role] = {
-    "verdict": "assessor",
-    "waiver": "approver",
-    "revocation": "approver",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +157,25 @@ def decode(token: str) -> Statement:
     return _parts(token)[0]
 
 
+def verified(token: str, ring: Keyring) -> Statement:
+    """The statement of a token that a key of the ring signed, whose role may sign such a statement.
+
+    Neither the time nor the version that it is about is looked at.
+
+    Args:
+        token: Untrusted.
+        ring: Whose signatures count.
+
+    Raises:
+        ApprovalError: If it is malformed, or its key is unknown, revoked, of the wrong role, was
+            not in use at the time, or did not make the signature.
+    """
+    statement, problems = _signed(token, ring)
+    if problems:
+        raise ApprovalError(problems)
+    return statement
+
+
 def read(token: str, ring: Keyring, now: float) -> Statement:
     """The statement of a token that can be relied on at the time `now`, about whatever version.
 
@@ -175,11 +185,32 @@ def read(token: str, ring: Keyring, now: float) -> Statement:
         now: Seconds since 1970.
 
     Raises:
-        ApprovalError: If it is malformed, expired or not yet valid, or its key is unknown, revoked,
-            of the wrong role, or did not make the signature.
+        ApprovalError: If it is not `verified`, expired or not yet valid; all problems at once.
     """
+    statement, problems = _signed(token, ring)
+    where = _about(statement)
+    if early(statement, now):
+        problems.append(f"{where}: is not valid before {statement.issued}, and it is {int(now)}")
+    if statement.expires <= now:
+        problems.append(f"{where}: expired at {statement.expires}, and it is {int(now)}")
+    if problems:
+        raise ApprovalError(problems)
+    return statement
+
+
+def early(statement: Statement, now: float) -> bool:
+    """Whether a statement was issued later than now, by more than two clocks may differ."""
+    return statement.issued > now + SKEW
+
+
+def _about(statement: Statement) -> str:
+    return f"statement about {statement.ref.name} version {statement.ref.version}"
+
+
+def _signed(token: str, ring: Keyring) -> tuple[Statement, list[str]]:
+    """The statement that a key of the ring signed, and what is wrong with the role of the key."""
     statement, payload, signature = _parts(token)
-    where = f"statement about {statement.ref.name} version {statement.ref.version}"
+    where = _about(statement)
     key = ring.signer(statement.key, statement.issued, where)
     try:
         key.public.verify(signature, payload)
@@ -187,19 +218,11 @@ def read(token: str, ring: Keyring, now: float) -> Statement:
         raise ApprovalError(
             f"{where}: its signature was not made by the key {key.id} ({key.owner})"
         ) from error
-    problems = []
-    if key.role != SIGNERS[statement.kind]:
-        problems.append(
-            f"{where}: is a {statement.kind} signed by the {key.role} {key.owner}; one of the role "
-            f"{SIGNERS[statement.kind]} is accepted"
-        )
-    if statement.issued > now + SKEW:
-        problems.append(f"{where}: is not valid before {statement.issued}, and it is {int(now)}")
-    if statement.expires <= now:
-        problems.append(f"{where}: expired at {statement.expires}, and it is {int(now)}")
-    if problems:
-        raise ApprovalError(problems)
-    return statement
+    role = SIGNERS[statement.kind]
+    if key.role == role:
+        return statement, []
+    wrong = f"is a {statement.kind} signed by the {key.role} {key.owner}"
+    return statement, [f"{where}: {wrong}; one of the role {role} is accepted"]
 
 
 def _parts(token: str) -> tuple[Statement, bytes, bytes]:

@@ -1,6 +1,6 @@
 """Waivers: which signed waivers of a version count, and by whom they must not be given."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from governance.approval.keys import Keyring
 from governance.approval.statements import Statement, read, token_digest, unbound
@@ -9,7 +9,7 @@ from governance.errors import ApprovalError
 from governance.records.version_ref import VersionRef
 from governance.records.waiver import Waiver
 
-__all__ = ["check_approver", "waiver_tag", "waivers_among"]
+__all__ = ["check_approver", "counting_waiver", "waiver_tag", "waivers_among"]
 
 
 def waiver_tag(token: str) -> str:
@@ -22,7 +22,7 @@ def waivers_among(
     ring: Keyring,
     now: float,
     *,
-    authors: Iterable[str] = (),
+    authors: Collection[str] = (),
     ref: VersionRef,
     source: str | None,
 ) -> tuple[tuple[Waiver, ...], tuple[str, ...]]:
@@ -39,25 +39,53 @@ def waivers_among(
     Returns:
         Waivers in order of their tags, and one sentence per problem.
     """
-    found: list[Waiver] = []
+    counting: list[Waiver] = []
     problems: list[str] = []
-    makers = tuple(authors)
     for key in sorted(key for key in tags if key.startswith(WAIVER)):
-        token = tags[key]
         try:
-            statement = read(token, ring, now)
-            wrong = unbound(statement, ref=ref, source=source)
-            if wrong or key != waiver_tag(token):
-                problems += [f"{key}: {item}" for item in wrong or ("is another one's tag",)]
-                continue
-            check_approver(statement, ring, makers)
-            found.append(_waiver(statement, token, ring))
+            counting.append(
+                counting_waiver(key, tags[key], ring, now, authors=authors, ref=ref, source=source)
+            )
         except ApprovalError as error:
             problems += [f"{key}: {problem}" for problem in error.problems]
-    return tuple(found), tuple(problems)
+    return tuple(counting), tuple(problems)
 
 
-def check_approver(statement: Statement, ring: Keyring, authors: Iterable[str]) -> None:
+def counting_waiver(
+    key: str,
+    token: str,
+    ring: Keyring,
+    now: float,
+    *,
+    authors: Collection[str],
+    ref: VersionRef,
+    source: str | None,
+) -> Waiver:
+    """The waiver in a tag of a version, if it counts for the version now.
+
+    Args:
+        key: Name of the tag.
+        token: Value of the tag, untrusted.
+        ring: Whose signatures count.
+        now: Seconds since 1970.
+        authors: Names under which the version's maker is known.
+        ref: The version at hand.
+        source: What was registered as that version.
+
+    Raises:
+        ApprovalError: If it does not count.
+    """
+    statement = read(token, ring, now)
+    problems = [*unbound(statement, ref=ref, source=source)]
+    if key != waiver_tag(token):
+        problems.append(f"is another one's tag; this waiver is kept under {waiver_tag(token)}")
+    if problems:
+        raise ApprovalError(problems)
+    check_approver(statement, ring, authors)
+    return _waiver(statement, token, ring)
+
+
+def check_approver(statement: Statement, ring: Keyring, authors: Collection[str]) -> None:
     """Refuse a waiver by who made the version.
 
     Args:

@@ -29,7 +29,7 @@ from governance.errors import EvidenceError, RegistryError
 from governance.records.assessment import MANIFEST as MANIFEST_FILE
 from governance.records.assessment import RECORD, Assessment
 from governance.registry.description import merged, summary
-from governance.registry.signing import verdict_of, write
+from governance.registry.signing import put_statement, verdict_of
 from governance.registry.status import Marks, marks, put_back
 from governance.registry.versions import (
     DIGEST,
@@ -233,7 +233,7 @@ def _give(
         now=time.time(),
     )
     tags = plain(statement)
-    if key is not None and write(version, statement, key).items() >= tags.items():
+    if key is not None and put_statement(version, statement, key).items() >= tags.items():
         return  # a governed registry set the plain ones from what was signed
     client, ref = MlflowClient(), version.registered_as
     for name, value in tags.items():

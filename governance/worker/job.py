@@ -26,7 +26,7 @@ from governance.records.waiver import Waiver
 from governance.registry import listing
 from governance.registry.approvals import disagreements
 from governance.registry.materials import gather
-from governance.registry.unassessed import leave_undetermined
+from governance.registry.status import leave_undetermined
 from governance.registry.versions import ModelVersion
 from governance.subject import model_files
 from governance.worker import sandbox

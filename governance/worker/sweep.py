@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from governance.approval import Keyring, Statement, decode, read, unbound
-from governance.approval.tags import APPROVAL, PENDING, RUNNING, STATUS, WAIVER
-from governance.errors import ApprovalError
+from governance.approval import Keyring, Statement, decode
+from governance.approval.lifecycle import LIFECYCLE, state_of
+from governance.approval.tags import APPROVAL, STATUS
 from governance.records.version_ref import VersionRef
-from governance.registry import listing, waivers
+from governance.records.waiver import Waiver
+from governance.registry import listing
+from governance.registry.approvals import standing_of
 from governance.registry.listing import Entry, Model
 from governance.worker.choice import NO_POLICY
 from governance.worker.ledger import DONE, Ledger
@@ -47,56 +49,37 @@ def need(entry: Entry, ring: Keyring, now: float, terms: Terms) -> str | None:
     Raises:
         RegistryError: If its waivers cannot be read.
     """
-    token = entry.tags.get(APPROVAL)
-    if token is None:
+    answer = standing_of(entry.version, ring, now, entry.tags)
+    statement = answer.statement
+    if answer.doubtful("unsigned"):
         return UNSIGNED
-    try:
-        said = read(token, ring, now)
-    except ApprovalError:
-        return EXPIRED if _expired(token, ring, now) else INVALID
-    version = entry.version
-    if unbound(said, ref=version.registered_as, source=version.source):
+    if statement is None:
         return INVALID
-    if _ruled(entry, said, terms):
+    if answer.doubtful("expired"):
+        return EXPIRED
+    if _ruled(entry, statement, terms):
         return RULED
-    return _unsettled(entry, said, ring, now)
+    return _unsettled(entry, statement, answer.waivers)
 
 
-def _unsettled(entry: Entry, said: Statement, ring: Keyring, now: float) -> str | None:
-    """Why a statement that is in order is not the last word."""
-    if said.kind == "revocation":
+def _unsettled(entry: Entry, statement: Statement, waivers: tuple[Waiver, ...]) -> str | None:
+    """Why a statement that counts is not the last word; None where it is."""
+    state = state_of(statement.kind, statement.verdict)
+    if state == "revoked":
         return None  # a person decided
-    if said.kind != "verdict":
-        return INVALID
-    if said.verdict in {PENDING, RUNNING}:
+    if LIFECYCLE[state].awaits_verdict:
         return WAITS
-    if entry.tags.get(STATUS) != said.verdict:
+    if entry.tags.get(STATUS) != statement.verdict:
         return STATUSES
-    return WAIVERS if _waivers_differ(entry, said, ring, now) else None
+    # Where nothing was measured there is nothing that could be waived.
+    counting = {waiver.token for waiver in waivers}
+    return WAIVERS if statement.run_id and counting != set(statement.waivers) else None
 
 
-def _expired(token: str, ring: Keyring, now: float) -> bool:
-    """Whether a statement was in order until it expired."""
-    try:
-        said = decode(token)
-        return said.expires <= now and read(token, ring, said.issued) == said
-    except ApprovalError:
-        return False
-
-
-def _ruled(entry: Entry, said: Statement, terms: Terms) -> bool:
+def _ruled(entry: Entry, statement: Statement, terms: Terms) -> bool:
     """Whether a version had no policy when it was looked at, and has one now."""
-    without = said.verdict == "undetermined" and said.detail.startswith(NO_POLICY)
+    without = statement.verdict == "undetermined" and statement.detail.startswith(NO_POLICY)
     return without and terms.rule(entry.version.registered_as.name) is not None
-
-
-def _waivers_differ(entry: Entry, said: Statement, ring: Keyring, now: float) -> bool:
-    if not said.run_id:
-        return False  # nothing was measured that could be waived
-    if not said.waivers and not any(key.startswith(WAIVER) for key in entry.tags):
-        return False
-    counting, _ = waivers(entry.version, ring, now)
-    return {item.token for item in counting} != set(said.waivers)
 
 
 def offer(

@@ -11,7 +11,7 @@ from governance.approval.tags import APPROVAL, STATUS
 from governance.records.version_ref import VersionRef
 from governance.registry import listing
 from governance.registry.listing import Entry
-from governance.registry.signing import stated, undetermined, verdict_of
+from governance.registry.signing import in_progress, not_assessable, verdict_of
 from governance.registry.versions import ModelVersion
 from governance.worker import sweep
 from governance.worker.ledger import Ledger
@@ -28,7 +28,7 @@ def entry(statement, key, *, version=HERE, status=None, **tags):
 
 
 def said(**changes):
-    return replace(undetermined(HERE, "it crashed", NOW), **changes)
+    return replace(not_assessable(HERE, "it crashed", NOW), **changes)
 
 
 def test_a_statement_that_stands_needs_no_work(office):
@@ -70,7 +70,7 @@ def test_nonsense_is_invalid_and_not_expired(office):
 
 @pytest.mark.parametrize("status", ["pending", "running"])
 def test_what_waits_or_was_left_running_needs_work(office, status):
-    found = entry(stated(HERE, status, NOW), office.assessor, status=status)
+    found = entry(in_progress(HERE, status, NOW), office.assessor, status=status)
 
     assert sweep.need(found, office.ring, NOW, Terms()) == "pending"
 
