@@ -55,6 +55,7 @@ from governance.methods.lens_and_probe.emergence import emergence, gap_map, wors
 from governance.methods.lens_and_probe.masked import MASK, mask_readings, seen_by
 from governance.methods.lens_and_probe.strips import Local, local_table, strips
 from governance.methods.lens_and_probe.tables import class_table, gap_table, layer_table
+from governance.methods.missing import missing, one_answer
 from governance.methods.network import HEAD, TracedNetwork, trace
 from governance.methods.statistics.intervals import wilson
 from governance.methods.statistics.proportions import (
@@ -279,6 +280,10 @@ def _measurement(
         intervals[f"lens_recall.{name}"] = share.interval
         metrics[f"lens_probe_gap.{name}"] = pair.difference
         intervals[f"lens_probe_gap.{name}"] = pair.interval()
+    undefined = _undefined(readings, names)
+    for name in metrics:
+        if any(name.partition(".")[0] in group for group in undefined):
+            metrics[name] = intervals[name] = None
     frame = readings.table(names)
     return Measurement(
         metrics=metrics,
@@ -295,8 +300,24 @@ def _measurement(
             local_table(local, readings, names),
             class_table(frame),
         ),
-        notes=(how, *_notes(pairs, names, last, seed)),
+        notes=(
+            how,
+            *(missing(group, why) for group, why in undefined.items()),
+            _widest(pairs, names, last, seed),
+        ),
     )
+
+
+def _undefined(readings: Readings, names: Sequence[str]) -> dict[tuple[str, ...], str]:
+    """Metrics that mean nothing on these images, with the reason."""
+    found: dict[tuple[str, ...], str] = {}
+    alike = one_answer(readings.final, names)
+    if alike:
+        metrics = ("agreement_head", "agreement_last", "decision_depth")
+        found[metrics] = f"{alike}, and any lens can agree with that"
+    if len(np.unique(readings.labels)) == 1:
+        found["lens_probe_gap",] = "all images are of one class, which no probe can miss"
+    return found
 
 
 def _pairs(readings: Readings, layer: str, classes: int) -> tuple[Paired, ...]:
@@ -314,16 +335,18 @@ def _decision_depth(readings: Readings) -> float:
     return 1.0
 
 
-def _notes(pairs: Sequence[Paired], names: Sequence[str], layer: str, seed: int) -> tuple[str, ...]:
-    missing = unknown(names, [pair.n for pair in pairs], "worst class and widest gap")
-    if missing:
-        return (missing,)
+def _widest(pairs: Sequence[Paired], names: Sequence[str], layer: str, seed: int) -> str:
+    absent = unknown(
+        names, [pair.n for pair in pairs], ("lens_recall_worst", "lens_probe_gap"),
+        "lens_recall", "lens_probe_gap",
+    )  # fmt: skip
+    if absent:
+        return absent
     widest = max(range(len(pairs)), key=lambda index: pairs[index].difference or 0.0)
     mean, high = exchanged(pairs, seed)
-    note = (
+    return (
         f"The gap at {layer} is widest for class {names[widest]} (n = {pairs[widest].n}): "
         f"{number(pairs[widest].difference, 3)}. Were lens and probe exchanged at random, the "
         f"widest gap of the {len(pairs)} classes would be {number(mean, 3)} on average and above "
         f"{number(high, 3)} in 2.5 % of cases."
     )
-    return (note,)

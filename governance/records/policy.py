@@ -38,6 +38,7 @@ __all__ = [
     "declared",
     "judge",
     "undeclared",
+    "unscaled",
 ]
 
 Severity = Literal["block", "review", "warn"]
@@ -375,6 +376,16 @@ def undeclared(
             continue
         for key, threshold in item.bounds.items():
             yield from _misjudged(item, key, threshold, metric)
+
+
+def unscaled(model: ModelTerms) -> Iterable[str]:
+    """Means and standard deviations that pixels in [0, 1] cannot have, a sentence each."""
+    for name, values, lowest in (("mean", model.mean, "0"), ("std", model.std, "above 0")):
+        if any(not 0 <= value <= 1 for value in values):
+            yield (
+                f"model.{name}: is {list(values)}; numbers from {lowest} to 1 are accepted, since "
+                "pixels are scaled to [0, 1] before; those of a scale to 255 are divided by 255"
+            )
 
 
 def _misjudged(item: Written, key: str, threshold: float, metric: Metric) -> Iterable[str]:

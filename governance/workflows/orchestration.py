@@ -22,7 +22,15 @@ from governance.errors import AnalysisError, PolicyError, RegistryError, Subject
 from governance.records.assessment import Assessment
 from governance.records.evidence import Evidence, Failure, Measurement
 from governance.records.lineage import Lineage
-from governance.records.policy import DRIFT, INAPPLICABLE, Policy, Written, judge, undeclared
+from governance.records.policy import (
+    DRIFT,
+    INAPPLICABLE,
+    Policy,
+    Written,
+    judge,
+    undeclared,
+    unscaled,
+)
 from governance.records.serialisation import to_data
 from governance.subject.network import Network, tensor_digest
 from governance.subject.subject import Subject
@@ -64,7 +72,11 @@ def _problems(policy: Policy, written: Sequence[Written]) -> list[str]:
     if policy.drift is not None:
         catalogue[DRIFT] = drift.METRICS
         measured.add(DRIFT)
-    problems = [*undeclared(policy, written, catalogue), *drift.problems(policy, written)]
+    problems = [
+        *unscaled(policy.model),
+        *undeclared(policy, written, catalogue),
+        *drift.problems(policy, written),
+    ]
     for item in written:
         name = item.metric.partition(".")[0]
         if name in catalogue and name not in measured:
@@ -208,6 +220,7 @@ def _compare(
     """The evidence on what changed since the version before."""
     policy = found.policy
     unmeasured = _out_of_time(DRIFT, drift.about(), to_data(policy.drift), subject, policy)
+    unmeasured = replace(unmeasured, covers=drift.COVERS)
     unanswerable = drift.unanswerable(lineage)
     if unanswerable is not None:
         return replace(unmeasured, failure=unanswerable)
@@ -244,7 +257,8 @@ def _measured(answer: object) -> Measurement:
 def _unrun(name: str, analysis: Analysis, subject: Subject, policy: Policy) -> Evidence:
     """Evidence that an analysis was not run, for want of time."""
     parameters = {item.name: getattr(analysis, item.name) for item in fields(analysis)}  # type: ignore[arg-type]
-    return _out_of_time(name, analyses.about(name), parameters, subject, policy)
+    unmeasured = _out_of_time(name, analyses.about(name), parameters, subject, policy)
+    return replace(unmeasured, covers=analyses.covers(analysis))
 
 
 def _out_of_time(

@@ -27,7 +27,7 @@ from governance.methods.masking import Predict
 from governance.methods.masking.superpixels import Baseline
 from governance.methods.statistics import intervals
 from governance.methods.statistics.proportions import ends
-from governance.records.evidence import Cell, Metric, Table
+from governance.records.evidence import Cell, Interval, Metric, Table
 from governance.records.numbers import number
 
 __all__ = ["MAP_METRICS", "STABLE", "Check", "SelfTest", "agreement", "self_test"]
@@ -66,6 +66,7 @@ class Check:
     Attributes:
         name: What it is.
         values: Of each image.
+        span: Smallest and largest value that can occur.
         limit: What the mean must be shown to exceed; None where it is only printed.
         least: What the mean of these images must reach as well; None for nothing.
         reason: Why the maps are withdrawn if it is not so.
@@ -73,6 +74,7 @@ class Check:
 
     name: str
     values: tuple[float, ...]
+    span: tuple[float, float]
     limit: float | None = None
     least: float | None = None
     reason: str = ""
@@ -86,10 +88,17 @@ class Check:
         return bool(reached) and beyond(self.values, self.limit)
 
     @property
+    def mean(self) -> tuple[float | None, Interval | None]:
+        """Mean over the images with Student's t interval; None where there is none."""
+        lowest, highest = self.span
+        interval = intervals.mean(self.values, lowest=lowest, highest=highest)
+        return float(np.mean(self.values)) if self.values else None, interval
+
+    @property
     def row(self) -> tuple[Cell, ...]:
         """Name, mean, both ends of its interval, n, what is required and how it ended."""
-        low, high = ends(intervals.mean(self.values))
-        mean = float(np.mean(self.values)) if self.values else None
+        mean, interval = self.mean
+        low, high = ends(interval)
         required = "" if self.limit is None else f"above {number(self.limit)}"
         if self.least is not None:
             required += f", mean at least {number(self.least)}"
@@ -171,6 +180,29 @@ class SelfTest:
         pair = [item.advantage(control) for item in self.scores if item.baseline == baseline]
         return tuple(float(sum(parts)) for parts in zip(*pair, strict=True))
 
+    def lead(self, baseline: str | None, control: str) -> Check:
+        """The check that maps do better than a control; for `centre` it is only printed."""
+        return Check(
+            name=f"insertion less deletion, {baseline}: advantage over a {control} map",
+            values=self.gains(baseline, control),
+            span=(-2.0, 2.0),
+            limit=None if control == "centre" else 0.0,
+            reason=f"not shown to be better than a {control} map where removed pixels are "
+            f"replaced by {baseline}",
+        )
+
+    @property
+    def likeness(self) -> tuple[Check, ...]:
+        """Likeness to the maps of the shuffled model, from the uppermost layer down to all."""
+        return tuple(
+            Check(
+                name=f"likeness, layers shuffled: {depth.layers}, down to {depth.last}",
+                values=depth.values,
+                span=(-1.0, 1.0),
+            )
+            for depth in self.cascade.depths
+        )
+
     @property
     def curves(self) -> Table:
         """One row an area under a curve, beside its controls."""
@@ -190,38 +222,31 @@ class SelfTest:
 
     def _chance(self) -> list[Check]:
         return [
-            Check(
-                name=f"insertion less deletion, {baseline}: advantage over a {control} map",
-                values=self.gains(baseline, control),
-                limit=None if control == "centre" else 0.0,
-                reason=f"not shown to be better than a {control} map where removed pixels are "
-                f"replaced by {baseline}",
-            )
+            self.lead(baseline, control)
             for baseline in dict.fromkeys(item.baseline for item in self.scores)
             for control in ("random", "constant", "centre")
         ]
 
     def _randomisation(self) -> list[Check]:
-        again, depths = self.cascade.again, self.cascade.depths
+        again, chance = self.cascade.again, self.cascade.random
         shown = [
-            Check(name="likeness to a second run", values=again),
-            Check(name="likeness to a random map", values=self.cascade.random),
-            *(
-                Check(
-                    name=f"likeness, layers shuffled: {depth.layers}, down to {depth.last}",
-                    values=depth.values,
-                )
-                for depth in depths
-            ),
+            Check(name="likeness to a second run", values=again, span=(-1.0, 1.0)),
+            Check(name="likeness to a random map", values=chance, span=(-1.0, 1.0)),
+            *self.likeness,
         ]
         if not self.shuffled:
             return [
                 *shown,
-                Check(name="likeness, layers shuffled: not done, no weights", values=()),
+                Check(
+                    name="likeness, layers shuffled: not done, no weights",
+                    values=(),
+                    span=(-1.0, 1.0),
+                ),
             ]
         decides = Check(
             name="half the likeness to a second run, less that with all layers shuffled",
             values=self.cascade.forgetting,
+            span=(-1.5, 1.5),
             limit=0.0,
             reason="not shown to change when the weights of the model are shuffled",
         )
@@ -237,16 +262,18 @@ def _curve_row(item: Score) -> tuple[Cell, ...]:
     )  # fmt: skip
 
 
-def agreement(values: Sequence[float], chance: float = 0.0) -> Check:
+def agreement(values: Sequence[float], chance: float = 0.0, *, lowest: float = -1.0) -> Check:
     """The check that runs with other seeds agree.
 
     Args:
         values: Agreement of each image: rank correlation of maps, Jaccard index of regions.
         chance: What maps or regions drawn at random would give.
+        lowest: Smallest agreement there is: -1 of a correlation, 0 of a Jaccard index.
     """
     return Check(
         name="agreement of runs with other seeds",
         values=tuple(values),
+        span=(lowest, 1.0),
         limit=chance,
         least=STABLE,
         reason=f"not shown to agree with runs of other seeds by {STABLE} and better than chance",

@@ -22,7 +22,7 @@ from torch import nn
 from governance import analyses
 from governance.errors import AnalysisError
 from governance.records.assessment import Assessment
-from governance.records.evidence import Evidence, Measurement, Metric
+from governance.records.evidence import MOST_PRINTED, Evidence, Measurement, Metric
 from governance.records.policy import (
     CLASS,
     INAPPLICABLE,
@@ -32,7 +32,9 @@ from governance.records.policy import (
     declared,
     judge,
 )
+from governance.subject.network import tensor_digest
 from governance.workflows.orchestration import assess
+from reports.grid import grid
 from reports.prose import describe
 
 HEADINGS = {"Purpose", "Method", "Signs of risk", "Limits"}
@@ -208,6 +210,140 @@ def test_intervals_hold_their_estimates(name, measured):
 
 
 @ours
+def test_intervals_stay_in_the_declared_range(name, measured):
+    assert beyond_range(name, measured(name)) == []
+
+
+def beyond_range(name, measurement):
+    """Metrics whose interval leaves the range that the analysis declares."""
+    found = []
+    for metric, interval in measurement.intervals.items():
+        declaration = declared(metric, analyses.metrics(name))
+        low = -math.inf if declaration.lowest is None else declaration.lowest
+        high = math.inf if declaration.highest is None else declaration.highest
+        if not low <= interval.low <= interval.high <= high:
+            found.append(metric)
+    return found
+
+
+def altered(model, change):
+    """A copy of a model whose weights were changed."""
+    copied = copy.deepcopy(model)
+    with torch.no_grad():
+        change(copied)
+    return copied
+
+
+def constant(model):
+    model.head.weight.zero_()
+    model.head.bias.copy_(torch.tensor([0.0, 1.0, 0.5]))
+
+
+def alike(model):
+    model.head.bias.add_(torch.tensor([0.0, 60.0, 0.0]))
+
+
+def zero(model):
+    for parameter in model.parameters():
+        parameter.zero_()
+
+
+MODELS = {"constant": constant, "alike": alike, "zero": zero}
+SETS = {
+    "one class": lambda labels: np.flatnonzero(labels == 1),
+    "one image a class": lambda labels: np.array([np.argmax(labels == k) for k in range(3)]),
+}
+
+# What is truly at its best, though the model tells nothing apart or images are few.
+DEFINED = {
+    # These look at the images alone.
+    "data_quality": dict.fromkeys((*MODELS, *SETS), "*"),
+    # The class that is always answered is always recognised.
+    "performance": {
+        "constant": "recall.vertical", "alike": "recall.vertical", "zero": "recall.horizontal",
+        "one class": "accuracy recall.vertical",
+        "one image a class": "accuracy balanced_accuracy recall_worst recall.horizontal "
+        "recall.vertical recall.diagonal",
+    },
+    "layer_prediction": {
+        "constant": "lens_recall.vertical", "alike": "lens_recall.vertical",
+        "zero": "lens_recall.horizontal", "one class": "lens_recall.vertical",
+    },
+    # The filters move, whatever the head makes of them; all of them were measured.
+    "filter_importance": {
+        "constant": "dead_filters", "alike": "dead_filters screen_miss_rate",
+        "one class": "dead_filters screen_miss_rate",
+    },
+    "feature_correlation": {"one class": "redundancy redundancy_worst"},
+    # Other preprocessings do change the answers, and none is clearly better.
+    "preprocessing_check": {
+        "alike": "better_alternatives", "one class": "accuracy_declared better_alternatives",
+        "one image a class": "accuracy_declared",
+    },
+    # This model decides by the image, with room around every image.
+    "verified_perturbation": {
+        "one image a class": "certified_share surviving_share undecided_share "
+        "certified_patch_fraction undecided_patch_fraction"
+    },
+    "genetic_explanation": {"one image a class": "share_fragile null_class_rate stability"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", [*MODELS, *SETS])
+@ours
+def test_nothing_to_measure_is_missing_and_never_perfect(name, odd, tiny_subject):
+    # arrange
+    subject = degenerate(tiny_subject, odd)
+    metrics = analyses.metrics(name)
+
+    # act
+    try:
+        found = analyses.load(name, QUICK.get(name, {})).run(subject, 3)
+    except AnalysisError:
+        return  # a refusal is a failure of the evidence, with its reason: every metric is missing
+
+    # assert
+    defined = DEFINED.get(name, {}).get(odd, "").split()
+    said = " ".join((*found.notes, *found.unanswered))
+    for metric, value in found.metrics.items():
+        declaration = declared(metric, metrics)
+        if value is None:
+            label = metric.rpartition(".")[2]
+            assert metric in said or label in said, f"{metric} is missing and no note says why"
+            continue
+        best = declaration.highest if declaration.better == "higher" else declaration.lowest
+        assert value != best or metric in defined or "*" in defined, f"{metric} is perfect"
+    assert beyond_range(name, found) == []
+
+
+def degenerate(subject, odd):
+    """A subject of a model that tells nothing apart, or with hardly any images."""
+    if odd in MODELS:
+        network = subject.network
+        model = altered(network.model, MODELS[odd])
+        identity = dataclasses.replace(subject.identity, digest=tensor_digest(model))
+        classifier = dataclasses.replace(network, model=model)
+        return dataclasses.replace(subject, classifier=classifier, identity=identity)
+    whole = subject.validation
+    places = SETS[odd](whole.labels)
+    validation = dataclasses.replace(
+        whole,
+        images=whole.images[places],
+        labels=whole.labels[places],
+        ids=tuple(whole.ids[place] for place in places),
+        hashes=tuple(whole.hashes[place] for place in places),
+    )
+    return dataclasses.replace(subject, validation=validation)
+
+
+@pytest.mark.parametrize(("odd", "label"), [("alike", "vertical"), ("zero", "horizontal")])
+def test_one_answer_for_all_images_is_said_first_by_performance(odd, label, tiny_subject):
+    found = analyses.load("performance", {}).run(degenerate(tiny_subject, odd), 3)
+
+    assert found.notes[0] == f"All 120 images are answered with class {label}."
+
+
+@ours
 def test_figures_and_tables_speak_for_themselves(name, measured):
     measurement = measured(name)
 
@@ -220,6 +356,17 @@ def test_figures_and_tables_speak_for_themselves(name, measured):
     for table in measurement.tables:
         assert all(head.strip() for head in table.columns)
     assert all(note.strip().endswith(".") for note in measurement.notes)
+
+
+@ours
+def test_every_column_of_a_table_is_printed_or_named_under_it(name, measured):
+    for table in measured(name).tables:
+        laid_out = grid(table)
+
+        printed = [column.name for column in laid_out.columns]
+        assert 0 < len(printed) <= MOST_PRINTED
+        assert sorted((*printed, *laid_out.columns_left)) == sorted(table.columns)
+        assert all(len(row) == len(printed) for row in laid_out.rows)
 
 
 @ours
