@@ -243,7 +243,7 @@ def test_the_registry_store_refuses_an_alias_without_what_only_assessing_needs(
     )  # fmt: skip
 
     assert found.returncode == 0, found.stderr
-    assert "the protected alias 'champion' is refused: has no signed approval" in found.stdout
+    assert "the protected alias 'champion' is refused: carries no signed statement" in found.stdout
 
 
 def requirements(name):

@@ -34,7 +34,7 @@ def test_a_version_on_a_server_is_assessed_recorded_and_verified(
     # act
     version = resolve("models:/remote stripes/1")
     with assessing(version):
-        status = client.get_model_version(version.name, "1").tags["governance.status"]
+        status = client.get_model_version(version.ref.name, "1").tags["governance.status"]
         subject = open_subject(version, remote, workspace=tmp_path / "workspace")
         assessment, folder = make_assessment(subject.identity)
         run_id = record(version, assessment, folder)
@@ -44,7 +44,7 @@ def test_a_version_on_a_server_is_assessed_recorded_and_verified(
     assert version.model_id == logged.model_id
     assert len(subject.validation) == 120
     # assert: what was written
-    found = client.get_model_version(version.name, "1")
+    found = client.get_model_version(version.ref.name, "1")
     assert found.tags["governance.status"] == "approved"
     assert found.tags["governance.run_id"] == run_id
     assert "report.pdf" in found.description

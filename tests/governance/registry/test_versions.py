@@ -66,8 +66,8 @@ def test_a_run_and_a_folder_have_no_name(stripes, saved_model, monkeypatch):
     run = resolve(f"runs:/{stripes.source_run_id}/model")
     monkeypatch.chdir(saved_model.parent)
     folder = resolve("model")
-    assert (run.name, run.run_id) == (None, stripes.source_run_id)
-    assert (folder.name, folder.uri) == (None, str(saved_model))
+    assert (run.ref, run.run_id) == (None, stripes.source_run_id)
+    assert (folder.ref, folder.uri) == (None, str(saved_model))
 
 
 @pytest.mark.parametrize(
