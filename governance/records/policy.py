@@ -261,14 +261,10 @@ def _policy(reader: Reader, text: str) -> tuple[Policy, tuple[Written, ...]]:
     # One that is wrong in itself may yet become the one that is needed.
     if not any(item is None or item.decides for item, _ in read):
         reader.problem(
-            "expectations", f"none of severity {_deciding()}; at least one is needed, since a "
+            "expectations", "none of severity 'block' or 'review'; at least one is needed, since a "
             "policy that expects nothing would approve everything",
         )  # fmt: skip
     return policy, tuple(written for _, written in read)
-
-
-def _deciding() -> str:
-    return " or ".join(repr(name) for name, item in SEVERITIES.items() if item.unmet is not None)
 
 
 def _expectation(reader: Reader) -> tuple[Expectation | None, Written]:
