@@ -1,6 +1,7 @@
 """The wheel holds four packages with all that they read, and prints reports wherever it is."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -230,7 +231,11 @@ except MlflowException as refusal:
 """
 
 
-def test_the_registry_store_refuses_an_alias_without_what_only_assessing_needs(tmp_path):
+def test_the_registry_store_refuses_an_alias_without_what_only_assessing_needs(
+    migrated_store, tmp_path
+):
+    shutil.copy(migrated_store, tmp_path / "mlflow.db")
+
     found = run(
         "-c", STORE_ALONE, *sorted(ONLY_FOR_ASSESSING), cwd=tmp_path, PYTHONPATH=str(ROOT),
         MLFLOW_DISABLE_TELEMETRY="true",

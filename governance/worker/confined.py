@@ -52,8 +52,6 @@ def die_with(worker: int) -> None:
 
 
 def _assess(folder: Path) -> int:
-    from torch.backends import cudnn
-
     from governance.errors import GovernanceError, PolicyError, SubjectError
     from governance.registry.opening import open_materials
     from governance.worker.request import Request
@@ -61,10 +59,8 @@ def _assess(folder: Path) -> int:
 
     try:
         request = Request.load(folder)
-        # TF32 rounds to ten bits: an image alone and in a batch would get different answers.
-        with cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False):
-            subject = open_materials(request.materials, request.policy, device=request.device)
-            assessment = orchestration.assess(subject, request.policy, lineage=request.lineage)
+        subject = open_materials(request.materials, request.policy, device=request.device)
+        assessment = orchestration.assess(subject, request.policy, lineage=request.lineage)
         assessment.save(folder / "assessment")
     except (PolicyError, SubjectError) as error:
         sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))

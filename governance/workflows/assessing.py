@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from torch.backends import cudnn
-
 from governance import registry
 from governance.approval import Keyring, PrivateKey
 from governance.errors import SubjectError
@@ -84,8 +82,6 @@ def assess_model(
             "assessment; --out FOLDER is needed"
         )
     with (
-        # TF32 rounds to ten bits: an image alone and in a batch would get different answers.
-        cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False),
         TemporaryDirectory(prefix="governance-") as scratch,
         registry.assessing(version, key=key) if recorded else nullcontext(),
     ):

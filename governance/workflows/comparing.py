@@ -126,10 +126,10 @@ def _look_at(place: str, policy: Policy | None, device: str) -> Assessment:
         )
     from governance import registry
     from governance.workflows import orchestration
-    from governance.workflows.references import cheap, exact
+    from governance.workflows.references import cheap
 
     terms = cheap(policy)
-    with TemporaryDirectory(prefix="governance-") as scratch, exact():
+    with TemporaryDirectory(prefix="governance-") as scratch:
         subject = registry.open_subject(
             registry.resolve(place), terms, workspace=Path(scratch), device=device
         )

@@ -33,6 +33,7 @@ from governance.records.policy import (
 )
 from governance.records.serialisation import to_data
 from governance.subject.network import Network, tensor_digest
+from governance.subject.precision import full_precision
 from governance.subject.subject import Subject
 from governance.workflows.class_counts import check_classes, sound
 
@@ -127,6 +128,7 @@ def judged_by(policy: Policy, standing: Sequence[str] | None = None) -> Policy:
     return policy.with_standing(expected)
 
 
+@full_precision()
 def assess(
     subject: Subject,
     policy: Policy,

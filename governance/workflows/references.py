@@ -5,15 +5,13 @@ with another seed; its weights are not kept, only what the assessment records of
 """
 
 import importlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
 
 from torch import nn
-from torch.backends import cudnn
 
 from governance import registry
 from governance.drift.distances import SOURCES, kind_of
@@ -25,6 +23,7 @@ from governance.records.numbers import number
 from governance.records.policy import Policy
 from governance.registry import ModelVersion, Reference
 from governance.subject.network import layer_digests, tensor_digest
+from governance.subject.precision import full_precision
 from governance.subject.subject import Subject
 from governance.workflows import orchestration
 from governance.workflows.planting import plant_mark
@@ -33,7 +32,6 @@ __all__ = [
     "Recipe",
     "add_references",
     "cheap",
-    "exact",
     "load_recipe",
     "make_references",
     "plant_fault",
@@ -129,7 +127,8 @@ def make_references(
     terms = _terms(version, policy)
     known = {item.seed: item for item in _recorded(version, kind) if item.recipe == recipe}
     seeds = [FIRST_SEED + place for place in range(count)]
-    with TemporaryDirectory(prefix="governance-") as scratch, exact():
+    # Training too: a reference in TF32 would differ from its version by how it was computed.
+    with TemporaryDirectory(prefix="governance-") as scratch, full_precision():
         subject = registry.open_subject(version, terms, workspace=Path(scratch), device=device)
         version_model = subject.network.model
         start = {name: tensor.clone() for name, tensor in version_model.state_dict().items()}
@@ -182,7 +181,7 @@ def add_references(
             raise SubjectError(f"{other}: is {version.uri} itself; another model is accepted")
         if found.uri in known:
             continue
-        with TemporaryDirectory(prefix="governance-") as scratch, exact():
+        with TemporaryDirectory(prefix="governance-") as scratch:
             subject = registry.open_subject(found, terms, workspace=Path(scratch), device=device)
             assessment = orchestration.assess(subject, terms, standing=("performance",))
         added.append(
@@ -218,7 +217,7 @@ def plant_fault(
     train = load_recipe(recipe) if recipe else None
     version = registry.resolve(uri)
     terms = _terms(version, policy)
-    with TemporaryDirectory(prefix="governance-") as scratch, exact():
+    with TemporaryDirectory(prefix="governance-") as scratch, full_precision():
         subject = registry.open_subject(version, terms, workspace=Path(scratch), device=device)
         if train is None:
             fault = plant_mark(subject, terms.seed)
@@ -236,13 +235,6 @@ def plant_fault(
         version, found, kind="planted", recipe=recipe or "corner mark", seed=str(terms.seed)
     )
     return found, what
-
-
-@contextmanager
-def exact() -> Iterator[None]:
-    """Convolutions in full float32: in TF32 a reference and its version would be measured apart."""
-    with cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False):
-        yield
 
 
 def _terms(version: ModelVersion, policy: Policy | None) -> Policy:

@@ -9,6 +9,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.models import MetricThreshold
 from PIL import Image
+from precisions import FULL, seen_by_models
 
 from mlflow_plugins.evaluator import GovernanceEvaluator
 
@@ -56,9 +57,10 @@ def test_a_logged_model_is_evaluated_and_the_record_kept_with_the_run(
     logged, manifest, tiny_subject
 ):
     # act
-    with mlflow.start_run() as run:
+    with mlflow.start_run() as run, seen_by_models() as seen:
         result = evaluated(logged.model_uri, manifest)
     # assert
+    assert seen == {FULL}
     right = (tiny_subject.predictions().argmax(1) == tiny_subject.validation.labels).mean()
     assert result.metrics["performance.accuracy"] == pytest.approx(right)
     tags = mlflow.get_run(run.info.run_id).data.tags

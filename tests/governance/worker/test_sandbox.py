@@ -31,6 +31,7 @@ ODD = """
             "secrets": Metric(meaning="secrets in the environment", better="lower"),
             "network": Metric(meaning="networks that can be reached", better="lower"),
             "limit": Metric(meaning="address space in bytes", better="lower"),
+            "tf32": Metric(meaning="whether convolutions may round to TF32", better="lower"),
         }
 
         def run(self, subject, seed):
@@ -54,6 +55,7 @@ ODD = """
             return Measurement(metrics={
                 "secrets": float(secrets), "network": network,
                 "limit": float(resource.getrlimit(resource.RLIMIT_AS)[0]),
+                "tf32": float(torch.backends.cudnn.allow_tf32),
             })
 """
 
@@ -114,6 +116,7 @@ def test_an_assessment_has_no_secret_and_no_network_and_is_about_the_version(
     )  # fmt: skip
     assert found.metrics["odd.secrets"] == 0
     assert found.metrics["odd.limit"] == 20 * 2**30
+    assert found.metrics["odd.tf32"] == 0
     # Where the kernel does not let this user leave the network, that is said.
     open_network = "could not be given up" in _tail(room / "stderr")
     assert found.metrics["odd.network"] == open_network
