@@ -149,6 +149,19 @@ def test_the_same_seed_gives_the_same_measurements(put, tiny_subject):
         ("return None", "AnalysisError", "run() returned None; a Measurement is accepted"),
         ("return 'x'", "AnalysisError", "run() returned 'x'; a Measurement is accepted"),
         ("Interval(low=1, high=float('nan'), n=3)", "AnalysisError", NAN_INTERVAL),
+        (
+            "return Measurement(metrics={'x': 2.0, 'worst': 1.0}, "
+            "intervals={'worst': Interval(low=0.9, high=1.012, n=3)})",
+            "AnalysisError",
+            "worst or an end of its interval is 1.012; numbers from 0 to 1 are accepted, as the "
+            "analysis declares",
+        ),
+        (
+            "return Measurement(metrics={'x': -1.0})",
+            "AnalysisError",
+            "x or an end of its interval is -1; numbers from 0 to inf are accepted, as the "
+            "analysis declares",
+        ),
     ],
 )  # fmt: skip
 def test_a_crash_is_evidence_and_the_verdict_undetermined(
