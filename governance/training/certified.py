@@ -107,7 +107,10 @@ def certified_finetune(
         for parameter in part.parameters(recurse=False)
     ]
     if not parameters:
-        raise AnalysisError("the model has no nn.Conv2d or nn.Linear to train; an eager module is")
+        raise AnalysisError(
+            "the model has no nn.Conv2d or nn.Linear to train; an eager module that holds at least "
+            "one of them is accepted"
+        )
     before = _accuracy(whole, images, labels, batch)
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(parameters, lr=rate)
