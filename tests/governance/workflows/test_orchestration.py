@@ -32,6 +32,12 @@ NAN_INTERVAL = (
     "interval from 1 to nan of 3 observations; finite ends in ascending order and a whole number "
     "are accepted"
 )
+BEYOND = (
+    "worst or an end of its interval is 1.01; numbers from 0 to 1 are accepted, as the analysis "
+    "declares"
+)
+BELOW = BEYOND.replace("worst", "x").replace("1.01", "-1").replace("to 1", "to inf")
+OUTSIDE = "Measurement(metrics={'worst': 1}, intervals={'worst': Interval(low=0, high=1.01, n=3)})"
 METRICS = """metrics = {
             "x": Metric(meaning="m", better="higher", highest=None),
             "each.{class}": Metric(meaning="m", better="higher", per_class=True),
@@ -150,17 +156,14 @@ def test_the_same_seed_gives_the_same_measurements(put, tiny_subject):
         ("return 'x'", "AnalysisError", "run() returned 'x'; a Measurement is accepted"),
         ("Interval(low=1, high=float('nan'), n=3)", "AnalysisError", NAN_INTERVAL),
         (
-            "return Measurement(metrics={'x': 2.0, 'worst': 1.0}, "
-            "intervals={'worst': Interval(low=0.9, high=1.012, n=3)})",
+            f"return {OUTSIDE}",
             "AnalysisError",
-            "worst or an end of its interval is 1.012; numbers from 0 to 1 are accepted, as the "
-            "analysis declares",
+            BEYOND,
         ),
         (
             "return Measurement(metrics={'x': -1.0})",
             "AnalysisError",
-            "x or an end of its interval is -1; numbers from 0 to inf are accepted, as the "
-            "analysis declares",
+            BELOW,
         ),
     ],
 )  # fmt: skip
