@@ -305,7 +305,7 @@ def test_a_policy_file_is_checked_against_all_analyses_at_once(put, tmp_path):
         "p.toml: [analyses.none]: no such analysis",
         "p.toml: expectations[0].metric: alpha has no metric 'y'",
         "p.toml: [analyses.alpha] cuont: unknown parameter",
-        "p.toml: [analyses.alpha] layers = [1]: a list of a text is accepted",
+        "p.toml: [analyses.alpha] layers[0]: is 1",
     ]
 
 
