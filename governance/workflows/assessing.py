@@ -16,7 +16,8 @@ from governance import registry
 from governance.approval import Keyring, PrivateKey
 from governance.errors import SubjectError
 from governance.records.assessment import Assessment, attach
-from governance.records.policy import Policy, judge
+from governance.records.decision import judge
+from governance.records.policy import Policy
 from governance.records.waiver import Waiver
 from governance.registry.versions import refusals
 from governance.workflows import orchestration
@@ -74,9 +75,9 @@ def assess_model(
     _check_free(out)
     progress("opening the model", 0, 1)
     version = registry.resolve(uri)
-    recorded = record and version.name is not None
+    recorded = record and version.ref is not None
     if out is None and not recorded:
-        why = "--no-record" if version.name is not None else "it is not registered"
+        why = "--no-record" if version.ref is not None else "it is not registered"
         raise SubjectError(
             f"{version.uri}: is not recorded in MLflow ({why}), so nothing would be left of its "
             "assessment; --out FOLDER is needed"

@@ -14,6 +14,7 @@ from strategies import assessments
 
 from governance.errors import EvidenceError
 from governance.records.assessment import MANIFEST, RECORD, Assessment, Baseline, Difference, attach
+from governance.records.decision import judge
 from governance.records.evidence import (
     Evidence,
     Failure,
@@ -24,12 +25,13 @@ from governance.records.evidence import (
     Table,
     ValidationIdentity,
 )
-from governance.records.policy import Expectation, ModelTerms, Policy, judge
+from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.records.serialisation import canonical
+from governance.records.version_ref import VersionRef
 
 IDENTITY = ModelIdentity(
     uri="models:/m/1", digest="sha256:1", artifact_digest="sha256:2", format="pt2", parameters=3,
-    name="m", version="1",
+    ref=VersionRef(name="m", version="1", created=1_700_000_000_000),
 )  # fmt: skip
 
 
