@@ -3,7 +3,7 @@
 ```
 resolve(uri) -> ModelVersion       which model is meant, pinned to a version
 open_subject(version, policy)      its files and validation images, live
-assessing(version)                 its status while it is assessed
+marked_running(version)            its status while it is assessed
 record(version, assessment, ...)   the assessment as a run, and the version's tags
 waive, waivers, revoke             what people sign about a version
 awaited(version)                   why it has no verdict yet
@@ -30,7 +30,7 @@ from governance.registry.references import (
     references,
 )
 from governance.registry.signing import revoke, waive, waivers
-from governance.registry.status import assessing
+from governance.registry.status import marked_running
 from governance.registry.training_curves import log_signs
 from governance.registry.verifying import awaited, fetch, mismatches
 from governance.registry.version_metrics import log_versions
@@ -44,7 +44,6 @@ __all__ = [
     "Reference",
     "all_versions",
     "ask",
-    "assessing",
     "awaited",
     "fetch",
     "lineage",
@@ -52,6 +51,7 @@ __all__ = [
     "load_model",
     "log_signs",
     "log_versions",
+    "marked_running",
     "mismatches",
     "open_subject",
     "promote",

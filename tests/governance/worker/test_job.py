@@ -16,6 +16,7 @@ from governance.worker import sweep
 from governance.worker.job import Tools, work
 from governance.worker.ledger import Ledger
 from governance.worker.terms import Rule, Terms
+from governance.workflows import printing
 
 
 @pytest.fixture
@@ -247,6 +248,20 @@ def test_a_new_waiver_is_judged_from_the_record_without_running_anything(
         sweep.need(listing.listed("stripes", version.version), tools.ring, time.time(), tools.terms)
         is None
     )
+
+
+def test_a_verdict_is_recorded_though_its_reports_cannot_be_printed(
+    tools, waived, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(printing, "MEMORY", 2**24)
+
+    outcome = work(leased(tools, waived.uri), tools)
+
+    assert (outcome.state, outcome.verdict) == ("done", "approved")
+    assert "the reports were not printed: printing the report failed" in outcome.why
+    kept = registry.fetch(waived, tmp_path / "kept")
+    assert not (kept / "report.pdf").exists()
+    assert Assessment.load(kept).decision.verdict == "approved"
 
 
 def _with_recall(evidence, value):
