@@ -13,7 +13,7 @@ from governance.records.assessment import Assessment
 from governance.records.policy import Finding
 from reports.gaps import uncovered, unmeasured, withdrawn
 from reports.prose import printable
-from reports.view import MEANINGS, ordered
+from reports.view import MEANINGS, one_answer, ordered
 
 __all__ = ["LONGEST", "to_markdown"]
 
@@ -62,6 +62,10 @@ def _head(assessment: Assessment) -> Iterator[str]:
     yield f"## {decision.verdict.capitalize()}: {_plain(identity.name or identity.uri)}{version}"
     yield ""
     yield f"{MEANINGS[decision.verdict]} Of {len(decision.findings)} expectations: {counts}."
+    alike = one_answer(assessment)
+    if alike:
+        yield ""
+        yield f"**{_plain(alike)}**"
     yield ""
     yield f"Policy: {_plain(assessment.policy.title)}"
     yield ""

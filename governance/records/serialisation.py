@@ -9,14 +9,20 @@ import json
 import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from governance.errors import EvidenceError, GovernanceError
 
-__all__ = ["canonical", "from_data", "parse", "to_data"]
+__all__ = ["FLAT", "UNWRITTEN", "canonical", "from_data", "parse", "to_data"]
 
 T = TypeVar("T")
+
+#: Metadata of a field that holds a record, whose fields are written beside the other fields.
+FLAT = MappingProxyType({"written": "flat"})
+#: Metadata of a field that is not written; reading gives it its default.
+UNWRITTEN = MappingProxyType({"written": "never"})
 
 
 def canonical(data: object) -> bytes:
@@ -45,14 +51,30 @@ def _refuse(constant: str) -> None:
 def to_data(value: Any) -> Any:
     """Plain data of a record: dataclasses and mappings as dicts, tuples as lists."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: to_data(getattr(value, field.name)) for field in dataclasses.fields(value)
-        }
+        return dict(_written(value))
     if isinstance(value, Mapping):
         return {str(key): to_data(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [to_data(item) for item in value]
     return value
+
+
+def _written(record: Any) -> Iterator[tuple[str, Any]]:
+    """Name and plain data of each field that is written."""
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        if field.metadata == FLAT:
+            absent = ((name, None) for name in _flat_names(type(record), field))
+            yield from absent if value is None else _written(value)
+        elif field.metadata != UNWRITTEN:
+            yield field.name, to_data(value)
+
+
+def _flat_names(kind: Any, field: "dataclasses.Field[Any]") -> tuple[str, ...]:
+    """Names under which the record in a flat field is written."""
+    hint = typing.get_type_hints(kind)[field.name]
+    (inner,) = (item for item in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(item))
+    return tuple(item.name for item in dataclasses.fields(inner) if item.metadata != UNWRITTEN)
 
 
 def from_data(kind: type[T], data: Any, place: str = "record") -> T:
@@ -112,21 +134,38 @@ def _decode_number(data: float, place: str) -> float:
 
 def _decode_record(kind: Any, data: dict[str, Any], place: str) -> Any:
     hints = typing.get_type_hints(kind)
-    unknown = sorted(set(data) - set(hints))
+    fields = [field for field in dataclasses.fields(kind) if field.metadata != UNWRITTEN]
+    flat = {field.name: _flat_names(kind, field) for field in fields if field.metadata == FLAT}
+    parts = {
+        field.name: data[field.name] for field in fields if field.name in set(data) - set(flat)
+    }
+    parts |= {name: _flat_part(hints[name], inner, data) for name, inner in flat.items()}
+    unknown = sorted(set(data) - set(parts) - {name for inner in flat.values() for name in inner})
+    unknown += sorted(set(data) & set(flat))
     missing = sorted(
         field.name
-        for field in dataclasses.fields(kind)
-        if field.name not in data
+        for field in fields
+        if field.name not in parts
         and field.default is dataclasses.MISSING
         and field.default_factory is dataclasses.MISSING
     )
     if unknown or missing:
         raise EvidenceError(f"{place}: missing {missing}, unknown {unknown}")
-    values = {name: _decode(hints[name], data[name], f"{place}.{name}") for name in data}
+    values = {
+        name: _decode(hints[name], part, place if name in flat else f"{place}.{name}")
+        for name, part in parts.items()
+    }
     try:
         return kind(**values)
     except GovernanceError as error:
         raise EvidenceError(f"{place}: {error}") from error
+
+
+def _flat_part(hint: Any, names: tuple[str, ...], data: dict[str, Any]) -> dict[str, Any] | None:
+    """What stands of a flat field; None where it may be absent and nothing of it stands."""
+    part = {name: data[name] for name in names if name in data}
+    absent = all(value is None for value in part.values())
+    return None if absent and types.NoneType in typing.get_args(hint) else part
 
 
 def _decode_tuple(arguments: tuple[Any, ...], data: list[Any], place: str) -> Any:

@@ -77,11 +77,9 @@ def open_materials(
         identity=loaded.identity(
             files,
             uri=version.uri,
-            name=version.name,
-            version=version.version,
+            ref=version.ref,
             model_id=version.model_id,
             run_id=version.run_id,
-            created=version.created,
         ),
         classifier=Network(
             model=loaded.model,

@@ -29,7 +29,7 @@ from governance.errors import EvidenceError, RegistryError
 from governance.records.assessment import MANIFEST as MANIFEST_FILE
 from governance.records.assessment import RECORD, Assessment
 from governance.registry.description import merged, summary
-from governance.registry.signing import verdict_of, write
+from governance.registry.signing import put_statement, verdict_of
 from governance.registry.status import Marks, marks, put_back
 from governance.registry.versions import (
     DIGEST,
@@ -85,15 +85,16 @@ def record(
         EvidenceError: If the folder does not hold this assessment of this version.
         RegistryError: If the version is not registered, or MLflow, the network or the disk refuses.
     """
-    if version.name is None:
+    ref = version.ref
+    if ref is None:
         raise RegistryError(f"{version.uri}: not registered; only registered versions are recorded")
     _check(version, assessment, folder)
     client = MlflowClient()
     with refusals(f"{version.uri}: recording"):
         before = marks(version)
         run = client.create_run(
-            experiment(client, f"governance/{version.name}"),
-            run_name=f"{version.name} version {version.version}: {assessment.decision.verdict}",
+            experiment(client, f"governance/{ref.name}"),
+            run_name=f"{ref.name} version {ref.version}: {assessment.decision.verdict}",
             tags=_run_tags(version, assessment, folder)
             | ({UNPRINTED: unprinted[:TAG_LENGTH]} if unprinted else {}),
         )
@@ -137,11 +138,7 @@ def _check(version: ModelVersion, assessment: Assessment, folder: Path) -> None:
     if not problems and record_digest(folder) != assessment.digest:
         problems.append(f"{folder}: holds another assessment than the one to be recorded")
     identity = assessment.identity
-    if (identity.name, identity.version, identity.created) != (
-        version.name,
-        version.version,
-        version.created,
-    ):
+    if version.registered_as.differences(identity.ref):
         problems.append(f"{folder}: is about {identity.uri} and not about {version.uri}")
     if problems:
         raise EvidenceError(problems)
@@ -221,7 +218,8 @@ def _publish(
     place = f"#/experiments/{run.experiment_id}/runs/{run.run_id}/artifacts/{FOLDER}"
     report = REPORT if (folder / REPORT).is_file() else RECORD
     text = merged(registered(version).description or "", summary(assessment, f"{place}/{report}"))
-    client.update_model_version(version.name, version.version, text)
+    ref = version.registered_as
+    client.update_model_version(ref.name, ref.version, text)
     client.set_terminated(run.run_id, "FINISHED")
 
 
@@ -242,11 +240,11 @@ def _give(
         now=time.time(),
     )
     tags = plain(statement)
-    if key is not None and write(version, statement, key).items() >= tags.items():
+    if key is not None and put_statement(version, statement, key).items() >= tags.items():
         return  # a governed registry set the plain ones from what was signed
-    client = MlflowClient()
+    client, ref = MlflowClient(), version.registered_as
     for name, value in tags.items():
-        client.set_model_version_tag(version.name, version.version, name, value)
+        client.set_model_version_tag(ref.name, ref.version, name, value)
 
 
 def _undo(

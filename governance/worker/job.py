@@ -26,7 +26,7 @@ from governance.records.waiver import Waiver
 from governance.registry import listing
 from governance.registry.approvals import disagreements
 from governance.registry.materials import gather
-from governance.registry.unassessed import leave_undetermined
+from governance.registry.status import leave_undetermined
 from governance.registry.versions import ModelVersion
 from governance.subject import model_files
 from governance.worker import sandbox
@@ -152,7 +152,7 @@ def _held(lease: Lease, tools: Tools) -> Iterator[Event]:
 def _done(lease: Lease, tools: Tools, lost: Event) -> Outcome:
     ledger, terms, key = tools.ledger, tools.terms, lease.key
     found = listing.listed(key.name, key.version)
-    if found is None or found.version.created != key.created:
+    if found is None or key.differences(found.version.ref):
         ledger.finish(lease, None, error="the version is gone")
         return Outcome(state="done", why="the version is gone")
     why = need(found, tools.ring, time.time(), terms)
@@ -247,9 +247,13 @@ def _strange(
 ) -> Iterator[str]:
     """How an assessment is not the one that was asked for: the process ran a stranger's model."""
     said = found.identity
-    for what in ("uri", "name", "version", "created", "model_id", "run_id"):
-        if getattr(said, what) != getattr(version, what):
-            yield f"{version.uri}: the assessment is about another {what}"
+    other = tuple(
+        name
+        for name in ("uri", "model_id", "run_id")
+        if getattr(said, name) != getattr(version, name)
+    )
+    for what in (*other, *version.registered_as.differences(said.ref)):
+        yield f"{version.uri}: the assessment is about another {what}"
     if said.artifact_digest != digest:
         yield f"{version.uri}: the assessment is about files with another digest"
     if found.policy != orchestration.judged_by(policy):

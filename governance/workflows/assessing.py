@@ -93,9 +93,9 @@ def assess_model(
     _check_free(out)
     progress("opening the model", 0, 1)
     version = registry.resolve(uri)
-    recorded = record and version.name is not None
+    recorded = record and version.ref is not None
     if out is None and not recorded:
-        why = "--no-record" if version.name is not None else "it is not registered"
+        why = "--no-record" if version.ref is not None else "it is not registered"
         raise SubjectError(
             f"{version.uri}: is not recorded in MLflow ({why}), so nothing would be left of its "
             "assessment; --out FOLDER is needed"

@@ -110,7 +110,7 @@ def _record(place: str) -> Assessment | None:
     from governance import registry
 
     version = registry.resolve(place)
-    if version.name is None or registry.awaited(version) is not None:
+    if version.ref is None or registry.awaited(version) is not None:
         return None
     found = registry.recorded(version)
     return found if any(item.analysis == MAPS for item in found.evidence) else None
@@ -133,12 +133,12 @@ def _look_at(place: str, policy: Policy | None, device: str) -> Assessment:
 
 def _runs(old: Assessment, kind: "RecordedKind") -> tuple[Assessment, ...]:
     identity = old.identity
-    if identity.name is None or identity.version is None:
+    if identity.ref is None:
         return ()
     from governance import registry
 
-    version = registry.ModelVersion(uri=identity.uri, name=identity.name, version=identity.version)
-    return registry.references(identity.name, version, kind)
+    version = registry.ModelVersion(uri=identity.uri, ref=identity.ref)
+    return registry.references(version, kind)
 
 
 def _data(new: Assessment) -> tuple[tuple[str, str], ...]:

@@ -237,7 +237,7 @@ def plant_fault(
 
 
 def _terms(version: ModelVersion, policy: Policy | None) -> Policy:
-    if version.name is None:
+    if version.ref is None:
         raise SubjectError(
             f"{version.uri}: not registered; references are kept with a registered model"
         )
@@ -245,8 +245,9 @@ def _terms(version: ModelVersion, policy: Policy | None) -> Policy:
 
 
 def _recorded(version: ModelVersion, kind: ReferenceKind) -> list[Reference]:
-    listed = registry.listed(version.name or "")
-    return [item for item in listed if item.kind == kind and item.version == version.version]
+    ref = version.registered_as
+    listed = registry.listed(ref.name)
+    return [item for item in listed if item.kind == kind and item.version == ref.version]
 
 
 def _assess(subject: Subject, model: object, uri: str, policy: Policy) -> Assessment:
@@ -264,11 +265,9 @@ def _assess(subject: Subject, model: object, uri: str, policy: Policy) -> Assess
         artifact_digest=digest,  # no files: what it computes with is all there is
         parameters=sum(item.numel() for item in placed.parameters()),
         layers=layer_digests(placed),
-        name=None,
-        version=None,
+        ref=None,
         model_id=None,
         run_id=None,
-        created=None,
     )
     network = replace(subject.network, model=placed)
     trained = replace(subject, classifier=network, identity=identity, history={})

@@ -47,7 +47,7 @@ def prove_detector(
     terms = (policy or before.policy).drift or DriftTerms()
     lineage = Lineage(
         previous=before,
-        references=registry.references(version.name or "", version, terms.references),
+        references=registry.references(version, terms.references),
         planted=faulty,
     )
     return what, drift.self_tests(before, before, lineage, terms)

@@ -192,14 +192,13 @@ def recorded(assessed, new_version, images_file, tmp_path):
             identity=replace(
                 found.identity,
                 uri=version.uri,
-                version=version.version,
-                created=version.created,
+                ref=version.ref,
             ),
             policy=policy,
             evidence=tuple(evidence),
             decision=judge(policy, evidence),
         )
-        folder = tmp_path / f"record of {version.version}"
+        folder = tmp_path / f"record of {version.ref.version}"
         again.save(folder)
         registry.record(version, again, folder)
         return version.uri

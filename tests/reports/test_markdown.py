@@ -35,7 +35,9 @@ def rendered(text):
 def named(assessment, name):
     return dataclasses.replace(
         assessment,
-        identity=dataclasses.replace(assessment.identity, name=name),
+        identity=dataclasses.replace(
+            assessment.identity, ref=dataclasses.replace(assessment.identity.ref, name=name)
+        ),
         policy=dataclasses.replace(assessment.policy, title=name),
     )
 

@@ -44,7 +44,7 @@ def recorded(uri, validation, key, folder: Path, *, accuracy=0.9):
     version = resolve(uri)
     files = model_files.read(model_folder(version, folder / "model"))
     loaded = model_files.load(files, allow_pickle=False, device=torch.device("cpu"))
-    place = {name: getattr(version, name) for name in ("uri", "name", "version", "created")}
+    place = {name: getattr(version, name) for name in ("uri", "ref")}
     policy = Policy.loads(POLICY, where="policy.toml")
     evidence = Evidence(
         analysis="performance", about="How often it is right.", parameters={}, seed=0, seconds=1.0,

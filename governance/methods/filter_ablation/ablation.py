@@ -14,13 +14,14 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from governance.errors import AnalysisError
+from governance.methods.image_tensors import Images, image_labels, image_tensor
 from governance.methods.network import TracedNetwork
 
 __all__ = [
@@ -140,7 +141,7 @@ class Estimate:
 
 
 def survey(
-    network: TracedNetwork, inputs: Tensor, labels: NDArray[np.int64], outputs: Outputs = "logits"
+    network: TracedNetwork, inputs: Images, labels: ArrayLike, outputs: Outputs = "logits"
 ) -> Survey:
     """Look at every filter once, in one forward and one backward pass over all images.
 
@@ -150,7 +151,8 @@ def survey(
         labels: (N,).
         outputs: What the model returns.
     """
-    target = torch.from_numpy(labels).to(inputs.device)
+    inputs = image_tensor(inputs)
+    target = torch.from_numpy(image_labels(labels, len(inputs)))
     units = network.units()
     sums: dict[str, _Sums] = {unit.layer: _Sums() for unit in units}
     losses: list[Tensor] = []
@@ -183,8 +185,8 @@ def survey(
 
 def measure(
     network: TracedNetwork,
-    inputs: Tensor,
-    labels: NDArray[np.int64],
+    inputs: Images,
+    labels: ArrayLike,
     seen: Survey,
     filters: Sequence[Filters],
     images: NDArray[np.int64],
@@ -205,11 +207,13 @@ def measure(
     for number, (layer, _) in enumerate(filters):
         by_layer[layer].append(number)
     sets = {layer: [filters[i][1] for i in numbers] for layer, numbers in by_layer.items()}
-    chosen = torch.from_numpy(images).to(inputs.device)
-    target = torch.from_numpy(labels).to(inputs.device)[chosen]
+    inputs = image_tensor(inputs)
+    chosen = torch.from_numpy(images)
+    some = inputs[chosen.to(inputs.device)]
+    target = torch.from_numpy(image_labels(labels, len(inputs)))[chosen]
     loss = np.zeros((len(images), len(filters)))
     predicted = np.zeros((len(images), len(filters)), dtype=np.int64)
-    for layer, number, part, output in network.ablate(inputs[chosen], sets, seen.means):
+    for layer, number, part, output in network.ablate(some, sets, seen.means):
         column = by_layer[layer][number]
         loss[part, column] = _losses(output, target[part], outputs).double().cpu().numpy()
         predicted[part, column] = output.argmax(1).cpu().numpy()
@@ -391,7 +395,7 @@ def _plain(exact: Array) -> Estimate:
 
 def _losses(output: Tensor, target: Tensor, outputs: Outputs) -> Tensor:
     scores = output if outputs == "logits" else output.clamp_min(1e-30).log()
-    return torch.nn.functional.cross_entropy(scores, target, reduction="none")
+    return torch.nn.functional.cross_entropy(scores, target.to(scores.device), reduction="none")
 
 
 class _Sums:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from governance.methods.filter_ablation.ablation import (
@@ -33,6 +33,7 @@ from governance.methods.filter_ablation.ablation import (
     merged,
     survey,
 )
+from governance.methods.image_tensors import Images, image_labels, image_tensor
 from governance.methods.network import TracedNetwork
 
 __all__ = ["Block", "Study", "Tier", "study"]
@@ -169,8 +170,8 @@ class _Bench:
 
 def study(
     network: TracedNetwork,
-    inputs: Tensor,
-    labels: NDArray[np.int64],
+    inputs: Images,
+    labels: ArrayLike,
     *,
     tier: Tier,
     seed: int,
@@ -188,6 +189,8 @@ def study(
         top: Length of the list aimed at.
         outputs: What the model returns.
     """
+    inputs = image_tensor(inputs)
+    labels = image_labels(labels, len(inputs))
     bench = _Bench(network, inputs, labels, outputs)
     seen, rng = bench.seen, np.random.default_rng(seed)
     closed = np.array([layer in bench.closed for layer, _ in seen.filters])

@@ -26,10 +26,11 @@ from governance.records.evidence import (
 )
 from governance.records.policy import Expectation, ModelTerms, Policy, judge
 from governance.records.serialisation import canonical
+from governance.records.version_ref import VersionRef
 
 IDENTITY = ModelIdentity(
     uri="models:/m/1", digest="sha256:1", artifact_digest="sha256:2", format="pt2", parameters=3,
-    name="m", version="1",
+    ref=VersionRef(name="m", version="1", created=1_700_000_000_000),
 )  # fmt: skip
 
 

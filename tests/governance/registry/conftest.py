@@ -118,7 +118,7 @@ def opened(saved_model):
 @pytest.fixture
 def identity(opened, version):
     """The identity of the version."""
-    place = {key: getattr(version, key) for key in ("uri", "name", "version", "created")}
+    place = {key: getattr(version, key) for key in ("uri", "ref")}
     return dataclasses.replace(opened, **place)
 
 

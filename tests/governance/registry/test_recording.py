@@ -32,9 +32,7 @@ def identity_of(version):
         artifact_digest="sha256:0",
         format="pt2",
         parameters=1,
-        name=version.name,
-        version=version.version,
-        created=version.created,
+        ref=version.ref,
     )
 
 
@@ -185,7 +183,7 @@ def test_only_this_assessment_of_this_version_is_recorded(version, make_assessme
     # arrange
     assessment, folder = make_assessment(identity_of(version))
     other, _ = make_assessment(identity_of(version), accuracy=0.1, folder="other")
-    stranger = dataclasses.replace(version, created=1)
+    stranger = dataclasses.replace(version, ref=dataclasses.replace(version.ref, created=1))
     # act / assert
     with pytest.raises(RegistryError, match="only registered"):
         record(resolve(str(saved_model)), assessment, folder)

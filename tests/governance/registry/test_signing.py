@@ -23,7 +23,14 @@ from governance.registry import (
     waive,
     waivers,
 )
-from governance.registry.signing import authors, renewed, stated, undetermined, verdict_of, write
+from governance.registry.signing import (
+    authors,
+    in_progress,
+    not_assessable,
+    put_statement,
+    resumed,
+    verdict_of,
+)
 
 DAY = 24 * 3600
 
@@ -145,10 +152,10 @@ def test_what_someone_else_put_there_is_not_signed(version, keys, assessed):
     )  # fmt: skip
 
     for token in (sign(forged, thief), "nonsense", None):
-        assert renewed(version, token, keys.assessor, time.time()).verdict == "pending"
-    elsewhere = dataclasses.replace(forged, version="9")
+        assert resumed(version, token, keys.assessor, time.time()).verdict == "pending"
+    elsewhere = dataclasses.replace(forged, ref=dataclasses.replace(forged.ref, version="9"))
     token = sign(elsewhere, keys.assessor)
-    assert renewed(version, token, keys.assessor, time.time()).verdict == "pending"
+    assert resumed(version, token, keys.assessor, time.time()).verdict == "pending"
 
 
 def keys_folder(_version):
@@ -156,7 +163,9 @@ def keys_folder(_version):
 
 
 def test_what_could_not_be_assessed_is_signed_with_the_error(version, keys):
-    write(version, undetermined(version, "out of memory\n" * 999, time.time()), keys.assessor)
+    put_statement(
+        version, not_assessable(version, "out of memory\n" * 999, time.time()), keys.assessor
+    )
 
     said = read(tags()[APPROVAL], keys.ring, time.time())
     assert said.verdict == "undetermined"
@@ -166,7 +175,7 @@ def test_what_could_not_be_assessed_is_signed_with_the_error(version, keys):
 
 def test_a_status_is_no_verdict(version):
     with pytest.raises(RegistryError, match="needs a record"):
-        stated(version, "approved", time.time())
+        in_progress(version, "approved", time.time())
 
 
 def test_a_waiver_is_kept_and_counts(version, keys):

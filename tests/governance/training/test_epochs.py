@@ -102,7 +102,7 @@ def test_without_a_run_or_with_odd_labels_nothing_is_recorded(known, mlflow_stor
     model, (inputs, labels), classes = known
     with pytest.raises(RegistryError, match="no MLflow run is active"):
         record_epoch(model, (inputs, labels), 0, class_names=classes)
-    with pytest.raises(AnalysisError, match="one label for each"):
+    with pytest.raises(AnalysisError, match="one whole number per image"):
         record_epoch(model, (inputs, labels[:-1]), 0)
     with pytest.raises(AnalysisError, match="2 class names for 3 outputs"), mlflow.start_run():
         record_epoch(model, (inputs, labels), 0, class_names=["a", "b"])

@@ -30,8 +30,8 @@ def tools(store, office):
 def leased(tools, uri, *, failed=0):
     """A lease on a version that failed so often before."""
     version = registry.resolve(uri)
-    entry = listing.listed(version.name, version.version)
-    assert tools.ledger.offer(sweep.key_of(entry), "pending")
+    entry = listing.listed(version.ref.name, version.ref.version)
+    assert tools.ledger.offer(entry.version.ref, "pending")
     for _ in range(failed):
         tools.ledger.fail(tools.ledger.claim("me", 60), "it crashed")
     return tools.ledger.claim("me", 60)
@@ -187,13 +187,13 @@ def waived(tools, office, new_version, assessed, tmp_path, policy_text):
     measured = replace(
         found, policy=policy, evidence=tuple(worse), decision=judge(policy, worse),
         identity=replace(
-            found.identity, uri=version.uri, version=version.version, created=version.created
+            found.identity, uri=version.uri, ref=version.ref
         ),
     )  # fmt: skip
     assert measured.decision.verdict == "rejected"
     measured.save(tmp_path / "record")
     registry.record(version, measured, tmp_path / "record", key=tools.key)
-    entry = listing.listed("stripes", version.version)
+    entry = listing.listed("stripes", version.ref.version)
     assert sweep.need(entry, tools.ring, time.time(), tools.terms) is None
     waive(
         version, metric=strict, bound=0.75, reason="a pilot",
@@ -232,7 +232,7 @@ def test_a_new_waiver_is_judged_from_the_record_without_running_anything(
     tools, office, waived, tmp_path
 ):
     version = waived
-    entry = listing.listed("stripes", version.version)
+    entry = listing.listed("stripes", version.ref.version)
     assert sweep.need(entry, tools.ring, time.time(), tools.terms) == "waivers changed"
     lease = leased(tools, version.uri)
 
@@ -245,7 +245,9 @@ def test_a_new_waiver_is_judged_from_the_record_without_running_anything(
     answer = registry.ask(version.uri, tmp_path / "gate", keys=office.folder / "keyring.toml")
     assert answer.verdict == "approved"
     assert (
-        sweep.need(listing.listed("stripes", version.version), tools.ring, time.time(), tools.terms)
+        sweep.need(
+            listing.listed("stripes", version.ref.version), tools.ring, time.time(), tools.terms
+        )
         is None
     )
 

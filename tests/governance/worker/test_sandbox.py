@@ -11,6 +11,7 @@ import pytest
 from governance.errors import SubjectError
 from governance.records.assessment import Assessment
 from governance.records.lineage import Lineage
+from governance.records.version_ref import VersionRef
 from governance.registry.materials import Materials
 from governance.registry.versions import ModelVersion
 from governance.worker.request import Request
@@ -70,7 +71,8 @@ def ask(install, saved_model, images_file, policy_text, tmp_path, monkeypatch):
     def make(mode):
         file = tmp_path / "policy.toml"
         file.write_text(f'{policy_text}\n[analyses.odd]\nmode = "{mode}"\n')
-        version = ModelVersion(uri="models:/stripes/7", name="stripes", version="7", created=77)
+        ref = VersionRef(name="stripes", version="7", created=77)
+        version = ModelVersion(uri=ref.uri, ref=ref)
         materials = Materials(
             version=version, model=str(saved_model), images=str(images_file),
             history={"learning.loss": ((0, float("nan")), (1, 0.5))},
@@ -111,9 +113,8 @@ def test_an_assessment_has_no_secret_and_no_network_and_is_about_the_version(
 
     assert (ending.kind, ending.error) == ("assessed", "")
     found = Assessment.load(room / "assessment")
-    assert (found.identity.uri, found.identity.name, found.identity.created) == (
-        "models:/stripes/7", "stripes", 77,
-    )  # fmt: skip
+    assert found.identity.uri == "models:/stripes/7"
+    assert found.identity.ref == VersionRef(name="stripes", version="7", created=77)
     assert found.metrics["odd.secrets"] == 0
     assert found.metrics["odd.limit"] == 20 * 2**30
     assert found.metrics["odd.tf32"] == 0
