@@ -22,7 +22,7 @@ from torch import nn
 
 from governance.errors import SubjectError
 from governance.records import numbers
-from governance.records.policy import Finding
+from governance.records.decision import Finding
 from governance.training import record_epoch
 from governance.workflows.assessing import Result, assess_model
 from governance.workflows.orchestration import Progress, read_policy

@@ -24,8 +24,9 @@ from governance import registry
 from governance.approval import Keyring, PrivateKey
 from governance.errors import RegistryError, SubjectError
 from governance.records.assessment import Assessment, attach
+from governance.records.decision import judge
 from governance.records.lineage import Lineage
-from governance.records.policy import Policy, judge
+from governance.records.policy import Policy
 from governance.records.waiver import Waiver
 from governance.registry import ModelVersion
 from governance.registry.materials import Materials, gather

@@ -11,8 +11,8 @@ from mlflow import MlflowClient
 
 from governance.errors import EvidenceError, RegistryError
 from governance.records.assessment import Assessment
+from governance.records.decision import judge
 from governance.records.evidence import ModelIdentity
-from governance.records.policy import judge
 from governance.registry import marked_running, record, resolve
 from governance.registry.recording import manifest_digest, metric_name
 

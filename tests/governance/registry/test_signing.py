@@ -194,7 +194,7 @@ def test_a_waiver_is_kept_and_counts(version, keys):
 
 
 def test_an_approval_ends_with_its_waiver(version, keys, assessed, policy):
-    from governance.records.policy import judge  # noqa: PLC0415 - beside its use
+    from governance.records.decision import judge  # noqa: PLC0415 - beside its use
 
     until = int(time.time()) + 30 * DAY
     waive(

@@ -9,7 +9,8 @@ from governance import registry
 from governance.approval import decode
 from governance.errors import RegistryError, SubjectError
 from governance.records.assessment import Assessment
-from governance.records.policy import Policy, judge
+from governance.records.decision import judge
+from governance.records.policy import Policy
 from governance.registry import listing
 from governance.registry.signing import revoke, waive
 from governance.worker import sweep
@@ -214,7 +215,9 @@ def test_a_made_up_record_is_not_judged_again(tools, waived, tmp_path, monkeypat
     registry.record(waived, made_up, tmp_path / "made up")
     assert registry.mismatches(waived, registry.fetch(waived, tmp_path / "again")) == ()
     token = tags["governance.approval"]
-    MlflowClient().set_model_version_tag("stripes", waived.ref.version, "governance.approval", token)
+    MlflowClient().set_model_version_tag(
+        "stripes", waived.ref.version, "governance.approval", token
+    )
 
     def measured_anew(*_anything):
         raise SubjectError("measured anew")
