@@ -71,7 +71,7 @@ def main() -> None:
     try:
         app()
     except GovernanceError as error:
-        for problem in (*error.problems, *getattr(error, "__notes__", ())):
+        for problem in (*error.printed, *getattr(error, "__notes__", ())):
             complain(problem)
         sys.exit(_error_code(error))
     except Exception:  # noqa: BLE001 - the border to the shell, where 3 is promised for a defect

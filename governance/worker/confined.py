@@ -63,7 +63,7 @@ def _assess(folder: Path) -> int:
         assessment = orchestration.assess(subject, request.policy, lineage=request.lineage)
         assessment.save(folder / "assessment")
     except (PolicyError, SubjectError) as error:
-        sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
+        sys.stderr.write("".join(f"{problem}\n" for problem in error.printed))
         return REFUSED
     except GovernanceError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")

@@ -29,7 +29,8 @@ def truth():
 def scattered(maps, noise, seed):
     """Maps with multiplicative noise, summing to one."""
     drawn = maps * np.exp(np.random.default_rng(seed).normal(0, noise, maps.shape))
-    return drawn / drawn.sum(1, keepdims=True)
+    # An empty map stays one.
+    return drawn / np.maximum(drawn.sum(1, keepdims=True), np.finfo(float).tiny)
 
 
 def map_table(maps, again, answers):
