@@ -206,14 +206,14 @@ def test_a_made_up_record_is_not_judged_again(tools, waived, tmp_path, monkeypat
     from mlflow import MlflowClient  # noqa: PLC0415 - seconds
 
     # arrange: another consistent record, under the tags that anyone may write
-    tags = listing.listed("stripes", waived.version).tags
+    tags = listing.listed("stripes", waived.ref.version).tags
     found = Assessment.load(registry.fetch(waived, tmp_path / "true"))
     made_up = replace(found, created="2026-01-01T00:00:00+00:00")
     made_up.save(tmp_path / "made up")
     registry.record(waived, made_up, tmp_path / "made up")
     assert registry.mismatches(waived, registry.fetch(waived, tmp_path / "again")) == ()
     token = tags["governance.approval"]
-    MlflowClient().set_model_version_tag("stripes", waived.version, "governance.approval", token)
+    MlflowClient().set_model_version_tag("stripes", waived.ref.version, "governance.approval", token)
 
     def measured_anew(*_anything):
         raise SubjectError("measured anew")

@@ -170,7 +170,7 @@ def test_an_alias_that_no_approval_covers_is_told(aliases, approved, ledger, off
 
     assert bare == 1
     assert told == [
-        {"model": "stripes", "version": approved[1].version, "alias": "prod", "removed": False}
+        {"model": "stripes", "version": approved[1].ref.version, "alias": "prod", "removed": False}
     ]
     assert aliases() == {"champion", "prod", "candidate"}
 
