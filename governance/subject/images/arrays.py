@@ -31,8 +31,8 @@ def open_arrays(path: Path, location: str) -> ValidationSet:
         SubjectError: All problems at once.
     """
     problems: list[str] = []
-    found = _loaded(path, problems)
-    images, labels, names = (found.get(key) for key in ARRAYS)
+    stored = _loaded(path, problems)
+    images, labels, names = (stored.get(key) for key in ARRAYS)
     if images is not None:
         problems += _image_problems(images)
     if names is not None:
@@ -58,7 +58,7 @@ def open_arrays(path: Path, location: str) -> ValidationSet:
 
 
 def _loaded(path: Path, problems: list[str]) -> dict[str, NDArray[Any]]:
-    found: dict[str, NDArray[Any]] = {}
+    loaded: dict[str, NDArray[Any]] = {}
     try:
         # Opened here, since numpy leaves a damaged file open.
         with path.open("rb") as stream:
@@ -67,7 +67,7 @@ def _loaded(path: Path, problems: list[str]) -> dict[str, NDArray[Any]]:
                 problems.append(
                     f"cannot be read as an .npz: {what}; a file of np.savez is accepted"
                 )
-                return found
+                return loaded
             stream.seek(0)
             stored = np.load(stream, allow_pickle=False)
             for key in ARRAYS:
@@ -75,14 +75,14 @@ def _loaded(path: Path, problems: list[str]) -> dict[str, NDArray[Any]]:
                     problems.append(f"{key}: missing; {', '.join(ARRAYS)} are needed")
                     continue
                 try:
-                    found[key] = stored[key]
+                    loaded[key] = stored[key]
                 except ValueError as error:
                     problems.append(
                         f"{key}: {error}; save a plain array, such as np.array(names, dtype=str)"
                     )
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         problems.append(f"cannot be read as an .npz: {error}; a file of np.savez is accepted")
-    return found
+    return loaded
 
 
 def _image_problems(images: NDArray[Any]) -> Iterator[str]:
