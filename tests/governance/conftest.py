@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from governance.records.assessment import Assessment
-from governance.records.policy import Expectation, Policy, judge
+from governance.records.decision import judge
+from governance.records.policy import Expectation, Policy
 
 HEADER = """
     from dataclasses import dataclass

@@ -14,6 +14,7 @@ from strategies import assessments
 
 from governance.errors import EvidenceError
 from governance.records.assessment import MANIFEST, RECORD, Assessment, Baseline, Difference, attach
+from governance.records.decision import judge
 from governance.records.evidence import (
     Evidence,
     Failure,
@@ -24,7 +25,7 @@ from governance.records.evidence import (
     Table,
     ValidationIdentity,
 )
-from governance.records.policy import Expectation, ModelTerms, Policy, judge
+from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.records.serialisation import canonical
 from governance.records.version_ref import VersionRef
 
