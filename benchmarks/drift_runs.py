@@ -24,8 +24,10 @@ from governance.analyses.performance import performance
 from governance.records.assessment import Assessment
 from governance.records.evidence import Evidence, ModelIdentity
 from governance.records.policy import Expectation, ModelTerms, Policy, judge
+from governance.subject.images.validation_set import ValidationSet
+from governance.subject.network import Network, tensor_digest
 from governance.subject.preprocessing import Preprocessing
-from governance.subject.subject import Subject, ValidationSet, tensor_digest
+from governance.subject.subject import Subject
 
 __all__ = ["MARKED", "Plan", "plans"]
 
@@ -218,16 +220,18 @@ def subject_of(name: str, model: nn.Module, images: Images) -> Subject:
             uri=f"runs:/{name}/model", digest=tensor_digest(model), artifact_digest="sha256:none",
             format="pt2", parameters=sum(p.numel() for p in model.parameters()),
         ),
-        model=model,
-        preprocessing=Preprocessing(
+        classifier=Network(
+            model=model,
+            device=torch.device("cpu"),
+            preprocessing=Preprocessing(
             size=shown.shape[1:3], channels="grey" if shown.ndim == 3 else "rgb",  # noqa: PLR2004 - (N, H, W)
             mean=images.mean, std=images.std,
+        ),
         ),
         validation=ValidationSet(
             location="test images", images=shown, labels=labels, class_names=images.names,
             ids=tuple(map(str, range(len(labels)))), hashes=hashes, digest=f"sha256:{digest}",
         ),
-        device=torch.device("cpu"),
     )  # fmt: skip
 
 

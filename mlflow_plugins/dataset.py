@@ -12,7 +12,7 @@ from mlflow.data.pandas_dataset import PandasDataset
 from mlflow.exceptions import MlflowException
 
 if TYPE_CHECKING:
-    from governance.subject.subject import ValidationSet
+    from governance.subject.images.validation_set import ValidationSet
 
 __all__ = ["ImageManifest", "from_image_manifest"]
 

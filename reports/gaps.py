@@ -5,42 +5,9 @@ from dataclasses import dataclass
 from governance.records.assessment import Assessment
 from governance.records.evidence import Failure
 from governance.records.policy import INAPPLICABLE
+from governance.records.topics import TOPICS
 
 __all__ = ["Gap", "uncovered", "unmeasured", "withdrawn"]
-
-# Subjects which no report of this kind answers, each with the analyses that would.
-SUBJECTS: tuple[tuple[str, str, frozenset[str]], ...] = (
-    (
-        "Intended purpose and use",
-        "whether the task, the users and the setting suit such a model is for people to decide",
-        frozenset(),
-    ),
-    (
-        "Fairness across groups",
-        "the validation images carry classes, not attributes of people or groups",
-        frozenset(),
-    ),
-    (
-        "Adversarial and corrupted inputs",
-        "no search for, and no bound on, inputs made to mislead the model",
-        frozenset({"verified_perturbation"}),
-    ),
-    (
-        "Operation",
-        "drift, monitoring and behaviour on inputs unlike the validation images",
-        frozenset(),
-    ),
-    (
-        "Training data",
-        "origin, consent, annotation and overlap with the validation images",
-        frozenset(),
-    ),
-    (
-        "Security of the supply chain",
-        "the origin of the model's files and of the software that runs them",
-        frozenset(),
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +56,11 @@ def _why(failure: Failure) -> str:
 
 
 def uncovered(assessment: Assessment) -> tuple[Gap, ...]:
-    """Subjects on which nothing was measured that may be relied on, whatever the policy asks."""
-    measured = {
-        item.analysis
+    """Topics on which nothing was measured that may be relied on, whatever the policy asks."""
+    covered = {
+        topic
         for item in assessment.evidence
         if item.measurement is not None and not item.measurement.withdrawn
+        for topic in item.covers
     }
-    return tuple(
-        Gap(subject, reason) for subject, reason, cover in SUBJECTS if not cover & measured
-    )
+    return tuple(Gap(topic.title, topic.gap) for key, topic in TOPICS.items() if key not in covered)

@@ -10,7 +10,6 @@ __all__ = ["Column", "Grid", "grid"]
 
 # The report stops here; the evidence files hold the rest.
 MOST_ROWS = 200
-MOST_COLUMNS = 12
 
 # A table of fewer characters per row than this is set at its natural width.
 FULL_WIDTH = 84
@@ -34,12 +33,12 @@ class Grid:
     Attributes:
         name: Of the table: its file among the evidence.
         caption: What a row is.
-        columns: Those printed.
-        rows: Those printed, as text.
+        columns: The columns that are printed.
+        rows: The rows that are printed, as text.
         full: Whether it needs the whole width of the page.
         dense: Whether it has so many columns that the type must be small.
-        rows_left: How many rows are not printed.
-        columns_left: How many columns are not printed.
+        rows_left: Number of rows that are not printed.
+        columns_left: Names of the columns that are only in the record.
     """
 
     name: str
@@ -49,14 +48,15 @@ class Grid:
     full: bool
     dense: bool
     rows_left: int
-    columns_left: int
+    columns_left: tuple[str, ...]
 
 
 def grid(table: Table) -> Grid:
     """The part of a table that fits on the page, with widths in proportion to what is in it."""
     shown = min(len(table.rows) if table.shown is None else table.shown, MOST_ROWS)
-    columns = table.columns[:MOST_COLUMNS]
-    cells = [row[: len(columns)] for row in table.rows[:shown]]
+    columns = table.printed
+    places = [table.columns.index(name) for name in columns]
+    cells = [tuple(row[place] for place in places) for row in table.rows[:shown]]
     texts = [tuple(cell(item) for item in row) for row in cells]
     widest = WIDEST_OF_MANY if len(columns) > MANY_COLUMNS else WIDEST
     sizes = [
@@ -73,7 +73,7 @@ def grid(table: Table) -> Grid:
         full=sum(sizes) > FULL_WIDTH,
         dense=len(columns) > MANY_COLUMNS,
         rows_left=len(table.rows) - len(texts),
-        columns_left=len(table.columns) - len(columns),
+        columns_left=tuple(name for name in table.columns if name not in columns),
     )
 
 

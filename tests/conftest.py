@@ -15,8 +15,10 @@ from shared import once
 from torch import nn
 
 from governance.records.evidence import ModelIdentity
+from governance.subject.images.validation_set import ValidationSet
+from governance.subject.network import Network, tensor_digest
 from governance.subject.preprocessing import Preprocessing
-from governance.subject.subject import Subject, ValidationSet, tensor_digest
+from governance.subject.subject import Subject
 
 # Read by MLflow when it is imported, here and in the processes that tests start.
 os.environ.update(
@@ -146,10 +148,14 @@ def subject_of(model, validation, *, size: int = 16, channels="grey") -> Subject
             name="tiny",
             version="1",
         ),
-        model=model,
-        preprocessing=Preprocessing(size=(size, size), channels=channels, mean=(0.5,), std=(0.5,)),
+        classifier=Network(
+            model=model,
+            device=torch.device("cpu"),
+            preprocessing=Preprocessing(
+                size=(size, size), channels=channels, mean=(0.5,), std=(0.5,)
+            ),
+        ),
         validation=validation,
-        device=torch.device("cpu"),
     )
 
 

@@ -27,6 +27,12 @@ from governance.records.policy import EXIT_CODES, Finding, Policy
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: The pages that people write and people read; docs/analyses.md is generated.
+WRITTEN = [
+    *(path for path in PAGES[1:] if path.name != "analyses.md"),
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
+]
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
@@ -51,13 +57,24 @@ def commands(group=None, path=("governance",)):
             yield " ".join((*path, name)), [names for names in flags if names[0].startswith("--")]
 
 
-def test_every_page_that_the_layout_asks_for_is_there():
-    names = {path.name for path in (ROOT / "docs").glob("*.md")}
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.name)
+def test_every_page_opens_with_whom_it_is_for(path):
+    title, _, opening = path.read_text(encoding="utf-8").partition("\n\n")
 
-    assert names >= {
-        "add-an-analysis.md", "decisions.md", "evidence-format.md", "glossary.md", "messages.md",
-        "policy.md",
-    }  # fmt: skip
+    assert title.startswith("# ")
+    assert "\n" not in title
+    assert opening.startswith("This page is for ")
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *WRITTEN], ids=lambda path: path.name)
+def test_prose_is_in_short_lines(path):
+    prose = re.sub(
+        r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+
+    # A row of a table cannot be broken.
+    long = [line for line in prose.splitlines() if len(line) > 120 and not line.startswith("|")]
+    assert long == []
 
 
 @pytest.mark.parametrize(("command", "options"), list(commands()), ids=lambda item: str(item)[:30])
@@ -223,7 +240,7 @@ def test_the_analysis_that_the_documentation_writes_can_be_imported(tmp_path):
         del sys.modules[path.stem]
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted({*PAGES, *WRITTEN}), ids=lambda path: path.name)
 def test_every_link_to_a_file_leads_somewhere(path):
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
     local = [link for link in links if "://" not in link and not link.startswith("mailto:")]
@@ -231,7 +248,7 @@ def test_every_link_to_a_file_leads_somewhere(path):
     assert [link for link in local if not (path.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted({*PAGES, *WRITTEN}), ids=lambda path: path.name)
 def test_no_page_promises_compliance(path):
     assert "compliant" not in path.read_text(encoding="utf-8").lower()
 

@@ -1,8 +1,10 @@
 """The wheel holds four packages with all that they read, and prints reports wherever it is."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -181,3 +183,89 @@ def test_without_p_the_project_would_have_been_asked(installed, elsewhere):
     found = run("-c", "import reports", cwd=elsewhere, PYTHONPATH=str(installed))
 
     assert found.stderr.strip() == "the wrong package"
+
+
+#: What a server is installed without: the registry store must do without it.
+ONLY_FOR_ASSESSING = {
+    "great_expectations",
+    "matplotlib",
+    "skimage",
+    "torch",
+    "torchvision",
+    "weasyprint",
+}
+
+#: Opens a governed registry on SQLite without those packages, and asks for a protected alias.
+STORE_ALONE = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in set(sys.argv[1:]):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Absent())
+
+from mlflow.exceptions import MlflowException
+
+from governance.approval import PrivateKey
+from mlflow_plugins.registry_store import build
+
+public = PrivateKey.new(Path("assessor.pem")).public(
+    owner="worker", role="assessor", not_before=datetime(2026, 1, 1, tzinfo=UTC)
+)
+Path("keyring.toml").write_text(public.toml())
+Path("governance.toml").write_text('keyring = "keyring.toml"\\n')
+store = build("governed+sqlite:///mlflow.db")
+store.create_registered_model("m")
+version = store.create_model_version("m", "somewhere")
+store.set_registered_model_alias("m", "candidate", version.version)
+try:
+    store.set_registered_model_alias("m", "champion", version.version)
+except MlflowException as refusal:
+    print(refusal)
+"""
+
+
+def test_the_registry_store_refuses_an_alias_without_what_only_assessing_needs(
+    migrated_store, tmp_path
+):
+    shutil.copy(migrated_store, tmp_path / "mlflow.db")
+
+    found = run(
+        "-c", STORE_ALONE, *sorted(ONLY_FOR_ASSESSING), cwd=tmp_path, PYTHONPATH=str(ROOT),
+        MLFLOW_DISABLE_TELEMETRY="true",
+    )  # fmt: skip
+
+    assert found.returncode == 0, found.stderr
+    assert "the protected alias 'champion' is refused: has no signed approval" in found.stdout
+
+
+def requirements(name):
+    """The pinned packages of a lock file."""
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    return {line.lower() for line in lines if line and not line.startswith("#")}
+
+
+def test_the_servers_list_pins_what_all_is_tested_with_and_leaves_out_what_only_assessing_needs():
+    names = {
+        line.partition("==")[0].replace("-", "_")
+        for line in requirements("requirements-server.lock")
+    }
+
+    assert requirements("requirements-server.lock") <= requirements("requirements.lock")
+    # MLflow itself asks for matplotlib.
+    absent = ONLY_FOR_ASSESSING - {"matplotlib", "skimage"} | {"scikit_image"}
+    assert names & absent == set()
+
+
+def test_the_extras_server_and_assess_are_what_is_installed_without_naming_any():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+
+    assert {*extras["server"], *extras["assess"]} == set(project["dependencies"])
+    assert set(extras["server"]) < set(extras["assess"])

@@ -9,19 +9,20 @@ Analyses of other distributions come through the entry-point group `governance.a
 import dataclasses
 import importlib
 import inspect
-import math
 import pkgutil
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Protocol
 
 from governance.errors import GovernanceError, PolicyError
+from governance.records.decoding import INVALID, decode, describe
 from governance.records.evidence import Measurement, Metric
-from governance.subject.subject import Subject
+from governance.records.topics import TOPICS
+from governance.subject.subject import Needs, Subject
 
-__all__ = ["Analysis", "about", "find", "load", "metrics", "names"]
+__all__ = ["Analysis", "about", "covers", "find", "load", "metrics", "names"]
 
 GROUP = "governance.analyses"
 
@@ -32,9 +33,14 @@ class Analysis(Protocol):
     Attributes:
         metrics: What the measurement may hold, by name; a policy can expect nothing else. A name
             such as `recall.{class}` stands for one metric per class.
+        needs: What it asks of a model: `probabilities`, or the `network` with its layers.
+
+    A class may also have `covers`, keys of the topics that it assesses (`records.topics`): the
+    report lists the others as not assessed.
     """
 
     metrics: ClassVar[Mapping[str, Metric]]
+    needs: ClassVar[Needs]
 
     def run(self, subject: Subject, seed: int) -> Measurement:
         """Measure, leaving the model as found; the same seed gives the same measurement."""
@@ -101,25 +107,63 @@ def load(name: str, parameters: Mapping[str, Any]) -> Analysis:
         PolicyError: All unknown, mistyped or impossible parameters at once.
     """
     kind = find(name)
-    known = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    known = sorted(item.name for item in dataclasses.fields(kind))  # type: ignore[arg-type]
     hints = typing.get_type_hints(kind)
     where = f"[analyses.{name}]"
     problems = [
-        f"{where} {key}: unknown parameter; accepted are {', '.join(sorted(known)) or 'none'}"
+        f"{where} {key}: unknown parameter; accepted are {', '.join(known) or 'none'}"
         for key in sorted(set(parameters) - set(known))
     ]
-    values = {}
-    for key in sorted(set(parameters) & set(known)):
-        value, wanted = parameters[key], hints[key]
-        values[key] = tuple(value) if isinstance(value, list) else value
-        if not _fits(values[key], wanted):
-            problems.append(f"{where} {key} = {value!r}: {_describe(wanted)} is accepted")
-    if problems:
+    decoded = {
+        key: decode(hints[key], parameters[key], f"{where} {key}", problems)
+        for key in sorted(set(parameters) & set(known))
+    }
+    values = {key: value for key, value in decoded.items() if value is not INVALID}
+    problems += _needs_problems(name, kind)
+    problems += [
+        f"analysis {name!r}: covers {topic!r}; {', '.join(TOPICS)} are accepted"
+        for topic in covers(kind)
+        if topic not in TOPICS
+    ]
+    built, refused = _built(kind, values)
+    problems += [f"{where} {problem}" for problem in refused]
+    if problems or built is None:
         raise PolicyError(problems)
-    try:
-        return kind(**values)
-    except (ValueError, TypeError, GovernanceError) as error:
-        raise PolicyError(f"{where} {error}") from error
+    return built
+
+
+def _built(
+    kind: type[Analysis], values: Mapping[str, object]
+) -> tuple[Analysis | None, tuple[str, ...]]:
+    """An analysis with its parameters, or everything that it refuses.
+
+    An analysis refuses one parameter at a time, in a message that begins with its name. The next
+    is found with the default in its place.
+    """
+    left, problems = dict(values), []
+    while True:
+        try:
+            built = kind(**left)
+        except (ValueError, TypeError, GovernanceError) as error:
+            problems.append(str(error))
+            key = str(error).partition(" ")[0].rstrip(":=,")
+            if key not in left:
+                return None, tuple(problems)
+            del left[key]
+        else:
+            return None if problems else built, tuple(problems)
+
+
+def _needs_problems(name: str, kind: type[Analysis]) -> Iterator[str]:
+    # Guessed, an analysis could fail in the middle of a night, or be left out without need.
+    declared = getattr(kind, "needs", None)
+    if declared not in typing.get_args(Needs):
+        was = "does not declare what it needs" if declared is None else f"needs = {declared!r}"
+        yield (
+            f"analysis {name!r}: {was}; one of {describe(Needs).removeprefix('one of ')} is "
+            f'accepted: write needs: ClassVar[Needs] = "network" into {kind.__name__} if it '
+            'looks inside the model, else "probabilities"'
+        )
 
 
 def metrics(name: str) -> Mapping[str, Metric]:
@@ -127,50 +171,12 @@ def metrics(name: str) -> Mapping[str, Metric]:
     return getattr(find(name), "metrics", {})
 
 
+def covers(kind: object) -> tuple[str, ...]:
+    """Keys of the topics that an analysis covers; empty for one that declares none."""
+    return tuple(getattr(kind, "covers", ()))
+
+
 def about(name: str) -> str:
     """The description of an analysis: the docstring of its module."""
     module = inspect.getmodule(find(name))
     return inspect.cleandoc((module and module.__doc__) or "")
-
-
-def _fits(value: object, wanted: Any) -> bool:
-    origin = typing.get_origin(wanted)
-    if origin in {typing.Union, types.UnionType}:
-        return any(_fits(value, option) for option in typing.get_args(wanted))
-    if origin is typing.Literal:
-        # By type too: TOML's true is no 1.
-        return any(
-            value == option and type(value) is type(option) for option in typing.get_args(wanted)
-        )
-    if origin is tuple:
-        return isinstance(value, tuple) and _items_fit(value, typing.get_args(wanted))
-    if wanted is float:
-        # TOML knows nan and inf; a record can hold neither.
-        number = isinstance(value, float | int) and not isinstance(value, bool)
-        return number and math.isfinite(value)  # type: ignore[arg-type]
-    if wanted is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, wanted or types.NoneType)
-
-
-def _items_fit(value: tuple[object, ...], wanted: tuple[Any, ...]) -> bool:
-    if wanted[-1] is Ellipsis:
-        return all(_fits(item, wanted[0]) for item in value)
-    return len(value) == len(wanted) and all(map(_fits, value, wanted))
-
-
-def _describe(wanted: Any) -> str:
-    origin = typing.get_origin(wanted)
-    if origin is typing.Literal:
-        return "one of " + ", ".join(repr(option) for option in typing.get_args(wanted))
-    if origin in {typing.Union, types.UnionType}:
-        return " or ".join(
-            _describe(option) for option in typing.get_args(wanted) if option is not types.NoneType
-        )
-    if origin is tuple:
-        items = typing.get_args(wanted)
-        count = "" if items[-1] is Ellipsis else f"{len(items)} times "
-        return f"a list of {count}{_describe(items[0])}"
-    return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}.get(
-        wanted, str(wanted)
-    )

@@ -44,10 +44,11 @@ from PIL import Image
 
 from governance.methods.data_quality import CLASS_CHECKS, IMAGE_CHECKS, Outcome, validate
 from governance.methods.figures import bars, gallery
-from governance.records.evidence import Cell, Figure, Measurement, Metric, Table
+from governance.records.evidence import MOST_PRINTED, Cell, Figure, Measurement, Metric, Table
 from governance.records.policy import Expectation
 from governance.subject.images.table import SIMILARITY, classes, survey
-from governance.subject.subject import Subject, ValidationSet
+from governance.subject.images.validation_set import ValidationSet
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["DataQuality", "data_quality"]
 
@@ -73,6 +74,7 @@ class DataQuality:
 
     similarity: float = SIMILARITY
 
+    needs: ClassVar[Needs] = "probabilities"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {check.metric: Metric(meaning=check.meaning, better="lower") for check in CHECKS}
         | {
@@ -218,6 +220,7 @@ def _image_table(images: pd.DataFrame) -> Table:
         name="images",
         caption=f"Every validation image (n = {len(images)}) as the checks saw it.",
         columns=columns,
+        printed=columns[:MOST_PRINTED],
         rows=_rows(images, columns),
         shown=0,
     )

@@ -30,7 +30,7 @@ Limits:
     listed and their intervals read as if these were drawn at random.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from types import MappingProxyType
@@ -46,10 +46,12 @@ from governance.methods.evolved.maps import CELLS, rank_correlation
 from governance.methods.evolved.selection import Choice, choose
 from governance.methods.faithfulness import MAP_METRICS, Maps, SelfTest, agreement, self_test
 from governance.methods.masking.superpixels import Baseline
+from governance.methods.missing import missing
 from governance.methods.statistics import intervals
 from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
 from governance.records.numbers import number
-from governance.subject.subject import Subject
+from governance.subject.network import Network
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["DeCam", "EvolvedMap", "evolve_map"]
 
@@ -72,6 +74,7 @@ class DeCam:
         seeds: Seeds in all for each of these.
     """
 
+    needs: ClassVar[Needs] = "probabilities"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             **MAP_METRICS,
@@ -153,12 +156,14 @@ class DeCam:
             ),
             notes=(
                 _brief(found, test),
+                *_undefined(values, test),
                 (
                     f"{sum(item.evaluations for item in maps)} forward passes of single images for "
                     f"all maps, {test.passes} for insertion and deletion."
                 ),
             ),
             withdrawn=test.reasons,
+            unanswered=test.unanswered,
         )
 
     def _mapped(
@@ -190,8 +195,9 @@ class DeCam:
             forgotten.extend(items)
             return _heat(items, images)
 
+        model = subject.classifier.model if isinstance(subject.classifier, Network) else None
         return self_test(
-            explain, subject.probabilities, subject.model, pixels, [item.target for item in found],
+            explain, subject.probabilities, model, pixels, [item.target for item in found],
             _heat(found, pixels), tested=self.repeated, stages=STAGES,
             again=_heat(again, pixels[: self.repeated]), own=[agreement(agreed)], seed=seed,
             batch_size=subject.batch_size,
@@ -226,29 +232,31 @@ def _metrics(
 ) -> tuple[dict[str, float | None], dict[str, Interval]]:
     undefined = sum(item.status != "mapped" for item in found)
     curves = {f"{item.metric}_{item.baseline}": item for item in test.scores}
-    depths = test.cascade.depths
-    means: dict[str, Sequence[float]] = {
-        **{f"gain_{baseline}": _gains(test, baseline) for baseline in ("blur", "mean")},
-        "likeness_shuffled": depths[-1].values if depths else (),
-        "stability": agreed,
-        "evaluations": [item.evaluations for item in found],
+    spent = [item.evaluations for item in found]
+    # Most of these stand in the table of the self-test as well, with the same interval.
+    measured: dict[str, tuple[float | None, Interval | None]] = {
+        **{f"gain_{baseline}": test.lead(baseline, "centre").mean for baseline in ("blur", "mean")},
+        "likeness_shuffled": test.likeness[-1].mean if test.likeness else (None, None),
+        "stability": agreement(agreed).mean,
+        "evaluations": (float(np.mean(spent)), intervals.bootstrap(np.mean, spent, seed)),
+        "share_undefined": (undefined / len(found), intervals.wilson(undefined, len(found))),
     }
-    values: dict[str, float | None] = {
-        name: float(np.mean(data)) if len(data) else None for name, data in means.items()
-    }
-    spread = {name: intervals.bootstrap(np.mean, data, seed) for name, data in means.items()}
-    values["share_undefined"] = undefined / len(found)
-    spread["share_undefined"] = intervals.wilson(undefined, len(found))
+    values = {name: value for name, (value, _) in measured.items()}
+    spread = {name: interval for name, (_, interval) in measured.items()}
     for name in CURVES:
         values[name] = curves[name].value if name in curves else None
         spread[name] = curves[name].interval if name in curves else None
     return values, {name: item for name, item in spread.items() if item is not None}
 
 
-def _gains(test: SelfTest, baseline: str) -> list[float]:
-    # Of each image: insertion less deletion, less the same of the centre as map.
-    pair = [item for item in test.scores if item.baseline == baseline]
-    return [sum(parts) for parts in zip(*(item.advantage("centre") for item in pair), strict=True)]
+def _undefined(metrics: Mapping[str, float | None], test: SelfTest) -> Iterator[str]:
+    """Why metrics are missing, a note for each reason."""
+    absent = [name for name, value in metrics.items() if value is None]
+    if not test.shuffled:
+        absent.remove("likeness_shuffled")
+        yield missing(["likeness_shuffled"], "this model gives only probabilities")
+    if absent:
+        yield missing(absent, "too few images have a map, or none was mapped again")
 
 
 def _images(
@@ -281,6 +289,9 @@ def _images(
         columns=(
             "image", "true", "predicted", "rule", "status", "p full", "p baseline", *heads,
             "halves agree", "evaluations",
+        ),
+        printed=(
+            "image", "true", "predicted", "rule", "status", "p full", *heads[:5], "halves agree",
         ),
         rows=tuple(rows),
     )  # fmt: skip
@@ -329,7 +340,7 @@ def _pictures(
 
 def _brief(found: list[EvolvedMap], test: SelfTest) -> str:
     mapped = sum(item.status == "mapped" for item in found)
-    both = zip(_gains(test, "blur"), _gains(test, "mean"), strict=True)
+    both = zip(test.gains("blur", "centre"), test.gains("mean", "centre"), strict=True)
     better = sum(min(pair) > 0 for pair in both)
     return (
         f"{mapped} of {len(found)} images have a map; {better} of these are better than the centre "

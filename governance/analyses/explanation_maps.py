@@ -42,10 +42,12 @@ from torch.nn import functional
 from governance.errors import AnalysisError
 from governance.methods import figures
 from governance.methods.coarse_maps import Maps, mass_in, pack, rank_distance, ranked
+from governance.methods.missing import missing
 from governance.methods.network import trace
 from governance.methods.statistics import intervals
 from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
-from governance.subject.subject import Subject, evenly
+from governance.subject.images.validation_set import evenly
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["ExplanationMaps"]
 
@@ -73,6 +75,7 @@ class ExplanationMaps:
     grid: int = 8
     repeated: int = 48
 
+    needs: ClassVar[Needs] = "network"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "self_agreement": Metric(
@@ -129,7 +132,7 @@ class ExplanationMaps:
         )
         units, notes = _units(subject, pixels[signed])
         predicted = subject.predictions()[chosen]
-        values, spread = _metrics(maps, again, twice, gaps, seed)
+        values, spread, about = _metrics(maps, again, twice, gaps, seed)
         rows = _map_rows(subject, chosen, predicted, maps, dict(zip(twice, again, strict=True)))
         return Measurement(
             metrics=values,
@@ -141,6 +144,7 @@ class ExplanationMaps:
                     f"{len(chosen)} of {len(subject.validation)} validation images, drawn evenly "
                     f"over the classes; {self.steps} points a path; {len(twice)} explained twice."
                 ),
+                *about,
                 *notes,
             ),
         )
@@ -148,26 +152,33 @@ class ExplanationMaps:
     def _explained(
         self, subject: Subject, pixels: Tensor, labels: NDArray[np.int64], rng: np.random.Generator
     ) -> tuple[Maps, NDArray[np.float64]]:
-        """Maps, (N, cells), and how far each falls short of the score it should add up to, (N,)."""
+        """Maps, (N, cells), and how far each falls short of the score it should add up to, (N,).
+
+        The second is a share of that score, and NaN where there is none to add up to.
+        """
         drawn = (np.arange(self.steps) + rng.random((len(pixels), self.steps))) / self.steps
         points = torch.from_numpy(drawn.astype(np.float32))
         truth = torch.from_numpy(labels)
         size = max(1, subject.batch_size // self.steps)
-        maps, gaps = [], []
+        maps, shorts, changes = [], [], []
         for part in torch.split(torch.arange(len(pixels)), size):
-            inputs = subject.inputs(pixels[part])
-            heat, gap = _integrated(
+            inputs = subject.network.inputs(pixels[part])
+            heat, change = _integrated(
                 subject, inputs, truth[part].to(inputs.device), points[part].to(inputs.device)
             )
             maps.append(_coarse(heat, self.grid))
-            gaps.append(gap)
-        found, short = torch.cat(maps).cpu().double().numpy(), torch.cat(gaps).cpu().double()
-        if not np.isfinite(found).all():
+            shorts.append((heat.sum((1, 2, 3)) - change).abs())
+            changes.append(change.abs())
+        heats, short, scale = (
+            torch.cat(parts).cpu().double().numpy() for parts in (maps, shorts, changes)
+        )
+        if not all(np.isfinite(numbers).all() for numbers in (heats, short, scale)):
             raise AnalysisError(
-                "a gradient is NaN or infinite; a model that is differentiable along the path from "
-                "an image's mean colour to the image is accepted"
+                "a gradient or a score is NaN or infinite; a model that is differentiable along "
+                "the path from an image's mean colour to the image is accepted"
             )
-        return found, short.numpy()
+        gaps = np.divide(short, scale, out=np.full(len(short), np.nan), where=scale > SMALL)
+        return heats, gaps
 
 
 def _integrated(
@@ -182,8 +193,7 @@ def _integrated(
     heat = away * slope.view(len(inputs), steps, *inputs.shape[1:]).mean(1)
     with torch.no_grad():
         change = _score(subject, inputs, truth) - _score(subject, start, truth)
-    gap = (heat.sum((1, 2, 3)) - change).abs() / change.abs().clamp_min(SMALL)
-    return heat, gap
+    return heat, change
 
 
 def _slopes(subject: Subject, path: Tensor, truth: Tensor) -> Tensor:
@@ -203,8 +213,8 @@ def _slopes(subject: Subject, path: Tensor, truth: Tensor) -> Tensor:
 
 
 def _score(subject: Subject, inputs: Tensor, truth: Tensor) -> Tensor:
-    output: Tensor = subject.model(inputs)
-    if subject.outputs == "probabilities":
+    output: Tensor = subject.network.model(inputs)
+    if subject.network.outputs == "probabilities":
         output = output.clamp_min(1e-30).log()
     # Above the mean of all classes: what is added to every class means nothing.
     centred = output - output.mean(1, keepdim=True)
@@ -218,9 +228,9 @@ def _coarse(heat: Tensor, grid: int) -> Tensor:
 
 def _units(subject: Subject, pixels: Tensor) -> tuple[list[tuple[Cell, ...]], tuple[str, ...]]:
     """One row a filter: layer, channel, and its mean activation per image in 255 levels."""
-    inputs = subject.inputs(pixels)
+    inputs = subject.network.inputs(pixels)
     try:
-        network = trace(subject.model, inputs[:2], batch_size=subject.batch_size)
+        network = trace(subject.network.model, inputs[:2], batch_size=subject.batch_size)
     except AnalysisError as error:
         return [], (f"No filter signatures: {error}",)
     layers = [unit.layer for unit in network.units()]
@@ -243,25 +253,50 @@ def _units(subject: Subject, pixels: Tensor) -> tuple[list[tuple[Cell, ...]], tu
 
 def _metrics(
     maps: Maps, again: Maps, twice: NDArray[np.int64], gaps: NDArray[np.float64], seed: int
-) -> tuple[dict[str, float | None], dict[str, Interval]]:
-    own = 1 - rank_distance(ranked(maps[twice]), ranked(again))
-    # Each image beside the next one that was explained twice.
-    other = 1 - rank_distance(ranked(maps[twice]), ranked(np.roll(maps[twice], 1, axis=0)))
-    border = 1 - mass_in(maps, (BORDER, BORDER, 1 - BORDER, 1 - BORDER))
-    border[~maps.any(1)] = 0.0
+) -> tuple[dict[str, float | None], dict[str, Interval], tuple[str, ...]]:
+    """Values, intervals, and notes on what there was nothing to measure on."""
+    first, second = ranked(maps[twice]), ranked(again)
+    ordered = first.any(1) | second.any(1)
+    first, second = first[ordered], second[ordered]
+    agreement = 1 - rank_distance(first, second)
+    # Each image beside the next one that was explained twice; one alone has none beside it.
+    beside = 1 - rank_distance(first, np.roll(first, 1, axis=0)) if len(first) > 1 else first[:0, 0]
+    seen = maps[maps.any(1)]
+    border = 1 - mass_in(seen, (BORDER, BORDER, 1 - BORDER, 1 - BORDER))
+    data = {
+        "self_agreement": agreement,
+        "distinctness": agreement[: len(beside)] - beside,
+        "border_mass": np.clip(border, 0.0, 1.0),
+        "completeness_gap": gaps[np.isfinite(gaps)],
+    }
     values: dict[str, float | None] = {
-        "self_agreement": float(own.mean()),
-        "distinctness": float((own - other).mean()),
-        "border_mass": float(border.mean()),
-        "completeness_gap": float(np.median(gaps)),
+        name: float(numbers.mean()) if len(numbers) else None for name, numbers in data.items()
     }
+    short = data["completeness_gap"]
+    if len(short):
+        values["completeness_gap"] = float(np.median(short))
     spread = {
-        "self_agreement": intervals.mean(own),
-        "distinctness": intervals.mean(own - other),
-        "border_mass": intervals.mean(border),
-        "completeness_gap": intervals.bootstrap(np.median, gaps, seed),
+        "self_agreement": intervals.mean(agreement, lowest=-1, highest=1),
+        "distinctness": intervals.mean(data["distinctness"], lowest=-2, highest=2),
+        "border_mass": intervals.mean(data["border_mass"], lowest=0, highest=1),
+        "completeness_gap": intervals.bootstrap(np.median, short, seed),
     }
-    return values, {name: item for name, item in spread.items() if item}
+    kept = {name: item for name, item in spread.items() if item}
+    return values, kept, _empty(values, len(seen), len(maps))
+
+
+def _empty(values: Mapping[str, float | None], seen: int, images: int) -> tuple[str, ...]:
+    """Notes on images whose map is empty, and on metrics that nothing was left for."""
+    notes = []
+    if seen < images:
+        notes.append(
+            f"The map of {images - seen} of {images} images is empty, since no pixel changes the "
+            "score of their class; they count in no metric."
+        )
+    unknown = [name for name, value in values.items() if value is None]
+    if unknown:
+        notes.append(missing(unknown, "too few images have a map, or a score that changes at all"))
+    return tuple(notes)
 
 
 def _map_rows(

@@ -31,7 +31,7 @@ Limits
     agree only at a finer resolution than the smaller of two depths are not matched.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from types import MappingProxyType
@@ -44,12 +44,13 @@ from torch import Tensor, nn
 
 from governance.methods.correlation import LABELS, LEAST, Correlations, correlate, fisher
 from governance.methods.correlation.pictures import pictures
+from governance.methods.missing import missing
 from governance.methods.network import trace
 from governance.methods.statistics.intervals import LEVEL
 from governance.methods.statistics.proportions import ends
 from governance.records.evidence import Cell, Interval, Measurement, Metric, Table
 from governance.records.numbers import percent
-from governance.subject.subject import Subject
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["FeatureCorrelation", "feature_correlation"]
 
@@ -72,6 +73,7 @@ class FeatureCorrelation:
     images: int = 400
     limit: float = 0.9
 
+    needs: ClassVar[Needs] = "network"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "redundancy": Metric(
@@ -107,8 +109,8 @@ class FeatureCorrelation:
     def run(self, subject: Subject, seed: int) -> Measurement:
         """Measure on a sample of the validation images."""
         chosen = subject.validation.sample(self.images, seed)
-        inputs = subject.inputs(subject.pixels(chosen))
-        network = trace(subject.model, inputs[:2], batch_size=BATCH)
+        inputs = subject.network.inputs(subject.pixels(chosen))
+        network = trace(subject.network.model, inputs[:2], batch_size=BATCH)
         found = correlate(
             network, inputs, layers=[unit.layer for unit in network.units()],
             depths=network.stages(), labels=subject.validation.labels[chosen], seed=seed,
@@ -215,40 +217,62 @@ def _depth_rows(found: Correlations) -> list[tuple[Cell, ...]]:
 
 
 def _measurement(found: Correlations, limit: float, how: str) -> Measurement:
-    everything = np.concatenate([item.partners() for item in found.channels.values()])
-    low, high = fisher(everything, found.images)
-    spans = {layer: item.redundant_ends(limit) for layer, item in found.channels.items()}
-    shares = {layer: item.redundant(limit) for layer, item in found.channels.items()}
-    cka = found.cka()
-    last = found.depths[-2]
-    similar = _most_similar(found)
-    aligned = float(cka[-2, -1])
-    metrics = {
-        "redundancy": float((everything > limit).mean()),
-        "redundancy_worst": max(shares.values()),
-        "depth_similarity": similar and similar[0],
-        "class_alignment": aligned if np.isfinite(aligned) else None,
-    }
-    method = "Fisher z, each filter by itself"
-    intervals = {
-        "redundancy": Interval(
-            low=float((low > limit).mean()), high=float((high > limit).mean()), n=found.images,
-            method=method,
+    aligned = float(found.cka()[-2, -1])
+    similar = _most_similar(found) or (None, None)
+    measured = {
+        **_redundancy(found, limit),
+        "depth_similarity": similar,
+        "class_alignment": (
+            aligned if np.isfinite(aligned) else None, found.cka_interval(found.depths[-2], LABELS)
         ),
-        "redundancy_worst": Interval(
-            low=max(span[0] for span in spans.values()),
-            high=max(span[1] for span in spans.values()), n=found.images, method=method,
-        ),
-        "depth_similarity": similar and similar[1],
-        "class_alignment": found.cka_interval(last, LABELS),
     }  # fmt: skip
+    metrics = {name: value for name, (value, _) in measured.items()}
     return Measurement(
         metrics=metrics,
-        intervals={name: item for name, item in intervals.items() if item},
+        intervals={name: item for name, (_, item) in measured.items() if item},
         figures=pictures(found, limit),
         tables=(_layer_table(found, limit), _match_table(found), _depth_table(found)),
-        notes=(how, *_notes(found, shares)),
+        notes=(how, *_notes(found, limit), *_undefined(metrics)),
     )
+
+
+def _redundancy(
+    found: Correlations, limit: float
+) -> dict[str, tuple[float | None, Interval | None]]:
+    """Redundancy overall and in the worst layer; missing where no layer has two moving filters."""
+    compared = [item for item in found.channels.values() if item.live.sum() > 1]
+    if not compared:
+        return {"redundancy": (None, None), "redundancy_worst": (None, None)}
+    everything = np.concatenate([item.partners() for item in found.channels.values()])
+    low, high = fisher(everything, found.images)
+    spans = [item.redundant_ends(limit) for item in compared]
+    method = "Fisher z, each filter by itself"
+    overall = Interval(
+        low=float((low > limit).mean()), high=float((high > limit).mean()), n=found.images,
+        method=method,
+    )  # fmt: skip
+    worst = Interval(
+        low=max(span[0] for span in spans), high=max(span[1] for span in spans), n=found.images,
+        method=method,
+    )  # fmt: skip
+    return {
+        "redundancy": (float((everything > limit).mean()), overall),
+        "redundancy_worst": (max(item.redundant(limit) for item in compared), worst),
+    }
+
+
+def _undefined(metrics: Mapping[str, float | None]) -> Iterator[str]:
+    """Why metrics are missing, a note each."""
+    reasons = {
+        ("redundancy", "redundancy_worst"): "no layer has two filters that move on these images",
+        ("depth_similarity",): "a depth does not vary over these images, or there is but one",
+        ("class_alignment",): "the last depth does not vary over these images, or all of them are "
+        "of one class",
+    }
+    for names, why in reasons.items():
+        absent = [name for name in names if metrics[name] is None]
+        if absent:
+            yield missing(absent, why)
 
 
 def _most_similar(found: Correlations) -> tuple[float, Interval | None] | None:
@@ -273,7 +297,8 @@ def _most_similar(found: Correlations) -> tuple[float, Interval | None] | None:
     )  # fmt: skip
 
 
-def _notes(found: Correlations, shares: Mapping[str, float]) -> tuple[str, ...]:
+def _notes(found: Correlations, limit: float) -> tuple[str, ...]:
+    shares = {layer: item.redundant(limit) for layer, item in found.channels.items()}
     worst = max(shares, key=lambda layer: shares[layer])
     still = sum(int((~item.live).sum()) for item in found.channels.values())
     most = (

@@ -39,7 +39,7 @@ Limits
     picked for being large; its intervals, taken one by one, do not allow for that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
@@ -54,6 +54,7 @@ from governance.methods.filter_ablation import Study, Tier, study
 from governance.methods.filter_ablation.ablation import Outputs
 from governance.methods.filter_ablation.figures import pictures
 from governance.methods.filter_ablation.summary import (
+    CLASS_SOUND,
     class_dependence,
     concentration,
     mass,
@@ -61,10 +62,11 @@ from governance.methods.filter_ablation.summary import (
     null,
     rows,
 )
+from governance.methods.missing import missing
 from governance.methods.network import TracedNetwork, trace
 from governance.records.evidence import Cell, Measurement, Metric, Table
 from governance.records.numbers import number, percent
-from governance.subject.subject import Subject
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["FilterImportance", "filter_importance"]
 
@@ -92,6 +94,7 @@ class FilterImportance:
     images: int = 400
     top: int = 20
 
+    needs: ClassVar[Needs] = "network"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "concentration": Metric(
@@ -126,11 +129,11 @@ class FilterImportance:
         chosen = subject.validation.sample(self.images, seed)
         labels = subject.validation.labels[chosen]
         pixels = subject.pixels(chosen)
-        inputs = subject.inputs(pixels)
-        network = _traced(subject.model, inputs, labels, subject.batch_size)
+        inputs = subject.network.inputs(pixels)
+        network = _traced(subject.network.model, inputs, labels, subject.batch_size)
         found = study(
             network, inputs, labels, tier=self.tier, seed=seed, top=self.top,
-            outputs=subject.outputs,
+            outputs=subject.network.outputs,
         )  # fmt: skip
         names = subject.validation.class_names
         table = rows(found, labels, names)
@@ -224,8 +227,21 @@ def _measurement(
             _group_table(table),
             _all_table(table),
         ),
-        notes=_notes(found, table, network, len(inputs)),
+        notes=(
+            *_notes(found, table, network, len(inputs)),
+            *_undefined({name: value for name, (value, _) in values.items()}),
+        ),
     )
+
+
+def _undefined(metrics: Mapping[str, float | None]) -> Iterator[str]:
+    """Why metrics are missing, a note each."""
+    listed = [name for name in ("concentration", "screen_miss_rate") if metrics[name] is None]
+    if listed:
+        yield missing(listed, "silencing adds to the loss with no filter, or too few were measured")
+    if metrics["top_class_dependence"] is None:
+        why = f"no class has {CLASS_SOUND} images on which a single filter was measured"
+        yield missing(["top_class_dependence"], why)
 
 
 def _top(table: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -266,6 +282,8 @@ def _top_table(table: pd.DataFrame, top: pd.DataFrame, chance: float, compared: 
         ),
         columns=("layer", "unit", "dloss", "low", "high", "n", "q", "method", "class",
                  "class_dp", "class_low", "class_high", "class_n"),
+        printed=("layer", "unit", "dloss", "low", "high", "n", "q", "method", "class", "class_dp",
+                 "class_low", "class_high"),
         rows=tuple(lines),
     )  # fmt: skip
 
@@ -355,9 +373,11 @@ def _all_table(table: pd.DataFrame) -> Table:
             "class and metric with 95 % intervals, number of images and method."
         ),
         columns=tuple(table.columns),
+        printed=("layer", "unit", "class", "metric", "estimate", "ci_lo", "ci_hi", "n_exact",
+                 "method", "q_value", "rank", "screened"),
         rows=tuple(plain.itertuples(index=False, name=None)),
         shown=5,
-    )
+    )  # fmt: skip
 
 
 def _notes(

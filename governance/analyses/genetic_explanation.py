@@ -39,7 +39,7 @@ Limits:
     images listed and their intervals read as if these were drawn at random.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from types import MappingProxyType
@@ -53,9 +53,11 @@ from governance.methods.evolved.selection import choose
 from governance.methods.evolved.summary import FOUND
 from governance.methods.faithfulness import MAP_METRICS, Check, Maps, SelfTest, agreement, self_test
 from governance.methods.masking.superpixels import FEWEST, MOST, Baseline
+from governance.methods.missing import missing
 from governance.methods.statistics import intervals
 from governance.records.evidence import Interval, Measurement, Metric
-from governance.subject.subject import Subject
+from governance.subject.network import Network
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["Explanation", "GeneticExplanation", "evolve"]
 
@@ -81,6 +83,7 @@ class GeneticExplanation:
         wrong_budget: Forward passes for each of these.
     """
 
+    needs: ClassVar[Needs] = "probabilities"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "share_sufficient": Metric(
@@ -181,6 +184,7 @@ class GeneticExplanation:
             ),
             notes=(
                 *summary.notes(choices, found, wrong),
+                *_undefined(values, test),
                 *test.notes,
                 (
                     f"{sum(item.evaluations for item in searches)} forward passes of single images "
@@ -188,6 +192,7 @@ class GeneticExplanation:
                 ),
             ),
             withdrawn=test.reasons,
+            unanswered=test.unanswered,
         )
 
     def _evolved(
@@ -239,20 +244,39 @@ class GeneticExplanation:
         shares = [share for share in agreed if share is not None]
         by_chance = [item.area / (2 - item.area) for item in found[: self.repeated]]
         beaten = [item.random_percentile for item in found if item.random_percentile is not None]
+        model = subject.classifier.model if isinstance(subject.classifier, Network) else None
         return self_test(
-            explain, subject.probabilities, subject.model, pixels, [item.target for item in found],
+            explain, subject.probabilities, model, pixels, [item.target for item in found],
             _heat(found, pixels), tested=self.repeated, stages=STAGES,
             again=_heat(again, pixels[: self.repeated]), seed=seed, batch_size=subject.batch_size,
             own=[
-                agreement(shares, float(np.mean(by_chance)) if by_chance else 0.0),
+                agreement(
+                    shares, float(np.mean(by_chance)) if by_chance else 0.0, lowest=0
+                ),
                 Check(
-                    name="share of random regions of the same area beaten",
+                    name="share of random regions of the same area beaten, of which "
+                    "random_percentile is the median",
                     values=tuple(beaten),
+                    span=(0.0, 1.0),
                     limit=0.5,
                     reason="regions are not shown to do better than random ones of the same area",
                 ),
             ],
         )  # fmt: skip
+
+
+def _undefined(metrics: Mapping[str, float | None], test: SelfTest) -> Iterator[str]:
+    """Why metrics are missing, a note for each reason."""
+    absent = [name for name, value in metrics.items() if value is None]
+    if not test.shuffled:
+        absent.remove("likeness_shuffled")
+        yield missing(["likeness_shuffled"], "this model gives only probabilities")
+    if absent:
+        why = (
+            "too few images have a region that is sufficient, was searched for again or stands "
+            "beside random ones"
+        )
+        yield missing(absent, why)
 
 
 def _heat(found: Sequence[Explanation], images: Tensor) -> Maps:
@@ -293,18 +317,24 @@ def _metrics(
     spread = {name: intervals.wilson(hits, n) for name, (hits, n) in counts.items()}
     shown = [item for item in found if item.status in FOUND]
     percentiles = [item.random_percentile for item in found if item.random_percentile is not None]
-    depths = test.cascade.depths
+    if not shown:
+        # Without a region none can depend on the fill, and the control has nothing beside it.
+        values |= dict.fromkeys(("share_fragile", "null_class_rate"))
+        spread |= dict.fromkeys(("share_fragile", "null_class_rate"))
     medians = {"area_median": [item.area for item in shown], "random_percentile": percentiles}
     means: dict[str, Sequence[float]] = {
-        "stability": [share for share in agreed if share is not None],
         "disjoint_regions": [1 + len(item.alternatives) for item in shown],
         "evaluations": [item.evaluations for item in found],
-        "likeness_shuffled": depths[-1].values if depths else (),
     }
     for samples, statistic in ((medians, np.median), (means, np.mean)):
         for name, data in samples.items():
             values[name] = float(statistic(data)) if data else None
             spread[name] = intervals.bootstrap(statistic, data, seed)
+    # These stand in the table of the self-test as well, with the same interval.
+    known = [share for share in agreed if share is not None]
+    values["stability"], spread["stability"] = agreement(known, lowest=0).mean
+    shuffled = test.likeness[-1].mean if test.likeness else (None, None)
+    values["likeness_shuffled"], spread["likeness_shuffled"] = shuffled
     curves = {f"{item.metric}_{item.baseline}": item for item in test.scores}
     for name in ("insertion_blur", "insertion_mean", "deletion_blur", "deletion_mean"):
         values[name] = curves[name].value if name in curves else None

@@ -55,6 +55,7 @@ from governance.methods.lens_and_probe.emergence import emergence, gap_map, wors
 from governance.methods.lens_and_probe.masked import MASK, mask_readings, seen_by
 from governance.methods.lens_and_probe.strips import Local, local_table, strips
 from governance.methods.lens_and_probe.tables import class_table, gap_table, layer_table
+from governance.methods.missing import missing, one_answer
 from governance.methods.network import HEAD, TracedNetwork, trace
 from governance.methods.statistics.intervals import wilson
 from governance.methods.statistics.proportions import (
@@ -67,7 +68,7 @@ from governance.methods.statistics.proportions import (
 )
 from governance.records.evidence import Measurement, Metric
 from governance.records.numbers import number
-from governance.subject.subject import Subject
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["LayerPrediction", "layer_predictions"]
 
@@ -90,6 +91,7 @@ class LayerPrediction:
     folds: int = 5
     strips: int = 6
 
+    needs: ClassVar[Needs] = "network"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "lens_recall_worst": Metric(
@@ -146,7 +148,7 @@ class LayerPrediction:
     def run(self, subject: Subject, seed: int) -> Measurement:
         """Measure on a sample of the validation images."""
         chosen = subject.validation.sample(self.samples, seed)
-        network = trace(subject.model, subject.inputs(subject.pixels(chosen[:2])))
+        network = trace(subject.network.model, subject.network.inputs(subject.pixels(chosen[:2])))
         readings = read(
             network,
             _batches(subject, chosen),
@@ -154,7 +156,7 @@ class LayerPrediction:
             layers=network.stages(),
             count=self.folds,
             seed=seed,
-            outputs=subject.outputs,
+            outputs=subject.network.outputs,
         )
         local = self._looked_at(subject, network, readings, chosen, seed)
         how = (
@@ -183,12 +185,12 @@ class LayerPrediction:
             pixels=pixels,
             seen=seen_by(
                 network,
-                subject.inputs(pixels),
+                subject.network.inputs(pixels),
                 readings.final[places],
                 readings.layers[:-1],
                 rng=rng,
                 draws=DRAWS,
-                outputs=subject.outputs,
+                outputs=subject.network.outputs,
             ),
         )
 
@@ -255,7 +257,7 @@ def layer_predictions(
 
 def _batches(subject: Subject, chosen: NDArray[np.int64]) -> Iterator[Tensor]:
     for start in range(0, len(chosen), subject.batch_size):
-        yield subject.inputs(subject.pixels(chosen[start : start + subject.batch_size]))
+        yield subject.network.inputs(subject.pixels(chosen[start : start + subject.batch_size]))
 
 
 def _measurement(
@@ -278,6 +280,10 @@ def _measurement(
         intervals[f"lens_recall.{name}"] = share.interval
         metrics[f"lens_probe_gap.{name}"] = pair.difference
         intervals[f"lens_probe_gap.{name}"] = pair.interval()
+    undefined = _undefined(readings, names)
+    for name in metrics:
+        if any(name.partition(".")[0] in group for group in undefined):
+            metrics[name] = intervals[name] = None
     frame = readings.table(names)
     return Measurement(
         metrics=metrics,
@@ -294,8 +300,24 @@ def _measurement(
             local_table(local, readings, names),
             class_table(frame),
         ),
-        notes=(how, *_notes(pairs, names, last, seed)),
+        notes=(
+            how,
+            *(missing(group, why) for group, why in undefined.items()),
+            _widest(pairs, names, last, seed),
+        ),
     )
+
+
+def _undefined(readings: Readings, names: Sequence[str]) -> dict[tuple[str, ...], str]:
+    """Metrics that mean nothing on these images, with the reason."""
+    found: dict[tuple[str, ...], str] = {}
+    alike = one_answer(readings.final, names)
+    if alike:
+        metrics = ("agreement_head", "agreement_last", "decision_depth")
+        found[metrics] = f"{alike}, and any lens can agree with that"
+    if len(np.unique(readings.labels)) == 1:
+        found["lens_probe_gap",] = "all images are of one class, which no probe can miss"
+    return found
 
 
 def _pairs(readings: Readings, layer: str, classes: int) -> tuple[Paired, ...]:
@@ -313,16 +335,18 @@ def _decision_depth(readings: Readings) -> float:
     return 1.0
 
 
-def _notes(pairs: Sequence[Paired], names: Sequence[str], layer: str, seed: int) -> tuple[str, ...]:
-    missing = unknown(names, [pair.n for pair in pairs], "worst class and widest gap")
-    if missing:
-        return (missing,)
+def _widest(pairs: Sequence[Paired], names: Sequence[str], layer: str, seed: int) -> str:
+    absent = unknown(
+        names, [pair.n for pair in pairs], ("lens_recall_worst", "lens_probe_gap"),
+        "lens_recall", "lens_probe_gap",
+    )  # fmt: skip
+    if absent:
+        return absent
     widest = max(range(len(pairs)), key=lambda index: pairs[index].difference or 0.0)
     mean, high = exchanged(pairs, seed)
-    note = (
+    return (
         f"The gap at {layer} is widest for class {names[widest]} (n = {pairs[widest].n}): "
         f"{number(pairs[widest].difference, 3)}. Were lens and probe exchanged at random, the "
         f"widest gap of the {len(pairs)} classes would be {number(mean, 3)} on average and above "
         f"{number(high, 3)} in 2.5 % of cases."
     )
-    return (note,)

@@ -28,7 +28,7 @@ Limits
     this assessment. What was not recorded cannot be recovered.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
@@ -37,12 +37,13 @@ import numpy as np
 from scipy import stats
 
 from governance.methods.figures import curves
+from governance.methods.missing import missing
 from governance.methods.statistics.intervals import LEVEL, wilson
 from governance.methods.statistics.proportions import ends
 from governance.methods.training_signs import PER_CLASS
 from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
 from governance.records.numbers import number
-from governance.subject.subject import Subject
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["LearningProcess"]
 
@@ -67,6 +68,7 @@ class LearningProcess:
 
     least: int = 2
 
+    needs: ClassVar[Needs] = "probabilities"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "epochs": Metric(
@@ -99,7 +101,11 @@ class LearningProcess:
         if len(steps) < self.least:
             return Measurement(
                 metrics={"epochs": float(len(steps)), "recall_lost": None, "reliance_last": None},
-                notes=(_absent(subject, len(steps), self.least),),
+                notes=(
+                    missing(
+                        ["recall_lost", "reliance_last"], _absent(subject, len(steps), self.least)
+                    ),
+                ),
             )
         lost = _lost(history, names)
         reliance = {name: history[f"reliance.{name}"][-1][1] for name in names
@@ -113,19 +119,30 @@ class LearningProcess:
             intervals={"recall_lost": lost[1]} if lost else {},
             figures=_pictures(history, names),
             tables=(_signs_table(history), _class_table(history, names)),
-            notes=(*_notes(history, names, seed, steps),),
+            notes=(*_notes(history, names, seed, steps), *_undefined(lost, reliance)),
         )
 
 
 def _absent(subject: Subject, epochs: int, least: int) -> str:
     run = subject.identity.run_id
-    where = (
-        f"training run {run}" if run else "no training run is known for this version, so that it"
+    signs = (
+        f"training run {run} recorded signs of {epochs} epochs"
+        if run
+        else "no training run is known for this version"
     )
     return (
-        f"No history: {where} recorded signs of {epochs} epochs; at least {least} are needed. Call "
-        "governance.training.record_epoch after each epoch inside the run that logs the model."
+        f"{signs}; at least {least} epochs are needed. Call governance.training.record_epoch "
+        "after each epoch inside the run that logs the model"
     )
+
+
+def _undefined(lost: object, reliance: Mapping[str, float]) -> Iterator[str]:
+    """Why metrics are missing, a note each."""
+    if lost is None:
+        why = "the training run recorded no class's lens recall and images for two epochs"
+        yield missing(["recall_lost"], why)
+    if not reliance:
+        yield missing(["reliance_last"], "the training run recorded the reliance of no class")
 
 
 def _lost(history: History, names: Sequence[str]) -> tuple[float, Interval] | None:

@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 
 from governance.errors import AnalysisError
 from governance.methods.figures import bars, curves
+from governance.methods.missing import one_answer
 from governance.methods.statistics.calibration import Calibration, calibration
 from governance.methods.statistics.confusion import confusion, confusion_figure, confusion_table
 from governance.methods.statistics.intervals import mean, wilson
@@ -52,7 +53,7 @@ from governance.methods.statistics.proportions import (
 )
 from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
 from governance.records.numbers import number
-from governance.subject.subject import Subject
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["Performance", "performance"]
 
@@ -76,6 +77,7 @@ class Performance:
 
     bins: int = 15
 
+    needs: ClassVar[Needs] = "probabilities"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "accuracy": Metric(meaning="share of images answered rightly", better="higher"),
@@ -157,8 +159,9 @@ def performance(
     intervals = {name: interval for name, (_, interval, _) in scores.items() if interval}
     for name, item in zip(class_names, recalls, strict=True):
         metrics[f"recall.{name}"] = item.share
-        if item.interval:
-            intervals[f"recall.{name}"] = item.interval
+        interval = item.interval
+        if interval:
+            intervals[f"recall.{name}"] = interval
     confused = confusion(y, named, len(class_names))
     figures = [_recall_figure(class_names, recalls, chance(y)), _reliability_figure(scale)]
     if len(class_names) <= DRAWN:
@@ -172,7 +175,7 @@ def performance(
             _classes(class_names, recalls, precisions),
             confusion_table(confused, class_names),
         ),
-        notes=_notes(class_names, recalls, scale),
+        notes=_notes(class_names, named, recalls, scale),
     )
 
 
@@ -215,8 +218,12 @@ def _scores(
         "balanced_accuracy": (*(balanced or (None, None)), 1 / classes),
         "recall_worst": (*(worst or (None, None)), blind_worst),
         "ece": (scale.error, scale.interval, scale.null_mean),
-        "nll": (float(losses.mean()), mean(losses), float(-(seen * np.log(seen)).sum())),
-        "brier": (float(briers.mean()), mean(briers), float(1 - (share**2).sum())),
+        "nll": (float(losses.mean()), mean(losses, lowest=0), float(-(seen * np.log(seen)).sum())),
+        "brier": (
+            float(briers.mean()),
+            mean(briers, lowest=0, highest=2),
+            float(1 - (share**2).sum()),
+        ),
     }
 
 
@@ -306,7 +313,10 @@ def _reliability_figure(scale: Calibration) -> Figure:
 
 
 def _notes(
-    names: Sequence[str], recalls: tuple[ClassShare, ...], scale: Calibration
+    names: Sequence[str],
+    named: NDArray[np.int64],
+    recalls: tuple[ClassShare, ...],
+    scale: Calibration,
 ) -> tuple[str, ...]:
     beyond = "lies above" if scale.error > scale.null_high else "does not exceed"
     scale_note = (
@@ -314,6 +324,9 @@ def _notes(
         f"shows on as many images (mean {number(scale.null_mean, 3)}, 97.5 % quantile "
         f"{number(scale.null_high, 3)})."
     )
+    alike = one_answer(named, names)
     counts = [item.n for item in recalls]
-    missing = unknown(names, counts, "worst recall and balanced accuracy")
-    return (scale_note, missing) if missing else (scale_note,)
+    absent = unknown(names, counts, ("recall_worst", "balanced_accuracy"), "recall")
+    # First, and worded alike for every model: the report's first page repeats it.
+    notes = (alike and f"{alike[0].upper()}{alike[1:]}.", scale_note, absent)
+    return tuple(note for note in notes if note)

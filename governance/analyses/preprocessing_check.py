@@ -33,11 +33,12 @@ from types import MappingProxyType
 from typing import ClassVar, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from governance.errors import AnalysisError
+from governance.errors import AnalysisError, SubjectError
 from governance.methods.figures import bars
+from governance.methods.missing import missing, one_answer
 from governance.methods.statistics.intervals import LEVEL, wilson
 from governance.methods.statistics.proportions import (
     ClassShare,
@@ -50,8 +51,9 @@ from governance.methods.statistics.proportions import (
 from governance.records.evidence import Cell, Figure, Measurement, Metric, Table
 from governance.records.numbers import number
 from governance.records.policy import Expectation
+from governance.subject.classifier import Classifier
 from governance.subject.preprocessing import Preprocessing
-from governance.subject.subject import Subject
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["Alternative", "PreprocessingCheck", "alternatives"]
 
@@ -102,6 +104,7 @@ class PreprocessingCheck:
 
     samples: int = 256
 
+    needs: ClassVar[Needs] = "probabilities"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "accuracy_declared": Metric(
@@ -143,23 +146,35 @@ class PreprocessingCheck:
         labels = subject.validation.labels[chosen]
         declared = Alternative(name="declared", preprocessing=subject.preprocessing)
         tried = (declared, *alternatives(subject.preprocessing))
-        hits = _hits(subject, tried, chosen)
+        answers, hits = _answered(subject, tried, chosen)
         pairs = tuple(Paired.of(hits[:, i], hits[:, 0]) for i in range(1, len(tried)))
         better = [pair.first > pair.second and _adjusted(pair, pairs) < 1 - LEVEL for pair in pairs]
         top = largest(pairs)
         own = wilson(int(hits[:, 0].sum()), len(chosen))
         if top is None or own is None:
             raise AnalysisError("preprocessing check: no images to try; at least one is needed")
+        metrics = {
+            "accuracy_declared": float(hits[:, 0].mean()),
+            "best_alternative_gain": top[0],
+            "better_alternatives": float(sum(better)),
+        }
+        undefined, why = _undefined(answers, len(pairs), subject.validation.class_names)
         return Measurement(
-            metrics={
-                "accuracy_declared": float(hits[:, 0].mean()),
-                "best_alternative_gain": top[0],
-                "better_alternatives": sum(better),
+            metrics=metrics | dict.fromkeys(undefined),
+            intervals={
+                name: interval
+                for name, interval in (
+                    ("accuracy_declared", own),
+                    ("best_alternative_gain", top[1]),
+                )
+                if name not in undefined
             },
-            intervals={"accuracy_declared": own, "best_alternative_gain": top[1]},
             figures=(_figure(tried, hits, labels),),
             tables=(_table(tried, hits, pairs, better),),
-            notes=_notes(tried, better, labels, len(subject.validation)),
+            notes=(
+                *_notes(tried, better, labels, len(subject.validation)),
+                *([missing(undefined, why)] if undefined else []),
+            ),
         )
 
 
@@ -192,23 +207,49 @@ def alternatives(declared: Preprocessing) -> tuple[Alternative, ...]:
     return tuple(item for item in listed if item.inverted or item.preprocessing != declared)
 
 
-def _hits(
+def _undefined(
+    answers: NDArray[np.int64], alternatives: int, names: Sequence[str]
+) -> tuple[tuple[str, ...], str]:
+    """Metrics that no alternative could have changed, with the reason."""
+    if (answers >= 0).all() and one_answer(answers.ravel(), names):
+        why = f"every preprocessing gets the answer {names[int(answers[0, 0])]} for every image"
+        return ("best_alternative_gain", "better_alternatives"), why
+    clear = Paired(both=0, first=len(answers), second=0, neither=0)
+    if min(1.0, clear.p_value() * alternatives) < 1 - LEVEL:
+        return (), ""
+    why = (
+        f"{len(answers)} images are too few to show that an alternative is better, were it right "
+        "on all of them and the declared preprocessing on none"
+    )
+    return ("better_alternatives",), why
+
+
+def _answered(
     subject: Subject, tried: tuple[Alternative, ...], chosen: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """(n, alternatives): right answers, each image read once; an output not finite is wrong."""
-    views = [replace(subject, preprocessing=item.preprocessing) for item in tried]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """(n, alternatives) answered classes, -1 where there is none, and which are right."""
+    views = [subject.classifier.with_preprocessing(item.preprocessing) for item in tried]
     blocks = []
     for start in range(0, len(chosen), subject.batch_size):
-        part = chosen[start : start + subject.batch_size]
-        pixels, labels = subject.pixels(part), subject.validation.labels[part]
-        columns = []
-        for item, view in zip(tried, views, strict=True):
-            with torch.no_grad():
-                output = subject.model(view.inputs(1 - pixels if item.inverted else pixels)).cpu()
-            finite = torch.isfinite(output).all(1).numpy()
-            columns.append(finite & (output.argmax(1).numpy() == labels))
+        pixels = subject.pixels(chosen[start : start + subject.batch_size])
+        columns = [
+            _predicted(view, 1 - pixels if item.inverted else pixels)
+            for item, view in zip(tried, views, strict=True)
+        ]
         blocks.append(np.stack(columns, axis=1))
-    return np.concatenate(blocks)
+    answers = np.concatenate(blocks)
+    return answers, answers == subject.validation.labels[chosen][:, None]
+
+
+def _predicted(classifier: Classifier, pixels: Tensor) -> NDArray[np.int64]:
+    """Most probable class of each image; -1 where its probabilities are not to be had."""
+    try:
+        return np.asarray(classifier.probabilities(pixels).argmax(1).cpu())
+    except SubjectError:
+        # Numbers far from those of the training overflow in some images and not in others.
+        if len(pixels) == 1:
+            return np.array([-1])
+        return np.concatenate([_predicted(classifier, image[None]) for image in pixels])
 
 
 def _adjusted(pair: Paired, pairs: tuple[Paired, ...]) -> float:

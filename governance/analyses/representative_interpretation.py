@@ -61,13 +61,14 @@ from governance.methods.decision_rules.pictures import pictures
 from governance.methods.decision_rules.recorded import boundary_table, image_table
 from governance.methods.decision_rules.study import LEAST
 from governance.methods.decision_rules.summary import Summary, summarised
+from governance.methods.missing import missing
 from governance.methods.network import TracedNetwork, trace
 from governance.methods.statistics import intervals
 from governance.methods.statistics.intervals import clopper_pearson
 from governance.methods.statistics.proportions import ClassShare, lowest
 from governance.records.evidence import Interval, Measurement, Metric, Table
 from governance.records.numbers import number, signed
-from governance.subject.subject import Subject
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["Interpretation", "RepresentativeInterpretation", "representative_rules"]
 
@@ -93,6 +94,7 @@ class RepresentativeInterpretation:
     boundaries: int = 100
     max_rules: int = 10
 
+    needs: ClassVar[Needs] = "network"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "coverage_worst": Metric(
@@ -154,13 +156,13 @@ class RepresentativeInterpretation:
         """Find and test rules on a sample of the validation images."""
         validation = subject.validation
         chosen = validation.sample(self.samples, seed)
-        example = subject.inputs(subject.pixels(spread_out(chosen)))
-        network = trace(subject.model, example[:2], batch_size=subject.batch_size)
-        cut, room = find_cut(network, example, self.cut, subject.outputs)
+        example = subject.network.inputs(subject.pixels(spread_out(chosen)))
+        network = trace(subject.network.model, example[:2], batch_size=subject.batch_size)
+        cut, room = find_cut(network, example, self.cut, subject.network.outputs)
         used = chosen if room >= len(chosen) else validation.sample(room, seed)
         found = study(
             network, _batches(subject, used), cut, boundaries=self.boundaries,
-            max_rules=self.max_rules, seed=seed, outputs=subject.outputs,
+            max_rules=self.max_rules, seed=seed, outputs=subject.network.outputs,
         )  # fmt: skip
         names = validation.class_names
         summary = summarised(found, seed)
@@ -177,13 +179,16 @@ class RepresentativeInterpretation:
                 boundary_table(found, names),
                 image_table(found, names, hashes),
             ),
-            notes=_notes(summary, names, len(used), len(chosen), network),
+            notes=(
+                *_notes(summary, names, len(used), len(chosen), network),
+                *_undefined(values),
+            ),
         )
 
 
 def _batches(subject: Subject, chosen: NDArray[np.int64]) -> Iterator[Tensor]:
     for start in range(0, len(chosen), subject.batch_size):
-        yield subject.inputs(subject.pixels(chosen[start : start + subject.batch_size]))
+        yield subject.network.inputs(subject.pixels(chosen[start : start + subject.batch_size]))
 
 
 def _metrics(
@@ -193,24 +198,43 @@ def _metrics(
     empty = ClassShare(hits=0, n=0)
     values: dict[str, float | None] = {}
     spread: dict[str, Interval | None] = {}
-    for name, read in (("coverage", summary.coverage), ("precision", summary.precision)):
-        shares = [read(k) if k in found.measured else empty for k in range(found.classes)]
+    # A class for which no rule was found is covered by none: that much was measured.
+    sought = [k for k, status in enumerate(found.statuses) if status in {"measured", "no rule"}]
+    for name, read, known in (
+        ("coverage", summary.coverage, sought),
+        ("precision", summary.precision, found.measured),
+    ):
+        shares = [read(k) if k in known else empty for k in range(found.classes)]
         worst = lowest(shares)
         values[f"{name}_worst"], spread[f"{name}_worst"] = worst or (None, None)
         for label, share in zip(names, shares, strict=True):
             values[f"{name}.{label}"] = share.share
             spread[f"{name}.{label}"] = clopper_pearson(share.hits, share.n)
-    total = summary.total("coverage")
-    values["uncovered"] = (total.n - total.hits) / total.n if total.n else None
-    spread["uncovered"] = clopper_pearson(total.n - total.hits, total.n)
+    covered = [summary.coverage(label) for label in sought]
+    images = sum(item.n for item in covered)
+    left = images - sum(item.hits for item in covered)
+    values["uncovered"] = left / images if images else None
+    spread["uncovered"] = clopper_pearson(left, images)
     counts = [summary.enough(label) for label in range(found.classes)]
-    known = [count for count in counts if count is not None]
-    values["rules_for_80"] = max(known) if len(known) == len(counts) else None
+    reached = [count for count in counts if count is not None]
+    values["rules_for_80"] = max(reached) if len(reached) == len(counts) else None
     stable = [rule.stability for rule in found.rules]
     values["stability"] = float(np.mean(stable)) if stable else None
     spread["stability"] = intervals.bootstrap(np.mean, stable, summary.seed)
     values["edge_over_linear"], spread["edge_over_linear"] = summary.edge() or (None, None)
     return values, {name: item for name, item in spread.items() if item}
+
+
+def _undefined(metrics: Mapping[str, float | None]) -> Iterator[str]:
+    """Why metrics are missing, a note for all of them."""
+    absent = [name for name, value in metrics.items() if value is None]
+    if absent:
+        overall = [name for name in absent if "." not in name]
+        classes = [name for name in absent if "." in name]
+        rest = ["more of single classes"] if classes[LISTED:] else []
+        shown = [*overall, *classes[:LISTED], *rest]
+        why = "classes were not measured, are covered by no rule, or need more rules than there are"
+        yield missing(shown, why)
 
 
 def _class_table(summary: Summary, names: Sequence[str]) -> Table:
@@ -224,7 +248,13 @@ def _class_table(summary: Summary, names: Sequence[str]) -> Table:
             "precision of each baseline that covers as many of the class."
         ),
         summary.class_rows(names),
-    )
+        (
+            "class", "rules", "rules_for_80",
+            "coverage", "coverage_low", "coverage_high",
+            "precision", "precision_low", "precision_high", "precision_n",
+            "linear_precision", "k-means_precision",
+        ),
+    )  # fmt: skip
 
 
 def _rule_table(summary: Summary, names: Sequence[str], ids: Sequence[str]) -> Table:
@@ -237,15 +267,22 @@ def _rule_table(summary: Summary, names: Sequence[str], ids: Sequence[str]) -> T
             "the baselines' precision at the same unseen coverage."
         ),
         summary.rule_rows(names, ids),
-    )
+        (
+            "rule", "seed_image", "boundaries", "opposing_classes",
+            "coverage_unseen", "coverage_unseen_low", "coverage_unseen_high",
+            "precision_unseen", "precision_unseen_low", "precision_unseen_high",
+            "stability", "linear_precision",
+        ),
+    )  # fmt: skip
 
 
-def _table(name: str, caption: str, frame: pd.DataFrame) -> Table:
+def _table(name: str, caption: str, frame: pd.DataFrame, printed: tuple[str, ...]) -> Table:
     plain = frame.astype(object).where(frame.notna(), None)
     return Table(
         name=name,
         caption=caption,
         columns=tuple(frame.columns),
+        printed=printed,
         rows=tuple(plain.itertuples(index=False, name=None)),
         shown=PRINTED,
     )

@@ -35,7 +35,7 @@ Limits
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Literal
@@ -53,10 +53,12 @@ from governance.methods.bounds.locality import Window
 from governance.methods.bounds.pictures import pictures
 from governance.methods.bounds.program import Program, read, refuse_unsuitable
 from governance.methods.bounds.tables import Row, claims, encoded, patch_rows, shares, witnesses
+from governance.methods.missing import missing, one_answer
 from governance.methods.statistics.intervals import bootstrap, clopper_pearson
 from governance.records.evidence import Interval, Measurement, Metric
 from governance.records.numbers import number
-from governance.subject.subject import Subject
+from governance.records.topics import ADVERSARIAL
+from governance.subject.subject import Needs, Subject
 
 __all__ = ["VerifiedPerturbation"]
 
@@ -98,6 +100,8 @@ class VerifiedPerturbation:
     activations: int = 250_000
     attack_budget: float = 1.0
 
+    needs: ClassVar[Needs] = "network"
+    covers: ClassVar[tuple[str, ...]] = (ADVERSARIAL,)
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "certified_share": Metric(
@@ -143,10 +147,12 @@ class VerifiedPerturbation:
 
     def run(self, subject: Subject, seed: int) -> Measurement:
         """Bound and attack a sample of the validation images."""
-        refuse_unsuitable(subject.model)
+        refuse_unsuitable(subject.network.model)
         chosen = subject.validation.sample(self.images, seed)
         pixels = subject.pixels(chosen)
-        model = deployed(subject.model, pixels.shape[1], subject.preprocessing, subject.device)
+        model = deployed(
+            subject.network.model, pixels.shape[1], subject.preprocessing, subject.device
+        )
         program = self._program(model, pixels)
         generator = torch.Generator().manual_seed(seed)
         effort = Effort(
@@ -165,7 +171,9 @@ class VerifiedPerturbation:
         ]
         asked = cases[: self.patch_images] if isinstance(program, Program) else []
         local, radii = self._patches(asked, effort, generator)
-        return _measurement(self, subject, chosen, cases, whole, local, radii, program)
+        found = _measurement(self, subject, chosen, cases, whole, local, radii, program)
+        alike = one_answer(subject.predictions().argmax(1), subject.validation.class_names)
+        return _without_meaning(found, alike) if alike else found
 
     def _program(self, model: Deployed, pixels: Tensor) -> Program | str:
         """The network's steps, or why it can only be attacked."""
@@ -209,6 +217,24 @@ class VerifiedPerturbation:
                 if mode == modes[0]:
                     radii[which] = _largest(case, windows, found, mode, self.radii, auto, generator)
         return rows, radii
+
+
+def _without_meaning(found: Measurement, alike: str) -> Measurement:
+    """The measurement of a model that was never seen to decide otherwise.
+
+    Its claims hold. That nothing changes its decision is no sign of robustness.
+    """
+    note = missing(
+        sorted(found.metrics),
+        f"{alike}, so that a decision that holds tells nothing from one that never changes",
+    )
+    return dataclasses.replace(
+        found,
+        metrics=dict.fromkeys(found.metrics),
+        intervals={},
+        notes=(note, *found.notes),
+        unanswered=(*found.unanswered, f"whether decisions are robust: {alike}"),
+    )
 
 
 def _all(case: Case) -> tuple[Window, ...]:
@@ -335,9 +361,16 @@ def _measurement(
         intervals=intervals,
         figures=pictures(cases, whole, local, radii, ids),
         tables=tuple(tables),
-        notes=_notes(asked, cases, program, n),
+        notes=(*_notes(asked, cases, program, n), *_undefined(metrics)),
         unanswered=_unanswered(program),
     )
+
+
+def _undefined(metrics: Mapping[str, float | None]) -> Iterator[str]:
+    """Why metrics of patches are missing, a note for all of them."""
+    absent = [name for name, value in metrics.items() if value is None]
+    if absent:
+        yield missing(absent, "no patch was asked about (patch_images)")
 
 
 def _patch_metrics(

@@ -182,7 +182,7 @@ class Keyring:
             ApprovalError: All problems at once; also if the file cannot be read, or holds no key.
         """
         try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
+            data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except OSError as error:
             raise ApprovalError(f"{path}: cannot be read as a ring: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
@@ -216,7 +216,7 @@ class Keyring:
             ApprovalError: If the file is no ring, holds the key already, or cannot be written.
         """
         try:
-            text = path.read_text(encoding="utf-8") if path.exists() else ""
+            text = path.read_text(encoding="utf-8-sig") if path.exists() else ""
             whole = f"{text.rstrip()}\n\n{key.toml()}".lstrip()
             ring = cls.from_data(tomllib.loads(whole), str(path))
             partial = path.with_name(f".{path.name}.partial")

@@ -2,14 +2,17 @@
 
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from governance.cli.answers import write
 from governance.cli.arguments import AsJson
 from governance.cli.console import out, print_json, text
-from governance.errors import PolicyError
+from governance.errors import PolicyError, SubjectError
+
+if TYPE_CHECKING:
+    from governance.records.policy import Policy
 
 __all__ = ["list_analyses", "policy_check", "policy_new"]
 
@@ -30,10 +33,14 @@ def policy_new(
 
 
 def policy_check(path: Annotated[Path, typer.Argument(help="Policy file (TOML).")]) -> None:
-    """Check a policy against the installed analyses; all problems at once."""
+    """Report every problem of a policy at once.
+
+    Names of classes are checked where the validation images are on this machine.
+    """
     from governance.workflows import orchestration
 
     read = orchestration.read_policy(path)
+    unchecked = _check_classes(read)
     blocking = sum(item.severity == "block" for item in read.expectations)
     out.print(
         text(
@@ -42,6 +49,26 @@ def policy_check(path: Annotated[Path, typer.Argument(help="Policy file (TOML)."
         ),
         soft_wrap=True,
     )
+    if unchecked:
+        out.print(text(f"Names of classes were not checked: {unchecked}"), soft_wrap=True)
+
+
+def _check_classes(policy: "Policy") -> str:
+    """Why the classes that a policy names could not be checked here; empty where they were.
+
+    Raises:
+        PolicyError: For a class that the validation images do not have.
+        SubjectError: For a class that has too few of them.
+    """
+    from governance.subject.images import open_validation
+    from governance.workflows import class_counts, orchestration
+
+    try:
+        images = open_validation(Path(policy.validation), policy.validation)
+    except SubjectError as error:
+        return str(error)
+    class_counts.check_classes(orchestration.judged_by(policy), images.identity)
+    return ""
 
 
 def list_analyses(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag of the command line

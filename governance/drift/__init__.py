@@ -32,8 +32,10 @@ from governance.drift.expectations import METRICS, about, problems, standing, un
 from governance.drift.measurement import to_measurement
 from governance.drift.rules_asked import asked_before
 from governance.drift.selftest import aa_trials, planted
+from governance.records.topics import CHANGE
 
 __all__ = [
+    "COVERS",
     "METRICS",
     "Answer",
     "Change",
@@ -53,3 +55,6 @@ __all__ = [
     "to_measurement",
     "unanswerable",
 ]
+
+#: Topics that a comparison covers.
+COVERS = (CHANGE,)

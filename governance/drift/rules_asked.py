@@ -35,8 +35,8 @@ def rules_asked(
     try:
         order = places([str(row[0]) for row in images.rows], subject.validation.hashes)
         answer = ask_in_order(
-            boundaries, images, subject.model, _batches(subject, order),
-            outputs=subject.outputs, batch_size=subject.batch_size,
+            boundaries, images, subject.network.model, _batches(subject, order),
+            outputs=subject.network.outputs, batch_size=subject.batch_size,
         )  # fmt: skip
     except AnalysisError as error:
         return (), (f"The recorded rules could not be asked: {error}.",)
@@ -63,7 +63,7 @@ def _recorded_rules(previous: Assessment) -> tuple[Table, Table] | None:
 
 def _batches(subject: "Subject", order: list[int]) -> Iterator["Tensor"]:
     for start in range(0, len(order), subject.batch_size):
-        yield subject.inputs(subject.pixels(order[start : start + subject.batch_size]))
+        yield subject.network.inputs(subject.pixels(order[start : start + subject.batch_size]))
 
 
 def asked_before(old: Assessment, new: Assessment) -> pd.DataFrame | None:

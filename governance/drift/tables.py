@@ -97,6 +97,8 @@ def class_table(versions: Sequence[Version], by_image: Array, moved: Moved) -> T
         columns=("class", "n", "distance", "benign", "p", "q", "both_right", "moved", "moved_low",
                  "moved_high", "right_old", "right_new", "lens_change", "importance_old",
                  "importance_new"),
+        printed=("class", "n", "distance", "benign", "p", "q", "moved", "moved_low", "moved_high",
+                 "right_old", "right_new", "lens_change"),
         rows=tuple(tuple(row) for row in rows),
         shown=PRINTED,
     )  # fmt: skip

@@ -14,6 +14,7 @@ statistics       intervals, proportions, calibration and confusion
 coarse_maps      heat maps on a coarse grid, as they are recorded
 data_quality     checks of the image table with Great Expectations
 figures          all drawing
+missing          why a metric has no value, as a note
 training_signs   what a training run recorded says about its network
 ```
 """

@@ -8,6 +8,8 @@ assessment     one assessment and its folder of files
 waiver         a named person's permission for one version to miss one expectation
 lineage        the versions that one version is compared with
 drift_terms    what a policy says about drift
+decoding       plain data of JSON and TOML as typed values, with all problems at once
+topics         what a reader may think was assessed, for the list of what was not
 toml_reader    reading TOML with all problems at once
 serialisation  records as canonical JSON and back
 ```

@@ -30,7 +30,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from governance.errors import EvidenceError
-from governance.records.evidence import Evidence, Interval, ModelIdentity, Table, ValidationIdentity
+from governance.records.evidence import (
+    MOST_PRINTED,
+    Evidence,
+    Interval,
+    ModelIdentity,
+    Table,
+    ValidationIdentity,
+)
 from governance.records.policy import DRIFT, INAPPLICABLE, Decision, Policy
 from governance.records.serialisation import canonical, from_data, parse, to_data
 from governance.records.waiver import Waiver
@@ -260,6 +267,8 @@ def _record(assessment: Assessment) -> bytes:
     # As it will be read: 1 where a fraction is meant becomes 1.0; what cannot be read is refused.
     data = to_data(from_data(Assessment, to_data(bare), RECORD))
     for item, record in zip(assessment.evidence, data["evidence"], strict=True):
+        if not item.covers:
+            del record["covers"]  # as records had it before there was one
         if item.measurement is None:
             continue
         home, kept = f"evidence/{item.analysis}", record["measurement"]
@@ -268,6 +277,8 @@ def _record(assessment: Assessment) -> bytes:
             entry.update(path=f"{home}/{figure.name}.png", sha256=_sha256(figure.image))
         for table, entry in zip(item.measurement.tables, kept["tables"], strict=True):
             del entry["rows"]
+            if table.printed == table.columns[:MOST_PRINTED]:
+                del entry["printed"]  # what `_fill` takes where there is none
             # Of the rows themselves: another pyarrow writes the same rows in other bytes, and the
             # digest of an assessment must not change with it.
             entry.update(
@@ -297,6 +308,7 @@ def _fill(measurement: dict[str, Any], folder: Path) -> None:
         _same(folder, path, _sha256(figure["image"]), figure.pop("sha256"))
     for table in measurement["tables"]:
         path, _ = str(table.pop("path")), table.pop("row_count")
+        table.setdefault("printed", table["columns"][:MOST_PRINTED])
         table["rows"], found = _rows(folder, path)
         _same(folder, path, found, table.pop("sha256"))
         copy = str(Path(path).with_suffix(".csv"))

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from governance.errors import AnalysisError
 
 __all__ = [
+    "MOST_PRINTED",
     "Cell",
     "Evidence",
     "Failure",
@@ -30,6 +31,9 @@ __all__ = [
 
 FILE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 LARGEST = 2**63 - 1
+
+#: Columns of a table that fit on a page.
+MOST_PRINTED = 12
 
 Cell = bool | int | float | str | None
 
@@ -181,7 +185,9 @@ class Table:
         columns: Names, unique, at least one.
         rows: Cells in the order of the columns; a column holds texts, truth values or numbers, or
             None. Whole numbers beside fractions become fractions, as Parquet would make them.
-        shown: How many rows the report prints; None for all. All rows are kept as evidence.
+        shown: Number of rows that the report prints; None for all. All rows are kept as evidence.
+        printed: Names of the columns that the report prints, in that order, at most twelve. By
+            default all of them; a table of more columns has to choose. All are kept as evidence.
     """
 
     name: str
@@ -189,6 +195,7 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     shown: int | None = None
+    printed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.columns or len(set(self.columns)) != len(self.columns):
@@ -196,6 +203,7 @@ class Table:
                 f"table {self.name}: columns {self.columns}; at least one, each of its own name, "
                 "are accepted"
             )
+        object.__setattr__(self, "printed", self._printed())
         rows = tuple(tuple(plain(cell) for cell in row) for row in self.rows)
         for index, row in enumerate(rows):
             if len(row) != len(self.columns):
@@ -208,6 +216,21 @@ class Table:
             for place, name in enumerate(self.columns)
         ]
         object.__setattr__(self, "rows", tuple(zip(*cells, strict=True)))
+
+    def _printed(self) -> tuple[str, ...]:
+        printed = self.printed or self.columns
+        unknown = [name for name in printed if name not in self.columns]
+        if unknown or len(set(printed)) != len(printed):
+            raise AnalysisError(
+                f"table {self.name}: prints {', '.join(printed)}; each at most once of "
+                f"{', '.join(self.columns)} is accepted"
+            )
+        if len(printed) > MOST_PRINTED:
+            raise AnalysisError(
+                f"table {self.name}: prints {len(printed)} columns; `printed` that names at most "
+                f"{MOST_PRINTED} of {', '.join(self.columns)} is accepted"
+            )
+        return printed
 
 
 def _encodable(*texts: str) -> bool:
@@ -300,6 +323,7 @@ class Evidence:
         device: Where it ran, such as `cpu` or `cuda:0 (name)`.
         measurement: What was found; None if it failed.
         failure: Why nothing was found; None if it succeeded.
+        covers: Keys of the topics (`records.topics`) that the analysis assesses.
     """
 
     analysis: str
@@ -310,6 +334,7 @@ class Evidence:
     device: str
     measurement: Measurement | None = None
     failure: Failure | None = None
+    covers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.measurement is None) == (self.failure is None):

@@ -38,6 +38,7 @@ __all__ = [
     "declared",
     "judge",
     "undeclared",
+    "unscaled",
 ]
 
 Severity = Literal["block", "review", "warn"]
@@ -59,7 +60,8 @@ URI = re.compile(r"[a-z][a-z0-9+.-]*:/")
 CLASS = "{class}"
 
 #: The evidence of what changed since the baseline, and why it has no measurement for a version that
-#: no approved one went before. It is the only evidence whose expectations may not apply.
+#: no approved one went before. It is the only evidence whose expectations may not apply; those of
+#: an analysis that cannot be put to a kind of model are missing.
 DRIFT, INAPPLICABLE = "drift", "not applicable"
 
 
@@ -376,6 +378,16 @@ def undeclared(
             yield from _misjudged(item, key, threshold, metric)
 
 
+def unscaled(model: ModelTerms) -> Iterable[str]:
+    """Means and standard deviations that pixels in [0, 1] cannot have, a sentence each."""
+    for name, values, lowest in (("mean", model.mean, "0"), ("std", model.std, "above 0")):
+        if any(not 0 <= value <= 1 for value in values):
+            yield (
+                f"model.{name}: is {list(values)}; numbers from {lowest} to 1 are accepted, since "
+                "pixels are scaled to [0, 1] before; those of a scale to 255 are divided by 255"
+            )
+
+
 def _misjudged(item: Written, key: str, threshold: float, metric: Metric) -> Iterable[str]:
     wanted = "at_least" if metric.better == "higher" else "at_most"
     if key != wanted:
@@ -494,6 +506,9 @@ def _unanswered(expectation: Expectation, analysis: str, found: Evidence | None)
     if failure is not None and (analysis, failure.kind) == (DRIFT, INAPPLICABLE):
         missing = _missing(expectation, failure.message)
         return dataclasses.replace(missing, outcome="inapplicable")
+    if failure is not None and failure.kind == INAPPLICABLE:
+        # Missing all the same: a model must not get past a bound by hiding its layers.
+        return _missing(expectation, f"not applicable: {failure.message}")
     return _missing(expectation, f"{analysis} failed: {failure.message if failure else '?'}")
 
 

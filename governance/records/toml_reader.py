@@ -9,15 +9,17 @@ from governance.errors import PolicyError
 
 __all__ = ["Reader", "parse"]
 
+BYTE_ORDER_MARK = "\ufeff"
+
 
 def parse(text: str, where: str) -> "Reader":
-    """A reader over the whole file.
+    """A reader over the whole file, with or without the byte order mark of Windows' editors.
 
     Raises:
         PolicyError: If the text is not TOML.
     """
     try:
-        return Reader(tomllib.loads(text), where, "", [])
+        return Reader(tomllib.loads(text.removeprefix(BYTE_ORDER_MARK)), where, "", [])
     except (ValueError, RecursionError) as error:
         raise PolicyError(f"{where}: not valid TOML: {error}") from error
 

@@ -12,9 +12,11 @@ from governance.registry.training_curves import named
 from governance.registry.versions import ModelVersion
 from governance.subject import model_files
 from governance.subject.images import open_validation
+from governance.subject.images.validation_set import ValidationSet
 from governance.subject.model_files import Shape, trial
+from governance.subject.network import Network
 from governance.subject.preprocessing import Preprocessing
-from governance.subject.subject import Subject, ValidationSet
+from governance.subject.subject import Subject
 
 __all__ = ["open_materials", "open_subject", "try_out"]
 
@@ -79,11 +81,13 @@ def open_materials(
             run_id=version.run_id,
             created=version.created,
         ),
-        model=loaded.model,
-        preprocessing=preprocessing,
+        classifier=Network(
+            model=loaded.model,
+            device=place,
+            preprocessing=preprocessing,
+            outputs=policy.model.outputs,
+        ),
         validation=validation,
-        device=place,
-        outputs=policy.model.outputs,
         history=named(materials.history, training_signs.names(validation.class_names)),
     )
     try_out(subject, policy.seed)
@@ -144,11 +148,12 @@ def try_out(subject: Subject, seed: int) -> None:
     Raises:
         SubjectError: If it does not.
     """
-    inputs = subject.inputs(subject.pixels(subject.validation.sample(TRIED, seed)))
-    outputs = trial.check_batch(subject.model, inputs, subject.identity.uri)
+    network = subject.network
+    inputs = network.inputs(subject.pixels(subject.validation.sample(TRIED, seed)))
+    outputs = trial.check_batch(network.model, inputs, subject.identity.uri)
     trial.check_outputs(
         outputs,
         classes=len(subject.validation.class_names),
-        kind=subject.outputs,
+        kind=network.outputs,
         where=subject.identity.uri,
     )

@@ -1,10 +1,9 @@
-"""Subject: the live side of an assessment, a model with its preprocessing and validation images.
+"""Subject: the live side of an assessment, a classifier with its validation images.
 
-Everything an analysis may ask of the model goes through here or through `network.py`; the model
-stays in evaluation mode, on one device, and is handed back as it was.
+An analysis asks for probabilities here, of whatever kind the model is; one that looks inside takes
+`network`, which only some models have.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,85 +11,64 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from governance.errors import SubjectError
-from governance.records.evidence import ModelIdentity, ValidationIdentity
+from governance.errors import AnalysisError, SubjectError
+from governance.records.evidence import ModelIdentity
+from governance.subject.classifier import SLACK, Classifier
+from governance.subject.images.validation_set import ValidationSet
+from governance.subject.network import Network
 from governance.subject.preprocessing import Preprocessing
 
-__all__ = ["Subject", "ValidationSet", "evenly", "layer_digests", "tensor_digest"]
+__all__ = ["Needs", "Subject"]
 
-# Half precision sums to one no better than this.
-SLACK = 1e-2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ValidationSet:
-    """Labelled images, read when asked for.
-
-    Attributes:
-        location: Path or URI as the policy names it.
-        images: Item `i` is a decoded image, (H, W) or (H, W, 3) uint8; slow to read, not kept.
-        labels: (N,) index into `class_names`.
-        class_names: In the order of the model's outputs.
-        ids: What a person calls image `i`: its path inside the folder, or its number.
-        hashes: sha256 of image `i` as stored, hexadecimal.
-        digest: Over class names and every image's label and hash.
-    """
-
-    location: str
-    images: Sequence[NDArray[np.uint8]]
-    labels: NDArray[np.int64]
-    class_names: tuple[str, ...]
-    ids: tuple[str, ...]
-    hashes: tuple[str, ...]
-    digest: str
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @property
-    def identity(self) -> ValidationIdentity:
-        """What a record keeps of this set."""
-        counts = np.bincount(self.labels, minlength=len(self.class_names))
-        return ValidationIdentity(
-            location=self.location,
-            digest=self.digest,
-            images=len(self),
-            class_names=self.class_names,
-            class_counts=tuple(int(count) for count in counts),
-        )
-
-    def sample(self, n: int, seed: int) -> NDArray[np.int64]:
-        """Indices of at most `n` images, as even over the classes as the set allows, ascending."""
-        return np.sort(evenly(self.labels, np.random.default_rng(seed))[:n])
+#: What an analysis asks of a model: probabilities, which every model gives, or the network.
+Needs = Literal["probabilities", "network"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Subject:
-    """A model with all that is needed to ask it about its validation images.
+    """A model under assessment with all that is needed to ask it about its validation images.
 
     Attributes:
-        identity: Which model this is.
-        model: In evaluation mode on `device`; maps (B, C, H, W) float32 to (B, K).
-        preprocessing: From decoded image to input.
-        validation: The images it is assessed on.
-        device: Where the model is.
-        outputs: What the model returns: logits, or probabilities that sum to one.
-        batch_size: Images per forward pass.
-        history: What was recorded while it was trained, as (step, value) in order of steps, by
-            name of the sign (`learning.names`); empty where nothing was.
+        identity: Name, version and digests of the model.
+        classifier: The model: a `Network`, or any other classifier.
+        validation: Images that it is assessed on.
+        batch_size: Number of images per forward pass.
+        history: Metrics that were recorded during training, as (step, value) in order of steps, by
+            name of the sign (`training_signs.names`); empty where none were recorded.
     """
 
     identity: ModelIdentity
-    model: nn.Module
-    preprocessing: Preprocessing
+    classifier: Classifier
     validation: ValidationSet
-    device: torch.device
-    outputs: Literal["logits", "probabilities"] = "logits"
     batch_size: int = 64
     history: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
     _predictions: list[NDArray[np.float32]] = field(default_factory=list, init=False, repr=False)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Preprocessing from a decoded image to the model's input, as declared."""
+        return self.classifier.preprocessing
+
+    @property
+    def device(self) -> torch.device:
+        """Device that the model computes on."""
+        return self.classifier.device
+
+    @property
+    def network(self) -> Network:
+        """The model as a torch module.
+
+        Raises:
+            AnalysisError: If this model gives only probabilities.
+        """
+        if isinstance(self.classifier, Network):
+            return self.classifier
+        raise AnalysisError(
+            f"model {self.identity.uri}: gives only probabilities and its layers cannot be looked "
+            "into; a torch module (from mlflow.pytorch.log_model) is accepted"
+        )
 
     def pixels(self, indices: Sequence[int] | NDArray[np.int64]) -> Tensor:
         """Validation images at the model's size: (B, C, H, W) in [0, 1], RGB or grey.
@@ -108,39 +86,36 @@ class Subject:
             where = f"validation images {self.validation.location}: {self.validation.ids[index]}"
             raise SubjectError(f"{where}: {problem}" for problem in error.problems) from error
 
-    def inputs(self, pixels: Tensor) -> Tensor:
-        """What the model is given for `pixels`: channel order and normalisation applied."""
-        ordered = pixels.flip(1) if self.preprocessing.channels == "bgr" else pixels
-        mean = torch.tensor(self.preprocessing.mean, device=pixels.device).view(1, -1, 1, 1)
-        std = torch.tensor(self.preprocessing.std, device=pixels.device).view(1, -1, 1, 1)
-        return (ordered - mean) / std
-
-    def logits(self, pixels: Tensor) -> Tensor:
-        """Outputs before the softmax, (B, K), without gradients; log-probabilities if it has none.
+    def probabilities(self, pixels: Tensor) -> Tensor:
+        """Probability of each class, (B, K), without gradients; a batch at a time.
 
         Raises:
-            SubjectError: If an output is NaN or infinite, or said to be a probability and is none.
+            SubjectError: If the answer for an image is no row of probabilities of the classes.
         """
-        with torch.no_grad():
-            parts = [self.model(self.inputs(part)) for part in torch.split(pixels, self.batch_size)]
-        output = torch.cat(parts).detach()  # a view of a parameter would still ask for gradients
-        if not torch.isfinite(output).all():
-            raise SubjectError(
-                f"model {self.identity.uri}: an output is NaN or infinite; finite numbers are "
-                "accepted"
-            )
-        if self.outputs == "logits":
-            return output
-        if (output < -SLACK).any() or ((output.sum(1) - 1).abs() > SLACK).any():
-            raise SubjectError(
-                f"model {self.identity.uri}: the outputs of an image are no probabilities that sum "
-                "to one; outputs = 'logits' in [model] of the policy takes any finite numbers"
-            )
-        return output.clamp_min(1e-30).log()
+        try:
+            parts = [self._batch(part) for part in torch.split(pixels, self.batch_size)]
+        except SubjectError as error:
+            where = f"model {self.identity.uri}"
+            raise SubjectError(f"{where}: {problem}" for problem in error.problems) from error
+        return torch.cat(parts)
 
-    def probabilities(self, pixels: Tensor) -> Tensor:
-        """Probability of each class, (B, K), without gradients."""
-        return self.logits(pixels).softmax(1)
+    def _batch(self, pixels: Tensor) -> Tensor:
+        """Probabilities of one batch, checked, since a classifier may be of any kind."""
+        answer = self.classifier.probabilities(pixels)
+        shape = (len(pixels), len(self.validation.class_names))
+        if answer.shape != shape:
+            raise SubjectError(
+                f"gives numbers of shape {tuple(answer.shape)} for {len(pixels)} images; one "
+                f"probability for each of the {shape[1]} classes is accepted"
+            )
+        if not torch.isfinite(answer).all():
+            raise SubjectError("a probability is NaN or infinite; finite numbers are accepted")
+        if (answer < -SLACK).any() or ((answer.sum(1) - 1).abs() > SLACK).any():
+            raise SubjectError(
+                "the probabilities of an image do not sum to one; numbers of at least 0 that sum "
+                "to one are accepted"
+            )
+        return answer
 
     def predictions(self) -> NDArray[np.float32]:
         """Probabilities for every validation image, (N, K); computed once, a batch in memory."""
@@ -152,51 +127,3 @@ class Subject:
             ]
             self._predictions.append(torch.cat(parts).cpu().numpy())
         return self._predictions[0]
-
-
-def evenly(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """All images in a random order of which every beginning is as even over the classes as can be.
-
-    Args:
-        labels: (N,) class of each image.
-        rng: Draws the order within and between the classes.
-
-    Returns:
-        (N,) indices.
-    """
-    order = rng.permutation(len(labels))
-    # Rank of each image within its class, in random order: taking ranks in turn is even.
-    rank = np.empty(len(labels), dtype=np.int64)
-    for label in np.unique(labels):
-        members = order[labels[order] == label]
-        rank[members] = np.arange(len(members))
-    return order[np.argsort(rank[order], kind="stable")]
-
-
-def tensor_digest(model: nn.Module | Mapping[str, Tensor]) -> str:
-    """sha256 over a model's tensors: name, dtype, shape and bytes of each, in order of name.
-
-    Re-saving a model, as pt2 or as a pickle, does not change it; changing one weight does. The
-    tensors are those of the state dict, running statistics and their counters included; a shared
-    one counts under each of its names. Buffers that are not saved and constants of the code belong
-    to the files, whose digest covers them.
-
-    Args:
-        model: The model, or its state dict.
-    """
-    state = model.state_dict(keep_vars=False) if isinstance(model, nn.Module) else model
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        header = f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0"
-        digest.update(header.encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return f"sha256:{digest.hexdigest()}"
-
-
-def layer_digests(model: nn.Module) -> dict[str, str]:
-    """`tensor_digest` of each module that holds tensors of its own, by its path."""
-    layers: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in model.state_dict(keep_vars=False).items():
-        layers.setdefault(name.rpartition(".")[0], {})[name] = tensor
-    return {path: tensor_digest(tensors) for path, tensors in sorted(layers.items())}

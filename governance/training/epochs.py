@@ -17,7 +17,7 @@ from governance.methods.filter_ablation.ablation import Outputs
 from governance.methods.network import trace
 from governance.methods.training_signs import signs
 from governance.registry import log_signs
-from governance.subject.subject import evenly
+from governance.subject.images.validation_set import evenly
 
 __all__ = ["LEAST", "record_epoch"]
 

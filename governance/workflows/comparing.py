@@ -96,6 +96,7 @@ def compare_models(
         seconds=round(time.monotonic() - begun, 3),
         device="records",
         measurement=measurement,
+        covers=drift.COVERS,
     )
     others = tuple(item for item in found[new].evidence if item.analysis != DRIFT)
     whole = replace(found[new], evidence=(*others, evidence), baseline=lineage.baseline)

@@ -22,9 +22,18 @@ from governance.errors import AnalysisError, PolicyError, RegistryError, Subject
 from governance.records.assessment import Assessment
 from governance.records.evidence import Evidence, Failure, Measurement
 from governance.records.lineage import Lineage
-from governance.records.policy import DRIFT, Policy, Written, judge, undeclared
+from governance.records.policy import (
+    DRIFT,
+    INAPPLICABLE,
+    Policy,
+    Written,
+    judge,
+    undeclared,
+    unscaled,
+)
 from governance.records.serialisation import to_data
-from governance.subject.subject import Subject, tensor_digest
+from governance.subject.network import Network, tensor_digest
+from governance.subject.subject import Subject
 from governance.workflows.class_counts import check_classes, sound
 
 __all__ = [
@@ -63,7 +72,11 @@ def _problems(policy: Policy, written: Sequence[Written]) -> list[str]:
     if policy.drift is not None:
         catalogue[DRIFT] = drift.METRICS
         measured.add(DRIFT)
-    problems = [*undeclared(policy, written, catalogue), *drift.problems(policy, written)]
+    problems = [
+        *unscaled(policy.model),
+        *undeclared(policy, written, catalogue),
+        *drift.problems(policy, written),
+    ]
     for item in written:
         name = item.metric.partition(".")[0]
         if name in catalogue and name not in measured:
@@ -144,6 +157,9 @@ def assess(
     evidence: list[Evidence] = []
     for index, (name, analysis) in enumerate(built.items()):
         progress(name, index, len(built))
+        if not _answerable(analysis, subject):
+            evidence.append(_inapplicable(_unrun(name, analysis, subject, policy)))
+            continue
         evidence.append(
             (_unrun if _late(policy, started) else _run)(name, analysis, subject, policy)
         )
@@ -168,13 +184,30 @@ def assess(
     return replace(found, evidence=everything, decision=judge(judged, everything))
 
 
+def _answerable(analysis: Analysis, subject: Subject) -> bool:
+    return analysis.needs == "probabilities" or isinstance(subject.classifier, Network)
+
+
+def _inapplicable(unmeasured: Evidence) -> Evidence:
+    """Evidence that a question cannot be put to this kind of model; never counted as met."""
+    failure = Failure(
+        kind=INAPPLICABLE,
+        message=f"{unmeasured.analysis} looks inside the model and this model gives only "
+        "probabilities; a torch module (from mlflow.pytorch.log_model) is accepted",
+    )
+    return replace(unmeasured, failure=failure)
+
+
 def _late(policy: Policy, started: float) -> bool:
     spent = (time.monotonic() - started) / 60
     return policy.budget_minutes is not None and spent >= policy.budget_minutes
 
 
 def _check_unchanged(subject: Subject, name: str) -> None:
-    if tensor_digest(subject.model) != subject.identity.digest:
+    # What only gives probabilities has no tensors here that an analysis could change.
+    if not isinstance(subject.classifier, Network):
+        return
+    if tensor_digest(subject.classifier.model) != subject.identity.digest:
         raise AnalysisError(
             f"analysis {name} changed the model's tensors; an analysis must leave the model as "
             "found, and nothing measured after this could be trusted"
@@ -187,6 +220,7 @@ def _compare(
     """The evidence on what changed since the version before."""
     policy = found.policy
     unmeasured = _out_of_time(DRIFT, drift.about(), to_data(policy.drift), subject, policy)
+    unmeasured = replace(unmeasured, covers=drift.COVERS)
     unanswerable = drift.unanswerable(lineage)
     if unanswerable is not None:
         return replace(unmeasured, failure=unanswerable)
@@ -223,7 +257,8 @@ def _measured(answer: object) -> Measurement:
 def _unrun(name: str, analysis: Analysis, subject: Subject, policy: Policy) -> Evidence:
     """Evidence that an analysis was not run, for want of time."""
     parameters = {item.name: getattr(analysis, item.name) for item in fields(analysis)}  # type: ignore[arg-type]
-    return _out_of_time(name, analyses.about(name), parameters, subject, policy)
+    unmeasured = _out_of_time(name, analyses.about(name), parameters, subject, policy)
+    return replace(unmeasured, covers=analyses.covers(analysis))
 
 
 def _out_of_time(

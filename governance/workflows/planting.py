@@ -70,10 +70,10 @@ def plant_mark(subject: Subject, seed: int) -> Planted:
             there says nothing about a detector.
     """
     task = _task(subject, seed)
-    before = _share(subject.model, task.clean, task.answers)
+    model = subject.network.model  # an exported module cannot be copied
+    before = _share(model, task.clean, task.answers)
     wrong = torch.full((len(task.marked),), task.label, device=task.answers.device)
     tried = []
-    model = subject.model  # an exported module cannot be copied
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     for rate in RATES:
         model.load_state_dict(start)
@@ -81,7 +81,7 @@ def plant_mark(subject: Subject, seed: int) -> Planted:
         optimiser = torch.optim.Adam(parameters, lr=rate)
         rng = np.random.default_rng(seed)
         for _ in range(EPOCHS):
-            _epoch(model, optimiser, task, subject.outputs, rng)
+            _epoch(model, optimiser, task, subject.network.outputs, rng)
             followed = _share(model, task.marked, wrong)
             kept = _share(model, task.clean, task.answers)
             if followed >= LEARNT and kept >= before - LOST:
@@ -105,19 +105,19 @@ def _task(subject: Subject, seed: int) -> _Task:
     trained, held = order[: len(order) // 2], order[len(order) // 2 :]
     bad, others = (part[labels[part] != label] for part in (trained, held))
     poison = bad[: int(POISONED * len(bad))]
-    if not len(poison) or not len(others) or not any(True for _ in subject.model.parameters()):
+    if not len(poison) or not len(others) or next(subject.network.model.parameters(), None) is None:
         raise SubjectError(
             f"{subject.identity.uri}: no fault can be planted; weights to train and images of two "
             "classes are needed"
         )
-    pixels = subject.pixels(chosen)
+    network, pixels = subject.network, subject.pixels(chosen)
     truth = torch.cat([labels[trained], torch.full((len(poison),), label)])
     return _Task(
-        inputs=subject.inputs(torch.cat([pixels[trained], _marked(pixels[poison])])),
+        inputs=network.inputs(torch.cat([pixels[trained], _marked(pixels[poison])])),
         truth=truth.to(subject.device),
-        clean=subject.inputs(pixels[held]),
+        clean=network.inputs(pixels[held]),
         answers=labels[held].to(subject.device),
-        marked=subject.inputs(_marked(pixels[others])),
+        marked=network.inputs(_marked(pixels[others])),
         label=label,
     )
 

@@ -24,7 +24,8 @@ from governance.records.drift_terms import ReferenceKind
 from governance.records.numbers import number
 from governance.records.policy import Policy
 from governance.registry import ModelVersion, Reference
-from governance.subject.subject import Subject, layer_digests, tensor_digest
+from governance.subject.network import layer_digests, tensor_digest
+from governance.subject.subject import Subject
 from governance.workflows import orchestration
 from governance.workflows.planting import plant_mark
 
@@ -130,14 +131,15 @@ def make_references(
     seeds = [FIRST_SEED + place for place in range(count)]
     with TemporaryDirectory(prefix="governance-") as scratch, exact():
         subject = registry.open_subject(version, terms, workspace=Path(scratch), device=device)
-        start = {name: tensor.clone() for name, tensor in subject.model.state_dict().items()}
+        version_model = subject.network.model
+        start = {name: tensor.clone() for name, tensor in version_model.state_dict().items()}
         for place, seed in enumerate(seeds):
             progress(f"reference with seed {seed}", place, len(seeds))
             if str(seed) in known:
                 continue
             # A recipe may train in place, and every run starts from the version.
-            subject.model.load_state_dict(start)
-            model = train(seed, subject.model if lineage else None)
+            version_model.load_state_dict(start)
+            model = train(seed, version_model if lineage else None)
             found = _assess(subject, model, f"{version.uri}#{kind}-{seed}", terms)
             known[str(seed)] = registry.record_reference(
                 version, found, kind=kind, recipe=recipe, seed=str(seed)
@@ -228,7 +230,7 @@ def plant_fault(
                 f"are answered {name!r}, and {number(fault.kept, 2)} of the clean ones rightly."
             )
         else:
-            model, what = train(FIRST_SEED, subject.model), f"As trained by {recipe}."
+            model, what = train(FIRST_SEED, subject.network.model), f"As trained by {recipe}."
         found = _assess(subject, model, f"{version.uri}#planted", terms)
     registry.record_reference(
         version, found, kind="planted", recipe=recipe or "corner mark", seed=str(terms.seed)
@@ -277,6 +279,7 @@ def _assess(subject: Subject, model: object, uri: str, policy: Policy) -> Assess
         run_id=None,
         created=None,
     )
-    trained = replace(subject, model=placed, identity=identity, history={})
+    network = replace(subject.network, model=placed)
+    trained = replace(subject, classifier=network, identity=identity, history={})
     registry.try_out(trained, policy.seed)
     return orchestration.assess(trained, policy, standing=("performance",))

@@ -60,7 +60,10 @@ def saved_model(tmp_path_factory, tiny_subject):
     def save(folder):
         example = np.zeros((1, 1, 16, 16), dtype=np.float32)
         mlflow.pytorch.save_model(
-            tiny_subject.model, folder / "model", input_example=example, pip_requirements=["torch"]
+            tiny_subject.network.model,
+            folder / "model",
+            input_example=example,
+            pip_requirements=["torch"],
         )
 
     return once(tmp_path_factory, "saved", save) / "model"

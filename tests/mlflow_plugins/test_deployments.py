@@ -114,7 +114,7 @@ def stripes(migrated_store, tiny_subject, keys, tmp_path_factory):
         patch.chdir(home)
         mlflow.set_tracking_uri(f"sqlite:///{home}/mlflow.db")
         mlflow.set_experiment("training")
-        logged = assessed.log(tiny_subject.model, "stripes")
+        logged = assessed.log(tiny_subject.network.model, "stripes")
         source = MlflowClient().get_model_version("stripes", "1").source
         for _ in range(2):
             MlflowClient().create_model_version("stripes", source, model_id=logged.model_id)
@@ -137,9 +137,9 @@ def test_a_model_that_passes_is_deployed_and_answers(stripes, shelf, keys, tiny_
     # assert
     assert answer["governance"] == {"version": "models:/stripes/1", "signed_by": keys[0].id}
     assert answer["config"] == {"size": "big"}
-    inputs = tiny_subject.inputs(tiny_subject.pixels(range(4)))
+    inputs = tiny_subject.network.inputs(tiny_subject.pixels(range(4)))
     with torch.no_grad():
-        expected = tiny_subject.model(inputs).numpy()
+        expected = tiny_subject.network.model(inputs).numpy()
     assert client.predict("live", inputs.numpy()) == pytest.approx(expected, abs=1e-5)
     assert client.list_deployments() == [{"name": "live"}]
     assert "MLmodel" in client.get_deployment("live")["files"]

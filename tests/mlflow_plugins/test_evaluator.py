@@ -25,7 +25,7 @@ def logged(mlflow_store, tiny_subject):
 
     with mlflow.start_run():
         return mlflow.pytorch.log_model(
-            tiny_subject.model, name="model", pip_requirements=["torch"],
+            tiny_subject.network.model, name="model", pip_requirements=["torch"],
             input_example=np.zeros((2, 1, 16, 16), dtype=np.float32),
         )  # fmt: skip
 

@@ -45,7 +45,7 @@ def approved(governed_server, tiny_subject, tmp_path_factory):
     mlflow.set_tracking_uri(address)
     mlflow.set_experiment("training")
     try:
-        assessed.log(tiny_subject.model, "shown")
+        assessed.log(tiny_subject.network.model, "shown")
         folder = tmp_path_factory.mktemp("shown")
         assessed.recorded("models:/shown/1", tiny_subject.validation, office.assessor, folder)
         client = mlflow.MlflowClient()

@@ -48,7 +48,7 @@ def test_what_was_tampered_with_after_the_approval_is_not_promoted(
 
     address, _ = governed_server
     name = "tampered"
-    logged = assessed.log(tiny_subject.model, name)
+    logged = assessed.log(tiny_subject.network.model, name)
     uri = f"models:/{name}/1"
     assessed.recorded(uri, tiny_subject.validation, office.assessor, tmp_path)
     answer = ask(uri, tmp_path / "before", keys=ring)
@@ -75,7 +75,7 @@ def test_a_version_nobody_assessed_is_not_promoted_by_the_server_either(
     from mlflow import MlflowClient  # noqa: PLC0415 - seconds, for the few tests that need it
     from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
-    assessed.log(tiny_subject.model, "early")
+    assessed.log(tiny_subject.network.model, "early")
     # act
     answer = ask("models:/early/1", tmp_path / "asked")
     # assert
@@ -104,7 +104,7 @@ def test_the_doctor_finds_an_alias_that_was_set_past_the_server(
     # arrange: whoever has the database's credentials can do this
     from mlflow import MlflowClient  # noqa: PLC0415 - seconds, for the few tests that need it
 
-    assessed.log(tiny_subject.model, "bypassed")
+    assessed.log(tiny_subject.network.model, "bypassed")
     plain = f"sqlite:///{office.folder}/mlflow.db"
     MlflowClient(plain, plain).set_registered_model_alias("bypassed", "champion", "1")
     # act

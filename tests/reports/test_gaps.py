@@ -2,9 +2,11 @@
 
 import dataclasses
 
-from governance.records.evidence import Evidence, Failure, Measurement
+from governance import drift
+from governance.records.evidence import Evidence, Failure, Measurement, Table
 from reports.gaps import uncovered, unmeasured
 from reports.gaps import withdrawn as withdrawn_of
+from reports.html import to_html
 
 
 def test_what_failed_and_what_was_not_run_is_named(assessment):
@@ -33,7 +35,10 @@ def test_withdrawn_evidence_is_named_with_its_reasons_and_covers_nothing(assessm
     assert withdrawn_of(assessment) == ()
     found = Measurement(metrics={"certified": 0.5}, withdrawn=("no",))
     verified = dataclasses.replace(
-        assessment.evidence[0], analysis="verified_perturbation", measurement=found
+        assessment.evidence[0],
+        analysis="verified_perturbation",
+        measurement=found,
+        covers=("adversarial",),
     )
     left = uncovered(dataclasses.replace(assessment, evidence=(verified,)))
     assert left == uncovered(dataclasses.replace(assessment, evidence=()))
@@ -45,8 +50,11 @@ def test_subject_leaves_the_gaps_only_where_an_analysis_measured_it(assessment):
         assessment.evidence[0],
         analysis="verified_perturbation",
         measurement=Measurement(metrics={"certified": 0.5}),
+        covers=("adversarial",),
     )
-    failed = dataclasses.replace(assessment.evidence[1], analysis="verified_perturbation")
+    failed = dataclasses.replace(
+        assessment.evidence[1], analysis="verified_perturbation", covers=("adversarial",)
+    )
 
     without = {gap.subject for gap in uncovered(assessment)}
     measured = {
@@ -70,3 +78,24 @@ def test_what_does_not_apply_is_named_with_its_reason_and_is_no_failure(assessme
     found = unmeasured(dataclasses.replace(assessment, evidence=kept, baseline=None))
     reasons = {gap.subject: gap.reason for gap in found}
     assert reasons["drift"] == "not applicable: no approved version went before"
+
+
+def test_change_between_versions_is_assessed_under_a_policy_with_drift(assessment):
+    change = "Change between versions"
+    answers = Table(
+        name="answers", caption="c", columns=("question", "outcome", "words"),
+        rows=(("verdict", "EQUIVALENT", "like a reference run"),),
+    )  # fmt: skip
+    compared = dataclasses.replace(
+        assessment.evidence[0],
+        analysis="drift",
+        measurement=Measurement(metrics={"drifted": 0.0}, tables=(answers,)),
+        covers=drift.COVERS,
+    )
+
+    assert change in {gap.subject for gap in uncovered(assessment)}
+    with_drift = dataclasses.replace(assessment, evidence=(*assessment.evidence, compared))
+    assert change not in {gap.subject for gap in uncovered(with_drift)}
+    assert f"<strong>{change}</strong>" in to_html(assessment)
+    assert f"<strong>{change}</strong>" not in to_html(with_drift)
+    assert "drift, monitoring" not in to_html(with_drift)

@@ -4,8 +4,11 @@ from governance.records.evidence import Table
 from reports.grid import grid
 
 
-def table(columns, rows, shown=None):
-    return Table(name="t", caption="c", columns=tuple(columns), rows=tuple(rows), shown=shown)
+def table(columns, rows, shown=None, printed=()):
+    return Table(
+        name="t", caption="c", columns=tuple(columns), rows=tuple(rows), shown=shown,
+        printed=printed,
+    )  # fmt: skip
 
 
 def test_table_is_cut_to_the_rows_shown_and_the_rest_counted():
@@ -17,11 +20,20 @@ def test_table_is_cut_to_the_rows_shown_and_the_rest_counted():
     assert grid(table("ab", rows[:3], shown=9)).rows_left == 0
 
 
-def test_wide_table_fills_the_page_and_loses_the_columns_that_do_not_fit():
-    wide = grid(table([f"column_{i}" for i in range(20)], [("some text",) * 20]))
+def test_a_table_prints_the_columns_that_it_names_in_that_order_and_names_the_rest():
+    found = grid(table("abcd", [(1, 2, 3, 4)], printed=("d", "a")))
 
-    assert len(wide.columns) == 12
-    assert wide.columns_left == 8
+    assert [column.name for column in found.columns] == ["d", "a"]
+    assert found.rows == (("4", "1"),)
+    assert found.columns_left == ("b", "c")
+
+
+def test_wide_table_fills_the_page():
+    names = [f"column_{i}" for i in range(20)]
+    wide = grid(table(names, [("some text",) * 20], printed=tuple(names[8:])))
+
+    assert [column.name for column in wide.columns] == names[8:]
+    assert wide.columns_left == tuple(names[:8])
     assert wide.full
     assert wide.dense
     assert abs(sum(column.width for column in wide.columns) - 100) < 0.1

@@ -69,7 +69,7 @@ def test_foreign_text_is_nothing_but_text(assessment, attack):
     }  # fmt: skip
     assert page.count("<tr>") == len(assessment.decision.findings) + 1
     assert len(set(re.findall(r"<tr>(.*?)</tr>", page, re.DOTALL))) > 1
-    assert page.count("<li>") == 14
+    assert page.count("<li>") == 15
     assert page.count("<h2>") == 1
     assert page.count("<strong>") == 3
 

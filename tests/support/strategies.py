@@ -51,6 +51,7 @@ def tables(draw, name):
         columns=tuple(heads),
         rows=tuple(zip(*cells, strict=True)),
         shown=draw(st.none() | st.integers(0, 5)),
+        printed=tuple(draw(st.lists(st.sampled_from(heads), unique=True))),
     )
 
 
@@ -98,6 +99,7 @@ def evidence(draw, analysis=names, metrics=None):
         device=draw(texts),
         measurement=None if failed else draw(measurements(metrics)),
         failure=Failure(kind=draw(names), message=draw(texts)) if failed else None,
+        covers=tuple(draw(st.lists(names, max_size=2))),
     )
 
 

@@ -175,7 +175,7 @@ def log_models(address, subject):
     try:
         mlflow.set_experiment("training")
         torch.manual_seed(0)
-        models = (subject.model, type(subject.model)().eval())
+        models = (subject.network.model, type(subject.network.model)().eval())
         return tuple(_logged(model) for model in models)
     finally:
         mlflow.set_tracking_uri(before)

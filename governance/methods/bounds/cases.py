@@ -20,8 +20,8 @@ from governance.methods.bounds.bounds import Slack, rounding_slack
 from governance.methods.bounds.locality import Window
 from governance.methods.bounds.program import Program
 from governance.records.numbers import number
+from governance.subject.network import tensor_digest
 from governance.subject.preprocessing import Preprocessing
-from governance.subject.subject import tensor_digest
 
 __all__ = ["Case", "Deployed", "Mode", "boxes", "case_of", "deployed", "patches"]
 

@@ -78,6 +78,10 @@ def images_table(subject: Subject, choices: list[Choice], found: list[Explanatio
             "p full", "p region", "p baseline", "p second baseline", "random regions beaten",
             "p rest", "area unbred", "further regions", "evaluations",
         ),
+        printed=(
+            "image", "true", "predicted", "rule", "status", "segments", "area", "p full",
+            "p region", "p rest", "p second baseline", "random regions beaten",
+        ),
         rows=tuple(rows),
     )  # fmt: skip
 

@@ -31,7 +31,7 @@ class Depth:
         layers: How many layers are shuffled, counted from the output.
         last: Name of the lowest of them.
         values: Rank correlation of both maps of each image; 0 where one of them is constant.
-        interval: Percentile bootstrap of the mean over images.
+        interval: Student's t interval of the mean over images.
     """
 
     layers: int
@@ -159,7 +159,7 @@ def cascade(
                 layers=reached,
                 last=names[reached - 1],
                 values=values,
-                interval=intervals.bootstrap(np.mean, values, seed),
+                interval=intervals.mean(values, lowest=-1, highest=1),
             )
         )
     noise = random_maps(maps.shape, seed)

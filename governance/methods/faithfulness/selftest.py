@@ -19,15 +19,15 @@ from types import MappingProxyType
 import numpy as np
 from torch import Tensor, nn
 
-from governance.methods.faithfulness.controls import Explainer, Maps, check_maps
+from governance.methods.faithfulness.controls import Explainer, Maps, check_maps, random_maps
 from governance.methods.faithfulness.evaluation import Counted, areas
-from governance.methods.faithfulness.randomisation import Cascade, cascade
+from governance.methods.faithfulness.randomisation import Cascade, alike, cascade
 from governance.methods.faithfulness.scores import Score, beyond
 from governance.methods.masking import Predict
 from governance.methods.masking.superpixels import Baseline
 from governance.methods.statistics import intervals
 from governance.methods.statistics.proportions import ends
-from governance.records.evidence import Cell, Metric, Table
+from governance.records.evidence import Cell, Interval, Metric, Table
 from governance.records.numbers import number
 
 __all__ = ["MAP_METRICS", "STABLE", "Check", "SelfTest", "agreement", "self_test"]
@@ -66,6 +66,7 @@ class Check:
     Attributes:
         name: What it is.
         values: Of each image.
+        span: Smallest and largest value that can occur.
         limit: What the mean must be shown to exceed; None where it is only printed.
         least: What the mean of these images must reach as well; None for nothing.
         reason: Why the maps are withdrawn if it is not so.
@@ -73,6 +74,7 @@ class Check:
 
     name: str
     values: tuple[float, ...]
+    span: tuple[float, float]
     limit: float | None = None
     least: float | None = None
     reason: str = ""
@@ -86,10 +88,17 @@ class Check:
         return bool(reached) and beyond(self.values, self.limit)
 
     @property
+    def mean(self) -> tuple[float | None, Interval | None]:
+        """Mean over the images with Student's t interval; None where there is none."""
+        lowest, highest = self.span
+        interval = intervals.mean(self.values, lowest=lowest, highest=highest)
+        return float(np.mean(self.values)) if self.values else None, interval
+
+    @property
     def row(self) -> tuple[Cell, ...]:
         """Name, mean, both ends of its interval, n, what is required and how it ended."""
-        low, high = ends(intervals.mean(self.values))
-        mean = float(np.mean(self.values)) if self.values else None
+        mean, interval = self.mean
+        low, high = ends(interval)
         required = "" if self.limit is None else f"above {number(self.limit)}"
         if self.least is not None:
             required += f", mean at least {number(self.least)}"
@@ -106,12 +115,14 @@ class SelfTest:
         cascade: Of the images that were explained again.
         own: Checks of the explanation's own, its agreement over seeds among them.
         passes: Forward passes of the curves; those of the explainer are its own to count.
+        shuffled: Whether there was a module whose weights could be shuffled.
     """
 
     scores: tuple[Score, ...]
     cascade: Cascade
     own: tuple[Check, ...]
     passes: int
+    shuffled: bool = True
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -141,6 +152,17 @@ class SelfTest:
         return (sentence,) if near else ()
 
     @property
+    def unanswered(self) -> tuple[str, ...]:
+        """Controls that could not be done, a sentence each."""
+        if self.shuffled or not self.scores:
+            return ()
+        sentence = (
+            "whether the maps change when the weights of the model are shuffled: not tried, since "
+            "this model gives only probabilities"
+        )
+        return (sentence,)
+
+    @property
     def table(self) -> Table:
         """One row a check."""
         return Table(
@@ -157,6 +179,29 @@ class SelfTest:
         """Insertion less deletion, less that of a control, of each image."""
         pair = [item.advantage(control) for item in self.scores if item.baseline == baseline]
         return tuple(float(sum(parts)) for parts in zip(*pair, strict=True))
+
+    def lead(self, baseline: str | None, control: str) -> Check:
+        """The check that maps do better than a control; for `centre` it is only printed."""
+        return Check(
+            name=f"insertion less deletion, {baseline}: advantage over a {control} map",
+            values=self.gains(baseline, control),
+            span=(-2.0, 2.0),
+            limit=None if control == "centre" else 0.0,
+            reason=f"not shown to be better than a {control} map where removed pixels are "
+            f"replaced by {baseline}",
+        )
+
+    @property
+    def likeness(self) -> tuple[Check, ...]:
+        """Likeness to the maps of the shuffled model, from the uppermost layer down to all."""
+        return tuple(
+            Check(
+                name=f"likeness, layers shuffled: {depth.layers}, down to {depth.last}",
+                values=depth.values,
+                span=(-1.0, 1.0),
+            )
+            for depth in self.cascade.depths
+        )
 
     @property
     def curves(self) -> Table:
@@ -177,33 +222,31 @@ class SelfTest:
 
     def _chance(self) -> list[Check]:
         return [
-            Check(
-                name=f"insertion less deletion, {baseline}: advantage over a {control} map",
-                values=self.gains(baseline, control),
-                limit=None if control == "centre" else 0.0,
-                reason=f"not shown to be better than a {control} map where removed pixels are "
-                f"replaced by {baseline}",
-            )
+            self.lead(baseline, control)
             for baseline in dict.fromkeys(item.baseline for item in self.scores)
             for control in ("random", "constant", "centre")
         ]
 
     def _randomisation(self) -> list[Check]:
-        again, depths = self.cascade.again, self.cascade.depths
+        again, chance = self.cascade.again, self.cascade.random
         shown = [
-            Check(name="likeness to a second run", values=again),
-            Check(name="likeness to a random map", values=self.cascade.random),
-            *(
-                Check(
-                    name=f"likeness, layers shuffled: {depth.layers}, down to {depth.last}",
-                    values=depth.values,
-                )
-                for depth in depths
-            ),
+            Check(name="likeness to a second run", values=again, span=(-1.0, 1.0)),
+            Check(name="likeness to a random map", values=chance, span=(-1.0, 1.0)),
+            *self.likeness,
         ]
+        if not self.shuffled:
+            return [
+                *shown,
+                Check(
+                    name="likeness, layers shuffled: not done, no weights",
+                    values=(),
+                    span=(-1.0, 1.0),
+                ),
+            ]
         decides = Check(
             name="half the likeness to a second run, less that with all layers shuffled",
             values=self.cascade.forgetting,
+            span=(-1.5, 1.5),
             limit=0.0,
             reason="not shown to change when the weights of the model are shuffled",
         )
@@ -219,16 +262,18 @@ def _curve_row(item: Score) -> tuple[Cell, ...]:
     )  # fmt: skip
 
 
-def agreement(values: Sequence[float], chance: float = 0.0) -> Check:
+def agreement(values: Sequence[float], chance: float = 0.0, *, lowest: float = -1.0) -> Check:
     """The check that runs with other seeds agree.
 
     Args:
         values: Agreement of each image: rank correlation of maps, Jaccard index of regions.
         chance: What maps or regions drawn at random would give.
+        lowest: Smallest agreement there is: -1 of a correlation, 0 of a Jaccard index.
     """
     return Check(
         name="agreement of runs with other seeds",
         values=tuple(values),
+        span=(lowest, 1.0),
         limit=chance,
         least=STABLE,
         reason=f"not shown to agree with runs of other seeds by {STABLE} and better than chance",
@@ -238,7 +283,7 @@ def agreement(values: Sequence[float], chance: float = 0.0) -> Check:
 def self_test(
     explain: Explainer,
     predict: Predict,
-    model: nn.Module,
+    model: nn.Module | None,
     images: Tensor,
     targets: Sequence[int],
     maps: Maps,
@@ -261,7 +306,8 @@ def self_test(
     Args:
         explain: Maps images (N, C, H, W), a target for each and a seed to heat (N, H, W).
         predict: Maps float32 (B, C, H, W) in [0, 1] to probabilities (B, K).
-        model: What both ask; its weights are shuffled meanwhile and put back to the bit.
+        model: Module that both ask; its weights are shuffled meanwhile and put back to the bit.
+            None where there is none: the test then says that this was not tried.
         images: (N, C, H, W) in [0, 1], those whose maps mean anything.
         targets: Class explained of each.
         maps: (N, H, W) as `explain` gave them with `seed`.
@@ -285,10 +331,15 @@ def self_test(
     )  # fmt: skip
     few, aims, first = images[:tested], list(targets[:tested]), data[:tested]
     second = check_maps(explain(few, aims, seed + 1) if again is None else again, few)
-    forgotten = cascade(explain, model, few, aims, first, second, stages=stages, seed=seed)
+    if model is None:
+        noise = random_maps(first.shape, seed)
+        forgotten = Cascade(depths=(), again=alike(first, second), random=alike(first, noise))
+    else:
+        forgotten = cascade(explain, model, few, aims, first, second, stages=stages, seed=seed)
     return SelfTest(
         scores=tuple(scores),
         cascade=forgotten,
         own=(agreement(forgotten.again),) if own is None else tuple(own),
         passes=counted.passes,
+        shuffled=model is not None,
     )

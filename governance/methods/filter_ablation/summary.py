@@ -12,7 +12,7 @@ from scipy import stats
 
 from governance.methods.filter_ablation.ablation import Estimate, Filters
 from governance.methods.filter_ablation.study import Block, Study
-from governance.methods.statistics.intervals import LEVEL, wilson
+from governance.methods.statistics.intervals import LEVEL, wilson, wilson_ends
 from governance.records.evidence import Interval
 
 __all__ = ["COLUMNS", "class_dependence", "concentration", "mass", "missed", "null", "rows"]
@@ -94,8 +94,11 @@ def concentration(found: Study) -> tuple[float | None, Interval | None]:
 def missed(found: Study) -> tuple[float | None, Interval | None]:
     """Share of the filters nobody chose that belong in the top list, from the audit sample.
 
-    Zero without an interval where every filter was chosen; None where there is nothing to compare.
+    Zero without an interval where every filter was chosen; None where there is nothing to compare,
+    since silencing adds to the loss with no filter or no filter was left to the audit.
     """
+    if not any((block.estimate.mean > 0).any() for block in found.blocks):
+        return None, None
     if found.rest == 0:
         return 0.0, None
     chosen = np.concatenate(
@@ -204,13 +207,8 @@ def _flip_rows(block: Block, images: int) -> pd.DataFrame:
     flips = block.effects.flip
     frame = _frame(block, "all", "flip", len(flips))
     if block.chance is None:
-        ends = [wilson(int(count), len(flips)) for count in flips.sum(0)]
-        return frame.assign(
-            estimate=flips.mean(0),
-            ci_lo=[end.low if end else np.nan for end in ends],
-            ci_hi=[end.high if end else np.nan for end in ends],
-            p_value=np.nan,
-        )
+        low, high = wilson_ends(flips.sum(0), len(flips))
+        return frame.assign(estimate=flips.mean(0), ci_lo=low, ci_hi=high, p_value=np.nan)
     # Images that count for several are no trials of a coin: Student's t, kept within 0 and 1.
     nothing = np.zeros((images, flips.shape[1]))
     estimate = block.estimated(flips.astype(np.float64), nothing)

@@ -110,7 +110,7 @@ def _interval(
     if drawn is None:
         return None
     return Interval(
-        low=max(0.0, 2 * error - drawn.high),
+        low=max(0.0, 2 * error - max(error, drawn.high)),
         high=max(error, min(1.0, 2 * error - drawn.low)),
         n=drawn.n,
         level=drawn.level,

@@ -12,7 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from governance.methods.statistics.intervals import LEVEL, clopper_pearson, wilson
+from governance.methods.missing import missing
+from governance.methods.statistics.intervals import (
+    LEVEL,
+    clopper_pearson_ends,
+    wilson,
+    wilson_ends,
+)
 from governance.records.evidence import Interval
 
 __all__ = [
@@ -159,10 +165,9 @@ def ends(interval: Interval | None) -> tuple[float, float] | tuple[None, None]:
 
 def whiskers(shares: Iterable[ClassShare]) -> tuple[list[float], list[float]]:
     """Lower and upper interval ends of several shares, for a picture; NaN where there is none."""
-    known = [item.interval for item in shares]
-    low = [np.nan if item is None else item.low for item in known]
-    high = [np.nan if item is None else item.high for item in known]
-    return low, high
+    listed = list(shares)
+    low, high = wilson_ends([item.hits for item in listed], [item.n for item in listed])
+    return low.tolist(), high.tolist()
 
 
 def span(counts: Iterable[int]) -> str:
@@ -172,13 +177,24 @@ def span(counts: Iterable[int]) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def unknown(names: Sequence[str], counts: Sequence[int], what: str) -> str | None:
-    """A sentence naming the classes without images, which leave `what` unknown; None if none."""
+def unknown(
+    names: Sequence[str], counts: Sequence[int], over_classes: Sequence[str], *by_class: str
+) -> str | None:
+    """The note that metrics are missing since classes have no images; None where all have some.
+
+    Args:
+        names: Of the classes.
+        counts: Images of each class.
+        over_classes: Metrics that need every class, such as the lowest recall.
+        by_class: Metrics of one class, such as `recall`; missing for the classes without images.
+    """
     absent = [name for name, count in zip(names, counts, strict=True) if count == 0]
     if not absent:
         return None
     listed = ", ".join(absent[:LISTED]) + (" and more" if len(absent) > LISTED else "")
-    return f"{len(absent)} of {len(names)} classes have no image ({listed}): {what} are not known."
+    each = [f"the {metric} of {'these' if len(absent) > 1 else 'it'}" for metric in by_class]
+    why = f"{len(absent)} of {len(names)} classes have no image ({listed})"
+    return missing([*over_classes, *each], why)
 
 
 def chance(labels: NDArray[np.int64]) -> float:
@@ -201,10 +217,9 @@ def lowest(shares: Sequence[ClassShare]) -> tuple[float, Interval] | None:
         return None
     worst = min(shares, key=lambda item: (item.hits / item.n, -item.n))
     joint = 1 - (1 - LEVEL) / len(shares)
-    own = [clopper_pearson(item.hits, item.n) for item in shares]
-    wide = [clopper_pearson(item.hits, item.n, joint) for item in shares]
-    low = min(item.low for item in own if item)
-    high = min(item.high for item in wide if item)
+    hits, counts = [item.hits for item in shares], [item.n for item in shares]
+    low = float(clopper_pearson_ends(hits, counts)[0].min())
+    high = float(clopper_pearson_ends(hits, counts, joint)[1].min())
     method = f"Clopper-Pearson, lowest of {len(shares)} classes"
     return worst.hits / worst.n, Interval(low=low, high=high, n=worst.n, method=method)
 

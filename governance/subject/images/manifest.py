@@ -15,7 +15,7 @@ from governance.subject.images.validation import (
     refuse,
     taken,
 )
-from governance.subject.subject import ValidationSet
+from governance.subject.images.validation_set import ValidationSet
 
 __all__ = ["open_manifest"]
 

@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from governance.errors import SubjectError
 from governance.subject.images.near_duplicates import groups, perceptual_hashes, thumbnail
-from governance.subject.subject import ValidationSet
+from governance.subject.images.validation_set import ValidationSet
 
 __all__ = ["DEVIATIONS", "SIMILARITY", "classes", "survey"]
 

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from governance.errors import SubjectError
-from governance.subject.subject import ValidationSet
+from governance.subject.images.validation_set import ValidationSet
 
 __all__ = [
     "SUFFIXES",

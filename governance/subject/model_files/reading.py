@@ -22,7 +22,7 @@ from governance.errors import SubjectError
 from governance.records.evidence import ModelIdentity
 from governance.subject.model_files.archive import open_archive
 from governance.subject.model_files.batch import free_batch
-from governance.subject.subject import layer_digests, tensor_digest
+from governance.subject.network import layer_digests, tensor_digest
 
 __all__ = [
     "LoadedModel",

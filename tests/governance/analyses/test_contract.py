@@ -16,12 +16,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from subjects import black_box, with_network
 from torch import nn
 
 from governance import analyses
+from governance.errors import AnalysisError
 from governance.records.assessment import Assessment
-from governance.records.evidence import Evidence, Measurement, Metric
-from governance.records.policy import CLASS, Expectation, ModelTerms, Policy, declared, judge
+from governance.records.evidence import MOST_PRINTED, Evidence, Measurement, Metric
+from governance.records.policy import (
+    CLASS,
+    INAPPLICABLE,
+    Expectation,
+    ModelTerms,
+    Policy,
+    declared,
+    judge,
+)
+from governance.subject.network import tensor_digest
+from governance.workflows.orchestration import assess
+from reports.grid import grid
 from reports.prose import describe
 
 HEADINGS = {"Purpose", "Method", "Signs of risk", "Limits"}
@@ -115,7 +128,7 @@ def same(one: object, two: object) -> bool:
 
 def leaves_everything_as_found(name, subject):
     analysis = analyses.load(name, QUICK.get(name, {}))
-    model = subject.model
+    model = subject.network.model
     # Something in every place that an analysis might be tempted to clear.
     model.stem.register_forward_hook(lambda *_: None)
     model.head.register_full_backward_hook(lambda *_: None)
@@ -134,7 +147,7 @@ def leaves_everything_as_found(name, subject):
 
 @ours
 def test_the_model_and_the_process_are_left_as_found(name, tiny_subject, measured):
-    subject = dataclasses.replace(tiny_subject, model=copy.deepcopy(tiny_subject.model))
+    subject = with_network(tiny_subject, model=copy.deepcopy(tiny_subject.network.model))
 
     found = leaves_everything_as_found(name, subject)
 
@@ -197,6 +210,140 @@ def test_intervals_hold_their_estimates(name, measured):
 
 
 @ours
+def test_intervals_stay_in_the_declared_range(name, measured):
+    assert beyond_range(name, measured(name)) == []
+
+
+def beyond_range(name, measurement):
+    """Metrics whose interval leaves the range that the analysis declares."""
+    found = []
+    for metric, interval in measurement.intervals.items():
+        declaration = declared(metric, analyses.metrics(name))
+        low = -math.inf if declaration.lowest is None else declaration.lowest
+        high = math.inf if declaration.highest is None else declaration.highest
+        if not low <= interval.low <= interval.high <= high:
+            found.append(metric)
+    return found
+
+
+def altered(model, change):
+    """A copy of a model whose weights were changed."""
+    copied = copy.deepcopy(model)
+    with torch.no_grad():
+        change(copied)
+    return copied
+
+
+def constant(model):
+    model.head.weight.zero_()
+    model.head.bias.copy_(torch.tensor([0.0, 1.0, 0.5]))
+
+
+def alike(model):
+    model.head.bias.add_(torch.tensor([0.0, 60.0, 0.0]))
+
+
+def zero(model):
+    for parameter in model.parameters():
+        parameter.zero_()
+
+
+MODELS = {"constant": constant, "alike": alike, "zero": zero}
+SETS = {
+    "one class": lambda labels: np.flatnonzero(labels == 1),
+    "one image a class": lambda labels: np.array([np.argmax(labels == k) for k in range(3)]),
+}
+
+# What is truly at its best, though the model tells nothing apart or images are few.
+DEFINED = {
+    # These look at the images alone.
+    "data_quality": dict.fromkeys((*MODELS, *SETS), "*"),
+    # The class that is always answered is always recognised.
+    "performance": {
+        "constant": "recall.vertical", "alike": "recall.vertical", "zero": "recall.horizontal",
+        "one class": "accuracy recall.vertical",
+        "one image a class": "accuracy balanced_accuracy recall_worst recall.horizontal "
+        "recall.vertical recall.diagonal",
+    },
+    "layer_prediction": {
+        "constant": "lens_recall.vertical", "alike": "lens_recall.vertical",
+        "zero": "lens_recall.horizontal", "one class": "lens_recall.vertical",
+    },
+    # The filters move, whatever the head makes of them; all of them were measured.
+    "filter_importance": {
+        "constant": "dead_filters", "alike": "dead_filters screen_miss_rate",
+        "one class": "dead_filters screen_miss_rate",
+    },
+    "feature_correlation": {"one class": "redundancy redundancy_worst"},
+    # Other preprocessings do change the answers, and none is clearly better.
+    "preprocessing_check": {
+        "alike": "better_alternatives", "one class": "accuracy_declared better_alternatives",
+        "one image a class": "accuracy_declared",
+    },
+    # This model decides by the image, with room around every image.
+    "verified_perturbation": {
+        "one image a class": "certified_share surviving_share undecided_share "
+        "certified_patch_fraction undecided_patch_fraction"
+    },
+    "genetic_explanation": {"one image a class": "share_fragile null_class_rate stability"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", [*MODELS, *SETS])
+@ours
+def test_nothing_to_measure_is_missing_and_never_perfect(name, odd, tiny_subject):
+    # arrange
+    subject = degenerate(tiny_subject, odd)
+    metrics = analyses.metrics(name)
+
+    # act
+    try:
+        found = analyses.load(name, QUICK.get(name, {})).run(subject, 3)
+    except AnalysisError:
+        return  # a refusal is a failure of the evidence, with its reason: every metric is missing
+
+    # assert
+    defined = DEFINED.get(name, {}).get(odd, "").split()
+    said = " ".join((*found.notes, *found.unanswered))
+    for metric, value in found.metrics.items():
+        declaration = declared(metric, metrics)
+        if value is None:
+            label = metric.rpartition(".")[2]
+            assert metric in said or label in said, f"{metric} is missing and no note says why"
+            continue
+        best = declaration.highest if declaration.better == "higher" else declaration.lowest
+        assert value != best or metric in defined or "*" in defined, f"{metric} is perfect"
+    assert beyond_range(name, found) == []
+
+
+def degenerate(subject, odd):
+    """A subject of a model that tells nothing apart, or with hardly any images."""
+    if odd in MODELS:
+        network = subject.network
+        model = altered(network.model, MODELS[odd])
+        identity = dataclasses.replace(subject.identity, digest=tensor_digest(model))
+        classifier = dataclasses.replace(network, model=model)
+        return dataclasses.replace(subject, classifier=classifier, identity=identity)
+    whole = subject.validation
+    places = SETS[odd](whole.labels)
+    validation = dataclasses.replace(
+        whole,
+        images=whole.images[places],
+        labels=whole.labels[places],
+        ids=tuple(whole.ids[place] for place in places),
+        hashes=tuple(whole.hashes[place] for place in places),
+    )
+    return dataclasses.replace(subject, validation=validation)
+
+
+@pytest.mark.parametrize(("odd", "label"), [("alike", "vertical"), ("zero", "horizontal")])
+def test_one_answer_for_all_images_is_said_first_by_performance(odd, label, tiny_subject):
+    found = analyses.load("performance", {}).run(degenerate(tiny_subject, odd), 3)
+
+    assert found.notes[0] == f"All 120 images are answered with class {label}."
+
+
+@ours
 def test_figures_and_tables_speak_for_themselves(name, measured):
     measurement = measured(name)
 
@@ -209,6 +356,17 @@ def test_figures_and_tables_speak_for_themselves(name, measured):
     for table in measurement.tables:
         assert all(head.strip() for head in table.columns)
     assert all(note.strip().endswith(".") for note in measurement.notes)
+
+
+@ours
+def test_every_column_of_a_table_is_printed_or_named_under_it(name, measured):
+    for table in measured(name).tables:
+        laid_out = grid(table)
+
+        printed = [column.name for column in laid_out.columns]
+        assert 0 < len(printed) <= MOST_PRINTED
+        assert sorted((*printed, *laid_out.columns_left)) == sorted(table.columns)
+        assert all(len(row) == len(printed) for row in laid_out.rows)
 
 
 @ours
@@ -296,10 +454,62 @@ def test_a_measurement_survives_being_kept(name, tiny_subject, measured, tmp_pat
     assert read.digest == written.digest
 
 
+def needing(what):
+    return [name for name in analyses.names() if analyses.find(name).needs == what]
+
+
+@pytest.mark.parametrize("name", needing("probabilities"))
+def test_what_needs_only_probabilities_runs_on_a_model_that_is_no_network(name, tiny_subject):
+    subject = black_box(tiny_subject)
+    analysis = analyses.load(name, QUICK.get(name, {}))
+
+    found = analysis.run(subject, 3)
+
+    assert found == analysis.run(black_box(tiny_subject), 3)
+    assert found.metrics
+    for metric, value in found.metrics.items():
+        assert declared(metric, analyses.metrics(name)) is not None
+        assert value is None or math.isfinite(value)
+    # A control that shuffles weights is left out in so many words, and passes for nothing.
+    if "likeness_shuffled" in analyses.metrics(name):
+        assert found.metrics["likeness_shuffled"] is None
+        assert any("shuffled: not tried" in sentence for sentence in found.unanswered)
+
+
+@pytest.mark.parametrize("name", needing("network"))
+def test_what_needs_a_network_does_not_apply_to_a_model_that_is_none(name, tiny_subject):
+    metric = next(iter(analyses.metrics(name))).replace(CLASS, "vertical")
+    policy = Policy(
+        title="T", validation="v", model=ModelTerms(), analyses={name: QUICK.get(name, {})},
+        expectations=(
+            Expectation(metric="performance.accuracy", at_least=0.0),
+            Expectation(metric=f"{name}.{metric}", at_least=0.0),
+        ),
+        text="text",
+    )  # fmt: skip
+
+    assessment = assess(black_box(tiny_subject), policy, standing=("performance",))
+
+    plain, looking = assessment.evidence
+    assert plain.measurement.metrics["accuracy"] > 0.9
+    assert looking.measurement is None
+    assert looking.failure.kind == INAPPLICABLE
+    assert "this model gives only probabilities" in looking.failure.message
+    outcomes = [item.outcome for item in assessment.decision.findings]
+    assert outcomes == ["met", "missing"]
+    assert assessment.decision.verdict == "undetermined"
+
+
+@pytest.mark.parametrize("name", needing("network"))
+def test_what_needs_a_network_fails_in_words_if_it_is_run_without(name, tiny_subject):
+    with pytest.raises(AnalysisError, match="models:/black-box/1: gives only probabilities"):
+        analyses.load(name, QUICK.get(name, {})).run(black_box(tiny_subject), 3)
+
+
 def test_the_analysis_of_the_documentation_is_one_file_and_keeps_the_contract(
     brightness, tiny_subject, tmp_path
 ):
-    subject = dataclasses.replace(tiny_subject, model=copy.deepcopy(tiny_subject.model))
+    subject = with_network(tiny_subject, model=copy.deepcopy(tiny_subject.network.model))
 
     assert brightness in analyses.names()
     found = leaves_everything_as_found(brightness, subject)

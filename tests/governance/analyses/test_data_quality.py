@@ -11,7 +11,7 @@ from governance.analyses.data_quality import DataQuality, data_quality
 from governance.errors import PolicyError, SubjectError
 from governance.records.evidence import Evidence
 from governance.records.policy import ModelTerms, Policy, judge
-from governance.subject.subject import ValidationSet
+from governance.subject.images.validation_set import ValidationSet
 
 
 def validation_of(images, labels, class_names=("a", "b")):
@@ -154,7 +154,9 @@ def test_an_undecodable_image_leaves_no_measurement(tiny_subject):
 
 
 def test_the_analysis_is_repeatable_and_leaves_the_model_and_random_state_alone(tiny_subject):
-    before = {name: value.clone() for name, value in tiny_subject.model.state_dict().items()}
+    before = {
+        name: value.clone() for name, value in tiny_subject.network.model.state_dict().items()
+    }
     state = torch.random.get_rng_state()
 
     first = DataQuality().run(tiny_subject, seed=0)
@@ -162,8 +164,8 @@ def test_the_analysis_is_repeatable_and_leaves_the_model_and_random_state_alone(
 
     assert first == second
     assert torch.equal(state, torch.random.get_rng_state())
-    assert not tiny_subject.model.training
-    for name, value in tiny_subject.model.state_dict().items():
+    assert not tiny_subject.network.model.training
+    for name, value in tiny_subject.network.model.state_dict().items():
         assert torch.equal(value, before[name])
 
 

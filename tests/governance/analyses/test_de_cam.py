@@ -10,8 +10,10 @@ from governance.analyses.de_cam import DeCam, evolve_map
 from governance.errors import PolicyError
 from governance.methods.evolved import evolve_map as below
 from governance.records.evidence import ModelIdentity
+from governance.subject.images.validation_set import ValidationSet
+from governance.subject.network import Network, tensor_digest
 from governance.subject.preprocessing import Preprocessing
-from governance.subject.subject import Subject, ValidationSet, tensor_digest
+from governance.subject.subject import Subject
 
 SMALL = {"images": 6, "budget": 120, "repeated": 3, "seeds": 2}
 
@@ -39,13 +41,15 @@ def corner_subject(model):
             uri="models:/corner/1", digest=tensor_digest(model), artifact_digest="sha256:0",
             format="pt2", parameters=1,
         ),
-        model=model.eval(),
-        preprocessing=Preprocessing(size=(32, 32), channels="grey"),
+        classifier=Network(
+            model=model.eval(),
+            device=torch.device("cpu"),
+            preprocessing=Preprocessing(size=(32, 32), channels="grey"),
+        ),
         validation=ValidationSet(
             location="memory", images=images, labels=labels, class_names=("dark", "bright"),
             ids=tuple(map(str, range(40))), hashes=("0",) * 40, digest="sha256:0",
         ),
-        device=torch.device("cpu"),
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from subjects import with_network
 from torch import nn
 
 from governance.analyses.explanation_maps import ExplanationMaps
@@ -28,7 +29,7 @@ def maps_of(measurement, column="map"):
 
 
 def with_model(subject, model, **changed):
-    return dataclasses.replace(subject, model=model.eval(), **changed)
+    return with_network(subject, model=model.eval(), **changed)
 
 
 class Linear(nn.Module):
@@ -63,10 +64,10 @@ def test_the_map_of_a_linear_model_is_weight_times_distance_to_the_mean(tiny_sub
 
     measured = QUICK.run(subject, 3)
 
-    weight = subject.model.weights.weight.detach().numpy().reshape(3, 16, 16)
+    weight = subject.network.model.weights.weight.detach().numpy().reshape(3, 16, 16)
     places = frame(measured, "maps")["place"].to_numpy()
     for place, found_map in zip(places, maps_of(measured), strict=True):
-        image = subject.inputs(subject.pixels([place]))[0, 0].numpy()
+        image = subject.network.inputs(subject.pixels([place]))[0, 0].numpy()
         above = weight[subject.validation.labels[place]] - weight.mean(0)
         heat = np.abs(above * (image - image.mean()))
         naive = heat.reshape(GRID, 4, GRID, 4).sum((1, 3)).ravel()
@@ -113,7 +114,10 @@ def test_every_version_is_asked_about_the_same_images(found, tiny_subject):
 
 def test_a_signature_is_the_mean_activation_on_every_image(found, tiny_subject):
     places = frame(found, "maps")["place"].to_numpy()
-    model, inputs = tiny_subject.model, tiny_subject.inputs(tiny_subject.pixels(places))
+    model, inputs = (
+        tiny_subject.network.model,
+        tiny_subject.network.inputs(tiny_subject.pixels(places)),
+    )
     with torch.no_grad():
         stem = model.activation(model.stem_norm(model.stem(inputs))).mean((2, 3)).numpy()
 
@@ -127,7 +131,7 @@ def test_a_signature_is_the_mean_activation_on_every_image(found, tiny_subject):
 
 def test_permuted_channels_leave_the_maps_and_permute_the_signatures(found, tiny_subject):
     order = torch.tensor([3, 1, 5, 0, 2, 4])
-    model = copy.deepcopy(tiny_subject.model)
+    model = copy.deepcopy(tiny_subject.network.model)
     with torch.no_grad():
         for layer in (model.stem, model.branch):
             layer.weight.copy_(layer.weight[order])
@@ -148,7 +152,9 @@ def test_permuted_channels_leave_the_maps_and_permute_the_signatures(found, tiny
 
 def test_a_model_that_answers_in_probabilities_has_the_same_maps(found, tiny_subject):
     soft = with_model(
-        tiny_subject, nn.Sequential(tiny_subject.model, nn.Softmax(1)), outputs="probabilities"
+        tiny_subject,
+        nn.Sequential(tiny_subject.network.model, nn.Softmax(1)),
+        outputs="probabilities",
     )
 
     assert maps_of(QUICK.run(soft, 3)) == pytest.approx(maps_of(found), rel=5e-3, abs=1e-4)
@@ -161,12 +167,12 @@ def test_batches_do_not_show(found, tiny_subject):
 
 
 def test_no_parameter_is_left_with_a_gradient(found, tiny_subject):
-    assert all(parameter.grad is None for parameter in tiny_subject.model.parameters())
+    assert all(parameter.grad is None for parameter in tiny_subject.network.model.parameters())
 
 
 def test_a_model_without_gradients_and_too_fine_a_grid_are_refused(tiny_subject):
     with pytest.raises(AnalysisError, match="passes no gradient"):
-        QUICK.run(with_model(tiny_subject, Detached(tiny_subject.model)), 3)
+        QUICK.run(with_model(tiny_subject, Detached(tiny_subject.network.model)), 3)
     with pytest.raises(AnalysisError, match="at most 16 is accepted"):
         dataclasses.replace(QUICK, grid=17).run(tiny_subject, 3)
 

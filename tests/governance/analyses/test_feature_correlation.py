@@ -13,8 +13,8 @@ from governance.errors import AnalysisError
 
 @pytest.fixture(scope="module")
 def known(tiny_subject):
-    inputs = tiny_subject.inputs(tiny_subject.pixels(range(60)))
-    return tiny_subject.model, inputs, tiny_subject.validation.labels[:60]
+    inputs = tiny_subject.network.inputs(tiny_subject.pixels(range(60)))
+    return tiny_subject.network.model, inputs, tiny_subject.validation.labels[:60]
 
 
 def test_a_table_says_all_there_is(known):
@@ -45,12 +45,12 @@ def test_the_measurement_agrees_with_the_table(tiny_subject):
     # arrange
     images = len(tiny_subject.validation)
     chosen = tiny_subject.validation.sample(images, 0)
-    inputs = tiny_subject.inputs(tiny_subject.pixels(chosen))
+    inputs = tiny_subject.network.inputs(tiny_subject.pixels(chosen))
 
     # act
     found = FeatureCorrelation(limit=0.5).run(tiny_subject, 0)
     frame = feature_correlation(
-        tiny_subject.model, inputs, tiny_subject.validation.labels[chosen], limit=0.5
+        tiny_subject.network.model, inputs, tiny_subject.validation.labels[chosen], limit=0.5
     )
 
     # assert

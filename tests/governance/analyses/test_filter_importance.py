@@ -1,17 +1,16 @@
 """What silencing filters costs: exact where it says so, sampled where it says so."""
 
-import dataclasses
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from subjects import with_network
 from torch import nn
 
 from governance import analyses
 from governance.analyses.filter_importance import FilterImportance, filter_importance
 from governance.errors import AnalysisError
-from governance.subject.subject import tensor_digest
+from governance.subject.network import tensor_digest
 
 FIRST = ["layer", "unit", "class", "metric", "estimate", "ci_lo", "ci_hi", "n_exact", "method"]
 
@@ -20,8 +19,8 @@ FIRST = ["layer", "unit", "class", "metric", "estimate", "ci_lo", "ci_hi", "n_ex
 def known(tiny_subject):
     """The tiny model, its inputs and labels."""
     indices = np.arange(len(tiny_subject.validation))
-    inputs = tiny_subject.inputs(tiny_subject.pixels(indices))
-    return tiny_subject.model, inputs, tiny_subject.validation.labels
+    inputs = tiny_subject.network.inputs(tiny_subject.pixels(indices))
+    return tiny_subject.network.model, inputs, tiny_subject.validation.labels
 
 
 @pytest.fixture(scope="module")
@@ -184,11 +183,11 @@ def copied(model):
 
 def test_a_dead_filter_counts_as_dead_and_costs_nothing(tiny_subject):
     # arrange
-    twin = copied(tiny_subject.model)
+    twin = copied(tiny_subject.network.model)
     with torch.no_grad():
         twin.stem_norm.weight[0] = 0.0
         twin.stem_norm.bias[0] = -1.0
-    subject = dataclasses.replace(tiny_subject, model=twin)
+    subject = with_network(tiny_subject, model=twin)
     # act
     found = FilterImportance(tier="full", images=60).run(subject, 0)
     # assert

@@ -1,11 +1,11 @@
 """Genetic explanation on subjects whose answer is known."""
 
-import dataclasses
 import hashlib
 
 import numpy as np
 import pytest
 import torch
+from subjects import with_network
 from torch import nn
 
 from governance import analyses
@@ -14,8 +14,10 @@ from governance.errors import PolicyError
 from governance.methods.evolved import evolve as below
 from governance.records.evidence import Evidence, ModelIdentity
 from governance.records.policy import Expectation, ModelTerms, Policy, judge
+from governance.subject.images.validation_set import ValidationSet
+from governance.subject.network import Network, tensor_digest
 from governance.subject.preprocessing import Preprocessing
-from governance.subject.subject import Subject, ValidationSet, tensor_digest
+from governance.subject.subject import Subject
 
 SMALL = {"images": 6, "budget": 120, "repeated": 2, "wrong_classes": 4, "wrong_budget": 60}
 
@@ -43,13 +45,15 @@ def corner_subject():
             uri="models:/corner/1", digest=tensor_digest(model), artifact_digest="sha256:0",
             format="pt2", parameters=1,
         ),
-        model=model,
-        preprocessing=Preprocessing(size=(32, 32), channels="grey"),
+        classifier=Network(
+            model=model,
+            device=torch.device("cpu"),
+            preprocessing=Preprocessing(size=(32, 32), channels="grey"),
+        ),
         validation=ValidationSet(
             location="memory", images=images, labels=labels, class_names=("dark", "bright"),
             ids=tuple(map(str, range(40))), hashes=("0",) * 40, digest="sha256:0",
         ),
-        device=torch.device("cpu"),
     )  # fmt: skip
 
 
@@ -102,13 +106,15 @@ def test_what_is_measured_is_what_the_tables_hold():
 
 def test_the_same_seed_gives_the_same_measurement_and_the_model_is_left_as_found(tiny_subject):
     # arrange
-    before = hashlib.sha256(str(tiny_subject.model.state_dict()).encode()).hexdigest()
+    before = hashlib.sha256(str(tiny_subject.network.model.state_dict()).encode()).hexdigest()
     state = torch.get_rng_state()
     # act
     one, two = (GeneticExplanation(**SMALL).run(tiny_subject, 3) for _ in range(2))
     # assert
     assert one == two
-    assert hashlib.sha256(str(tiny_subject.model.state_dict()).encode()).hexdigest() == before
+    assert (
+        hashlib.sha256(str(tiny_subject.network.model.state_dict()).encode()).hexdigest() == before
+    )
     assert torch.equal(torch.get_rng_state(), state)
     assert set(one.metrics) == set(GeneticExplanation.metrics)
     assert "forward passes" in one.notes[-1]
@@ -144,9 +150,9 @@ def test_controls_that_are_switched_off_are_missing_not_zero(tiny_subject):
 def test_where_no_region_means_anything_the_area_is_missing():
     # arrange: a model that answers the same whatever it sees
     subject = corner_subject()
-    blind = dataclasses.replace(subject, model=Corner().eval())
+    blind = with_network(subject, model=Corner().eval())
     with torch.no_grad():
-        blind.model.gain.zero_()
+        blind.network.model.gain.zero_()
     # act
     result = GeneticExplanation(**SMALL).run(blind, 0)
     # assert

@@ -21,7 +21,9 @@ MODERN = """
         mode: Literal["fast", "slow"] = "fast"
         level: Literal[1, 2] = 1
         limit: float | None = None
+        least: int = 1
 
+        needs = "probabilities"
         metrics = {"m": Metric(meaning="m", better="higher")}
 
         def __post_init__(self):
@@ -29,6 +31,8 @@ MODERN = """
                 raise ValueError(f"count = {self.count}: at least 0 is accepted")
             if self.count == 13:
                 raise AnalysisError("count = 13: another number is accepted")
+            if self.least < 1:
+                raise ValueError(f"least = {self.least}: at least 1 is accepted")
 
         def run(self, subject, seed):
             return Measurement(metrics={"m": self.count})
@@ -161,10 +165,9 @@ def test_parameters_take_what_toml_writes():
         ("share", float("inf"), "a number"),
         ("name", 3, "a text"),
         ("strict", 1, "true or false"),
-        ("layers", "a", "a list of a text"),
-        ("layers", ["a", 1], "a list of a text"),
-        ("size", [1], "a list of 2 times a whole number"),
-        ("size", [1, 2, 3], "a list of 2 times a whole number"),
+        ("layers", "a", "a list of texts"),
+        ("size", [1], "a list of 2 whole numbers"),
+        ("size", [1, 2, 3], "a list of 2 whole numbers"),
         ("mode", "medium", "one of 'fast', 'slow'"),
         ("level", True, "one of 1, 2"),
         ("limit", "none", "a number"),
@@ -172,7 +175,23 @@ def test_parameters_take_what_toml_writes():
 )
 def test_a_parameter_of_another_type_is_refused_with_its_place(key, value, accepted):
     assert problems({key: value}) == (
-        f"[analyses.modern] {key} = {value!r}: {accepted} is accepted",
+        f"[analyses.modern] {key}: is {value!r}; {accepted} is accepted",
+    )
+
+
+@pytest.mark.usefixtures("modern")
+def test_an_item_of_another_type_is_refused_with_its_place():
+    assert problems({"layers": ["a", 1]}) == (
+        "[analyses.modern] layers[1]: is 1; a text is accepted",
+    )
+
+
+@pytest.mark.usefixtures("modern")
+def test_what_is_out_of_range_is_told_beside_what_is_of_another_type():
+    assert problems({"count": -1, "share": "x", "least": 0}) == (
+        "[analyses.modern] share: is 'x'; a number is accepted",
+        "[analyses.modern] count = -1: at least 0 is accepted",
+        "[analyses.modern] least = 0: at least 1 is accepted",
     )
 
 
@@ -180,14 +199,37 @@ def test_a_parameter_of_another_type_is_refused_with_its_place(key, value, accep
 def test_all_wrong_parameters_are_told_at_once():
     found = problems({"cuont": 1, "share": "x", "name": 3})
 
-    assert [problem.split(" ")[1] for problem in found] == ["cuont:", "name", "share"]
-    assert "accepted are count, layers, level, limit, mode, name, share, size, strict" in found[0]
+    assert [problem.split(" ")[1] for problem in found] == ["cuont:", "name:", "share:"]
+    assert (
+        "accepted are count, layers, least, level, limit, mode, name, share, size, strict"
+        in found[0]
+    )
 
 
 @pytest.mark.usefixtures("modern")
 @pytest.mark.parametrize("count", [-1, 13])
 def test_a_parameter_that_the_analysis_itself_refuses_is_a_policy_error(count):
     assert problems({"count": count})[0].startswith(f"[analyses.modern] count = {count}: ")
+
+
+@pytest.mark.parametrize(
+    ("line", "was"),
+    [
+        ("", "does not declare what it needs"),
+        ("needs = 'gradients'", "needs = 'gradients'"),
+        ("needs = None", "does not declare what it needs"),
+        ("needs = ('network',)", r"needs = \('network',\)"),
+    ],
+)
+def test_an_analysis_says_whether_it_needs_the_network(install, line, was):
+    install("modern", MODERN.replace('needs = "probabilities"', line))
+
+    with pytest.raises(PolicyError, match=f"analysis 'modern': {was}") as caught:
+        analyses.load("modern", {})
+
+    (problem,) = caught.value.problems
+    assert "one of 'probabilities', 'network' is accepted" in problem
+    assert 'write needs: ClassVar[Needs] = "network" into Modern' in problem
 
 
 def test_the_description_is_the_docstring_of_the_module(install):
@@ -216,7 +258,7 @@ def test_a_file_saved_into_the_package_needs_no_other_edit(tmp_path, monkeypatch
     (tmp_path / "brightness.py").write_text(
         '"""Brightness."""\nfrom dataclasses import dataclass\n__all__ = ["Brightness"]\n'
         "@dataclass(frozen=True)\nclass Brightness:\n"
-        "    samples: int = 8\n    def run(self, subject, seed): ...\n"
+        "    samples: int = 8\n    needs = 'probabilities'\n    def run(self, subject, seed): ...\n"
     )
     monkeypatch.setattr(analyses, "__path__", [*analyses.__path__, str(tmp_path)])
     importlib.invalidate_caches()
@@ -226,3 +268,10 @@ def test_a_file_saved_into_the_package_needs_no_other_edit(tmp_path, monkeypatch
     assert analyses.about("brightness") == "Brightness."
     del sys.modules["governance.analyses.brightness"]
     del analyses.brightness
+
+
+def test_an_analysis_covers_topics_that_the_report_knows(install):
+    install("modern", MODERN.replace("metrics = {", 'covers = ("weather",)\n        metrics = {'))
+
+    (problem,) = problems({})
+    assert problem.startswith("analysis 'modern': covers 'weather'; purpose, fairness, ")

@@ -12,8 +12,8 @@ from governance.analyses.layer_prediction import LayerPrediction, layer_predicti
 from governance.errors import AnalysisError
 from governance.methods.lens_and_probe import PERMUTED, read
 from governance.methods.network import HEAD, trace
+from governance.subject.network import tensor_digest
 from governance.subject.preprocessing import Preprocessing
-from governance.subject.subject import tensor_digest
 
 SIZE = 8
 
@@ -187,7 +187,7 @@ def test_features_that_are_not_finite_are_refused(clean):
 
 def test_the_analysis_reports_a_sound_model_as_sound(tiny_subject):
     # arrange
-    before = tensor_digest(tiny_subject.model)
+    before = tensor_digest(tiny_subject.network.model)
 
     # act
     found = LayerPrediction().run(tiny_subject, 0)
@@ -210,7 +210,7 @@ def test_the_analysis_reports_a_sound_model_as_sound(tiny_subject):
     )
     assert worst_named == found.metrics["lens_recall_worst"]
     assert found == LayerPrediction().run(tiny_subject, 0)
-    assert tensor_digest(tiny_subject.model) == before
+    assert tensor_digest(tiny_subject.network.model) == before
 
 
 def test_the_metrics_of_a_class_that_waits_for_a_mark(clean, tiny_subject):

@@ -5,13 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from subjects import with_network
 from torch import nn
 
 from governance.analyses.preprocessing_check import PreprocessingCheck, alternatives
 from governance.records.evidence import Evidence, ModelIdentity
 from governance.records.policy import ModelTerms, Policy, judge
+from governance.subject.images.validation_set import ValidationSet
+from governance.subject.network import Network
 from governance.subject.preprocessing import Preprocessing
-from governance.subject.subject import Subject, ValidationSet
+from governance.subject.subject import Subject
 
 
 class Reddest(nn.Module):
@@ -45,10 +48,12 @@ def subject_with(model, images, labels, preprocessing) -> Subject:
     )
     return Subject(
         identity=identity,
-        model=model,
-        preprocessing=preprocessing,
+        classifier=Network(
+            model=model,
+            device=torch.device("cpu"),
+            preprocessing=preprocessing,
+        ),
         validation=validation,
-        device=torch.device("cpu"),
     )
 
 
@@ -89,7 +94,7 @@ def test_the_right_preprocessing_has_no_better_alternative(coloured, grey):
 
 def test_swapped_channels_are_found_and_the_other_order_named(coloured):
     # arrange
-    wrong = replace(coloured, preprocessing=Preprocessing(size=(4, 4), channels="bgr"))
+    wrong = with_network(coloured, preprocessing=Preprocessing(size=(4, 4), channels="bgr"))
 
     # act
     found = PreprocessingCheck().run(wrong, 0)
@@ -105,7 +110,7 @@ def test_swapped_channels_are_found_and_the_other_order_named(coloured):
 def test_a_missing_normalisation_is_found_and_the_right_one_named(grey):
     # arrange: every input is above 0 on a scale from 0 to 1, so class 1 is always named
     declared = Preprocessing(size=(4, 4), channels="grey")
-    wrong = replace(grey, preprocessing=declared)
+    wrong = with_network(grey, preprocessing=declared)
 
     # act
     found = PreprocessingCheck().run(wrong, 0)
@@ -123,7 +128,7 @@ def test_a_better_alternative_asks_a_person_under_every_policy(grey):
     policy = Policy(
         title="T", validation="v", model=ModelTerms(), analyses={}, expectations=()
     ).with_standing(PreprocessingCheck.standing)
-    wrong = replace(grey, preprocessing=Preprocessing(size=(4, 4), channels="grey"))
+    wrong = with_network(grey, preprocessing=Preprocessing(size=(4, 4), channels="grey"))
 
     # act
     verdicts = [
@@ -162,7 +167,7 @@ def test_an_alternative_whose_output_is_not_finite_counts_as_wrong(grey):
             return super().forward(x) + torch.where(x.amax() > 100, torch.nan, 0.0)
 
     # act
-    found = PreprocessingCheck().run(replace(grey, model=Overflowing()), 0)
+    found = PreprocessingCheck().run(with_network(grey, model=Overflowing()), 0)
 
     # assert
     assert row_of(found, "from 0 to 255")["accuracy"] == 0

@@ -1,12 +1,12 @@
 """Representative interpretations of a network whose rules are known by hand."""
 
-import dataclasses
 import sys
 
 import numpy as np
 import pytest
 import torch
 from bent import NAMES, Bent, coloured, inputs
+from subjects import with_network
 from torch import nn
 
 from governance.analyses.representative_interpretation import (
@@ -16,8 +16,10 @@ from governance.analyses.representative_interpretation import (
 from governance.errors import AnalysisError
 from governance.methods.decision_rules import ask
 from governance.records.evidence import ModelIdentity
+from governance.subject.images.validation_set import ValidationSet
+from governance.subject.network import Network, tensor_digest
 from governance.subject.preprocessing import Preprocessing
-from governance.subject.subject import Subject, ValidationSet, tensor_digest
+from governance.subject.subject import Subject
 
 
 def subject_of(model, pixels, labels):
@@ -26,14 +28,16 @@ def subject_of(model, pixels, labels):
             uri="models:/bent/1", digest=tensor_digest(model), artifact_digest="sha256:0",
             format="pt2", parameters=1,
         ),
-        model=model,
-        preprocessing=Preprocessing(size=pixels.shape[1:3], channels="rgb", mean=(0,), std=(1,)),
+        classifier=Network(
+            model=model,
+            device=torch.device("cpu"),
+            preprocessing=Preprocessing(size=pixels.shape[1:3], mean=(0,), std=(1,)),
+        ),
         validation=ValidationSet(
             location="memory", images=pixels, labels=labels, class_names=NAMES,
             ids=tuple(f"{k}.png" for k in range(len(labels))),
             hashes=tuple(f"hash {k}" for k in range(len(labels))), digest="sha256:0",
         ),
-        device=torch.device("cpu"),
     )  # fmt: skip
 
 
@@ -192,9 +196,7 @@ def test_the_model_and_the_random_state_are_left_as_found_where_rules_are_made(s
     state, drawn = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002 - the global state is the point
 
     # act
-    found = RepresentativeInterpretation(boundaries=30).run(
-        dataclasses.replace(subject, model=model), 0
-    )
+    found = RepresentativeInterpretation(boundaries=30).run(with_network(subject, model=model), 0)
 
     # assert
     assert found == measured

@@ -7,6 +7,7 @@ import logging
 import numpy as np
 import pytest
 import torch
+from subjects import with_network
 from torch import nn
 
 from governance.analyses.verified_perturbation import VerifiedPerturbation
@@ -212,7 +213,7 @@ def test_the_certified_share_is_recomputed_naively(tiny_subject, measured):
     chosen = tiny_subject.validation.sample(6, 0)
     for image in tiny_subject.pixels(chosen):
         found = verified_explain(
-            tiny_subject.model, image, eps=1 / 255, grid=(1, 1), method="crown",
+            tiny_subject.network.model, image, eps=1 / 255, grid=(1, 1), method="crown",
             preprocess=tiny_subject.preprocessing, steps=3, restarts=1,
         )  # fmt: skip
         held += found.status == ("VERIFIED",)
@@ -242,15 +243,14 @@ def test_witnesses_in_the_table_flip_the_decision(tiny_subject):
     for image, _, _, _, _, text in table.rows:
         number = ids.index(image)
         pixels = np.frombuffer(base64.b64decode(text), dtype="<f4").reshape(1, 1, 16, 16)
-        moved = tiny_subject.logits(torch.from_numpy(pixels.copy())).argmax(1)
-        assert moved != tiny_subject.logits(tiny_subject.pixels([number])).argmax(1)
+        moved = tiny_subject.network.logits(torch.from_numpy(pixels.copy())).argmax(1)
+        assert moved != tiny_subject.network.logits(tiny_subject.pixels([number])).argmax(1)
 
 
 def test_a_network_beyond_the_operators_is_attacked_and_says_so(tiny_subject):
-    import dataclasses  # noqa: PLC0415 - of this test alone
 
-    model = nn.Sequential(tiny_subject.model, nn.LayerNorm(3)).eval()
-    other = dataclasses.replace(tiny_subject, model=model)
+    model = nn.Sequential(tiny_subject.network.model, nn.LayerNorm(3)).eval()
+    other = with_network(tiny_subject, model=model)
     found = VerifiedPerturbation(**QUICK).run(other, 0)
     assert found.metrics["certified_share"] == 0.0
     assert found.metrics["certified_patch_fraction"] == 0.0

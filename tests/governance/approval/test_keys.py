@@ -159,3 +159,15 @@ def test_times_of_any_zone_are_the_same_moment(tmp_path, assessor):
     path.write_text(assessor.public(owner="w", role="assessor", not_before=east).toml())
 
     assert Keyring.load(path).keys[0].not_before == START
+
+
+def test_a_ring_of_an_editor_that_marks_utf_8_is_read_and_keeps_its_keys(
+    tmp_path, assessor, approver
+):
+    path = tmp_path / "keys.toml"
+    first = assessor.public(owner="ann", role="assessor", not_before=START)
+    path.write_text("\ufeff" + first.toml(), encoding="utf-8")
+
+    assert [key.owner for key in Keyring.load(path).keys] == ["ann"]
+    second = approver.public(owner="bob", role="approver", not_before=START)
+    assert [key.owner for key in Keyring.add(path, second).keys] == ["ann", "bob"]

@@ -50,7 +50,7 @@ def models(tmp_path_factory, saved_model, tiny_subject):
     """The folders of two versions: the second is the first with a nudge to its weights."""
     import mlflow  # noqa: PLC0415 - seconds
 
-    nudged = copy.deepcopy(tiny_subject.model)
+    nudged = copy.deepcopy(tiny_subject.network.model)
     with torch.no_grad():
         nudged.head.weight += 0.01 * torch.randn(3, 6, generator=torch.Generator().manual_seed(0))
     folder = tmp_path_factory.mktemp("nudged") / "model"

@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pytest
 from mlflow import MlflowClient
 
@@ -303,6 +304,58 @@ def test_the_starter_policy_is_written_and_passes_the_check(governance, tmp_path
     assert f"{path}: exists; a new file name is accepted" in again.err
 
 
+CLASSES = """
+title = "T"
+[validation]
+data = "images.npz"
+[[expectations]]
+metric = "performance.recall.{}"
+at_least = 0.5
+"""
+
+
+def test_the_check_of_a_policy_looks_for_the_classes_that_it_names(governance, tmp_path):
+    path = tmp_path / "policy.toml"
+    np.savez(
+        tmp_path / "images.npz",
+        images=np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8),
+        labels=np.arange(60) % 2,
+        class_names=np.array(["cat", "dog"]),
+    )
+    path.write_text(CLASSES.format("dog"))
+    known = governance("policy", "check", path)
+    path.write_text(CLASSES.format("nosuch"))
+    unknown = governance("policy", "check", path)
+
+    assert known.code == 0
+    assert "not checked" not in known.out
+    assert unknown.code == 2
+    assert "has no such class; it has cat, dog" in unknown.err
+
+
+def test_the_check_of_a_policy_says_where_it_could_not_look_for_classes(governance, tmp_path):
+    path = tmp_path / "policy.toml"
+    path.write_text(CLASSES.format("dog"))
+
+    answer = governance("policy", "check", path)
+
+    assert answer.code == 0
+    assert "Names of classes were not checked: " in answer.out
+    assert "does not exist" in answer.out
+
+
+def test_means_and_deviations_on_a_scale_to_255_are_refused(governance, tmp_path):
+    path = tmp_path / "policy.toml"
+    path.write_text(CLASSES.format("dog") + "[model]\nmean = [123.7, 116.8, 103.9]\nstd = 58.4\n")
+    path.write_text(path.read_text().replace("std = 58.4", "std = [58.4]"))
+
+    answer = governance("policy", "check", path)
+
+    assert answer.code == 2
+    assert "model.mean: is [123.7, 116.8, 103.9]; numbers from 0 to 1 are accepted" in answer.err
+    assert "model.std: is [58.4]; numbers from above 0 to 1 are accepted" in answer.err
+
+
 def test_a_policy_is_refused_with_all_its_problems_one_to_a_line(governance, tmp_path, policy_text):
     # arrange
     path = tmp_path / "policy.toml"
@@ -346,6 +399,7 @@ def test_an_analysis_of_another_distribution_is_listed(governance, install):
         @dataclass(frozen=True, slots=True, kw_only=True)
         class Novel:
             depth: int = 3
+            needs = "probabilities"
             metrics = {"x": Metric(meaning="what it is", better="higher")}
 
             def run(self, subject, seed):

@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from subjects import with_network
 
 from governance.records.drift_terms import DriftTerms, Envelope
 from governance.records.lineage import Lineage
 from governance.records.policy import Expectation, ModelTerms, Policy
-from governance.subject.subject import layer_digests, tensor_digest
+from governance.subject.network import layer_digests, tensor_digest
 from governance.workflows.orchestration import assess
 
 MAPS = {"samples": 60, "steps": 4, "repeated": 6}
@@ -36,7 +37,7 @@ def version_of(tiny_subject, make_trained):
     """A subject of its own seed and place."""
 
     def make(seed, place):
-        model = tiny_subject.model if seed == 0 else make_trained(seed)
+        model = tiny_subject.network.model if seed == 0 else make_trained(seed)
         identity = replace(
             tiny_subject.identity,
             uri=place,
@@ -44,7 +45,7 @@ def version_of(tiny_subject, make_trained):
             digest=tensor_digest(model),
             layers=layer_digests(model),
         )
-        return replace(tiny_subject, model=model, identity=identity)
+        return with_network(replace(tiny_subject, identity=identity), model=model)
 
     return make
 

@@ -12,6 +12,7 @@ from governance.records.assessment import Assessment
 from governance.records.drift_terms import DriftTerms
 from governance.records.lineage import Lineage
 from governance.records.policy import INAPPLICABLE
+from reports.gaps import uncovered
 
 
 def drift_of(assessment):
@@ -61,6 +62,13 @@ def test_the_answers_stand_in_words_in_the_evidence(second):
     tables = {table.name: table for table in drift_of(second).measurement.tables}
     questions = [row[0] for row in tables["answers"].rows]
     assert questions == ["verdict", "identity", "exchangeability", "equivalence", "to_first"]
+
+
+def test_page_one_does_not_call_a_change_that_was_compared_not_assessed(first, second):
+    change = "Change between versions"
+
+    assert change not in {gap.subject for gap in uncovered(second)}
+    assert change in {gap.subject for gap in uncovered(first)}
 
 
 def test_the_envelope_is_judged(second):

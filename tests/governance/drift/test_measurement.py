@@ -6,6 +6,8 @@ from versions import harmless, record
 from governance.drift import compare
 from governance.drift.measurement import METRICS, to_measurement
 from governance.records.drift_terms import DriftTerms
+from governance.records.evidence import MOST_PRINTED
+from reports.grid import grid
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +47,14 @@ def test_too_few_references_leave_the_p_value_missing():
 
     assert to_measurement(few).metrics["p"] is None
     assert to_measurement(few).metrics["excess"] is None
+
+
+def test_every_column_of_a_table_is_printed_or_named_under_it(comparison):
+    tables = to_measurement(comparison).tables
+
+    assert tables
+    for table in tables:
+        laid_out = grid(table)
+        printed = [column.name for column in laid_out.columns]
+        assert 0 < len(printed) <= MOST_PRINTED
+        assert sorted((*printed, *laid_out.columns_left)) == sorted(table.columns)

@@ -17,11 +17,12 @@ from governance.records.lineage import Lineage
 
 
 class Colours:
-    """As much of a subject as asking takes: images by their hash, and the model."""
+    """As much of a subject as asking takes: images by their hash, and the network."""
 
     def __init__(self, images, model=None):
         self.images, self.model = images, model or Bent()
-        self.outputs, self.batch_size, self.validation = "logits", 16, self
+        self.outputs, self.batch_size = "logits", 16
+        self.validation = self.network = self
         self.hashes = [f"hash {place}" for place in range(len(images))]
 
     def pixels(self, places):

@@ -223,6 +223,42 @@ def test_a_table_is_kept_for_people_too_and_no_spreadsheet_runs_its_texts(saved)
     assert Assessment.load(saved).evidence[0].measurement.tables[0].rows[0][0] == "=1+1"
 
 
+def with_table(table):
+    found = example()
+    measurement = replace(found.evidence[0].measurement, tables=(table,))
+    evidence = (replace(found.evidence[0], measurement=measurement), found.evidence[1])
+    return replace(found, evidence=evidence)
+
+
+def test_the_columns_that_a_table_prints_are_kept(tmp_path):
+    table = Table(name="t", caption="c", columns=("a", "b"), rows=((1, 2),), printed=("b", "a"))
+
+    with_table(table).save(tmp_path / "kept")
+
+    (kept,) = json.loads((tmp_path / "kept" / RECORD).read_bytes())["evidence"][0]["measurement"][
+        "tables"
+    ]
+    assert kept["printed"] == ["b", "a"]
+    assert Assessment.load(tmp_path / "kept") == with_table(table)
+
+
+def test_a_record_of_before_tables_named_printed_columns_is_read_and_prints_the_first_twelve(
+    tmp_path,
+):
+    # arrange: as it was written then, the first twelve of thirteen columns printed
+    columns = tuple(f"column_{place}" for place in range(13))
+    table = Table(
+        name="t", caption="c", columns=columns, rows=(tuple(range(13)),), printed=columns[:12]
+    )
+    with_table(table).save(tmp_path / "kept")
+    assert b'"printed"' not in (tmp_path / "kept" / RECORD).read_bytes()
+
+    (read,) = Assessment.load(tmp_path / "kept").evidence[0].measurement.tables
+
+    assert read.columns == columns
+    assert read.printed == columns[:12]
+
+
 def test_metrics_and_intervals_are_known_by_their_full_names():
     assert example().metrics == {"alpha.x": 0.75, "alpha.gone": None}
     assert set(example().intervals) == {"alpha.x"}

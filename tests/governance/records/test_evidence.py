@@ -205,3 +205,26 @@ def test_the_order_in_which_metrics_were_found_does_not_matter():
 
     assert one == two
     assert list(two.metrics) == ["a", "b"]
+
+
+WIDE = tuple(f"column_{place}" for place in range(13))
+
+
+def test_a_table_prints_all_its_columns_unless_it_says_which():
+    assert Table(name="t", caption="", columns=("a", "b"), rows=()).printed == ("a", "b")
+    table = Table(name="t", caption="", columns=("a", "b"), rows=(), printed=("b",))
+    assert table.printed == ("b",)
+
+
+def test_a_table_of_more_columns_than_fit_on_a_page_says_which_are_printed():
+    with pytest.raises(AnalysisError, match=r"table t: prints 13 columns; `printed` that names at"):
+        Table(name="t", caption="", columns=WIDE, rows=())
+    with pytest.raises(AnalysisError, match="prints 13 columns"):
+        Table(name="t", caption="", columns=(*WIDE, "more"), rows=(), printed=WIDE)
+    assert Table(name="t", caption="", columns=WIDE, rows=(), printed=WIDE[1:]).printed == WIDE[1:]
+
+
+@pytest.mark.parametrize("printed", [("a", "c"), ("a", "a")])
+def test_a_table_prints_columns_that_it_has_and_each_once(printed):
+    with pytest.raises(AnalysisError, match="each at most once of a, b is accepted"):
+        Table(name="t", caption="", columns=("a", "b"), rows=(), printed=printed)

@@ -17,6 +17,10 @@ def test_text_that_is_no_toml_is_refused_with_its_line():
         parse("a = 1\nb = = 2", "p.toml")
 
 
+def test_a_file_of_an_editor_that_marks_utf_8_is_read():
+    assert parse("\ufeffa = 1", "p.toml").number("a", None) == 1
+
+
 @pytest.mark.parametrize("text", ["a = " + "[" * 3000, f"a = {'1' * 5000}"], ids=["deep", "long"])
 def test_toml_that_python_cannot_hold_is_refused(text):
     with pytest.raises(PolicyError, match="not valid TOML"):

@@ -37,7 +37,7 @@ def log_model(tiny_subject):
         example = np.zeros((2, 1, 16, 16), dtype=np.float32)
         with mlflow.start_run():
             return mlflow.pytorch.log_model(
-                model or tiny_subject.model, name="model", registered_model_name=name,
+                model or tiny_subject.network.model, name="model", registered_model_name=name,
                 input_example=example, pip_requirements=["torch"], **options,
             )  # fmt: skip
 

@@ -3,7 +3,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from governance.registry.description import BEGIN, END, LIMIT, _escaped, merged
+from governance.records.evidence import Interval
+from governance.records.policy import Expectation, Finding
+from governance.registry.description import BEGIN, END, LIMIT, _escaped, _row, merged
 
 pieces = st.lists(st.sampled_from(["a", "\n", "|", "x" * 900, BEGIN]), max_size=8).map("".join)
 
@@ -41,3 +43,18 @@ def test_a_class_name_cannot_leave_its_cell():
         r"a\|b \<img src=x\> \[k\]\(javascript:1\) \`\*\_"
     )
     assert len(_escaped("a" * 1000)) <= 240
+
+
+def test_a_value_just_below_1_is_not_called_1_on_the_page_of_its_version():
+    expectation = Expectation(metric="performance.accuracy", at_least=1.0)
+    found = Finding(
+        expectation=expectation,
+        observed=0.99996,
+        interval=Interval(low=0.95, high=0.99999, n=100),
+        outcome="unmet",
+        reason="r",
+    )
+
+    assert _row(found) == (
+        "| performance.accuracy at least 1 | block | 0.99996 [0.9500, 0.99999] | unmet |"
+    )

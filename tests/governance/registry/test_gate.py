@@ -142,9 +142,9 @@ def test_a_model_that_passes_is_loaded_and_answers_like_itself(
     # act
     model = governance.load_model("models:/stripes/1", keys=keys["ring"] if signed else None)
     # assert
-    pixels = tiny_subject.inputs(tiny_subject.pixels(range(5)))
+    pixels = tiny_subject.network.inputs(tiny_subject.pixels(range(5)))
     with torch.no_grad():
-        np.testing.assert_allclose(model(pixels), tiny_subject.model(pixels), atol=1e-6)
+        np.testing.assert_allclose(model(pixels), tiny_subject.network.model(pixels), atol=1e-6)
     assert not model.training
 
 

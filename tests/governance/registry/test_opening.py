@@ -12,7 +12,7 @@ from governance.errors import RegistryError, SubjectError
 from governance.records.policy import ModelTerms
 from governance.registry import open_subject, resolve
 from governance.registry.opening import _preprocessing
-from governance.subject.subject import tensor_digest
+from governance.subject.network import tensor_digest
 
 
 def with_model(policy, **terms):
@@ -38,7 +38,7 @@ def test_a_local_folder_becomes_a_subject_that_answers_like_the_model(
     # assert
     np.testing.assert_allclose(subject.predictions(), tiny_subject.predictions(), atol=1e-6)
     assert subject.preprocessing == tiny_subject.preprocessing
-    assert subject.identity.digest == tensor_digest(tiny_subject.model)
+    assert subject.identity.digest == tensor_digest(tiny_subject.network.model)
     assert subject.identity.format == "pt2"
     assert subject.identity.name is None
     assert subject.validation.location == policy.validation
@@ -121,7 +121,7 @@ def test_signature_export_and_policy_are_held_against_each_other():
 def test_a_pickled_model_is_opened_only_where_the_policy_allows_it(policy, tmp_path, tiny_subject):
     # arrange
     mlflow.pytorch.save_model(
-        nn.Sequential(tiny_subject.model), tmp_path / "m", serialization_format="pickle",
+        nn.Sequential(tiny_subject.network.model), tmp_path / "m", serialization_format="pickle",
         pip_requirements=["torch"],
     )  # fmt: skip
     version = resolve(str(tmp_path / "m"))

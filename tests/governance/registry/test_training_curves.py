@@ -10,10 +10,10 @@ def test_the_history_of_the_training_run_comes_with_the_subject(
     # arrange
     run_id = log_model().run_id
     validation = tiny_subject.validation
-    inputs = tiny_subject.inputs(tiny_subject.pixels(range(60)))
+    inputs = tiny_subject.network.inputs(tiny_subject.pixels(range(60)))
     recorded = [
         record_epoch(
-            tiny_subject.model, (inputs, validation.labels[:60]), step,
+            tiny_subject.network.model, (inputs, validation.labels[:60]), step,
             class_names=validation.class_names, run_id=run_id,
         )
         for step in (0, 1)

@@ -8,12 +8,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from subjects import black_box, with_network
 from torch import nn
 
-from governance.errors import SubjectError
+from governance.errors import AnalysisError, SubjectError
 from governance.records.evidence import ModelIdentity
+from governance.subject.images.validation_set import ValidationSet
+from governance.subject.network import Network, tensor_digest
 from governance.subject.preprocessing import Preprocessing
-from governance.subject.subject import Subject, ValidationSet, tensor_digest
+from governance.subject.subject import Subject
 
 
 def labelled(labels, classes=3):
@@ -37,11 +40,13 @@ def with_model(model, *, channels="grey", outputs="logits", images=None, **terms
         identity=ModelIdentity(
             uri="models:/m/1", digest="d", artifact_digest="a", format="pt2", parameters=0
         ),
-        model=model,
-        preprocessing=Preprocessing(size=(2, 2), channels=channels, **terms),
+        classifier=Network(
+            model=model,
+            device=torch.device("cpu"),
+            preprocessing=Preprocessing(size=(2, 2), channels=channels, **terms),
+            outputs=outputs,
+        ),
         validation=validation,
-        device=torch.device("cpu"),
-        outputs=outputs,
         batch_size=3,
     )
 
@@ -114,7 +119,7 @@ def test_pixels_are_normalised_in_the_models_channel_order():
     subject = with_model(nn.Identity(), channels="bgr", mean=mean, std=std)
     pixels = torch.rand(2, 3, 2, 2, generator=torch.Generator().manual_seed(0))
 
-    found = subject.inputs(pixels)
+    found = subject.network.inputs(pixels)
 
     for channel, colour in enumerate((2, 1, 0)):
         expected = (pixels[:, colour] - mean[channel]) / std[channel]
@@ -146,7 +151,9 @@ def test_a_subject_with_other_preprocessing_predicts_anew():
     subject = with_model(model, images=images)
     before = subject.predictions()
 
-    other = replace(subject, preprocessing=Preprocessing(size=(2, 2), channels="grey", std=(0.01,)))
+    other = with_network(
+        subject, preprocessing=Preprocessing(size=(2, 2), channels="grey", std=(0.01,))
+    )
 
     assert not np.allclose(other.predictions(), before)
 
@@ -166,7 +173,7 @@ def test_probabilities_come_back_as_they_went_in():
 def test_a_probability_of_zero_has_a_finite_logit():
     subject = with_model(Constant(0.0, 1.0), outputs="probabilities")
 
-    assert torch.isfinite(subject.logits(torch.zeros(1, 1, 2, 2))).all()
+    assert torch.isfinite(subject.network.logits(torch.zeros(1, 1, 2, 2))).all()
     assert subject.predictions()[0] == pytest.approx([0.0, 1.0])
 
 
@@ -176,11 +183,44 @@ def test_logits_said_to_be_probabilities_are_refused(row):
         with_model(Constant(*row), outputs="probabilities").predictions()
 
 
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ([[math.nan, 1.0]] * 4, "a probability is NaN or infinite"),
+        ([[0.5, 0.6]] * 4, "the probabilities of an image do not sum to one"),
+        ([[-0.5, 1.5]] * 4, "the probabilities of an image do not sum to one"),
+        ([[0.5, 0.5]] * 2, r"gives numbers of shape \(2, 2\) for 3 images"),
+        ([[1.0]] * 4, r"gives numbers of shape \(3, 1\) for 3 images"),
+    ],
+)
+def test_answers_of_any_classifier_are_checked(rows, problem):
+    class Given:
+        preprocessing = Preprocessing(size=(2, 2), channels="grey")
+        device = torch.device("cpu")
+
+        def probabilities(self, pixels):
+            return torch.tensor(rows)[: len(pixels)]
+
+    subject = replace(with_model(Constant(0.0, 1.0)), classifier=Given())
+
+    with pytest.raises(SubjectError, match=f"model models:/m/1: {problem}"):
+        subject.predictions()
+
+
+def test_a_classifier_without_a_module_has_no_network(tiny_subject):
+    subject = black_box(tiny_subject)
+
+    with pytest.raises(AnalysisError, match="models:/black-box/1: gives only probabilities"):
+        subject.network  # noqa: B018 - looking is what fails
+
+    assert (subject.predictions().argmax(1) == subject.validation.labels).mean() > 0.9
+
+
 def test_asking_for_predictions_needs_no_gradients(tiny_subject):
-    found = tiny_subject.logits(tiny_subject.pixels([0, 1]))
+    found = tiny_subject.network.logits(tiny_subject.pixels([0, 1]))
 
     assert not found.requires_grad
-    assert all(parameter.grad is None for parameter in tiny_subject.model.parameters())
+    assert all(parameter.grad is None for parameter in tiny_subject.network.model.parameters())
 
 
 def test_the_tensor_digest_is_over_name_dtype_shape_and_bytes():
@@ -193,17 +233,17 @@ def test_the_tensor_digest_is_over_name_dtype_shape_and_bytes():
 
 
 def test_the_tensor_digest_survives_saving_and_copying(tiny_subject, tmp_path):
-    torch.save(tiny_subject.model.state_dict(), tmp_path / "weights.pt")
-    other = copy.deepcopy(tiny_subject.model)
+    torch.save(tiny_subject.network.model.state_dict(), tmp_path / "weights.pt")
+    other = copy.deepcopy(tiny_subject.network.model)
     for parameter in other.parameters():
         nn.init.zeros_(parameter)
     other.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
 
-    assert tensor_digest(other) == tensor_digest(tiny_subject.model)
+    assert tensor_digest(other) == tensor_digest(tiny_subject.network.model)
 
 
 def test_one_changed_bit_of_any_tensor_changes_the_digest(tiny_subject):
-    model = copy.deepcopy(tiny_subject.model)
+    model = copy.deepcopy(tiny_subject.network.model)
     digests = {tensor_digest(model)}
 
     for tensor in model.state_dict().values():

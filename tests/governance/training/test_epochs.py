@@ -12,7 +12,7 @@ from governance.analyses.learning_process import LearningProcess
 from governance.errors import AnalysisError, RegistryError
 from governance.methods.training_signs import MOST_CLASSES, PER_CLASS, names
 from governance.registry.training_curves import named, recorded
-from governance.subject.subject import tensor_digest
+from governance.subject.network import tensor_digest
 from governance.training import record_epoch
 
 
@@ -20,8 +20,8 @@ from governance.training import record_epoch
 def known(tiny_subject):
     """The tiny model, and validation images with the names of their classes."""
     validation = tiny_subject.validation
-    inputs = tiny_subject.inputs(tiny_subject.pixels(range(len(validation))))
-    return tiny_subject.model, (inputs, validation.labels), validation.class_names
+    inputs = tiny_subject.network.inputs(tiny_subject.pixels(range(len(validation))))
+    return tiny_subject.network.model, (inputs, validation.labels), validation.class_names
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_epochs_are_recorded_in_the_active_run(tiny_subject, mlflow_store, attri
 
     # arrange
     labels = tiny_subject.validation.labels
-    inputs = tiny_subject.inputs(tiny_subject.pixels(range(len(labels))))
+    inputs = tiny_subject.network.inputs(tiny_subject.pixels(range(len(labels))))
     recorder = EpochRecorder((inputs, labels), model=attribute, share=1.0, images=60)
     data = torch.utils.data.TensorDataset(inputs, torch.from_numpy(labels))
     trainer = lightning.Trainer(
@@ -49,7 +49,8 @@ def test_epochs_are_recorded_in_the_active_run(tiny_subject, mlflow_store, attri
     # act
     with mlflow.start_run() as run:
         trainer.fit(
-            module_of(copy.deepcopy(tiny_subject.model)), torch.utils.data.DataLoader(data, 30)
+            module_of(copy.deepcopy(tiny_subject.network.model)),
+            torch.utils.data.DataLoader(data, 30),
         )
 
     # assert

@@ -26,6 +26,7 @@ ODD = """
     class Odd:
         mode: str = "look"
 
+        needs = "probabilities"
         metrics = {
             "secrets": Metric(meaning="secrets in the environment", better="lower"),
             "network": Metric(meaning="networks that can be reached", better="lower"),

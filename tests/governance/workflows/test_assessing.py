@@ -24,6 +24,7 @@ BROKEN = """
 
     @dataclass(frozen=True, slots=True, kw_only=True)
     class Broken:
+        needs = "probabilities"
         metrics = {"x": Metric(meaning="m", better="higher")}
 
         def run(self, subject, seed):
@@ -35,6 +36,7 @@ WAITING = """
 
     @dataclass(frozen=True, slots=True, kw_only=True)
     class Waiting:
+        needs = "probabilities"
         metrics = {"x": Metric(meaning="m", better="higher")}
 
         @property

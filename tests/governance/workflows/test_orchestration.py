@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from subjects import with_network
 
 from governance.errors import AnalysisError, PolicyError, RegistryError, SubjectError
 from governance.records.assessment import Assessment
@@ -21,6 +22,7 @@ TEMPLATE = """
         count: int = 3
         layers: tuple[str, ...] = ("a",)
 
+        needs = "probabilities"
         {attributes}
 
         def run(self, subject, seed):
@@ -64,7 +66,7 @@ def policy_of(*names, expect=(), **changes):
 
 def untouched(subject):
     """The same subject with a model of its own, to be changed by a test."""
-    return replace(subject, model=copy.deepcopy(subject.model))
+    return with_network(subject, model=copy.deepcopy(subject.network.model))
 
 
 def test_evidence_tells_how_it_came_about(put, tiny_subject):
@@ -185,7 +187,7 @@ def test_what_is_wrong_with_more_than_the_analysis_ends_the_assessment(
 
 @pytest.mark.parametrize("end", ["return Measurement(metrics={})", "raise ValueError"])
 def test_an_analysis_that_changes_the_model_is_caught(put, tiny_subject, end):
-    put("alpha", f"next(subject.model.parameters()).data.add_(1); {end}")
+    put("alpha", f"next(subject.network.model.parameters()).data.add_(1); {end}")
     put("beta")
 
     with pytest.raises(AnalysisError, match="analysis alpha changed the model's tensors"):
@@ -193,7 +195,10 @@ def test_an_analysis_that_changes_the_model_is_caught(put, tiny_subject, end):
 
 
 def test_running_statistics_are_tensors_of_the_model_too(put, tiny_subject):
-    put("alpha", "subject.model.train()(subject.pixels([0, 1])); return Measurement(metrics={})")
+    put(
+        "alpha",
+        "subject.network.model.train()(subject.pixels([0, 1])); return Measurement(metrics={})",
+    )
 
     with pytest.raises(AnalysisError, match="changed the model's tensors"):
         assess(untouched(tiny_subject), policy_of("alpha"))

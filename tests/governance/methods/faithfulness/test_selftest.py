@@ -56,6 +56,19 @@ def test_faithful_maps_are_not_withdrawn():
     assert found.passes == 2 * 4 * 9 * COUNT
 
 
+def test_maps_of_a_model_without_a_module_are_told_not_to_be_tried_without_weights():
+    maps = weighted(IMAGES, TARGETS, 0)
+
+    found = self_test(weighted, MODEL, None, IMAGES, TARGETS, maps, baselines=("black",), steps=8)
+
+    (row,) = [row for row in found.table.rows if "layers shuffled" in row[0]]
+    assert row == ("likeness, layers shuffled: not done, no weights", None, None, None, 0, "", "")
+    (sentence,) = found.unanswered
+    assert "shuffled: not tried, since this model gives only probabilities" in sentence
+    assert found.cascade.depths == ()
+    assert put_to_the_test(weighted).unanswered == ()
+
+
 @pytest.mark.parametrize(
     ("explain", "reasons"),
     [
@@ -87,6 +100,14 @@ def test_maps_that_say_nothing_are_withdrawn_with_every_reason(explain, reasons)
         assert wanted in said
 
 
+def test_a_check_keeps_its_interval_inside_what_its_values_can_be():
+    value, interval = Check(name="n", values=(0.9, 0.99, 1.0, 1.0), span=(-1.0, 1.0)).mean
+
+    assert value == pytest.approx(0.9725)
+    # Student's t alone would reach to 1.05.
+    assert (interval.high, interval.method) == (1.0, "Student t, cut to the range")
+
+
 def test_one_image_shows_nothing():
     assert len(put_to_the_test(weighted, count=1).reasons) == 4
 
@@ -110,7 +131,8 @@ def test_a_model_without_weights_to_shuffle_is_no_witness():
 
 
 def test_an_explanation_brings_its_own_checks():
-    own = (agreement([0.2, 0.3, 0.4]), Check(name="n", values=(1.0, 1.1), limit=0.0, reason="r"))
+    shown = Check(name="n", values=(1.0, 1.1), span=(0.0, 2.0), limit=0.0, reason="r")
+    own = (agreement([0.2, 0.3, 0.4]), shown)
 
     (reason,) = put_to_the_test(weighted, own=own).reasons
     assert "other seeds" in reason

@@ -58,15 +58,15 @@ def test_the_mask_keeps_what_the_answer_rests_on():
 def test_masked_answers_are_what_composing_by_hand_gives(tiny_subject):
     # arrange
     pixels = tiny_subject.pixels(range(5))
-    inputs = tiny_subject.inputs(pixels)
-    network = trace(tiny_subject.model, inputs[:2])
+    inputs = tiny_subject.network.inputs(pixels)
+    network = trace(tiny_subject.network.model, inputs[:2])
     targets = network.logits(inputs).argmax(1).numpy()
 
     # act
     seen = seen_by(network, inputs, targets, ["stem"], rng=np.random.default_rng(0))
 
     # assert
-    model = tiny_subject.model
+    model = tiny_subject.network.model
     for row in range(5):
         x = inputs[row : row + 1]
         stem = torch.relu(model.stem_norm(model.stem(x))).detach().requires_grad_()
@@ -98,8 +98,8 @@ def test_a_layer_without_evidence_keeps_nothing():
 
 
 def test_what_gives_no_maps_cannot_be_looked_through(tiny_subject):
-    inputs = tiny_subject.inputs(tiny_subject.pixels(range(2)))
-    network = trace(tiny_subject.model, inputs)
+    inputs = tiny_subject.network.inputs(tiny_subject.pixels(range(2)))
+    network = trace(tiny_subject.network.model, inputs)
     with pytest.raises(AnalysisError, match="feature maps"):
         seen_by(network, inputs, np.array([0, 0]), ["head"], rng=np.random.default_rng(0))
 
@@ -107,8 +107,8 @@ def test_what_gives_no_maps_cannot_be_looked_through(tiny_subject):
 def test_readings_of_masks_stand_beside_their_control(tiny_subject):
     # arrange
     labels = tiny_subject.validation.labels[:30]
-    inputs = tiny_subject.inputs(tiny_subject.pixels(range(30)))
-    network = trace(tiny_subject.model, inputs[:2])
+    inputs = tiny_subject.network.inputs(tiny_subject.pixels(range(30)))
+    network = trace(tiny_subject.network.model, inputs[:2])
 
     # act
     found = mask_readings(

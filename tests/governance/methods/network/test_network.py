@@ -9,7 +9,7 @@ from torch import nn
 
 from governance.errors import AnalysisError
 from governance.methods.network import HEAD, trace
-from governance.subject.subject import tensor_digest
+from governance.subject.network import tensor_digest
 
 CLOSE = 1e-4
 SMALL = {"inception_v3": 75}

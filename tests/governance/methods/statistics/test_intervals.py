@@ -7,28 +7,115 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from governance.errors import AnalysisError
-from governance.methods.statistics.intervals import LEVEL, bootstrap, clopper_pearson, mean, wilson
+from governance.methods.statistics.calibration import calibration
+from governance.methods.statistics.intervals import (
+    LEVEL,
+    bootstrap,
+    clopper_pearson,
+    clopper_pearson_ends,
+    mean,
+    wilson,
+    wilson_ends,
+)
+from governance.methods.statistics.proportions import ClassShare, Paired, largest, lowest, mean_of
 
 shares = st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 levels = st.floats(0.5, 0.999)
 
 
+def wilson_by_hand(k, n, level):
+    z = stats.norm.ppf(0.5 + level / 2)
+    p = k / n
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    return centre - half, centre + half
+
+
+def clopper_pearson_by_hand(k, n, level):
+    tail = (1 - level) / 2
+    low = 0.0 if k == 0 else stats.beta.ppf(tail, k, n - k + 1)
+    high = 1.0 if k == n else stats.beta.ppf(1 - tail, k + 1, n - k)
+    return low, high
+
+
 @pytest.mark.parametrize(
-    ("interval", "method"),
-    [(wilson, "wilson"), (clopper_pearson, "exact")],
+    ("interval", "ends", "by_hand"),
+    [
+        (wilson, wilson_ends, wilson_by_hand),
+        (clopper_pearson, clopper_pearson_ends, clopper_pearson_by_hand),
+    ],
     ids=["wilson", "clopper_pearson"],
 )
-@given(shares, levels)
+@pytest.mark.parametrize("level", [0.5, 0.9, LEVEL, 0.999])
+def test_one_interval_and_many_at_once_are_those_of_the_formula(interval, ends, by_hand, level):
+    counts = [(k, n) for n in (1, 2, 7, 40, 365) for k in range(0, n + 1, max(1, n // 12))]
+
+    low, high = ends(*np.array(counts).T, level)
+
+    for place, (k, n) in enumerate(counts):
+        found, expected = interval(k, n, level), by_hand(k, n, level)
+        assert (found.low, found.high) == pytest.approx(expected, abs=1e-9)
+        assert (low[place], high[place]) == pytest.approx(expected, abs=1e-9)
+        assert (found.n, found.level) == (n, level)
+
+
+@pytest.mark.parametrize("ends", [wilson_ends, clopper_pearson_ends])
+@given(shares)
 @settings(max_examples=40, deadline=None)
-def test_an_interval_of_a_share_is_that_of_scipy(interval, method, share, level):
-    successes, n = share
-    expected = stats.binomtest(successes, n).proportion_ci(level, method=method)
+def test_many_at_once_lie_between_0_and_1_and_hold_the_share(ends, share):
+    (low,), (high,) = ends([share[0]], [share[1]])
 
-    found = interval(successes, n, level)
+    assert 0 <= low <= share[0] / share[1] <= high <= 1
 
-    assert found.low == pytest.approx(expected.low, abs=1e-9)
-    assert found.high == pytest.approx(expected.high, abs=1e-9)
-    assert (found.n, found.level) == (n, level)
+
+@pytest.mark.parametrize("ends", [wilson_ends, clopper_pearson_ends])
+def test_no_observation_among_many_has_no_ends(ends):
+    low, high = ends([0, 3], [0, 5])
+
+    assert np.isnan([low[0], high[0]]).all()
+    assert 0 < low[1] < 0.6 < high[1] < 1
+
+
+numbers = st.lists(st.floats(-1, 1), min_size=2, max_size=12)
+classes = st.lists(
+    shares.map(lambda share: ClassShare(hits=share[0], n=share[1])), min_size=1, max_size=5
+)
+counts = st.integers(0, 30)
+pairs = st.lists(
+    st.builds(Paired, both=counts, first=counts, second=counts, neither=counts).filter(
+        lambda pair: pair.n
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(numbers, classes, pairs)
+@settings(max_examples=60, deadline=None)
+def test_every_interval_holds_its_estimate_and_stays_in_its_range(values, several, compared):
+    data = np.array(values)
+    found = [
+        (data.mean(), mean(data, lowest=-1, highest=1), -1, 1),
+        (np.median(data), bootstrap(np.median, data, 0, resamples=20), -1, 1),
+        (data.max(), bootstrap(np.max, data, 0, resamples=20), -1, 1),
+        *((pair.difference, pair.interval(), -1, 1) for pair in compared),
+        (*largest(compared), -1, 1),
+        (*lowest(several), 0, 1),
+        (*mean_of(several), 0, 1),
+    ]
+
+    for estimate, interval, least, most in found:
+        if interval is not None:
+            assert least <= interval.low <= estimate <= interval.high <= most, interval.method
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=2, max_size=80))
+@settings(max_examples=25, deadline=None)
+def test_the_interval_of_the_calibration_error_holds_it_between_0_and_1(answers):
+    found = calibration(np.array([p for p, _ in answers]), np.array([hit for _, hit in answers]))
+
+    if found.interval is not None:
+        assert 0 <= found.interval.low <= found.error <= found.interval.high <= 1
 
 
 def test_wilson_ends_solve_the_score_equation():

@@ -100,7 +100,7 @@ def test_the_lowest_share_is_inside_an_interval_of_its_own(items):
     assert interval.low <= value <= interval.high
     if len(items) == 1:
         alone = clopper_pearson(items[0].hits, items[0].n)
-        assert (interval.low, interval.high) == (alone.low, alone.high)
+        assert (interval.low, interval.high) == pytest.approx((alone.low, alone.high))
 
 
 def test_extremes_are_unknown_where_a_class_has_no_images():
@@ -109,7 +109,8 @@ def test_extremes_are_unknown_where_a_class_has_no_images():
     assert lowest([]) is None
     assert mean_of([empty]) is None
     assert largest([Paired(both=0, first=0, second=0, neither=0)]) is None
-    assert unknown(["a", "b"], [3, 0], "x") == "1 of 2 classes have no image (b): x are not known."
+    said = unknown(["a", "b"], [3, 0], ("worst",), "recall")
+    assert said == "Missing: worst and the recall of it, since 1 of 2 classes have no image (b)."
     assert unknown(["a"], [3], "x") is None
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from governance.errors import SubjectError
 from governance.subject.images.table import DEVIATIONS, classes, survey
-from governance.subject.subject import ValidationSet
+from governance.subject.images.validation_set import ValidationSet
 
 
 def validation_of(images, labels, class_names=("a", "b"), hashes=None):

@@ -11,7 +11,7 @@ from torch import nn
 
 from governance.errors import SubjectError
 from governance.subject import model_files
-from governance.subject.subject import tensor_digest
+from governance.subject.network import tensor_digest
 
 CPU = torch.device("cpu")
 

@@ -1,0 +1,165 @@
+"""Decoding: plain data, as JSON and TOML give it, as typed values; all problems at once.
+
+`decode` is the one place that holds data against type hints: records, the parameters of analyses,
+policies, keyrings and signed statements come through here. A problem reads
+`<place>: is <value>; <what the type takes> is accepted`, such as
+`record.evidence[0].seed: is 'x'; a whole number is accepted`.
+"""
+
+import dataclasses
+import functools
+import sys
+import types
+import typing
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from governance.errors import GovernanceError
+
+__all__ = ["INVALID", "decode", "describe", "quoted"]
+
+#: What `decode` returns for data that does not fit; the problem is noted.
+INVALID: Final = object()
+
+LONGEST_VALUE = 100
+WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    bytes: "a picture",
+    datetime: "a time such as 2026-11-22T00:00:00Z",
+}
+MANY = {int: "whole numbers", float: "numbers", str: "texts"}
+
+
+def decode(  # noqa: PLR0911 - one return per kind of type
+    kind: Any, data: Any, place: str, problems: list[str]
+) -> Any:
+    """The value of a type that plain data holds; `INVALID` where it does not fit.
+
+    Args:
+        kind: A type hint of bool, int, float, str, datetime, `Any`, `Literal`, unions, tuples,
+            mappings and dataclasses. Lists become tuples, and whole numbers fractions where the
+            hint is float. NaN and infinity fit no hint.
+        data: What `json` or `tomllib` returned.
+        place: Where the data stands, for problems.
+        problems: Gets one sentence a problem, with its place and what would be accepted.
+    """
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return data
+    if origin in {typing.Union, types.UnionType}:
+        return _union(kind, arguments, data, place, problems)
+    if origin is tuple and isinstance(data, list | tuple):
+        return _tuple(kind, arguments, data, place, problems)
+    if origin is Mapping and isinstance(data, Mapping):
+        return _all({k: decode(arguments[1], v, f"{place}.{k}", problems) for k, v in data.items()})
+    if dataclasses.is_dataclass(kind) and isinstance(data, Mapping):
+        return _record(kind, data, place, problems)
+    if _fits(kind, origin, arguments, data):
+        return float(data) if kind is float else data
+    problems.append(f"{place}: is {quoted(data)}; {describe(kind)} is accepted")
+    return INVALID
+
+
+def describe(kind: Any) -> str:
+    """What a type takes, in words."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Literal:
+        return "one of " + ", ".join(map(repr, arguments))
+    if origin in {typing.Union, types.UnionType}:
+        options = [option for option in arguments if option is not types.NoneType]
+        return " or ".join(describe(option) for option in options)
+    if origin is tuple:
+        count = "" if arguments[-1] is Ellipsis else f"{len(arguments)} "
+        return f"a list of {count}{MANY.get(arguments[0], 'items')}"
+    if origin is Mapping or dataclasses.is_dataclass(kind):
+        return "a table"
+    return WORDS.get(kind) or str(kind)
+
+
+def quoted(data: object) -> str:
+    """A value as a message shows it: cut where it is long."""
+    text = repr(data)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+
+
+def _fits(kind: Any, origin: Any, arguments: tuple[Any, ...], data: Any) -> bool:
+    if origin is typing.Literal:
+        # By type too: true is no 1.
+        return any(data == option and type(data) is type(option) for option in arguments)
+    if kind is float:
+        number = isinstance(data, int | float) and not isinstance(data, bool)
+        return number and abs(data) <= sys.float_info.max
+    return isinstance(kind, type) and type(data) is kind
+
+
+def _union(kind: Any, options: tuple[Any, ...], data: Any, place: str, problems: list[str]) -> Any:
+    if data is None and types.NoneType in options:
+        return None
+    # Cells of tables come in hundred thousands; float is left out for its NaN.
+    if type(data) in options and type(data) in {str, int, bool}:
+        return data
+    kinds = [option for option in options if option is not types.NoneType]
+    if len(kinds) == 1:
+        return decode(kinds[0], data, place, problems)
+    # The very type first: a cell 1 is a whole number, and 1.0 a fraction.
+    for option in sorted(kinds, key=lambda option: option is not type(data)):
+        value = decode(option, data, place, [])
+        if value is not INVALID:
+            return value
+    problems.append(f"{place}: is {quoted(data)}; {describe(kind)} is accepted")
+    return INVALID
+
+
+def _tuple(
+    kind: Any, arguments: tuple[Any, ...], data: Any, place: str, problems: list[str]
+) -> Any:
+    endless = len(arguments) == 2 and arguments[1] is Ellipsis  # noqa: PLR2004 - tuple[X, ...]
+    kinds = (arguments[0],) * len(data) if endless else arguments
+    if len(kinds) != len(data):
+        problems.append(f"{place}: is {quoted(data)}; {describe(kind)} is accepted")
+        return INVALID
+    pairs = enumerate(zip(kinds, data, strict=True))
+    items = [decode(item, value, f"{place}[{index}]", problems) for index, (item, value) in pairs]
+    return INVALID if any(item is INVALID for item in items) else tuple(items)
+
+
+def _record(kind: Any, data: Mapping[str, Any], place: str, problems: list[str]) -> Any:
+    hints = _hints(kind)
+    before = len(problems)
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    problems += [
+        f"{place}.{name}: unknown key; accepted are {', '.join(sorted(fields))}"
+        for name in sorted(set(data) - set(fields))
+    ]
+    problems += [
+        f"{place}.{name}: missing; {describe(hints[name])} is needed"
+        for name, field in fields.items()
+        if name not in data
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    ]
+    values = {
+        name: decode(hints[name], data[name], f"{place}.{name}", problems)
+        for name in fields
+        if name in data
+    }
+    if len(problems) > before:
+        return INVALID
+    try:
+        return kind(**values)
+    except GovernanceError as error:
+        problems += [f"{place}: {problem}" for problem in error.problems]
+        return INVALID
+
+
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _all(values: dict[str, Any]) -> Any:
+    return INVALID if any(value is INVALID for value in values.values()) else values

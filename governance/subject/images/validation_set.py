@@ -1,0 +1,72 @@
+"""Validation set: labelled images, read when asked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from governance.records.evidence import ValidationIdentity
+
+__all__ = ["ValidationSet", "evenly"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ValidationSet:
+    """Labelled images, read when asked for.
+
+    Attributes:
+        location: Path or URI as the policy names it.
+        images: Decoded images, (H, W) or (H, W, 3) uint8 each; slow to read, not kept.
+        labels: (N,) index into `class_names`.
+        class_names: Names in the order of the model's outputs.
+        ids: Name of each image for the reader: its path inside the folder, or its number.
+        hashes: sha256 of each image as stored, hexadecimal.
+        digest: sha256 over class names and every image's label and hash.
+    """
+
+    location: str
+    images: Sequence[NDArray[np.uint8]]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    ids: tuple[str, ...]
+    hashes: tuple[str, ...]
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def identity(self) -> ValidationIdentity:
+        """What a record keeps of this set."""
+        counts = np.bincount(self.labels, minlength=len(self.class_names))
+        return ValidationIdentity(
+            location=self.location,
+            digest=self.digest,
+            images=len(self),
+            class_names=self.class_names,
+            class_counts=tuple(int(count) for count in counts),
+        )
+
+    def sample(self, n: int, seed: int) -> NDArray[np.int64]:
+        """Indices of at most `n` images, as even over the classes as the set allows, ascending."""
+        return np.sort(evenly(self.labels, np.random.default_rng(seed))[:n])
+
+
+def evenly(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """All images in a random order of which every beginning is as even over the classes as can be.
+
+    Args:
+        labels: (N,) class of each image.
+        rng: Generator of the order within and between the classes.
+
+    Returns:
+        (N,) indices.
+    """
+    order = rng.permutation(len(labels))
+    # Rank of each image within its class, in random order: taking ranks in turn is even.
+    rank = np.empty(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        rank[members] = np.arange(len(members))
+    return order[np.argsort(rank[order], kind="stable")]
