@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from governance.approval import Keyring, PrivateKey, Statement, sign
 from governance.methods.statistics.intervals import bootstrap
+from governance.records.version_ref import VersionRef
 
 BURST = 100
 Call = Callable[[MlflowClient, int], object]
@@ -53,9 +54,7 @@ def approve(client: MlflowClient, key: PrivateKey) -> None:
     version = client.get_model_version("model", "1")
     statement = Statement(
         kind="verdict",
-        name="model",
-        version="1",
-        created=version.creation_timestamp,
+        ref=VersionRef(name="model", version="1", created=version.creation_timestamp),
         source=version.source,
         issued=int(time.time()),
         expires=int(time.time()) + 24 * 3600,

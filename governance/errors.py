@@ -26,6 +26,9 @@ __all__ = [
     "SubjectError",
 ]
 
+#: Problems that a message prints; the rest are counted.
+PRINTED = 20
+
 
 class GovernanceError(Exception):
     """Anything this package refuses, with every problem found at once.
@@ -36,7 +39,14 @@ class GovernanceError(Exception):
 
     def __init__(self, problems: str | Iterable[str]) -> None:
         self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
-        super().__init__("\n".join(self.problems))
+        super().__init__("\n".join(self.printed))
+
+    @property
+    def printed(self) -> tuple[str, ...]:
+        """The first problems for a person to read, and how many there are besides."""
+        further = len(self.problems) - PRINTED
+        more = (f"and {further} more problems",) if further > 0 else ()
+        return (*self.problems[:PRINTED], *more)
 
 
 class PolicyError(GovernanceError):

@@ -95,15 +95,28 @@ def _table(manifest: str | Path | pd.DataFrame, location: str) -> pd.DataFrame:
     from governance.errors import SubjectError
 
     try:
-        table = manifest if isinstance(manifest, pd.DataFrame) else pd.read_csv(manifest, dtype=str)
-    except (OSError, ValueError) as error:
-        raise SubjectError(f"{location}: cannot be read as CSV: {error}") from error
+        table = manifest if isinstance(manifest, pd.DataFrame) else _csv(manifest)
+    except (OSError, ValueError, pd.errors.ParserWarning) as error:
+        raise SubjectError(
+            f"{location}: cannot be read as CSV: {str(error).strip()}; UTF-8 with the columns "
+            f"{PATH} and {LABEL} is accepted"
+        ) from error
+    # Left in front of the first name by readers that do not know the mark of Windows' UTF-8.
+    table = table.rename(columns=lambda column: str(column).removeprefix("\ufeff"))
     if not {PATH, LABEL} <= set(table.columns) or table[[PATH, LABEL]].isna().any(axis=None):
         raise SubjectError(
             f"{location}: has the columns {', '.join(map(str, table.columns))}; {PATH} and {LABEL} "
             "are needed, with a value in every row"
         )
     return table[[PATH, LABEL]].astype(str)
+
+
+def _csv(file: str | Path) -> pd.DataFrame:
+    # A class may well be called NA, None or null.
+    with warnings.catch_warnings():
+        # Else a row that is longer than the first would be read from its second value on.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return pd.read_csv(file, dtype=str, index_col=False, keep_default_na=False, na_values=[""])
 
 
 def _source(folder: Path) -> DatasetSource:

@@ -23,7 +23,9 @@ from mlflow.store.model_registry.abstract_store import AbstractStore
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from governance.approval import token_digest
+from governance.approval import Statement, token_digest
+from governance.approval.lifecycle import LIFECYCLE
+from governance.approval.standing import RegisteredVersion, admission, last_state, standing
 from governance.approval.tags import (
     APPROVAL,
     AUTHOR,
@@ -36,8 +38,8 @@ from governance.approval.tags import (
     without_summary,
 )
 from governance.errors import ApprovalError
+from governance.records.version_ref import VersionRef
 from mlflow_plugins import audit
-from mlflow_plugins.approvals import Facts, acceptable, revoked, standing
 from mlflow_plugins.protection import FILE, Protection
 
 __all__ = ["Governed"]
@@ -82,7 +84,7 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         """Of the audit's database."""
         raise NotImplementedError
 
-    def _mark(self, facts: Facts, tags: Mapping[str, str | None]) -> None:
+    def _mark(self, registered: RegisteredVersion, tags: Mapping[str, str | None]) -> None:
         """Set tags of a version, and delete those without a value."""
         raise NotImplementedError
 
@@ -133,14 +135,14 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
 
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
         """Set an alias; a protected one on an approved version alone."""
-        facts = None
+        registered = None
         if self._protection().covers_alias(alias):
-            facts = self._facts(name, version)
-        if facts is None:
+            registered = self._current(name, version)
+        if registered is None:
             super().set_registered_model_alias(name, alias, version)
             return
         undo = partial(super().delete_registered_model_alias, name, alias)
-        with self._approved("set_registered_model_alias", facts, alias, undo):
+        with self._approved("set_registered_model_alias", registered, alias, undo):
             super().set_registered_model_alias(name, alias, version)
 
     def transition_model_version_stage(
@@ -152,104 +154,108 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
     ) -> Any:
         """Change the stage; to a protected one of an approved version alone."""
         move = partial(super().transition_model_version_stage, name, version)
-        facts = None
+        registered = None
         if self._protection().covers_stage(stage):
-            facts = self._facts(name, version)
-        if facts is None:
+            registered = self._current(name, version)
+        if registered is None:
             return move(stage, archive_existing_versions)
         undo = partial(move, "Archived", False)  # noqa: FBT003 - MLflow's signature
-        with self._approved("transition_model_version_stage", facts, stage, undo):
+        with self._approved("transition_model_version_stage", registered, stage, undo):
             return move(stage, archive_existing_versions)
 
     def set_model_version_tag(self, name: str, version: str, tag: Any) -> None:
         """Set a tag; one of ours from a signed statement alone, with all that follows from it."""
         ours = reserved(tag.key) or tag.key == IS_PROMPT_TAG_KEY
-        facts = self._facts(name, version) if ours else None
-        if facts is None:
+        registered = self._current(name, version) if ours else None
+        if registered is None:
             super().set_model_version_tag(name, version, tag)
             return
         action, key, token = "set_model_version_tag", tag.key, tag.value
         if key == IS_PROMPT_TAG_KEY:
-            self._refuse(action, facts, f"the tag {key!r}", ApprovalError(HIDDEN), alias=key)
+            self._refuse(action, registered, f"the tag {key!r}", ApprovalError(HIDDEN), alias=key)
         try:
-            statement = acceptable(facts, key, token, self._protection(), time.time())
+            statement = self._accepted(key, token, registered)
         except ApprovalError as error:
-            self._refuse(action, facts, f"the tag {key!r}", error, alias=key, token=token)
-        said = f"{statement.verdict or statement.kind}, signed with {statement.key}"
-        self._note("allowed", action, facts, said, alias=key, token=token)
+            self._refuse(action, registered, f"the tag {key!r}", error, alias=key, token=token)
+        reason = f"{statement.verdict or statement.kind}, signed with {statement.key}"
+        self._note("allowed", action, registered, reason, alias=key, token=token)
         follows = {} if statement.kind == "waiver" else plain(statement)
-        self._mark(facts, {key: token, **follows})
+        self._mark(registered, {key: token, **follows})
 
     def delete_model_version_tag(self, name: str, version: str, key: str) -> None:
         """Delete a tag that is not ours."""
-        facts = self._facts(name, version) if reserved(key) else None
-        if facts is not None:
+        registered = self._current(name, version) if reserved(key) else None
+        if registered is not None:
             why = ApprovalError("what governance wrote is replaced by signed statements alone")
-            self._refuse("delete_model_version_tag", facts, f"the tag {key!r}", why, alias=key)
+            self._refuse("delete_model_version_tag", registered, f"the tag {key!r}", why, alias=key)
         super().delete_model_version_tag(name, version, key)
 
     def rename_registered_model(self, name: str, new_name: str) -> Any:
         """Rename a model that nothing protected points to; its versions are `pending` again."""
-        versions = tuple(map(_facts_of, self._versions(name)))
+        versions = tuple(map(_from_mlflow, self._versions(name)))
         used = tuple(self._held(name, versions))
-        about = versions[0] if versions else _facts_of_model(name)
+        about = versions[0] if versions else _no_version(name)
         if used:
             why = ApprovalError(f"approvals name the model; remove {', '.join(used)} first")
             self._refuse("rename_registered_model", about, "a new name", why)
         if versions:
             self._note("allowed", "rename_registered_model", about, f"to {new_name}")
-        for facts in versions:
+        now = time.time()
+        for registered in versions:
             # What was signed stays: an older statement must not count after a name and back.
             kept = {APPROVAL, AUTHOR}
-            gone = {key: None for key in facts.tags if reserved(key) and key not in kept}
-            self._mark(facts, {**gone, STATUS: PENDING})
+            gone = {key: None for key in registered.tags if reserved(key) and key not in kept}
+            self._mark(registered, {**gone, STATUS: LIFECYCLE[last_state(registered, now)].renamed})
         return super().rename_registered_model(name, new_name)
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
         """Delete an alias; that of a protected one is written down."""
         if self._protection().covers_alias(alias):
             number = dict(self.get_registered_model(name).aliases).get(alias)
-            facts = None if number is None else self._facts(name, str(number))
-            if facts is not None:
-                self._note("allowed", "delete_registered_model_alias", facts, "", alias=alias)
+            registered = None if number is None else self._current(name, str(number))
+            if registered is not None:
+                self._note("allowed", "delete_registered_model_alias", registered, "", alias=alias)
         super().delete_registered_model_alias(name, alias)
 
     def delete_model_version(self, name: str, version: str) -> None:
         """Delete a version, and write that down."""
-        facts = self._facts(name, version)
-        if facts is not None:
-            self._note("allowed", "delete_model_version", facts, "")
+        registered = self._current(name, version)
+        if registered is not None:
+            self._note("allowed", "delete_model_version", registered, "")
         super().delete_model_version(name, version)
 
     def delete_registered_model(self, name: str) -> None:
         """Delete a registered model, and write down which versions went with it."""
         for item in self._versions(name):
-            self._note("allowed", "delete_registered_model", _facts_of(item), "")
+            self._note("allowed", "delete_registered_model", _from_mlflow(item), "")
         super().delete_registered_model(name)
 
-    def _facts(self, name: str, version: str) -> Facts | None:
+    def _current(self, name: str, version: str) -> RegisteredVersion | None:
         """The version as it is now; None for one of a prompt, which is none of our business."""
         found = self.get_model_version(name, version)
-        return None if _is_prompt(found.source, found.tags) else _facts_of(found)
+        return None if _is_prompt(found.source, found.tags) else _from_mlflow(found)
 
-    def _held(self, name: str, versions: Iterable[Facts]) -> Iterator[str]:
+    def _held(self, name: str, versions: Iterable[RegisteredVersion]) -> Iterator[str]:
         """What a model must not take along under another name."""
         protection, model = self._protection(), self.get_registered_model(name)
         # One by one, as MLflow's search leaves out models that have a version tagged as a prompt.
         for alias, number in dict(model.aliases).items():
-            if protection.covers_alias(alias) and self._facts(name, str(number)) is not None:
+            if protection.covers_alias(alias) and self._current(name, str(number)) is not None:
                 yield f"alias {alias!r}"
         for item in model.latest_versions:
             stage = item.current_stage
             if protection.covers_stage(stage) and not _is_prompt(item.source, item.tags):
                 yield f"stage {stage!r} of version {item.version}"
-        yield from (f"version {item.version}, revoked" for item in versions if revoked(item))
+        for version in versions:
+            state = last_state(version, time.time())
+            if LIFECYCLE[state].renamed is None:
+                yield f"version {version.ref.version}, {state}"
 
     def _check_prompt(self, name: str) -> None:
         """Refuse a prompt among the versions of a model, which it would hide from searches."""
         if not self.get_registered_model(name)._is_prompt():  # noqa: SLF001 - all that tells
             why = ApprovalError(HIDDEN)
-            self._refuse("create_model_version", _facts_of_model(name), "a prompt", why)
+            self._refuse("create_model_version", _no_version(name), "a prompt", why)
 
     def _versions(self, name: str) -> Iterator[Any]:
         """All versions of a model; none of a prompt's."""
@@ -263,30 +269,69 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
 
     @contextmanager
     def _approved(
-        self, action: str, facts: Facts, alias: str, undo: Callable[[], object]
+        self, action: str, registered: RegisteredVersion, alias: str, undo: Callable[[], object]
     ) -> Iterator[None]:
         """Let something be done to an approved version alone, before and still after it was done.
 
         A version deleted and made anew in between would otherwise get what the first one earned.
         """
         what = f"the protected {'alias' if 'alias' in action else 'stage'} {alias!r}"
-        token = facts.tags.get(APPROVAL)
+        token = registered.tags.get(APPROVAL)
         try:
-            statement = standing(facts, self._protection(), time.time())
+            statement = self._approval(registered)
         except ApprovalError as error:
-            self._refuse(action, facts, what, error, alias=alias, token=token)
+            self._refuse(action, registered, what, error, alias=alias, token=token)
         reason = f"approved, signed with {statement.key}"
-        self._note("allowed", action, facts, reason, alias=alias, token=token)
+        self._note("allowed", action, registered, reason, alias=alias, token=token)
         yield
         try:
-            again = _facts_of(self.get_model_version(facts.name, facts.version))
-            standing(again, self._protection(), time.time())
+            again = _from_mlflow(
+                self.get_model_version(registered.ref.name, registered.ref.version)
+            )
+            self._approval(again)
         except (ApprovalError, MlflowException) as error:
             undo()
-            self._refuse(action, facts, what, ApprovalError(str(error)), alias=alias, token=token)
+            self._refuse(
+                action, registered, what, ApprovalError(str(error)), alias=alias, token=token
+            )
+
+    def _approval(self, registered: RegisteredVersion) -> Statement:
+        """The approval of a version that counts now.
+
+        Raises:
+            ApprovalError: If it has none; says which command helps.
+        """
+        protection = self._protection()
+        answer = standing(
+            registered,
+            protection.ring(),
+            time.time(),
+            policy_accepted=protection.accepts,
+            expected="approved",
+        )
+        if answer.statement is None or not answer.counts:
+            raise ApprovalError((*answer.problems, _cure(registered)))
+        return answer.statement
+
+    def _accepted(self, key: str, token: str, registered: RegisteredVersion) -> Statement:
+        """The signed statement that may be put on a version under a tag.
+
+        Raises:
+            ApprovalError: If it may not; says which command makes one that may.
+        """
+        protection = self._protection()
+        ring = protection.ring()
+        answer = admission(
+            key, token, registered, ring, time.time(), policy_accepted=protection.accepts
+        )
+        if answer.statement is None or not answer.counts:
+            useless = answer.statement is None or answer.doubtful("expired")
+            cure = (_cure(registered),) if useless else ()
+            raise ApprovalError((*answer.problems, *cure))
+        return answer.statement
 
     def _check_model_tag(self, name: str, key: str, action: str) -> None:
-        about = _facts_of_model(name)
+        about = _no_version(name)
         if _kept_back(key):
             why = ApprovalError(f"of those, only {POLICY_URI} is for everybody to set")
             self._refuse(action, about, f"a tag of the model beginning {PREFIX!r}", why, alias=key)
@@ -296,7 +341,7 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
     def _refuse(
         self,
         action: str,
-        facts: Facts,
+        registered: RegisteredVersion,
         what: str,
         error: ApprovalError,
         *,
@@ -304,17 +349,17 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         token: str | None = None,
     ) -> NoReturn:
         why = "; ".join(error.problems)
-        self._note("refused", action, facts, why, alias=alias, token=token)
+        self._note("refused", action, registered, why, alias=alias, token=token)
         who = f" to {user}" if (user := _user()) else ""
         raise MlflowException(
-            f"{facts.uri}: {what} is refused{who}: {why}", error_code=PERMISSION_DENIED
+            f"{registered.ref.uri}: {what} is refused{who}: {why}", error_code=PERMISSION_DENIED
         ) from error
 
     def _note(
         self,
         outcome: str,
         action: str,
-        facts: Facts,
+        registered: RegisteredVersion,
         reason: str,
         *,
         alias: str | None = None,
@@ -323,9 +368,9 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         """Write a decision down; what cannot be written down is not done."""
         entry = audit.Entry(
             action=action,
-            model=facts.name,
-            version=facts.version or None,
-            created=facts.created or None,
+            model=registered.ref.name,
+            version=registered.ref.version or None,
+            created=registered.ref.created or None,
             alias=alias,
             outcome=outcome,  # type: ignore[arg-type]
             reason=reason,
@@ -337,26 +382,32 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         except SQLAlchemyError as error:
             logger.exception("The audit of governance cannot be written")
             raise MlflowException(
-                f"{facts.uri}: refused, since the audit cannot be written; ask whoever runs the "
-                "server",
+                f"{registered.ref.uri}: refused, since the audit cannot be written; ask whoever "
+                "runs the server",
                 error_code=PERMISSION_DENIED,
             ) from error
 
 
-def _facts_of(found: Any) -> Facts:
-    return Facts(
-        name=found.name,
-        version=str(found.version),
-        created=int(found.creation_timestamp),
-        source=found.source,
-        tags=dict(found.tags),
-        user=found.user_id,
+def _from_mlflow(found: Any) -> RegisteredVersion:
+    """A version as MLflow's store returns it."""
+    tags = dict(found.tags)
+    ref = VersionRef(
+        name=found.name, version=str(found.version), created=int(found.creation_timestamp)
     )
+    authors = tuple(name for name in (tags.get(AUTHOR), found.user_id) if name)
+    return RegisteredVersion(ref=ref, source=found.source, tags=tags, authors=authors)
 
 
-def _facts_of_model(name: str) -> Facts:
-    """What a decision is about that concerns no version."""
-    return Facts(name=name, version="", created=0, source="", tags={})
+def _no_version(name: str) -> RegisteredVersion:
+    """What a decision is about that concerns a registered model and none of its versions."""
+    return RegisteredVersion(ref=VersionRef(name=name, version="", created=0), source="", tags={})
+
+
+def _cure(registered: RegisteredVersion) -> str:
+    return (
+        f"assess it: governance assess {registered.ref.uri} --policy FILE --signing-key KEY, or "
+        "let the worker do it"
+    )
 
 
 def _is_prompt(source: str, tags: Mapping[str, str]) -> bool:

@@ -16,7 +16,7 @@ from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwar
 from mlflow.utils.credentials import get_default_host_creds
 from sqlalchemy.engine import Engine
 
-from mlflow_plugins.approvals import Facts
+from governance.approval.standing import RegisteredVersion
 from mlflow_plugins.governed import Governed
 
 __all__ = ["GovernedRestStore", "GovernedSqlStore", "GovernedWorkspaceStore", "open_store"]
@@ -53,14 +53,14 @@ class GovernedSqlStore(Governed, SqlAlchemyStore):  # type: ignore[misc] # MLflo
         del folder
         return self.engine if url is None else sqlalchemy.create_engine(url)
 
-    def _mark(self, facts: Facts, tags: Mapping[str, str | None]) -> None:
+    def _mark(self, registered: RegisteredVersion, tags: Mapping[str, str | None]) -> None:
         """All in one transaction, so that no verdict stands beside another one's record."""
-        number = int(facts.version)
+        ref, number = registered.ref, int(registered.ref.version)
         with self.ManagedSessionMaker(read_only=False) as session:
-            row = self._get_sql_model_version(session, facts.name, number)
-            if row.creation_time != facts.created:
+            row = self._get_sql_model_version(session, ref.name, number)
+            if row.creation_time != ref.created:
                 raise MlflowException(
-                    f"{facts.uri}: was deleted and created anew meanwhile",
+                    f"{ref.uri}: was deleted and created anew meanwhile",
                     error_code=PERMISSION_DENIED,
                 )
             for key, value in tags.items():
@@ -68,13 +68,13 @@ class GovernedSqlStore(Governed, SqlAlchemyStore):  # type: ignore[misc] # MLflo
                     session.merge(
                         SqlModelVersionTag(
                             workspace=row.workspace,
-                            name=facts.name,
+                            name=ref.name,
                             version=number,
                             key=key,
                             value=value,
                         )
                     )
-                elif found := self._get_model_version_tag(session, facts.name, number, key):
+                elif found := self._get_model_version_tag(session, ref.name, number, key):
                     session.delete(found)
 
 
@@ -88,11 +88,12 @@ class GovernedRestStore(Governed, RestStore):  # type: ignore[misc] # MLflow is 
     def _audit_engine(self, url: str | None, folder: Path) -> Engine:
         return sqlalchemy.create_engine(url or f"sqlite:///{folder / AUDIT_FILE}")
 
-    def _mark(self, facts: Facts, tags: Mapping[str, str | None]) -> None:
+    def _mark(self, registered: RegisteredVersion, tags: Mapping[str, str | None]) -> None:
         # One after the other, the signed statement first: all conditions ask for that one alone.
+        ref = registered.ref
         for key, value in tags.items():
             if value is not None:
                 tag = ModelVersionTag(key, value)
-                RestStore.set_model_version_tag(self, facts.name, facts.version, tag)
-            elif key in facts.tags:
-                RestStore.delete_model_version_tag(self, facts.name, facts.version, key)
+                RestStore.set_model_version_tag(self, ref.name, ref.version, tag)
+            elif key in registered.tags:
+                RestStore.delete_model_version_tag(self, ref.name, ref.version, key)

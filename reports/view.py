@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from governance.records.assessment import Assessment
+from governance.records.decision import Finding, Verdict
 from governance.records.evidence import Evidence, Interval
-from governance.records.policy import Finding, Verdict
+from governance.records.numbers import count
+from governance.records.severities import SEVERITIES
 from reports.gaps import Gap, uncovered, unmeasured, withdrawn
 from reports.grid import Grid, grid
 from reports.prose import Description, describe
@@ -23,6 +25,7 @@ __all__ = [
     "Section",
     "View",
     "changes",
+    "one_answer",
     "ordered",
     "section",
     "view",
@@ -50,7 +53,6 @@ MOST_FAMILIES = 4
 
 OPEN = frozenset({"unmet", "missing"})
 CLOSED = ("waived", "inapplicable", "met")
-SEVERITIES = ("block", "review", "warn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,8 @@ class View:
         assessment: As given.
         digest: Of the assessment.
         name: Of the model with its version, for headings.
-        meaning: Of the verdict.
+        meaning: What the verdict says.
+        one_answer: That the model answers every image alike; empty if it does not.
         withdrawn: Analyses whose result must not be relied on.
         unmeasured: Analyses without a result.
         uncovered: Subjects that no analysis here is about.
@@ -135,6 +138,7 @@ class View:
     digest: str
     name: str
     meaning: str
+    one_answer: str
     withdrawn: tuple[Gap, ...]
     unmeasured: tuple[Gap, ...]
     uncovered: tuple[Gap, ...]
@@ -144,6 +148,13 @@ class View:
     entries: tuple[Entry, ...]
     changes: tuple[Change, ...]
     unlisted: Mapping[str, int]
+
+    @property
+    def met(self) -> str:
+        """How many expectations of each severity are met, in words."""
+        return ", ".join(
+            f"{count(self.tally('met', name))} {item.word}" for name, item in SEVERITIES.items()
+        )
 
     def tally(self, outcome: str, severity: str | None = None) -> int:
         """How many findings have an outcome, of one severity or of all."""
@@ -176,6 +187,7 @@ def view(assessment: Assessment) -> View:
         digest=assessment.digest,
         name=f"{name}, version {identity.version}" if identity.version else name,
         meaning=MEANINGS[assessment.decision.verdict],
+        one_answer=one_answer(assessment),
         withdrawn=withdrawn(assessment),
         unmeasured=unmeasured(assessment),
         uncovered=uncovered(assessment),
@@ -194,6 +206,22 @@ def view(assessment: Assessment) -> View:
     )
 
 
+def one_answer(assessment: Assessment) -> str:
+    """The sentence that all images are answered with one class; empty if they are not.
+
+    Such a model may look perfect in everything that asks how its answers depend on the image.
+    """
+    measured = (item.measurement for item in assessment.evidence if item.analysis == FIRST)
+    for table in (table for item in measured if item for table in item.tables):
+        if {"class", "named"} <= set(table.columns):
+            place, times = table.columns.index("class"), table.columns.index("named")
+            named = [row for row in table.rows if isinstance(row[times], int) and row[times]]
+            if len(named) == 1 and len(assessment.validation.class_names) > 1:
+                images = count(assessment.validation.images)
+                return f"All {images} images are answered with class {named[0][place]}."
+    return ""
+
+
 def _in_reading_order(evidence: Iterable[Evidence]) -> list[Evidence]:
     return sorted(evidence, key=lambda item: item.analysis != FIRST)
 
@@ -208,7 +236,7 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
             findings,
             key=lambda item: (
                 CLOSED.index(item.outcome) if item.outcome not in OPEN else -1,
-                SEVERITIES.index(item.expectation.severity),
+                tuple(SEVERITIES).index(item.expectation.severity),
                 item.outcome == "missing",
             ),
         )

@@ -15,6 +15,7 @@ from shared import once
 from torch import nn
 
 from governance.records.evidence import ModelIdentity
+from governance.records.version_ref import VersionRef
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.network import Network, tensor_digest
 from governance.subject.preprocessing import Preprocessing
@@ -145,8 +146,7 @@ def subject_of(model, validation, *, size: int = 16, channels="grey") -> Subject
             artifact_digest="sha256:" + "0" * 64,
             format="pt2",
             parameters=sum(p.numel() for p in model.parameters()),
-            name="tiny",
-            version="1",
+            ref=VersionRef(name="tiny", version="1", created=1_700_000_000_000),
         ),
         classifier=Network(
             model=model,

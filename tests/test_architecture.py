@@ -287,3 +287,37 @@ def test_the_help_of_the_command_line_loads_neither_torch_nor_mlflow():
     assert "assess" in found.stdout
     assert "typer" in loaded
     assert not {"torch", "mlflow", "matplotlib", "pandas", "scipy", "weasyprint"} & loaded
+
+
+#: No sentence ends in one of these; a preposition may ("the file it was written with").
+DANGLING = frozenset(
+    {"a", "an", "and", "are", "as", "at", "be", "but", "by", "has", "have", "if", "into", "is"}
+    | {"of", "or", "than", "the", "their", "was", "were", "which"}
+)
+
+
+def ends_of_messages(path):
+    """The last words of every text that is raised, or listed among problems, with its line."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            texts = node.exc.args
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "append"
+            and ast.unparse(node.func.value).endswith("problems")
+        ):
+            texts = node.args
+        else:
+            continue
+        for text in texts:
+            last = text.values[-1] if isinstance(text, ast.JoinedStr) else text
+            if isinstance(last, ast.Constant) and isinstance(last.value, str):
+                yield f"{name_of(path)}:{node.lineno}", last.value
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_no_message_ends_in_the_middle(path):
+    for place, text in ends_of_messages(path):
+        assert not text.endswith((":", ",", ";", "(", " ")), f"{place}: {text!r}"
+        assert text.split()[-1].lower() not in DANGLING, f"{place}: {text!r}"

@@ -16,6 +16,7 @@ from governance import analyses, errors
 from governance.cli import app
 from governance.errors import PolicyError
 from governance.records.assessment import Assessment, Baseline
+from governance.records.decision import EXIT_CODES, Finding
 from governance.records.evidence import (
     Evidence,
     Interval,
@@ -23,7 +24,7 @@ from governance.records.evidence import (
     ModelIdentity,
     ValidationIdentity,
 )
-from governance.records.policy import EXIT_CODES, Finding, Policy
+from governance.records.policy import Policy
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -178,6 +179,9 @@ def test_every_verdict_and_exit_code_is_in_the_glossary(verdict, code):
 def test_every_field_of_a_record_is_in_the_description_of_its_format(record):
     text = page("evidence-format.md")
     fields = [item.name for item in dataclasses.fields(record)]
+    if "ref" in fields:  # written flat
+        fields.remove("ref")
+        fields += ["name", "version", "created"]
 
     # The baseline's fields are described in words.
     told = {Baseline: {"identity", "metrics", "intervals", "verdict"}}.get(record, set(fields))

@@ -12,6 +12,7 @@ import pytest
 
 from governance.methods.figures import bars
 from governance.records.assessment import Assessment
+from governance.records.decision import judge
 from governance.records.evidence import (
     Evidence,
     Figure,
@@ -21,7 +22,8 @@ from governance.records.evidence import (
     Table,
     ValidationIdentity,
 )
-from governance.records.policy import Expectation, ModelTerms, Policy, judge
+from governance.records.policy import Expectation, ModelTerms, Policy
+from governance.records.version_ref import VersionRef
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"governance", "reports", "templates", "mlflow_plugins"}
@@ -98,7 +100,7 @@ def assessment(tmp_path_factory):
     Assessment(
         identity=ModelIdentity(
             uri="models:/m/1", digest="sha256:1", artifact_digest="sha256:2", format="pt2",
-            parameters=3, name="m", version="1",
+            parameters=3, ref=VersionRef(name="m", version="1", created=1),
         ),
         validation=ValidationIdentity(
             location="v", digest="sha256:3", images=2, class_names=("a", "b"), class_counts=(1, 1)
@@ -242,7 +244,7 @@ def test_the_registry_store_refuses_an_alias_without_what_only_assessing_needs(
     )  # fmt: skip
 
     assert found.returncode == 0, found.stderr
-    assert "the protected alias 'champion' is refused: has no signed approval" in found.stdout
+    assert "the protected alias 'champion' is refused: carries no signed statement" in found.stdout
 
 
 def requirements(name):

@@ -25,7 +25,7 @@ from governance.approval.statements import (
     token_digest,
     unbound,
 )
-from governance.approval.waivers import check_approver, waiver_of, waiver_tag, waivers_among
+from governance.approval.waivers import check_approver, waiver_tag, waivers_among
 
 __all__ = [
     "LONGEST_DETAIL",
@@ -41,7 +41,6 @@ __all__ = [
     "sign",
     "token_digest",
     "unbound",
-    "waiver_of",
     "waiver_tag",
     "waivers_among",
 ]

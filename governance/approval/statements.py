@@ -10,31 +10,29 @@ import binascii
 import hashlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
 
 from cryptography.exceptions import InvalidSignature
 
-from governance.approval.keys import Keyring, PrivateKey, Role
+from governance.approval.keys import Keyring, PrivateKey
+from governance.approval.lifecycle import SIGNERS, Kind, Status
 from governance.errors import ApprovalError, EvidenceError
-from governance.records.serialisation import canonical, from_data, parse, to_data
+from governance.records.serialisation import FLAT, canonical, from_data, parse, to_data
+from governance.records.version_ref import VersionRef
 
 __all__ = [
     "LONGEST_DETAIL",
     "LONGEST_WAIVER",
     "SKEW",
-    "Kind",
     "Statement",
-    "Status",
     "decode",
+    "early",
     "read",
     "sign",
     "token_digest",
     "unbound",
+    "verified",
 ]
-
-Kind = Literal["verdict", "waiver", "revocation"]
-Status = Literal["approved", "rejected", "review", "undetermined", "running", "pending"]
 
 #: Characters of a token at most; MLflow takes 100,000 in a tag and shows it on the page.
 LONGEST = 16_384
@@ -45,12 +43,6 @@ LONGEST_WAIVER = 90 * 24 * 3600
 #: Seconds that the clocks of signer and reader may be apart.
 SKEW = 300
 
-SIGNERS: dict[Kind, Role] = {
-    "verdict": "assessor",
-    "waiver": "approver",
-    "revocation": "approver",
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
@@ -58,9 +50,7 @@ class Statement:
 
     Attributes:
         kind: A `verdict` is an assessor's; a `waiver` and a `revocation` are an approver's.
-        name: Of the registered model.
-        version: Of the registered model.
-        created: Milliseconds since 1970 of the version, as MLflow says.
+        ref: The registered version that it is about.
         source: What was registered.
         issued: Seconds since 1970.
         expires: Seconds since 1970; from then on it counts for nothing.
@@ -83,9 +73,7 @@ class Statement:
     """
 
     kind: Kind
-    name: str
-    version: str
-    created: int
+    ref: VersionRef = field(metadata=FLAT)
     source: str
     issued: int
     expires: int
@@ -107,7 +95,7 @@ class Statement:
     schema: int = 1
 
     def __post_init__(self) -> None:
-        where = f"{self.kind} of {self.name} version {self.version}"
+        where = f"{self.kind} of {self.ref.name} version {self.ref.version}"
         problems = (*_contradictions(self), *_out_of_bounds(self))
         if problems:
             raise ApprovalError(f"{where}: {problem}" for problem in problems)
@@ -169,6 +157,25 @@ def decode(token: str) -> Statement:
     return _parts(token)[0]
 
 
+def verified(token: str, ring: Keyring) -> Statement:
+    """The statement of a token that a key of the ring signed, whose role may sign such a statement.
+
+    Neither the time nor the version that it is about is looked at.
+
+    Args:
+        token: Untrusted.
+        ring: Whose signatures count.
+
+    Raises:
+        ApprovalError: If it is malformed, or its key is unknown, revoked, of the wrong role, was
+            not in use at the time, or did not make the signature.
+    """
+    statement, problems = _signed(token, ring)
+    if problems:
+        raise ApprovalError(problems)
+    return statement
+
+
 def read(token: str, ring: Keyring, now: float) -> Statement:
     """The statement of a token that can be relied on at the time `now`, about whatever version.
 
@@ -178,11 +185,32 @@ def read(token: str, ring: Keyring, now: float) -> Statement:
         now: Seconds since 1970.
 
     Raises:
-        ApprovalError: If it is malformed, expired or not yet valid, or its key is unknown, revoked,
-            of the wrong role, or did not make the signature.
+        ApprovalError: If it is not `verified`, expired or not yet valid; all problems at once.
     """
+    statement, problems = _signed(token, ring)
+    where = _about(statement)
+    if early(statement, now):
+        problems.append(f"{where}: is not valid before {statement.issued}, and it is {int(now)}")
+    if statement.expires <= now:
+        problems.append(f"{where}: expired at {statement.expires}, and it is {int(now)}")
+    if problems:
+        raise ApprovalError(problems)
+    return statement
+
+
+def early(statement: Statement, now: float) -> bool:
+    """Whether a statement was issued later than now, by more than two clocks may differ."""
+    return statement.issued > now + SKEW
+
+
+def _about(statement: Statement) -> str:
+    return f"statement about {statement.ref.name} version {statement.ref.version}"
+
+
+def _signed(token: str, ring: Keyring) -> tuple[Statement, list[str]]:
+    """The statement that a key of the ring signed, and what is wrong with the role of the key."""
     statement, payload, signature = _parts(token)
-    where = f"statement about {statement.name} version {statement.version}"
+    where = _about(statement)
     key = ring.signer(statement.key, statement.issued, where)
     try:
         key.public.verify(signature, payload)
@@ -190,19 +218,11 @@ def read(token: str, ring: Keyring, now: float) -> Statement:
         raise ApprovalError(
             f"{where}: its signature was not made by the key {key.id} ({key.owner})"
         ) from error
-    problems = []
-    if key.role != SIGNERS[statement.kind]:
-        problems.append(
-            f"{where}: is a {statement.kind} signed by the {key.role} {key.owner}; one of the role "
-            f"{SIGNERS[statement.kind]} is accepted"
-        )
-    if statement.issued > now + SKEW:
-        problems.append(f"{where}: is not valid before {statement.issued}, and it is {int(now)}")
-    if statement.expires <= now:
-        problems.append(f"{where}: expired at {statement.expires}, and it is {int(now)}")
-    if problems:
-        raise ApprovalError(problems)
-    return statement
+    role = SIGNERS[statement.kind]
+    if key.role == role:
+        return statement, []
+    wrong = f"is a {statement.kind} signed by the {key.role} {key.owner}"
+    return statement, [f"{where}: {wrong}; one of the role {role} is accepted"]
 
 
 def _parts(token: str) -> tuple[Statement, bytes, bytes]:
@@ -226,23 +246,23 @@ def _parts(token: str) -> tuple[Statement, bytes, bytes]:
     return statement, payload, signature
 
 
-def unbound(
-    statement: Statement, *, name: str, version: str, created: int | None, source: str | None
-) -> tuple[str, ...]:
+def unbound(statement: Statement, *, ref: VersionRef, source: str | None) -> tuple[str, ...]:
     """Why a statement is about another version than this one; nothing where it is about it.
 
     Args:
         statement: As read.
-        name: Of the registered model, now.
-        version: Of the registered model.
-        created: Milliseconds since 1970; a model deleted and made anew differs in this alone.
-        source: What was registered.
+        ref: The version at hand.
+        source: What was registered as that version.
     """
-    here = {"name": name, "version": str(version), "created": created, "source": source}
+    pairs = [
+        (name, getattr(ref, name), getattr(statement.ref, name))
+        for name in ref.differences(statement.ref)
+    ]
+    if statement.source != source:
+        pairs.append(("source", source, statement.source))
     return tuple(
-        f"its {what} is {found!r} and the statement is about {getattr(statement, what)!r}"
-        for what, found in here.items()
-        if getattr(statement, what) != found
+        f"its {name} is {here!r} and the statement is about {there!r}"
+        for name, here, there in pairs
     )
 
 

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 
+from governance.approval.lifecycle import LIFECYCLE, state_of, step_of
 from governance.approval.statements import Statement
 
 __all__ = [
@@ -77,17 +78,16 @@ def plain(statement: Statement) -> dict[str, str | None]:
 
     A `running` or `pending` version keeps the record that it had, and so does a revoked one.
     """
-    if statement.kind == "revocation":
-        return {STATUS: "rejected"}
-    if statement.verdict in {RUNNING, PENDING}:
-        return {STATUS: statement.verdict}
+    status = LIFECYCLE[state_of(statement.kind, statement.verdict)].status
+    if step_of(statement.kind, statement.verdict) != "verdict":
+        return {STATUS: status}
     title, digest = statement.policy_title, statement.policy_digest
     return {
         RUN: statement.run_id,
         DIGEST: statement.assessment_digest,
         MANIFEST: statement.manifest,
         POLICY: None if digest is None else f"{(title or '')[:TITLE_LENGTH]} ({digest})",
-        STATUS: statement.verdict,
+        STATUS: status,
     }
 
 

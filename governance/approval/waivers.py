@@ -1,14 +1,15 @@
 """Waivers: which signed waivers of a version count, and by whom they must not be given."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from governance.approval.keys import Keyring
 from governance.approval.statements import Statement, read, token_digest, unbound
 from governance.approval.tags import WAIVER
 from governance.errors import ApprovalError
+from governance.records.version_ref import VersionRef
 from governance.records.waiver import Waiver
 
-__all__ = ["check_approver", "waiver_of", "waiver_tag", "waivers_among"]
+__all__ = ["check_approver", "counting_waiver", "waiver_tag", "waivers_among"]
 
 
 def waiver_tag(token: str) -> str:
@@ -16,24 +17,13 @@ def waiver_tag(token: str) -> str:
     return f"{WAIVER}{token_digest(token)[:16]}"
 
 
-def waiver_of(token: str, ring: Keyring, now: float) -> Waiver:
-    """The record of a signed waiver, which an assessment keeps.
-
-    Raises:
-        ApprovalError: If it cannot be relied on, or is no waiver.
-    """
-    return _waiver(read(token, ring, now), token, ring)
-
-
 def waivers_among(
     tags: Mapping[str, str],
     ring: Keyring,
     now: float,
     *,
-    authors: Iterable[str] = (),
-    name: str,
-    version: str,
-    created: int | None,
+    authors: Collection[str] = (),
+    ref: VersionRef,
     source: str | None,
 ) -> tuple[tuple[Waiver, ...], tuple[str, ...]]:
     """The waivers on a version that count, and why the others do not.
@@ -43,33 +33,59 @@ def waivers_among(
         ring: Whose signatures count.
         now: Seconds since 1970.
         authors: Under which names the version's maker is known.
-        name: Of the registered model.
-        version: Of the registered model.
-        created: Milliseconds since 1970.
-        source: What was registered.
+        ref: The version at hand.
+        source: What was registered as that version.
 
     Returns:
         Waivers in order of their tags, and one sentence per problem.
     """
-    found: list[Waiver] = []
+    counting: list[Waiver] = []
     problems: list[str] = []
-    makers = tuple(authors)
     for key in sorted(key for key in tags if key.startswith(WAIVER)):
-        token = tags[key]
         try:
-            statement = read(token, ring, now)
-            wrong = unbound(statement, name=name, version=version, created=created, source=source)
-            if wrong or key != waiver_tag(token):
-                problems += [f"{key}: {item}" for item in wrong or ("is another one's tag",)]
-                continue
-            check_approver(statement, ring, makers)
-            found.append(_waiver(statement, token, ring))
+            counting.append(
+                counting_waiver(key, tags[key], ring, now, authors=authors, ref=ref, source=source)
+            )
         except ApprovalError as error:
             problems += [f"{key}: {problem}" for problem in error.problems]
-    return tuple(found), tuple(problems)
+    return tuple(counting), tuple(problems)
 
 
-def check_approver(statement: Statement, ring: Keyring, authors: Iterable[str]) -> None:
+def counting_waiver(
+    key: str,
+    token: str,
+    ring: Keyring,
+    now: float,
+    *,
+    authors: Collection[str],
+    ref: VersionRef,
+    source: str | None,
+) -> Waiver:
+    """The waiver in a tag of a version, if it counts for the version now.
+
+    Args:
+        key: Name of the tag.
+        token: Value of the tag, untrusted.
+        ring: Whose signatures count.
+        now: Seconds since 1970.
+        authors: Names under which the version's maker is known.
+        ref: The version at hand.
+        source: What was registered as that version.
+
+    Raises:
+        ApprovalError: If it does not count.
+    """
+    statement = read(token, ring, now)
+    problems = [*unbound(statement, ref=ref, source=source)]
+    if key != waiver_tag(token):
+        problems.append(f"is another one's tag; this waiver is kept under {waiver_tag(token)}")
+    if problems:
+        raise ApprovalError(problems)
+    check_approver(statement, ring, authors)
+    return _waiver(statement, token, ring)
+
+
+def check_approver(statement: Statement, ring: Keyring, authors: Collection[str]) -> None:
     """Refuse a waiver by who made the version.
 
     Args:
@@ -84,8 +100,8 @@ def check_approver(statement: Statement, ring: Keyring, authors: Iterable[str]) 
     owner = key.owner if key is not None else ""
     if owner.strip().casefold() in {name.strip().casefold() for name in authors}:
         raise ApprovalError(
-            f"waiver of {statement.metric}: {owner} made {statement.name} version "
-            f"{statement.version}; a waiver is given by someone else"
+            f"waiver of {statement.metric}: {owner} made {statement.ref.name} version "
+            f"{statement.ref.version}; a waiver is given by someone else"
         )
 
 
@@ -98,8 +114,8 @@ def _waiver(statement: Statement, token: str, ring: Keyring) -> Waiver:
         or key is None
     ):
         raise ApprovalError(
-            f"a {statement.kind} of {statement.name} version {statement.version} where a waiver is "
-            "accepted"
+            f"a {statement.kind} of {statement.ref.name} version {statement.ref.version} where a "
+            "waiver is accepted"
         )
     return Waiver(
         metric=statement.metric,

@@ -10,7 +10,7 @@ from governance.cli.arguments import AsJson, Keys, ModelUri
 from governance.cli.console import complain, out, print_json, show, text
 
 if TYPE_CHECKING:
-    from governance.registry import Answer
+    from governance.registry import GateAnswer
 
 __all__ = ["doctor", "gate", "promote"]
 
@@ -110,7 +110,7 @@ def doctor(
     raise typer.Exit(code)
 
 
-def _tell(answer: "Answer", *, signed: bool) -> None:
+def _tell(answer: "GateAnswer", *, signed: bool) -> None:
     assessment = answer.assessment
     if assessment is None:
         out.print(f"{text(answer.version.uri)}: [bold]{answer.verdict}[/bold]")
@@ -122,7 +122,7 @@ def _tell(answer: "Answer", *, signed: bool) -> None:
     out.print(text(_signature(answer, signed=signed)), soft_wrap=True)
 
 
-def _signature(answer: "Answer", *, signed: bool) -> str:
+def _signature(answer: "GateAnswer", *, signed: bool) -> str:
     from datetime import UTC, datetime
 
     if not signed:
@@ -133,7 +133,7 @@ def _signature(answer: "Answer", *, signed: bool) -> str:
     return f"Signature: by key {answer.statement.key}, until {until}"
 
 
-def _data(answer: "Answer", *, signed: bool) -> dict[str, Any]:
+def _data(answer: "GateAnswer", *, signed: bool) -> dict[str, Any]:
     said = answer.statement
     found = summary(answer.assessment) if answer.assessment else {"uri": answer.version.uri}
     return {

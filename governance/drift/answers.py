@@ -74,7 +74,8 @@ class Change:
             none; None with fewer than 4 references.
         p_holm: The same, adjusted for all statistics (Holm).
         least: Differences up to this count as none.
-        drives: Whether it lies beyond the references (`p` at most alpha) and beyond `least`.
+        drives: Whether it lies beyond the references (`p` at most alpha) and beyond `least`; None
+            where so few references cannot tell.
     """
 
     name: str
@@ -85,7 +86,7 @@ class Change:
     p: float | None = None
     p_holm: float | None = None
     least: float = 0.0
-    drives: bool = False
+    drives: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +157,8 @@ class Comparison:
         references: URIs of the harmless runs, in order.
         kind: How these were made.
         verdict: DRIFT, EQUIVALENT or INCONCLUSIVE.
+        testable: Whether drift would have been found: against a declared tolerance, or by a rank
+            test over enough references.
         reasons: Why, one sentence each.
         identity: Is anything different beyond the explainer's own noise?
         exchangeability: Could the new version be one more harmless run?
@@ -188,6 +191,7 @@ class Comparison:
     references: tuple[str, ...]
     kind: ReferenceKind
     verdict: Verdict
+    testable: bool
     reasons: tuple[str, ...]
     identity: Answer
     exchangeability: Answer

@@ -37,7 +37,7 @@ import pandas as pd
 from governance.drift.answers import Comparison
 from governance.drift.distances import SOURCES, Distances, distances, wanted
 from governance.drift.identity import identity
-from governance.drift.judging import false_alarms, judge
+from governance.drift.judging import false_alarms, judge, rejectable
 from governance.drift.matching import matching
 from governance.drift.moved import moved_images
 from governance.drift.questions import (
@@ -55,7 +55,14 @@ from governance.drift.tables import (
     map_table,
     statistics_table,
 )
-from governance.drift.version import Version, aligned, comparable_parts, refuse, version_of
+from governance.drift.version import (
+    Version,
+    aligned,
+    comparable_parts,
+    refuse,
+    version_of,
+    with_maps,
+)
 from governance.methods.statistics.intervals import clopper_pearson
 from governance.records.assessment import Assessment
 from governance.records.drift_terms import DriftTerms
@@ -104,7 +111,10 @@ def compare(
     refuse(named)
     versions = [version_of(item) for item in named.values()]
     earliest = _first(first, old, new, versions[0])
-    aligned([*versions, *([earliest] if earliest else [])])
+    everyone = [*versions, *([earliest] if earliest else [])]
+    aligned(everyone)
+    everyone, mapless = with_maps(everyone)
+    versions, earliest = everyone[: len(versions)], everyone[-1] if earliest else None
     parts = {name: comparable_parts(list(named.values()), name) for name in SOURCES.values()}
     unusable = {name: reason for name, reason in parts.items() if reason}
     found, left_out = distances(versions, terms, unusable)
@@ -115,7 +125,7 @@ def compare(
         to_first=None if earliest is None else to_first(earliest, versions[1], terms, seed),
         rules_held=held[0],
         rules_interval=held[1],
-        notes=(*left_out, *compared.notes),
+        notes=(*mapless, *left_out, *compared.notes),
     )
 
 
@@ -140,7 +150,9 @@ def _compared(
     return Comparison(
         old=old.identity, new=new.identity, kind=terms.references,
         references=tuple(item.identity.uri for item in rest),
-        verdict=judged.verdict, reasons=reasons(judged, terms, len(rest)),
+        verdict=judged.verdict,
+        testable=terms.tolerance is not None or rejectable(len(rest), terms.alpha),
+        reasons=reasons(judged, terms, len(rest)),
         identity=identity(old, new, seed),
         exchangeability=exchangeability(judged, versions, terms),
         equivalence=equivalence(judged, versions, terms),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from governance.records.drift_terms import Envelope
 from governance.records.evidence import ModelIdentity, Table
 from governance.records.numbers import number
+from governance.records.wording import first_few
 
 __all__ = ["Side", "changed_layers", "outside", "sides", "table"]
 
@@ -72,13 +73,13 @@ def changed_layers(old: ModelIdentity, new: ModelIdentity) -> tuple[str, ...] | 
 
 def _layers(allowed: Sequence[str], old: ModelIdentity, new: ModelIdentity) -> Side:
     changed = changed_layers(old, new)
-    words = _list(allowed) or "none may change"
+    words = first_few(allowed, LISTED) or "none may change"
     if changed is None:
         return Side(name="layers", allowed=words, found="not recorded", inside=None)
     stray = [name for name in changed if not _below(name, allowed)]
     found = f"{len(changed)} changed"
     if stray:
-        found += f", of these not allowed: {_list(stray)}"
+        found += f", of these not allowed: {first_few(stray, LISTED)}"
     return Side(name="layers", allowed=words, found=found, inside=not stray)
 
 
@@ -87,12 +88,12 @@ def _below(name: str, allowed: Sequence[str]) -> bool:
 
 
 def _data(allowed: Sequence[str], data: Sequence[tuple[str, str]]) -> Side:
-    words = _list(allowed) or "none"
+    words = first_few(allowed, LISTED) or "none"
     if not data:
         found = "the training run logged no data set"
         return Side(name="data", allowed=words, found=found, inside=None)
     stray = [" ".join(item) for item in data if not set(item) & set(allowed)]
-    found = _list([" ".join(item) for item in data])
+    found = first_few([" ".join(item) for item in data], LISTED)
     return Side(name="data", allowed=words, found=found, inside=not stray)
 
 
@@ -111,8 +112,3 @@ def table(found: Sequence[Side]) -> Table:
         columns=("side", "allowed", "found", "inside"),
         rows=tuple((side.name, side.allowed, side.found, side.inside) for side in found),
     )
-
-
-def _list(names: Sequence[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from governance.drift.answers import Answer
+from governance.drift.answers import Answer, Outcome
 from governance.drift.version import Version
 from governance.methods.coarse_maps import rank_distance, ranked
 from governance.methods.statistics.intervals import mean
@@ -39,18 +39,25 @@ def identity(old: Version, new: Version, seed: int) -> Answer:
     reached = int(((signs @ excess) / n >= observed - slack).sum())
     p = (1 + reached) / (DRAWS + 1)
     different = p <= LEVEL and observed > 0
-    beyond = "beyond" if different else "not beyond"
+    floor = max(1 / (DRAWS + 1), 0.5**n)
+    if floor > LEVEL:
+        # So few images can never reach the level: that nothing was found says nothing.
+        outcome: Outcome = "open"
+        verb = f"cannot be told from the explainer's own noise on {n} images"
+    else:
+        outcome = "yes" if different else "no"
+        verb = f"differ {'beyond' if different else 'not beyond'} the explainer's own noise"
     return Answer(
         question="identity",
-        outcome="yes" if different else "no",
+        outcome=outcome,
         statistic=observed,
-        interval=mean(excess),
+        interval=mean(excess, lowest=-2, highest=2),
         p=p,
-        p_floor=max(1 / (DRAWS + 1), 0.5**n),
+        p_floor=floor,
         n=n,
         m=0,
         words=(
-            f"Identity: the maps differ {beyond} the explainer's own noise (mean distance between "
+            f"Identity: the maps {verb} (mean distance between "
             f"versions less that within them {signed(observed)}, p = {number(p)}, n = {n} images "
             "explained twice)."
         ),

@@ -159,6 +159,11 @@ def false_alarms(
     )
 
 
+def rejectable(references: int, alpha: float) -> bool:
+    """Whether a rank test over so many references can give a p-value of at most alpha."""
+    return references >= FEWEST and 1 / (references + 1) <= alpha
+
+
 def _counted(totals: Mapping[str, Array], tolerance: float | None) -> dict[str, Array]:
     """Every member's distances with those too small to matter as none.
 
@@ -177,7 +182,8 @@ def _changes(
     totals: Mapping[str, Array], counted: Mapping[str, Array], terms: DriftTerms
 ) -> tuple[Change, ...]:
     names = list(totals)
-    enough = len(totals["rank"]) > FEWEST
+    m = len(totals["rank"]) - 1
+    enough, able = m >= FEWEST, rejectable(m, terms.alpha)
     alone = [share_reached(counted[name], 0) for name in names]
     together = holm(alone)
     changes = []
@@ -195,7 +201,7 @@ def _changes(
                 p=p if enough else None,
                 p_holm=adjusted if enough else None,
                 least=terms.tolerance or 0.0 if name == "rank" else LEAST[kind],
-                drives=bool(enough and p <= terms.alpha and counted[name][0] > 0),
+                drives=bool(p <= terms.alpha and counted[name][0] > 0) if able else None,
             )
         )
     return tuple(changes)

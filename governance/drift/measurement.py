@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from governance.drift.answers import Comparison
+from governance.methods.missing import missing
 from governance.records.evidence import Figure, Interval, Measurement, Metric
 
 __all__ = ["METRICS", "to_measurement"]
@@ -29,7 +30,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         ),
         "drifted": Metric(
             meaning="1 where the verdict is DRIFT, else 0; 0 alone does not show equivalence; "
-            "missing where a statistic that the policy names was not measured",
+            "missing where drift could not have been found (neither a tolerance nor enough "
+            "reference runs), or where a statistic that the policy names was not measured",
             better="lower",
         ),
         "p": Metric(
@@ -105,6 +107,7 @@ def to_measurement(
         notes=(
             f"{comparison.verdict}: {' '.join(comparison.reasons)}",
             *(answer.words for answer in answers if answer),
+            *_undefined(comparison),
             comparison.false_alarms.words,
             *comparison.notes,
         ),
@@ -114,13 +117,12 @@ def to_measurement(
 
 def _values(comparison: Comparison) -> dict[str, float | None]:
     first, tolerance = comparison.to_first, comparison.tolerance
-    unknown = comparison.unmeasured and comparison.verdict != "DRIFT"
     before, after = comparison.beside.get("performance.accuracy", (None, None))
     return {
         "distance": comparison.distance,
         "upper": comparison.upper,
         "excess": comparison.upper / tolerance if tolerance else None,
-        "drifted": None if unknown else float(comparison.verdict == "DRIFT"),
+        "drifted": _drifted(comparison),
         "p": comparison.exchangeability.p,
         "changed_reason_share": comparison.reason_share,
         "rules_held": comparison.rules_held,
@@ -131,6 +133,28 @@ def _values(comparison: Comparison) -> dict[str, float | None]:
         "references": float(len(comparison.references)),
         "accuracy_change": None if before is None or after is None else after - before,
     }
+
+
+def _drifted(comparison: Comparison) -> float | None:
+    """1 for DRIFT, 0 where it would have been found; None where nobody can tell."""
+    if comparison.verdict == "DRIFT":
+        return 1.0
+    shown = comparison.testable or comparison.verdict == "EQUIVALENT"
+    return 0.0 if shown and not comparison.unmeasured else None
+
+
+def _undefined(comparison: Comparison) -> tuple[str, ...]:
+    """Why the drift is unknown, where it is."""
+    if _drifted(comparison) is not None:
+        return ()
+    if comparison.unmeasured:
+        return (missing(["drifted"], f"not measured are {', '.join(comparison.unmeasured)}"),)
+    count = len(comparison.references)
+    why = (
+        f"no tolerance is declared and {count} reference runs are too few for a p-value of alpha: "
+        "drift could not have been found"
+    )
+    return (missing(["drifted"], why),)
 
 
 def _intervals(comparison: Comparison) -> dict[str, Interval]:

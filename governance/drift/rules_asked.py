@@ -47,7 +47,13 @@ def rules_asked(
     ):
         rows = tuple(frame.replace({np.nan: None}).itertuples(index=False, name=None))
         columns = tuple(str(column) for column in frame.columns)
-        tables.append(Table(name=name, caption=caption, columns=columns, rows=rows, shown=25))
+        # As many as a page holds: of the images of a rule, those of now.
+        printed = tuple(column for column in columns if column != "n_then")
+        tables.append(
+            Table(
+                name=name, caption=caption, columns=columns, rows=rows, shown=25, printed=printed
+            )
+        )  # fmt: skip
     return tuple(tables), ()
 
 

@@ -62,6 +62,11 @@ def aa_trials(
             name="aa", trials=0, alarms=0, nominal=alpha, interval=None, passed=None,
             words=f"A/A: {len(version.labels)} images are too few for {blocks} parts.",
         )  # fmt: skip
+    if not ranked(version.maps).any():
+        return SelfTest(
+            name="aa", trials=0, alarms=0, nominal=alpha, interval=None, passed=None,
+            words="A/A: no image has a map, so that there is nothing to try the test on.",
+        )  # fmt: skip
     trials = math.ceil(PROMISED / alpha) if trials is None else trials
     rng = np.random.default_rng(seed)
     p_values = [_aa(version, blocks, rng) for _ in range(trials)]

@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 PRINTED = 25
+BEYOND = {True: "yes", False: "no", None: "cannot tell"}
 GALLERY = 12  # images whose maps are kept to be drawn
 
 Array = NDArray[np.float64]
@@ -39,7 +40,7 @@ def statistics_table(changes: Sequence[Change], references: int) -> Table:
         (
             item.name, item.value, float(np.mean(item.benign)) if item.benign else None,
             max(item.benign, default=None), item.score, item.p, item.p_holm, item.least,
-            item.drives, item.meaning,
+            BEYOND[item.drives], item.meaning,
         )
         for item in changes
     ]  # fmt: skip
@@ -49,7 +50,8 @@ def statistics_table(changes: Sequence[Change], references: int) -> Table:
             "How far the new version is from the old one and the references, beside the mean and "
             f"the largest of the same number over the {references} references; score: in standard "
             "deviations over these; p: rank among them, alone and adjusted for all rows (Holm); "
-            "least: differences up to this count as none."
+            "least: differences up to this count as none; beyond: whether it is farther than that "
+            "and than the references, where so many can tell."
         ),
         columns=("statistic", "new", "benign_mean", "benign_most", "score", "p", "p_holm", "least",
                  "beyond", "meaning"),

@@ -1,22 +1,32 @@
 """Version: what a recorded assessment holds of how its model decides, ready to be compared."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from governance.errors import EvidenceError
-from governance.methods.coarse_maps import Maps, unpack
+from governance.methods.coarse_maps import Maps, ranked, unpack
 from governance.records.assessment import Assessment
 from governance.records.evidence import Evidence, Measurement, ModelIdentity, Table
 
-__all__ = ["MAPS", "Signatures", "Version", "aligned", "comparable_parts", "refuse", "version_of"]
+__all__ = [
+    "MAPS",
+    "Signatures",
+    "Version",
+    "aligned",
+    "comparable_parts",
+    "refuse",
+    "version_of",
+    "with_maps",
+]
 
 #: The analysis whose record every comparison needs.
 MAPS = "explanation_maps"
 LEVELS = 255
+LEAST = 2  # images below which a mean distance has no spread to judge it by
 
 Array = NDArray[np.float64]
 
@@ -203,6 +213,47 @@ def aligned(versions: Sequence[Version]) -> None:
     ]
     if problems:
         raise EvidenceError(problems)
+
+
+def with_maps(versions: Sequence[Version]) -> tuple[list[Version], tuple[str, ...]]:
+    """Versions without the images on which none of them has a map, and a note on what was left out.
+
+    A map without any order says that nothing in the image matters to the model. Two such maps are
+    alike, but nothing was compared.
+
+    Raises:
+        EvidenceError: If fewer than two images are left, or none that was explained twice.
+    """
+    seen = np.any([ranked(item.maps).any(1) for item in versions], axis=0)
+    images, left = len(seen), int(seen.sum())
+    if left == images and left >= LEAST:
+        return list(versions), ()
+    if left < LEAST or not seen[versions[0].twice].any():
+        raise EvidenceError(
+            f"{versions[0].identity.uri}: a version has a map on {left} of {images} images; maps "
+            f"on at least {LEAST} images, one of them explained twice, are accepted"
+        )
+    note = (
+        f"{images - left} of {images} images are left out: under no version does any pixel change "
+        "the score of their class, so that there is no map to compare."
+    )
+    return [_only(item, np.flatnonzero(seen)) for item in versions], (note,)
+
+
+def _only(version: Version, rows: NDArray[np.int64]) -> Version:
+    """A version on some of its images."""
+    repeated = np.isin(version.twice, rows)
+    return replace(
+        version,
+        images=tuple(version.images[row] for row in rows),
+        places=version.places[rows],
+        labels=version.labels[rows],
+        answers=version.answers[rows],
+        p_true=version.p_true[rows],
+        maps=version.maps[rows],
+        twice=np.searchsorted(rows, version.twice[repeated]),
+        again=version.again[repeated],
+    )
 
 
 def _evidence(assessment: Assessment, analysis: str) -> Evidence | None:

@@ -11,6 +11,7 @@ decision_rules   interval rules that stand for many images
 bounds           what provably cannot change a decision
 faithfulness     whether a heat map says what the model rests on
 statistics       intervals, proportions, calibration and confusion
+image_tensors    images and labels in whatever form a caller holds them
 coarse_maps      heat maps on a coarse grid, as they are recorded
 data_quality     checks of the image table with Great Expectations
 figures          all drawing

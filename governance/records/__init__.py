@@ -3,12 +3,15 @@
 ```
 evidence       metrics, figures and tables that an analysis leaves, and what they are about
 numbers        numbers as text, never rounded to a value that they do not have
-policy         what is expected; its judgement of evidence
+severities     what it does to the verdict that an expectation is not met
+policy         what a model is put through and what is expected of it
+decision       evidence held against a policy: findings and a verdict
 assessment     one assessment and its folder of files
 waiver         a named person's permission for one version to miss one expectation
 lineage        the versions that one version is compared with
 drift_terms    what a policy says about drift
 decoding       plain data of JSON and TOML as typed values, with all problems at once
+wording        names in a sentence, where there may be thousands of them
 topics         what a reader may think was assessed, for the list of what was not
 toml_reader    reading TOML with all problems at once
 serialisation  records as canonical JSON and back

@@ -13,6 +13,8 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from governance.errors import AnalysisError
+from governance.records.decoding import FLAT
+from governance.records.version_ref import VersionRef
 
 __all__ = [
     "MOST_PRINTED",
@@ -79,11 +81,9 @@ class ModelIdentity:
         artifact_digest: sha256 over the model's files: a changed graph or pickle changes it.
         format: How the weights are stored, `pt2` or `pickle`.
         parameters: Number of trainable and fixed numbers in the weights.
-        name: Of the registered model; None where the model is not registered.
-        version: Of the registered model; None where the model is not registered.
+        ref: The registered version that it is; None where the model is not registered.
         model_id: Of MLflow's LoggedModel; None where there is none.
         run_id: Of the training run; None where unknown.
-        created: Creation time of the version in milliseconds since 1970; None if not registered.
         layers: Digest of the tensors of each module that holds some, by its path, so that what
             changed between two versions can be told from their records.
     """
@@ -93,15 +93,23 @@ class ModelIdentity:
     artifact_digest: str
     format: Literal["pt2", "pickle"]
     parameters: int
-    name: str | None = None
-    version: str | None = None
+    ref: VersionRef | None = field(default=None, metadata=FLAT)
     model_id: str | None = None
     run_id: str | None = None
-    created: int | None = None
     layers: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", MappingProxyType(dict(self.layers)))
+
+    @property
+    def name(self) -> str | None:
+        """Name of the registered model; None where the model is not registered."""
+        return None if self.ref is None else self.ref.name
+
+    @property
+    def version(self) -> str | None:
+        """Number of the registered version; None where the model is not registered."""
+        return None if self.ref is None else self.ref.version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

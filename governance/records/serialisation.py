@@ -6,17 +6,18 @@ the same bytes and a damaged one is refused by place.
 
 import dataclasses
 import json
-import sys
-import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-from governance.errors import EvidenceError, GovernanceError
+from governance.errors import EvidenceError
+from governance.records.decoding import FLAT, UNWRITTEN, decode, flat_names
 
-__all__ = ["canonical", "from_data", "parse", "to_data"]
+__all__ = ["FLAT", "UNWRITTEN", "canonical", "from_data", "parse", "to_data"]
 
 T = TypeVar("T")
+
+MOST_PROBLEMS = 20
 
 
 def canonical(data: object) -> bytes:
@@ -45,9 +46,7 @@ def _refuse(constant: str) -> None:
 def to_data(value: Any) -> Any:
     """Plain data of a record: dataclasses and mappings as dicts, tuples as lists."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: to_data(getattr(value, field.name)) for field in dataclasses.fields(value)
-        }
+        return dict(_written(value))
     if isinstance(value, Mapping):
         return {str(key): to_data(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
@@ -55,84 +54,28 @@ def to_data(value: Any) -> Any:
     return value
 
 
+def _written(record: Any) -> Iterator[tuple[str, Any]]:
+    """Name and plain data of each field that is written."""
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        if field.metadata == FLAT:
+            absent = ((name, None) for name in flat_names(type(record), field))
+            yield from absent if value is None else _written(value)
+        elif field.metadata != UNWRITTEN:
+            yield field.name, to_data(value)
+
+
 def from_data(kind: type[T], data: Any, place: str = "record") -> T:
     """The record of type `kind` held in plain data.
 
     Raises:
-        EvidenceError: If a field is missing, unknown or of another type, by place.
+        EvidenceError: All fields that are missing, unknown or of another type, by place; the first
+            twenty of them.
     """
-    return typing.cast("T", _decode(kind, data, place))
-
-
-def _decode(kind: Any, data: Any, place: str) -> Any:  # noqa: PLR0911 - one return per kind of type
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if kind is Any:
-        return data
-    if origin in {typing.Union, types.UnionType}:
-        return _decode_union(arguments, data, place)
-    if origin is typing.Literal:
-        if data in arguments:
-            return data
-        raise EvidenceError(f"{place} is {data!r}; one of {arguments} is accepted")
-    if dataclasses.is_dataclass(kind) and isinstance(data, dict):
-        return _decode_record(kind, data, place)
-    if origin is tuple and isinstance(data, list):
-        return _decode_tuple(arguments, data, place)
-    if origin is Mapping and isinstance(data, dict):
-        return {key: _decode(arguments[1], data[key], f"{place}.{key}") for key in data}
-    if kind is float and isinstance(data, int | float) and not isinstance(data, bool):
-        return _decode_number(data, place)
-    if isinstance(kind, type) and type(data) is kind:
-        return data
-    raise EvidenceError(f"{place} is {type(data).__name__} {str(data)[:60]!r}; {kind} is accepted")
-
-
-def _decode_union(options: tuple[Any, ...], data: Any, place: str) -> Any:
-    if data is None and types.NoneType in options:
-        return None
-    # Cells of tables come in hundred thousands; float is left out for its NaN.
-    if type(data) in options and type(data) in {str, int, bool}:
-        return data
-    # The very type first: a cell 1 is a whole number, and 1.0 a fraction.
-    kinds = [option for option in options if option is not types.NoneType]
-    for option in sorted(kinds, key=lambda option: option is not type(data)):
-        try:
-            return _decode(option, data, place)
-        except EvidenceError:
-            if len(kinds) == 1:
-                raise
-    raise EvidenceError(f"{place} is {str(data)[:60]!r}; one of {options} is accepted")
-
-
-def _decode_number(data: float, place: str) -> float:
-    if not abs(data) <= sys.float_info.max:
-        raise EvidenceError(f"{place} is {str(data)[:60]}; a finite number is accepted")
-    return float(data)
-
-
-def _decode_record(kind: Any, data: dict[str, Any], place: str) -> Any:
-    hints = typing.get_type_hints(kind)
-    unknown = sorted(set(data) - set(hints))
-    missing = sorted(
-        field.name
-        for field in dataclasses.fields(kind)
-        if field.name not in data
-        and field.default is dataclasses.MISSING
-        and field.default_factory is dataclasses.MISSING
-    )
-    if unknown or missing:
-        raise EvidenceError(f"{place}: missing {missing}, unknown {unknown}")
-    values = {name: _decode(hints[name], data[name], f"{place}.{name}") for name in data}
-    try:
-        return kind(**values)
-    except GovernanceError as error:
-        raise EvidenceError(f"{place}: {error}") from error
-
-
-def _decode_tuple(arguments: tuple[Any, ...], data: list[Any], place: str) -> Any:
-    if len(arguments) == 2 and arguments[1] is Ellipsis:  # noqa: PLR2004 - tuple[X, ...]
-        return tuple(_decode(arguments[0], item, f"{place}[{i}]") for i, item in enumerate(data))
-    if len(arguments) != len(data):
-        raise EvidenceError(f"{place} has {len(data)} items; {len(arguments)} are accepted")
-    pairs = zip(arguments, data, strict=True)
-    return tuple(_decode(kind, item, f"{place}[{i}]") for i, (kind, item) in enumerate(pairs))
+    problems: list[str] = []
+    record = decode(kind, data, place, problems)
+    if problems:
+        rest = len(problems) - MOST_PROBLEMS
+        more = [f"{place}: {rest} more problems"] if rest > 0 else []
+        raise EvidenceError([*problems[:MOST_PROBLEMS], *more])
+    return typing.cast("T", record)

@@ -1,24 +1,29 @@
-"""Registry: where the model versions are and where their assessments are kept, in MLflow.
+"""Registry: registered model versions, and the records that MLflow keeps about them.
 
 ```
-resolve(uri) -> ModelVersion       which model is meant, pinned to a version
-open_subject(version, policy)      its files and validation images, live
-assessing(version)                 its status while it is assessed
-record(version, assessment, ...)   the assessment as a run, and the version's tags
-waive, waivers, revoke             what people sign about a version
-awaited(version)                   why it has no verdict yet
-log_signs(signs, step)             what training shows, epoch by epoch, kept with its run
-fetch, mismatches, recorded        the record read back and held against model, tags and digests
-lineage(version, policy)           the versions and references that a version is compared with
-ask(uri, workspace) -> Answer      whether a version may be used, with the files that were checked
-promote(answer, alias), load_model the alias for what passed, and the model of what passed
+versions         which model a URI means, pinned to one version
+materials        a version's files and validation images, copied to this machine
+opening          a version and its images as a live subject
+recording        an assessment as an MLflow run, and the tags of its version
+verifying        a record read back and checked against its model, tags and digests
+status           status tag and description of a version while it is assessed, and after a failure
+signing          statements about a version: made, signed, and written on it
+approvals        the signed statement on a version, and where it contradicts the record
+gate             whether a version may be used, asked of the very files that would be used
+lineage          the earlier versions and reference runs that a version is compared with
+references       harmless runs of a model, recorded once and read again
+description      the summary in a version's description
+listing          registered models and versions as MLflow lists them
+training_curves  metrics of training, epoch by epoch, logged with their run
+version_metrics  a model's history as MLflow metrics, one step per version
+doctor           what is wrong with a running MLflow server, and the cure
 ```
 
-Only this package, the command line and the plugins know MLflow. Everything read from the registry
-(tags, descriptions, names) may have been written by someone else and is treated as text.
+Only this room, the worker, the command line and the plug-ins know MLflow. Tags, descriptions and
+names may have been written by anyone, and are treated as text.
 """
 
-from governance.registry.gate import Answer, ask, load_model, promote
+from governance.registry.gate import GateAnswer, ask, load_model, promote
 from governance.registry.lineage import all_versions, lineage, recorded, training_data
 from governance.registry.opening import open_subject, try_out
 from governance.registry.recording import record
@@ -30,7 +35,7 @@ from governance.registry.references import (
     references,
 )
 from governance.registry.signing import revoke, waive, waivers
-from governance.registry.status import assessing
+from governance.registry.status import marked_running
 from governance.registry.training_curves import log_signs
 from governance.registry.verifying import awaited, fetch, mismatches
 from governance.registry.version_metrics import log_versions
@@ -38,13 +43,12 @@ from governance.registry.versions import RESERVED, ModelVersion, resolve
 
 __all__ = [
     "RESERVED",
-    "Answer",
+    "GateAnswer",
     "ModelVersion",
     "RecordedKind",
     "Reference",
     "all_versions",
     "ask",
-    "assessing",
     "awaited",
     "fetch",
     "lineage",
@@ -52,6 +56,7 @@ __all__ = [
     "load_model",
     "log_signs",
     "log_versions",
+    "marked_running",
     "mismatches",
     "open_subject",
     "promote",

@@ -15,20 +15,20 @@ from mlflow import MlflowClient
 from torch import nn
 
 from governance.approval import Keyring, Statement
-from governance.errors import EvidenceError
+from governance.errors import ApprovalError, EvidenceError
 from governance.records.assessment import Assessment
-from governance.records.policy import EXIT_CODES, Verdict
-from governance.registry.approvals import disagreements, statement_on
+from governance.records.decision import EXIT_CODES, Verdict
+from governance.registry.approvals import disagreements, standing_of
 from governance.registry.materials import model_folder
 from governance.registry.verifying import awaited, fetch, mismatches
 from governance.registry.versions import ModelVersion, refusals, registered, resolve
 from governance.subject import model_files
 
-__all__ = ["Answer", "ask", "load_model", "promote"]
+__all__ = ["GateAnswer", "ask", "load_model", "promote"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class GateAnswer:
     """What the gate says about a version.
 
     Attributes:
@@ -53,7 +53,9 @@ class Answer:
         return EXIT_CODES[self.verdict]
 
 
-def ask(uri: str, workspace: Path, *, keys: Path | None = None, now: float | None = None) -> Answer:
+def ask(
+    uri: str, workspace: Path, *, keys: Path | None = None, now: float | None = None
+) -> GateAnswer:
     """Whether a version may be used.
 
     Args:
@@ -73,35 +75,58 @@ def ask(uri: str, workspace: Path, *, keys: Path | None = None, now: float | Non
     """
     ring = None if keys is None else Keyring.load(keys)
     version = resolve(uri)
-    said: Statement | None = None
-    why: tuple[str, ...] = ()
+    statement: Statement | None = None
+    doubts: tuple[str, ...] = ()
     if ring is not None:
-        said, why = statement_on(version, ring, time.time() if now is None else now)
-    if said is not None and said.kind == "revocation":
-        told = f"{version.uri}: its approval was revoked: {said.detail}"
-        return Answer(version=version, verdict="rejected", reasons=(told,), statement=said)
+        moment = time.time() if now is None else now
+        statement, doubts = _statement(version, ring, moment)
+    if statement is not None and statement.kind == "revocation":
+        reason = f"{version.uri}: its approval was revoked: {statement.detail}"
+        return GateAnswer(
+            version=version, verdict="rejected", reasons=(reason,), statement=statement
+        )
     pending = awaited(version)
-    if said is not None and said.verdict == "undetermined" and said.run_id is None:
-        pending = f"{version.uri}: could not be assessed: {said.detail}"
+    if statement is not None and statement.verdict == "undetermined" and statement.run_id is None:
+        pending = f"{version.uri}: could not be assessed: {statement.detail}"
     if pending is not None:
-        return Answer(version=version, verdict="undetermined", reasons=(pending,), statement=said)
+        return GateAnswer(
+            version=version, verdict="undetermined", reasons=(pending,), statement=statement
+        )
     folder = fetch(version, workspace / "record")
     model = model_folder(version, workspace / "model")
-    wrong = mismatches(version, folder, model)
-    if wrong:
+    if wrong := mismatches(version, folder, model):
         raise EvidenceError(wrong)
     assessment = Assessment.load(folder)
-    if said is not None and (wrong := tuple(disagreements(version, said, assessment, folder))):
+    if statement and (wrong := tuple(disagreements(version, statement, assessment, folder))):
         raise EvidenceError(wrong)
     verdict = assessment.decision.verdict
-    return Answer(
+    return GateAnswer(
         version=version,
-        verdict="undetermined" if why and verdict == "approved" else verdict,
-        reasons=(*_reasons(version, assessment), *why),
+        verdict="undetermined" if doubts and verdict == "approved" else verdict,
+        reasons=(*_reasons(version, assessment), *doubts),
         assessment=assessment,
         model=model,
-        statement=said,
+        statement=statement,
     )
+
+
+def _statement(
+    version: ModelVersion, ring: Keyring, now: float
+) -> tuple[Statement | None, tuple[str, ...]]:
+    """The signed statement on a version that counts, or why none does.
+
+    Raises:
+        ApprovalError: If there is one and it is forged, malformed or about another version.
+    """
+    answer = standing_of(version, ring, now)
+    problems = tuple(f"{version.uri}: {problem}" for problem in answer.problems)
+    if answer.doubtful("invalid"):
+        raise ApprovalError(problems)
+    if answer.counts:
+        return answer.statement, ()
+    first, *others = problems
+    cure = "assess it again, or let a worker that holds a key do it: governance sweep"
+    return None, (f"{first}; {cure}", *others)
 
 
 def _reasons(version: ModelVersion, assessment: Assessment) -> tuple[str, ...]:
@@ -113,12 +138,12 @@ def _reasons(version: ModelVersion, assessment: Assessment) -> tuple[str, ...]:
         f"{version.uri}: {item.expectation.metric} {item.expectation.bound}: {item.outcome}; "
         f"{item.reason}"
         for item in assessment.decision.findings
-        if item.outcome in {"unmet", "missing"} and item.expectation.severity != "warn"
+        if item.outcome in {"unmet", "missing"} and item.expectation.decides
     ]
     return (f"{version.uri}: its verdict is {verdict}", *failed)
 
 
-def promote(answer: Answer, alias: str) -> None:
+def promote(answer: GateAnswer, alias: str) -> None:
     """Give an alias to the version that passed.
 
     Raises:
@@ -126,10 +151,10 @@ def promote(answer: Answer, alias: str) -> None:
         RegistryError: If it was deleted and created anew since, or MLflow or its server refuses.
     """
     _passed(answer)
-    version = answer.version
+    version, ref = answer.version, answer.version.registered_as
     with refusals(f"{version.uri}: setting the alias {alias!r}"):
         registered(version)
-        MlflowClient().set_registered_model_alias(version.name, alias, version.version)
+        MlflowClient().set_registered_model_alias(ref.name, alias, ref.version)
 
 
 def load_model(uri: str, *, keys: Path | str | None = None) -> nn.Module:
@@ -165,7 +190,7 @@ def load_model(uri: str, *, keys: Path | str | None = None) -> nn.Module:
     return loaded.model
 
 
-def _passed(answer: Answer) -> tuple[Assessment, Path]:
+def _passed(answer: GateAnswer) -> tuple[Assessment, Path]:
     """The assessment and the files of a version that passed."""
     if answer.reasons or answer.assessment is None or answer.model is None:
         raise EvidenceError(answer.reasons or f"{answer.version.uri}: was not checked")

@@ -18,6 +18,7 @@ from governance.registry.versions import (
     STATUS,
     ModelVersion,
     aliases,
+    listed_version,
     quoted,
     refusals,
     resolve,
@@ -49,20 +50,7 @@ def all_versions(name: str) -> tuple[tuple[ModelVersion, str | None], ...]:
     """
     aliases(name, name)
     found = sorted(_all(name), key=lambda item: int(item.version))
-    return tuple(
-        (
-            ModelVersion(
-                uri=f"models:/{name}/{item.version}",
-                name=name,
-                version=str(item.version),
-                created=item.creation_timestamp,
-                source=item.source,
-                run_id=item.run_id or None,
-            ),
-            item.tags.get(STATUS),
-        )
-        for item in found
-    )
+    return tuple((listed_version(item), item.tags.get(STATUS)) for item in found)
 
 
 def _all(name: str) -> list[Any]:
@@ -88,41 +76,46 @@ def lineage(version: ModelVersion, policy: Policy) -> Lineage:
             a comparison that someone relies on must not disappear without a word.
         RegistryError: If MLflow cannot be asked.
     """
-    if version.name is None:
+    if version.ref is None:
         return Lineage(unknown=f"{version.uri} is not registered, so its versions are not known")
     named = _named(version, policy)
     if policy.drift is None:
         return Lineage(previous=_relied_on(named, policy) if named else None)
     approved = [
         item
-        for item, status in all_versions(version.name)
-        if status == APPROVED and int(item.version or 0) < int(version.version or 0)
+        for item, status in all_versions(version.ref.name)
+        if status == APPROVED and _number(item) < _number(version)
     ]
     before = named or (approved[-1] if approved else None)
     if before is None:
         return Lineage(data=training_data(version))
-    other = approved[0] if approved and approved[0].version != before.version else None
+    other = approved[0] if approved and approved[0].ref != before.ref else None
     previous = _relied_on(before, policy)
     return Lineage(
         previous=previous,
         first=_relied_on(other, policy) if other else None,
-        references=references(version.name, before, policy.drift.references),
-        planted=next(iter(reversed(references(version.name, before, "planted"))), None),
+        references=references(before, policy.drift.references),
+        planted=next(iter(reversed(references(before, "planted"))), None),
         data=training_data(version),
     )
 
 
+def _number(version: ModelVersion) -> int:
+    return int(version.registered_as.version)
+
+
 def _named(version: ModelVersion, policy: Policy) -> ModelVersion | None:
     """The version that the policy names; None where none has the alias, or it is this one."""
-    number, name = policy.baseline, version.name
-    if number is None or name is None:
+    number = policy.baseline
+    if number is None or version.ref is None:
         return None
+    name = version.ref.name
     if not number.isdigit():
         known = aliases(name, version.uri)
         if number not in known:
             return None
         number = known[number]
-    return None if number == version.version else resolve(f"models:/{name}/{number}")
+    return None if number == version.ref.version else resolve(f"models:/{name}/{number}")
 
 
 def _relied_on(version: ModelVersion, policy: Policy) -> Assessment:

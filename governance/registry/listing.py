@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.environment_variables import MLFLOW_WORKSPACE
 from mlflow.exceptions import MlflowException
 
 from governance.errors import RegistryError
@@ -20,6 +21,7 @@ from governance.registry.versions import (
     PENDING,
     STATUS,
     ModelVersion,
+    listed_version,
     refusals,
 )
 
@@ -35,6 +37,7 @@ __all__ = [
     "pending",
     "place",
     "unset_alias",
+    "workspace",
 ]
 
 PAGE = 200
@@ -76,6 +79,11 @@ def place() -> str:
     parts = urlsplit(uri)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme.removeprefix("governed+"), host, parts.path, "", ""))
+
+
+def workspace() -> str:
+    """The MLflow workspace whose models are listed; empty where none is chosen."""
+    return (MLFLOW_WORKSPACE.get() or "").strip()
 
 
 def answers() -> bool:
@@ -168,7 +176,7 @@ def close_runs(version: ModelVersion) -> int:
     """
     client = MlflowClient()
     with refusals(f"{version.uri}: closing runs left behind"):
-        found = client.get_experiment_by_name(f"governance/{version.name}")
+        found = client.get_experiment_by_name(f"governance/{version.registered_as.name}")
         if found is None or not re.fullmatch(r"[^'`]*", version.uri):
             return 0
         runs = client.search_runs(
@@ -200,12 +208,4 @@ def _entry(found: Any) -> Entry | None:
     """A version of a model, not of a prompt, that is ready."""
     if PROMPT in found.tags or found.status != READY:
         return None
-    version = ModelVersion(
-        uri=f"models:/{found.name}/{found.version}",
-        name=found.name,
-        version=str(found.version),
-        created=found.creation_timestamp,
-        source=found.source,
-        run_id=found.run_id or None,
-    )
-    return Entry(version=version, tags=dict(found.tags))
+    return Entry(version=listed_version(found), tags=dict(found.tags))

@@ -15,6 +15,7 @@ from governance.subject.images import open_validation
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.model_files import Shape, trial
 from governance.subject.network import Network
+from governance.subject.precision import full_precision
 from governance.subject.preprocessing import Preprocessing
 from governance.subject.subject import Subject
 
@@ -46,6 +47,7 @@ def open_subject(
     return open_materials(gather(version, policy, workspace), policy, device=device)
 
 
+@full_precision()
 def open_materials(
     materials: Materials,
     policy: Policy,
@@ -75,11 +77,9 @@ def open_materials(
         identity=loaded.identity(
             files,
             uri=version.uri,
-            name=version.name,
-            version=version.version,
+            ref=version.ref,
             model_id=version.model_id,
             run_id=version.run_id,
-            created=version.created,
         ),
         classifier=Network(
             model=loaded.model,
@@ -142,6 +142,7 @@ def _preprocessing(terms: ModelTerms, signed: Shape, taken: Shape, where: str) -
     )
 
 
+@full_precision()
 def try_out(subject: Subject, seed: int) -> None:
     """Refuse a model that does not classify its validation images before anything is measured.
 

@@ -29,7 +29,7 @@ from governance.errors import EvidenceError, RegistryError
 from governance.records.assessment import MANIFEST as MANIFEST_FILE
 from governance.records.assessment import RECORD, Assessment
 from governance.registry.description import merged, summary
-from governance.registry.signing import verdict_of, write
+from governance.registry.signing import put_statement, verdict_of
 from governance.registry.status import Marks, marks, put_back
 from governance.registry.versions import (
     DIGEST,
@@ -40,6 +40,7 @@ from governance.registry.versions import (
 
 __all__ = [
     "FOLDER",
+    "UNPRINTED",
     "experiment",
     "manifest_digest",
     "metric_name",
@@ -55,6 +56,9 @@ METRICS_AT_ONCE = 500  # MLflow takes 1,000 and a request of 1 MB
 NAME_LENGTH = 250
 DIGEST_LENGTH = 36  # of a dataset, in MLflow
 TITLE_LENGTH = 200
+TAG_LENGTH = 4000
+#: Tag of a run whose reports could not be printed, and why.
+UNPRINTED = "governance.unprinted"
 
 
 def record(
@@ -63,6 +67,7 @@ def record(
     folder: Path,
     *,
     key: PrivateKey | None = None,
+    unprinted: str | None = None,
 ) -> str:
     """Keep an assessment in MLflow as a new run, and give its verdict to the version.
 
@@ -71,6 +76,7 @@ def record(
         assessment: As judged.
         folder: Where it was saved, reports included.
         key: The assessor's, to sign the verdict with; a governed registry takes no other.
+        unprinted: Why the folder holds no reports; kept as a tag of the run.
 
     Returns:
         The id of the run, in the experiment `governance/<name>`.
@@ -79,16 +85,18 @@ def record(
         EvidenceError: If the folder does not hold this assessment of this version.
         RegistryError: If the version is not registered, or MLflow, the network or the disk refuses.
     """
-    if version.name is None:
+    ref = version.ref
+    if ref is None:
         raise RegistryError(f"{version.uri}: not registered; only registered versions are recorded")
     _check(version, assessment, folder)
     client = MlflowClient()
     with refusals(f"{version.uri}: recording"):
         before = marks(version)
         run = client.create_run(
-            experiment(client, f"governance/{version.name}"),
-            run_name=f"{version.name} version {version.version}: {assessment.decision.verdict}",
-            tags=_run_tags(version, assessment, folder),
+            experiment(client, f"governance/{ref.name}"),
+            run_name=f"{ref.name} version {ref.version}: {assessment.decision.verdict}",
+            tags=_run_tags(version, assessment, folder)
+            | ({UNPRINTED: unprinted[:TAG_LENGTH]} if unprinted else {}),
         )
     try:
         with refusals(f"{version.uri}: recording in run {run.info.run_id}"):
@@ -130,11 +138,7 @@ def _check(version: ModelVersion, assessment: Assessment, folder: Path) -> None:
     if not problems and record_digest(folder) != assessment.digest:
         problems.append(f"{folder}: holds another assessment than the one to be recorded")
     identity = assessment.identity
-    if (identity.name, identity.version, identity.created) != (
-        version.name,
-        version.version,
-        version.created,
-    ):
+    if version.registered_as.differences(identity.ref):
         problems.append(f"{folder}: is about {identity.uri} and not about {version.uri}")
     if problems:
         raise EvidenceError(problems)
@@ -214,7 +218,8 @@ def _publish(
     place = f"#/experiments/{run.experiment_id}/runs/{run.run_id}/artifacts/{FOLDER}"
     report = REPORT if (folder / REPORT).is_file() else RECORD
     text = merged(registered(version).description or "", summary(assessment, f"{place}/{report}"))
-    client.update_model_version(version.name, version.version, text)
+    ref = version.registered_as
+    client.update_model_version(ref.name, ref.version, text)
     client.set_terminated(run.run_id, "FINISHED")
 
 
@@ -235,11 +240,11 @@ def _give(
         now=time.time(),
     )
     tags = plain(statement)
-    if key is not None and write(version, statement, key).items() >= tags.items():
+    if key is not None and put_statement(version, statement, key).items() >= tags.items():
         return  # a governed registry set the plain ones from what was signed
-    client = MlflowClient()
+    client, ref = MlflowClient(), version.registered_as
     for name, value in tags.items():
-        client.set_model_version_tag(version.name, version.version, name, value)
+        client.set_model_version_tag(ref.name, ref.version, name, value)
 
 
 def _undo(

@@ -14,7 +14,7 @@ from typing import Literal
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from governance.errors import EvidenceError, RegistryError
+from governance.errors import EvidenceError
 from governance.records.assessment import Assessment
 from governance.records.drift_terms import KINDS, ReferenceKind
 from governance.registry.recording import FOLDER, experiment, record_digest
@@ -105,7 +105,7 @@ def _reference(name: str, run_id: str, digest: str) -> Reference:
     )
 
 
-def references(name: str, version: ModelVersion, kind: RecordedKind) -> tuple[Assessment, ...]:
+def references(version: ModelVersion, kind: RecordedKind) -> tuple[Assessment, ...]:
     """The records of the references of one kind that a version's successors are held against.
 
     Runs trained on from a version, checkpoints of it and faults belong to that version alone. Runs
@@ -116,11 +116,12 @@ def references(name: str, version: ModelVersion, kind: RecordedKind) -> tuple[As
         EvidenceError: If a record is not what its digest says.
         RegistryError: If MLflow cannot be asked.
     """
-    found = [item for item in listed(name) if item.kind == kind]
-    numbers = {int(item.version) for item in found if item.version.isdigit()}
-    usable = [number for number in numbers if number <= int(version.version or 0)]
-    wanted = max(usable, default=None) if kind == "retrain" else int(version.version or 0)
-    return tuple(_read(item) for item in found if item.version == str(wanted))
+    ref = version.registered_as
+    recorded = [item for item in listed(ref.name) if item.kind == kind]
+    numbers = {int(item.version) for item in recorded if item.version.isdigit()}
+    earlier = [number for number in numbers if number <= int(ref.version)]
+    number = max(earlier, default=None) if kind == "retrain" else int(ref.version)
+    return tuple(_read(item) for item in recorded if item.version == str(number))
 
 
 def _read(reference: Reference) -> Assessment:
@@ -154,25 +155,23 @@ def record_reference(
     Raises:
         RegistryError: If the version is not registered, or MLflow refuses.
     """
-    if version.name is None or version.version is None:
-        raise RegistryError(f"{version.uri}: not registered; a registered version is accepted")
-    client = MlflowClient()
+    ref, client = version.registered_as, MlflowClient()
     digest = assessment.digest
     tags = {KIND: kind, MODEL: version.uri, RECIPE: recipe, SEED: seed, DIGEST: digest}
     with refusals(f"{version.uri}: recording a reference"), TemporaryDirectory() as scratch:
         folder = Path(scratch) / FOLDER
         assessment.save(folder)
         run = client.create_run(
-            experiment(client, f"governance/{version.name}"),
-            run_name=f"{version.name} version {version.version}: {kind} {seed}".strip(),
+            experiment(client, f"governance/{ref.name}"),
+            run_name=f"{ref.name} version {ref.version}: {kind} {seed}".strip(),
             tags=tags,
         )
         client.log_artifacts(run.info.run_id, str(folder), FOLDER)
         client.set_terminated(run.info.run_id, "FINISHED")
-        before = client.get_registered_model(version.name).tags.get(LISTED, "")
+        before = client.get_registered_model(ref.name).tags.get(LISTED, "")
         entries = f"{before} {run.info.run_id}={digest}".strip()
-        client.set_registered_model_tag(version.name, LISTED, entries)
+        client.set_registered_model_tag(ref.name, LISTED, entries)
     return Reference(
-        run_id=run.info.run_id, digest=digest, kind=kind, version=version.version, recipe=recipe,
+        run_id=run.info.run_id, digest=digest, kind=kind, version=ref.version, recipe=recipe,
         seed=seed,
     )  # fmt: skip

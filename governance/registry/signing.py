@@ -21,11 +21,12 @@ from governance.approval import (
     check_approver,
     read,
     sign,
-    unbound,
     waiver_tag,
     waivers_among,
 )
-from governance.errors import ApprovalError, RegistryError
+from governance.approval.lifecycle import LIFECYCLE, state_of
+from governance.approval.standing import RegisteredVersion, standing
+from governance.errors import RegistryError
 from governance.records.assessment import Assessment
 from governance.records.waiver import Waiver
 from governance.registry.versions import (
@@ -42,23 +43,24 @@ from governance.registry.versions import (
 
 __all__ = [
     "about",
-    "approve",
     "authors",
-    "renewed",
+    "claims",
+    "in_progress",
+    "not_assessable",
+    "put_statement",
+    "resumed",
     "revoke",
-    "stated",
-    "undetermined",
+    "sign_progress",
     "verdict_of",
     "waive",
     "waivers",
-    "write",
 ]
 
 DAY = 24 * 3600
 #: Days that a verdict is stood by at most; after that the version is assessed again.
 VERDICT_DAYS = 365
-#: Seconds that `running` and `pending` say something.
-PASSING = DAY
+#: Seconds for which `running` and `pending` count.
+PROGRESS_SECONDS = DAY
 #: Years that a revocation holds; in effect for ever.
 REVOKED_YEARS = 100
 
@@ -69,13 +71,33 @@ def about(version: ModelVersion) -> dict[str, Any]:
     Raises:
         RegistryError: If the version is not registered.
     """
-    if version.name is None or version.version is None or version.created is None:
+    if version.ref is None:
         raise RegistryError(f"{version.uri}: not registered; nothing is signed about it")
+    return {"ref": version.ref, "source": version.source or ""}
+
+
+def claims(
+    assessment: Assessment, *, run_id: str | None, record: str, manifest: str
+) -> dict[str, Any]:
+    """The fields of a verdict that follow from a recorded assessment.
+
+    Args:
+        assessment: As judged.
+        run_id: The run that holds the record.
+        record: Digest of the record.
+        manifest: Digest of its manifest.
+    """
     return {
-        "name": version.name,
-        "version": version.version,
-        "created": version.created,
-        "source": version.source or "",
+        "verdict": assessment.decision.verdict,
+        "artifact_digest": assessment.identity.artifact_digest,
+        "model_digest": assessment.identity.digest,
+        "policy_title": assessment.policy.title,
+        "policy_digest": assessment.policy.digest,
+        "validation_digest": assessment.validation.digest,
+        "run_id": run_id,
+        "assessment_digest": record,
+        "manifest": manifest,
+        "waivers": tuple(item.token for item in assessment.waivers),
     }
 
 
@@ -107,22 +129,13 @@ def verdict_of(
         **about(version),
         issued=int(now),
         expires=min(until),
-        verdict=assessment.decision.verdict,
         model_id=version.model_id,
-        artifact_digest=assessment.identity.artifact_digest,
-        model_digest=assessment.identity.digest,
-        policy_title=assessment.policy.title,
-        policy_digest=assessment.policy.digest,
-        validation_digest=assessment.validation.digest,
-        run_id=run_id,
-        assessment_digest=record,
-        manifest=manifest,
-        waivers=tuple(item.token for item in assessment.waivers),
+        **claims(assessment, run_id=run_id, record=record, manifest=manifest),
     )
 
 
-def stated(version: ModelVersion, status: str, now: float, seconds: int = PASSING) -> Statement:
-    """`running` or `pending`, which counts for a day.
+def in_progress(version: ModelVersion, status: str, now: float) -> Statement:
+    """The statement that a version is `running` or `pending`; it counts for a day.
 
     Raises:
         RegistryError: If the version is not registered, or the status needs more than that.
@@ -133,12 +146,12 @@ def stated(version: ModelVersion, status: str, now: float, seconds: int = PASSIN
         kind="verdict",
         **about(version),
         issued=int(now),
-        expires=int(now) + seconds,
+        expires=int(now) + PROGRESS_SECONDS,
         verdict=status,  # type: ignore[arg-type]
     )
 
 
-def undetermined(version: ModelVersion, why: str, now: float) -> Statement:
+def not_assessable(version: ModelVersion, why: str, now: float) -> Statement:
     """What an assessor signs of a version that could not be assessed at all, with the reason."""
     return Statement(
         kind="verdict",
@@ -151,23 +164,26 @@ def undetermined(version: ModelVersion, why: str, now: float) -> Statement:
     )
 
 
-def renewed(version: ModelVersion, token: str | None, key: PrivateKey, now: float) -> Statement:
-    """What stood on a version, to be signed anew; `pending` where nothing of ours stood.
+def resumed(version: ModelVersion, token: str | None, key: PrivateKey, now: float) -> Statement:
+    """What an interrupted assessment leaves on a version, to be signed by its assessor.
 
-    Only what this very key signed is signed again, so that nobody has a text of theirs signed by
-    putting it on a version.
+    The verdict that stood before is signed anew, anything else becomes `pending`. Only what this
+    very key signed is signed again, so that nobody has a text of theirs signed by putting it on a
+    version.
     """
     own = key.public(owner="self", role="assessor", not_before=datetime.fromtimestamp(0, UTC))
-    try:
-        found = read(token or "", Keyring((own,)), now)
-        if found.verdict not in {RUNNING, PENDING} and not unbound(found, **about(version)):
-            return replace(found, issued=max(int(now), found.issued))
-    except ApprovalError:
-        pass  # not ours, or no longer valid: the version waits for its verdict
-    return stated(version, PENDING, now)
+    before = RegisteredVersion(tags={} if token is None else {APPROVAL: token}, **about(version))
+    stood = standing(before, Keyring((own,)), now).statement
+    if stood is not None:
+        state = state_of(stood.kind, stood.verdict, expired=stood.expires <= now)
+        if LIFECYCLE[state].interrupted == state != PENDING:
+            return replace(stood, issued=max(int(now), stood.issued))
+    return in_progress(version, PENDING, now)
 
 
-def write(version: ModelVersion, statement: Statement, key: PrivateKey) -> Mapping[str, str]:
+def put_statement(
+    version: ModelVersion, statement: Statement, key: PrivateKey
+) -> Mapping[str, str]:
     """Sign a statement and put it on its version.
 
     Returns:
@@ -179,20 +195,22 @@ def write(version: ModelVersion, statement: Statement, key: PrivateKey) -> Mappi
     """
     token = sign(statement, key)
     tag = waiver_tag(token) if statement.kind == "waiver" else APPROVAL
-    MlflowClient().set_model_version_tag(version.name, version.version, tag, token)
+    ref = version.registered_as
+    MlflowClient().set_model_version_tag(ref.name, ref.version, tag, token)
     return dict(registered(version).tags)
 
 
-def approve(version: ModelVersion, status: str, key: PrivateKey, now: float) -> None:
-    """Put `running` or `pending` on a version, signed, and in plain where the registry is plain.
+def sign_progress(version: ModelVersion, status: str, key: PrivateKey, now: float) -> None:
+    """Sign `running` or `pending` for a version; on a plain registry the plain tag is set, too.
 
     Raises:
         MlflowException: If MLflow refuses.
         RegistryError: If the version is gone.
     """
-    tags = write(version, stated(version, status, now), key)
+    tags = put_statement(version, in_progress(version, status, now), key)
     if tags.get(STATUS) != status:
-        MlflowClient().set_model_version_tag(version.name, version.version, STATUS, status)
+        ref = version.registered_as
+        MlflowClient().set_model_version_tag(ref.name, ref.version, STATUS, status)
 
 
 def revoke(version: ModelVersion, reason: str, key: PrivateKey, now: float | None = None) -> None:
@@ -219,8 +237,9 @@ def revoke(version: ModelVersion, reason: str, key: PrivateKey, now: float | Non
         detail=reason,
     )
     with refusals(f"{version.uri}: revoking"):
-        if write(version, statement, key).get(STATUS) != "rejected":
-            MlflowClient().set_model_version_tag(version.name, version.version, STATUS, "rejected")
+        if put_statement(version, statement, key).get(STATUS) != "rejected":
+            ref = version.registered_as
+            MlflowClient().set_model_version_tag(ref.name, ref.version, STATUS, "rejected")
 
 
 def waive(
@@ -266,7 +285,7 @@ def waive(
     token = sign(statement, key)
     check_approver(read(token, ring, moment), ring, authors(version))
     with refusals(f"{version.uri}: waiving {metric}"):
-        write(version, statement, key)
+        put_statement(version, statement, key)
     return waiver_tag(token)
 
 

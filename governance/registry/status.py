@@ -8,12 +8,22 @@ from dataclasses import dataclass
 from mlflow import MlflowClient
 
 from governance.approval import PrivateKey
+from governance.approval.lifecycle import status_after_interruption
 from governance.errors import RegistryError
-from governance.registry.signing import approve, renewed, write
+from governance.registry.description import merged, unassessed
+from governance.registry.signing import (
+    not_assessable,
+    put_statement,
+    resumed,
+    sign_progress,
+)
 from governance.registry.versions import (
     APPROVAL,
-    PENDING,
+    DIGEST,
+    MANIFEST,
+    POLICY,
     RESERVED,
+    RUN,
     RUNNING,
     STATUS,
     ModelVersion,
@@ -21,11 +31,11 @@ from governance.registry.versions import (
     registered,
 )
 
-__all__ = ["Marks", "assessing", "marks", "put_back"]
+__all__ = ["Marks", "leave_undetermined", "marked_running", "marks", "put_back"]
 
 
 @contextmanager
-def assessing(version: ModelVersion, *, key: PrivateKey | None = None) -> Iterator[None]:
+def marked_running(version: ModelVersion, *, key: PrivateKey | None = None) -> Iterator[None]:
     """Mark a version `running`; unless a verdict is recorded meanwhile, its status is put back.
 
     The status before is put back whatever ends the assessment, Ctrl-C included; a `running` found
@@ -40,7 +50,7 @@ def assessing(version: ModelVersion, *, key: PrivateKey | None = None) -> Iterat
     Raises:
         RegistryError: If the version is not registered or MLflow refuses.
     """
-    if version.name is None:
+    if version.ref is None:
         raise RegistryError(f"{version.uri}: not registered, so it has no status to set")
     with refusals(f"{version.uri}: reading its status"):
         before = marks(version)
@@ -59,22 +69,23 @@ def assessing(version: ModelVersion, *, key: PrivateKey | None = None) -> Iterat
 
 def _run(version: ModelVersion, key: PrivateKey | None) -> None:
     if key is None:
-        MlflowClient().set_model_version_tag(version.name, version.version, STATUS, RUNNING)
+        ref = version.registered_as
+        MlflowClient().set_model_version_tag(ref.name, ref.version, STATUS, RUNNING)
     else:
-        approve(version, RUNNING, key, time.time())
+        sign_progress(version, RUNNING, key, time.time())
 
 
 def _leave(version: ModelVersion, before: "Marks", key: PrivateKey | None) -> None:
-    status = before.tags.get(STATUS, PENDING)
-    status = PENDING if status == RUNNING else status
+    status = status_after_interruption(before.tags.get(STATUS))
     with refusals(f"{version.uri}: putting its status back to {status}"):
         if marks(version).tags.get(STATUS) != RUNNING:
             return
         if key is not None:
-            again = renewed(version, before.tags.get(APPROVAL), key, time.time())
-            if write(version, again, key).get(STATUS) != RUNNING:
+            again = resumed(version, before.tags.get(APPROVAL), key, time.time())
+            if put_statement(version, again, key).get(STATUS) != RUNNING:
                 return
-        MlflowClient().set_model_version_tag(version.name, version.version, STATUS, status)
+        ref = version.registered_as
+        MlflowClient().set_model_version_tag(ref.name, ref.version, STATUS, status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,14 +120,39 @@ def put_back(version: ModelVersion, before: Marks) -> None:
         MlflowException: If MLflow refuses.
         RegistryError: If the version is gone.
     """
-    client = MlflowClient()
+    client, ref = MlflowClient(), version.registered_as
     now = marks(version)
     for key in RESERVED:
         if before.tags.get(key) == now.tags.get(key):
             continue
         if key in before.tags:
-            client.set_model_version_tag(version.name, version.version, key, before.tags[key])
+            client.set_model_version_tag(ref.name, ref.version, key, before.tags[key])
         else:
-            client.delete_model_version_tag(version.name, version.version, key)
+            client.delete_model_version_tag(ref.name, ref.version, key)
     if now.description != before.description:
-        client.update_model_version(version.name, version.version, before.description)
+        client.update_model_version(ref.name, ref.version, before.description)
+
+
+def leave_undetermined(version: ModelVersion, why: str, key: PrivateKey) -> None:
+    """Sign that a version's verdict is `undetermined`, and why; a record of before counts no more.
+
+    Args:
+        version: Registered.
+        why: For whoever asks; untrusted, as errors repeat what is in the model's files.
+        key: The assessor's.
+
+    Raises:
+        RegistryError: If MLflow refuses.
+    """
+    client, ref = MlflowClient(), version.registered_as
+    with refusals(f"{version.uri}: saying that it could not be assessed"):
+        text = merged(registered(version).description or "", unassessed(why))
+        client.update_model_version(ref.name, ref.version, text)
+        statement = not_assessable(version, why, time.time())
+        tags = put_statement(version, statement, key)
+        if tags.get(STATUS) == statement.verdict and RUN not in tags:
+            return  # a governed registry set the others from what was signed
+        for name in (RUN, DIGEST, MANIFEST, POLICY):
+            if name in tags:
+                client.delete_model_version_tag(ref.name, ref.version, name)
+        client.set_model_version_tag(ref.name, ref.version, STATUS, statement.verdict)

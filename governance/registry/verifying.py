@@ -13,7 +13,8 @@ from mlflow.exceptions import MlflowException
 from governance.approval import SKEW
 from governance.errors import EvidenceError, PolicyError, SubjectError
 from governance.records.assessment import Assessment
-from governance.records.policy import Policy, judge
+from governance.records.decision import judge
+from governance.records.policy import Policy
 from governance.registry.materials import model_folder
 from governance.registry.recording import FOLDER, manifest_digest, record_digest
 from governance.registry.status import marks
@@ -89,7 +90,7 @@ def fetch(version: ModelVersion, into: Path) -> Path:
 
 
 def _tags(version: ModelVersion) -> Mapping[str, str]:
-    if version.name is None:
+    if version.ref is None:
         raise SubjectError(
             f"{version.uri}: not registered, so it has no record; models:/name/version and "
             "models:/name@alias are accepted"
@@ -195,10 +196,10 @@ def _model_mismatches(
     version: ModelVersion, assessment: Assessment, model: Path | None
 ) -> Iterator[str]:
     identity = assessment.identity
-    for what in ("name", "version", "created"):
-        found, said = getattr(version, what), getattr(identity, what)
-        if found != said:
-            yield f"{version.uri}: its {what} is {found} and the record is about {said}"
+    ref = version.registered_as
+    for name in ref.differences(identity.ref):
+        here, recorded = getattr(ref, name), getattr(identity.ref, name, None)
+        yield f"{version.uri}: its {name} is {here} and the record is about {recorded}"
     if model is not None:
         yield from _file_mismatches(version, assessment, model)
         return

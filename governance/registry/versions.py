@@ -24,6 +24,7 @@ from governance.approval.tags import (
     STATUS,
 )
 from governance.errors import RegistryError, SubjectError
+from governance.records.version_ref import VersionRef
 
 __all__ = [
     "APPROVAL",
@@ -39,6 +40,7 @@ __all__ = [
     "ModelVersion",
     "aliases",
     "download",
+    "listed_version",
     "quoted",
     "refusals",
     "registered",
@@ -65,22 +67,28 @@ class ModelVersion:
 
     Attributes:
         uri: Such as `models:/name/3`, never an alias; the absolute path of a local folder.
-        name: Of the registered model; None where the model is not registered.
-        version: Of the registered model; None where the model is not registered.
-        created: Milliseconds since 1970 of the version; a deleted and recreated model has the same
-            name and number and another time.
+        ref: The registered version; None where the model is not registered.
         source: What was registered.
         model_id: Of MLflow's LoggedModel; None where there is none.
         run_id: Of the training run; None where unknown.
     """
 
     uri: str
-    name: str | None = None
-    version: str | None = None
-    created: int | None = None
+    ref: VersionRef | None = None
     source: str | None = None
     model_id: str | None = None
     run_id: str | None = None
+
+    @property
+    def registered_as(self) -> VersionRef:
+        """The registered version.
+
+        Raises:
+            RegistryError: If the model is not registered.
+        """
+        if self.ref is None:
+            raise RegistryError(f"{self.uri}: not registered; a registered version is accepted")
+        return self.ref
 
 
 @contextmanager
@@ -154,8 +162,9 @@ def registered(version: ModelVersion) -> Any:
     Raises:
         RegistryError: If it is gone, or was deleted and created anew.
     """
-    found = MlflowClient().get_model_version(version.name, version.version)
-    if found.creation_timestamp != version.created:
+    ref = version.registered_as
+    found = MlflowClient().get_model_version(ref.name, ref.version)
+    if found.creation_timestamp != ref.created:
         raise RegistryError(
             f"{version.uri}: was deleted and created anew since it was resolved; start again"
         )
@@ -178,15 +187,24 @@ def _registered(uri: str, name: str, number: str) -> ModelVersion:
             ) from error
         if found.status != "READY":
             raise SubjectError(f"{uri}: is {found.status}; a version that is READY is accepted")
-        return ModelVersion(
-            uri=f"models:/{name}/{number}",
-            name=name,
-            version=str(found.version),
-            created=found.creation_timestamp,
-            source=found.source,
-            model_id=found.model_id or _model_id(found.source),
-            run_id=found.run_id or None,
-        )
+        return listed_version(found, found.model_id or _model_id(found.source))
+
+
+def listed_version(found: Any, model_id: str | None = None) -> ModelVersion:
+    """The pinned version of MLflow's own record of it.
+
+    Args:
+        found: As MLflow lists or returns it.
+        model_id: Id of its LoggedModel, which takes a request of its own to find.
+    """
+    ref = VersionRef(name=found.name, version=str(found.version), created=found.creation_timestamp)
+    return ModelVersion(
+        uri=ref.uri,
+        ref=ref,
+        source=found.source,
+        model_id=model_id,
+        run_id=found.run_id or None,
+    )
 
 
 def _model_id(source: str | None, copies: int = COPIES) -> str | None:

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from governance.errors import SubjectError
+from governance.records.wording import first_few
 from governance.subject.classifier import SLACK
 from governance.subject.preprocessing import Preprocessing
 
-__all__ = ["Network", "layer_digests", "tensor_digest"]
+__all__ = ["Network", "layer_digests", "not_plain", "tensor_digest"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,6 +79,31 @@ class Network:
         return replace(self, preprocessing=preprocessing)
 
 
+def not_plain(state: Mapping[str, object]) -> dict[str, str]:
+    """Entries of a state dict that are no plain tensor with numbers in it, each with what it is.
+
+    Quantised modules keep tuples and dtypes there, lazy ones tensors without a shape, and others
+    whatever they like. None of these has bytes that a digest could be taken over.
+
+    Args:
+        state: State dict of a module.
+    """
+    kinds = {name: _kind(value) for name, value in state.items()}
+    return {name: kind for name, kind in kinds.items() if kind is not None}
+
+
+def _kind(value: object) -> str | None:
+    if type(value) not in {Tensor, nn.Parameter} or not isinstance(value, Tensor):
+        return type(value).__name__
+    if value.is_quantized:
+        return "quantised tensor"
+    if value.is_meta:
+        return "meta tensor"
+    if value.is_nested:
+        return "nested tensor"
+    return None if value.layout == torch.strided else f"{value.layout} tensor"
+
+
 def tensor_digest(model: nn.Module | Mapping[str, Tensor]) -> str:
     """sha256 over a model's tensors: name, dtype, shape and bytes of each, in order of name.
 
@@ -88,14 +114,27 @@ def tensor_digest(model: nn.Module | Mapping[str, Tensor]) -> str:
 
     Args:
         model: Model, or its state dict.
+
+    Raises:
+        SubjectError: If the state dict holds anything but plain tensors with numbers in them.
     """
     state = model.state_dict(keep_vars=False) if isinstance(model, nn.Module) else model
+    strange = [f"{name} ({kind})" for name, kind in not_plain(state).items()]
+    if strange:
+        raise SubjectError(
+            f"the state dict holds {first_few(strange)}; plain tensors with numbers in them are "
+            "accepted"
+        )
     digest = hashlib.sha256()
     for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
+        # Resolved: a conjugate or negative view keeps the bytes of another tensor.
+        tensor = state[name].detach().cpu().resolve_conj().resolve_neg()
         header = f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0"
         digest.update(header.encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        numbers = tensor.reshape(-1)
+        if numbers.stride() != (1,):
+            numbers = numbers.clone(memory_format=torch.contiguous_format)
+        digest.update(numbers.view(torch.uint8).numpy().tobytes())
     return f"sha256:{digest.hexdigest()}"
 
 

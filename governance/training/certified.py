@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,6 +18,7 @@ from governance.errors import AnalysisError
 from governance.methods.bounds.bounds import interval_ranges, lower
 from governance.methods.bounds.cases import deployed
 from governance.methods.bounds.program import Program, read
+from governance.methods.image_tensors import Images, image_labels, image_tensor
 from governance.subject.preprocessing import Preprocessing
 
 __all__ = ["Finetuned", "certified_finetune"]
@@ -46,8 +48,8 @@ class Finetuned:
 
 def certified_finetune(
     model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
+    images: Images,
+    labels: ArrayLike,
     *,
     eps: float,
     preprocess: Preprocessing | Callable[[Tensor], Tensor] | None = None,
@@ -92,7 +94,9 @@ def certified_finetune(
         After Gowal et al. 2018 (training on interval bounds) and Zhang et al. 2020 (warm-up and
         ramp), in the words and with the choices of this project.
     """
-    _refuse(images, labels, eps, warm_up, ramp)
+    images = image_tensor(images).to(torch.float32).contiguous()
+    labels = torch.from_numpy(image_labels(labels, len(images))).to(images.device)
+    _refuse(images, eps, warm_up, ramp)
     trained = copy.deepcopy(model)
     whole = deployed(trained, images.shape[1], preprocess, images.device)
     program = read(whole, images.shape[1:], dtype=torch.float32, live=True)
@@ -103,7 +107,10 @@ def certified_finetune(
         for parameter in part.parameters(recurse=False)
     ]
     if not parameters:
-        raise AnalysisError("the model has no nn.Conv2d or nn.Linear to train; an eager module is")
+        raise AnalysisError(
+            "the model has no nn.Conv2d or nn.Linear to train; an eager module that holds at least "
+            "one of them is accepted"
+        )
     before = _accuracy(whole, images, labels, batch)
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(parameters, lr=rate)
@@ -145,11 +152,11 @@ def _schedule(done: float, warm_up: float, ramp: float) -> tuple[float, float]:
     return share, 1 - falling
 
 
-def _refuse(images: Tensor, labels: Tensor, eps: float, warm_up: float, ramp: float) -> None:
+def _refuse(images: Tensor, eps: float, warm_up: float, ramp: float) -> None:
     if not 0 < eps <= 1:
         raise AnalysisError(f"eps = {eps}: above 0 and at most 1 is accepted")
-    if len(images) != len(labels) or not len(images):
-        raise AnalysisError(f"{len(images)} images with {len(labels)} labels; as many are accepted")
+    if not len(images):
+        raise AnalysisError("no images were given; at least one is accepted")
     if not bool(((images >= 0) & (images <= 1)).all()):
         raise AnalysisError(
             "an image lies outside [0, 1]; pixels before normalisation are accepted"

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
+from torch import nn
 
 from governance.errors import AnalysisError
-from governance.methods.filter_ablation.ablation import Outputs
+from governance.methods.filter_ablation.survey import Outputs
+from governance.methods.image_tensors import Images, image_labels, image_tensor
 from governance.methods.network import trace
 from governance.methods.training_signs import signs
 from governance.registry import log_signs
@@ -26,7 +27,7 @@ LEAST = 10  # images below which nothing is recorded
 
 def record_epoch(
     model: nn.Module,
-    validation: tuple[Tensor, ArrayLike],
+    validation: tuple[Images, ArrayLike],
     step: int,
     *,
     class_names: Sequence[str] | None = None,
@@ -62,16 +63,12 @@ def record_epoch(
             no separable head.
         RegistryError: If no run is active, or MLflow refuses.
     """
-    inputs, known = validation
-    labels = np.asarray(known, dtype=np.int64)
-    if labels.shape != (len(inputs),) or len(inputs) < LEAST:
-        raise AnalysisError(
-            f"{len(inputs)} images and labels of shape {labels.shape}; one label for each of at "
-            f"least {LEAST} images is accepted"
-        )
+    inputs = image_tensor(validation[0])
+    labels = image_labels(validation[1], len(inputs))
+    if len(inputs) < LEAST:
+        raise AnalysisError(f"{len(inputs)} images were given; at least {LEAST} are accepted")
     chosen = np.sort(evenly(labels, np.random.default_rng(seed))[:images])
-    device = next((item.device for item in model.parameters()), inputs.device)
-    sample = inputs[torch.from_numpy(chosen).to(inputs.device)].to(device)
+    sample = inputs[torch.from_numpy(chosen).to(inputs.device)]
     network = trace(model, sample[:2], batch_size=batch_size)
     classes = class_names or [str(index) for index in range(network.classes)]
     found = signs(network, sample, labels[chosen], classes, outputs=outputs, seed=seed)

@@ -9,8 +9,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import ArrayLike
-from torch import Tensor
 
+from governance.methods.image_tensors import Images
 from governance.training.epochs import record_epoch
 
 __all__ = ["EpochRecorder"]
@@ -32,7 +32,7 @@ class EpochRecorder(Callback):  # type: ignore[misc] # Lightning is not installe
 
     def __init__(
         self,
-        validation: tuple[Tensor, ArrayLike],
+        validation: tuple[Images, ArrayLike],
         *,
         model: str | None = None,
         share: float = 0.05,

@@ -8,7 +8,6 @@ ledger.py      which versions wait, are in work and are done; shared by workers 
 webhook.py     MLflow's deliveries, verified; wakes the loop; /healthz and /metrics
 sandbox.py     one assessment in a process of its own that holds no credential
 confined.py    what runs in that process
-unassessed.py  the record of a version that could not be assessed
 job.py         one version from its lease to a signed record, or a failed attempt
 sweep.py       what the registry holds that needs work, and aliases that nothing covers
 loop.py        look, lease, work, look again; until told to end

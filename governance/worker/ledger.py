@@ -38,8 +38,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from governance.errors import RegistryError
+from governance.records.version_ref import VersionRef
 
-__all__ = ["DONE", "LEASED", "WAITING", "Job", "Key", "Lease", "Ledger"]
+__all__ = ["DONE", "LEASED", "WAITING", "Job", "Lease", "Ledger"]
 
 WAITING, LEASED, DONE = "waiting", "leased", "done"
 
@@ -72,30 +73,18 @@ JOBS = Table(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
-    """Which version: by creation time too, since numbers are used again."""
-
-    name: str
-    version: str
-    created: int
-
-    def __str__(self) -> str:
-        return f"models:/{self.name}/{self.version}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """A version that this worker alone may work on, until it expires.
 
     Attributes:
-        key: The version.
+        key: The version, with the registry and the workspace of the ledger.
         token: Of this very lease.
         attempts: That failed before, lost leases included.
         reason: Why it was queued.
         error: Of the last failed attempt.
     """
 
-    key: Key
+    key: VersionRef
     token: str
     attempts: int
     reason: str
@@ -121,13 +110,16 @@ class Ledger:
     Args:
         url: Of a database, as SQLAlchemy takes it; SQLite and PostgreSQL are tested.
         registry: Name of the registry, so that several may share a database.
+        workspace: MLflow workspace that the worker works in; empty where the registry has none.
 
     Raises:
         RegistryError: If the database cannot be opened; so do all methods if it refuses.
     """
 
-    def __init__(self, url: str, registry: str) -> None:
-        self._registry = registry[:200]
+    def __init__(self, url: str, registry: str, workspace: str = "") -> None:
+        self._key = {"registry": registry, "workspace": workspace}
+        # In one column: a table of before, which knew no workspaces, is read as it is.
+        self._registry = (f"{workspace}@{registry}" if workspace else registry)[:200]
         try:
             place = make_url(url)
             self._engine = create_engine(
@@ -161,11 +153,11 @@ class Ledger:
         """Let the database go."""
         self._engine.dispose()
 
-    def offer(self, key: Key, reason: str, *, again_after: float = 0.0) -> bool:
+    def offer(self, key: VersionRef, reason: str, *, again_after: float = 0.0) -> bool:
         """Queue a version; nothing changes where it waits or is in work already.
 
         Args:
-            key: The version.
+            key: The version, of the ledger's registry and workspace.
             reason: Why.
             again_after: Seconds since it was last done before it is worked on again.
 
@@ -216,7 +208,7 @@ class Ledger:
         """A lease on a row, unless it is no longer as it was read."""
         lost = row.state == LEASED
         lease = Lease(
-            key=Key(name=row.name, version=row.version, created=row.created),
+            key=VersionRef(name=row.name, version=row.version, created=row.created, **self._key),
             token=uuid4().hex,
             attempts=row.attempts + lost,
             reason=row.reason,
@@ -270,7 +262,7 @@ class Ledger:
                       "finished": _now(connection)}  # fmt: skip
             return self._changed(connection, self._held(lease), values)
 
-    def find(self, key: Key) -> Job | None:
+    def find(self, key: VersionRef) -> Job | None:
         """What is known of a version."""
         with self._refusals("reading"), self._engine.connect() as connection:
             row = connection.execute(select(JOBS).where(self._is(key))).one_or_none()
@@ -291,7 +283,7 @@ class Ledger:
             ).all()
         return {WAITING: 0, LEASED: 0, DONE: 0, **{state: int(count) for state, count in rows}}
 
-    def _is(self, key: Key) -> ColumnElement[bool]:
+    def _is(self, key: VersionRef) -> ColumnElement[bool]:
         return and_(
             JOBS.c.registry == self._registry,
             JOBS.c.name == key.name,

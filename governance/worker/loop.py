@@ -139,7 +139,7 @@ class Loop:
         else:
             seen = self._seen - OVERLAP
             fresh = itertools.takewhile(
-                lambda entry: (entry.version.created or 0) >= seen, listing.newest()
+                lambda entry: entry.version.registered_as.created >= seen, listing.newest()
             )
             self._offer(itertools.chain(listing.pending(), fresh))
         self._looked = time.monotonic()
@@ -160,7 +160,7 @@ class Loop:
         def noted() -> Iterator[Entry]:
             nonlocal newest
             for entry in entries:
-                newest = max(newest, entry.version.created or 0)
+                newest = max(newest, entry.version.registered_as.created)
                 yield entry
 
         for key, why in sweep.offer(noted(), tools.ledger, tools.ring, tools.terms):

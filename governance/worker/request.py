@@ -9,7 +9,7 @@ from governance.errors import EvidenceError
 from governance.records.assessment import Assessment
 from governance.records.lineage import Lineage
 from governance.records.policy import Policy
-from governance.records.serialisation import to_data
+from governance.records.serialisation import from_data, to_data
 from governance.registry.materials import Materials
 from governance.registry.versions import ModelVersion
 
@@ -96,7 +96,7 @@ def _materials(data: dict[str, object]) -> Materials:
         key: tuple((int(step), float(value)) for step, value in points)
         for key, points in history.items()  # type: ignore[attr-defined]
     }
-    return Materials(version=ModelVersion(**version), history=curves, **given)  # type: ignore[arg-type]
+    return Materials(version=from_data(ModelVersion, version), history=curves, **given)  # type: ignore[arg-type]
 
 
 def _earlier(folder: Path) -> Assessment | None:

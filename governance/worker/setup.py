@@ -42,7 +42,10 @@ def prepare(policies: Path, signing_key: Path, keys: Path | None, ledger: str) -
     key = PrivateKey.load(signing_key)
     ring = _ring(key, keys)
     return Tools(
-        ledger=Ledger(ledger, terms.registry or listing.place()), terms=terms, key=key, ring=ring
+        ledger=Ledger(ledger, terms.registry or listing.place(), listing.workspace()),
+        terms=terms,
+        key=key,
+        ring=ring,
     )
 
 

@@ -9,16 +9,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from governance.approval import Keyring, Statement, decode, read, unbound
-from governance.approval.tags import APPROVAL, PENDING, RUNNING, STATUS, WAIVER
-from governance.errors import ApprovalError
-from governance.registry import listing, waivers
+from governance.approval import Keyring, Statement, decode
+from governance.approval.lifecycle import LIFECYCLE, state_of
+from governance.approval.tags import APPROVAL, STATUS
+from governance.records.version_ref import VersionRef
+from governance.records.waiver import Waiver
+from governance.registry import listing
+from governance.registry.approvals import standing_of
 from governance.registry.listing import Entry, Model
 from governance.worker.choice import NO_POLICY
-from governance.worker.ledger import DONE, Key, Ledger
+from governance.worker.ledger import DONE, Ledger
 from governance.worker.terms import Terms
 
-__all__ = ["INVALID", "UNSIGNED", "WAIVERS", "audit", "key_of", "need", "offer"]
+__all__ = ["INVALID", "UNSIGNED", "WAIVERS", "audit", "need", "offer"]
 
 #: Why a version needs work.
 UNSIGNED, WAITS, EXPIRED, INVALID, WAIVERS, STATUSES, RULED = (
@@ -34,12 +37,6 @@ UNSIGNED, WAITS, EXPIRED, INVALID, WAIVERS, STATUSES, RULED = (
 Log = Callable[..., None]
 
 
-def key_of(entry: Entry) -> Key:
-    """How the ledger calls a version."""
-    version = entry.version
-    return Key(name=version.name or "", version=version.version or "", created=version.created or 0)
-
-
 def need(entry: Entry, ring: Keyring, now: float, terms: Terms) -> str | None:
     """Why a version needs work; None where its statement stands.
 
@@ -52,67 +49,42 @@ def need(entry: Entry, ring: Keyring, now: float, terms: Terms) -> str | None:
     Raises:
         RegistryError: If its waivers cannot be read.
     """
-    token = entry.tags.get(APPROVAL)
-    if token is None:
+    answer = standing_of(entry.version, ring, now, entry.tags)
+    statement = answer.statement
+    if answer.doubtful("unsigned"):
         return UNSIGNED
-    try:
-        said = read(token, ring, now)
-    except ApprovalError:
-        return EXPIRED if _expired(token, ring, now) else INVALID
-    version = entry.version
-    if unbound(
-        said,
-        name=version.name or "",
-        version=version.version or "",
-        created=version.created,
-        source=version.source,
-    ):
+    if statement is None:
         return INVALID
-    if _ruled(entry, said, terms):
+    if answer.doubtful("expired"):
+        return EXPIRED
+    if _ruled(entry, statement, terms):
         return RULED
-    return _unsettled(entry, said, ring, now)
+    return _unsettled(entry, statement, answer.waivers)
 
 
-def _unsettled(entry: Entry, said: Statement, ring: Keyring, now: float) -> str | None:
-    """Why a statement that is in order is not the last word."""
-    if said.kind == "revocation":
+def _unsettled(entry: Entry, statement: Statement, waivers: tuple[Waiver, ...]) -> str | None:
+    """Why a statement that counts is not the last word; None where it is."""
+    state = state_of(statement.kind, statement.verdict)
+    if state == "revoked":
         return None  # a person decided
-    if said.kind != "verdict":
-        return INVALID
-    if said.verdict in {PENDING, RUNNING}:
+    if LIFECYCLE[state].awaits_verdict:
         return WAITS
-    if entry.tags.get(STATUS) != said.verdict:
+    if entry.tags.get(STATUS) != statement.verdict:
         return STATUSES
-    return WAIVERS if _waivers_differ(entry, said, ring, now) else None
+    # Where nothing was measured there is nothing that could be waived.
+    counting = {waiver.token for waiver in waivers}
+    return WAIVERS if statement.run_id and counting != set(statement.waivers) else None
 
 
-def _expired(token: str, ring: Keyring, now: float) -> bool:
-    """Whether a statement was in order until it expired."""
-    try:
-        said = decode(token)
-        return said.expires <= now and read(token, ring, said.issued) == said
-    except ApprovalError:
-        return False
-
-
-def _ruled(entry: Entry, said: Statement, terms: Terms) -> bool:
+def _ruled(entry: Entry, statement: Statement, terms: Terms) -> bool:
     """Whether a version had no policy when it was looked at, and has one now."""
-    without = said.verdict == "undetermined" and said.detail.startswith(NO_POLICY)
-    return without and terms.rule(entry.version.name or "") is not None
-
-
-def _waivers_differ(entry: Entry, said: Statement, ring: Keyring, now: float) -> bool:
-    if not said.run_id:
-        return False  # nothing was measured that could be waived
-    if not said.waivers and not any(key.startswith(WAIVER) for key in entry.tags):
-        return False
-    counting, _ = waivers(entry.version, ring, now)
-    return {item.token for item in counting} != set(said.waivers)
+    without = statement.verdict == "undetermined" and statement.detail.startswith(NO_POLICY)
+    return without and terms.rule(entry.version.registered_as.name) is not None
 
 
 def offer(
     entries: Iterable[Entry], ledger: Ledger, ring: Keyring, terms: Terms
-) -> Iterator[tuple[Key, str]]:
+) -> Iterator[tuple[VersionRef, str]]:
     """Queue the versions that need work.
 
     Yields:
@@ -127,8 +99,9 @@ def offer(
             continue
         # A person waits for what a new waiver does, and it costs no analysis.
         pause = 0.0 if why == WAIVERS else terms.again_seconds
-        if ledger.offer(key_of(entry), why, again_after=pause):
-            yield key_of(entry), why
+        ref = entry.version.registered_as
+        if ledger.offer(ref, why, again_after=pause):
+            yield ref, why
 
 
 def audit(models: Iterable[Model], ledger: Ledger, ring: Keyring, terms: Terms, log: Log) -> int:
@@ -149,7 +122,7 @@ def audit(models: Iterable[Model], ledger: Ledger, ring: Keyring, terms: Terms, 
                 continue
             bare += 1
             about: dict[str, Any] = {"model": model.name, "version": number, "alias": alias}
-            row = None if found is None else ledger.find(key_of(found))
+            row = None if found is None else ledger.find(found.version.registered_as)
             removing = terms.remove_aliases and (row is None or row.state == DONE)
             log("alias without approval", **about, removed=removing)
             if removing:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from governance import drift
@@ -111,7 +110,7 @@ def _record(place: str) -> Assessment | None:
     from governance import registry
 
     version = registry.resolve(place)
-    if version.name is None or registry.awaited(version) is not None:
+    if version.ref is None or registry.awaited(version) is not None:
         return None
     found = registry.recorded(version)
     return found if any(item.analysis == MAPS for item in found.evidence) else None
@@ -125,25 +124,21 @@ def _look_at(place: str, policy: Policy | None, device: str) -> Assessment:
             f"[analyses.{MAPS}] is needed, to look at them now"
         )
     from governance import registry
-    from governance.workflows import orchestration
-    from governance.workflows.references import cheap, exact
+    from governance.workflows.assessing import measure_version
+    from governance.workflows.references import ALWAYS, cheap
 
-    terms = cheap(policy)
-    with TemporaryDirectory(prefix="governance-") as scratch, exact():
-        subject = registry.open_subject(
-            registry.resolve(place), terms, workspace=Path(scratch), device=device
-        )
-        return orchestration.assess(subject, terms, standing=("performance",))
+    version = registry.resolve(place)
+    return measure_version(version, cheap(policy), device=device, standing=ALWAYS)
 
 
 def _runs(old: Assessment, kind: "RecordedKind") -> tuple[Assessment, ...]:
     identity = old.identity
-    if identity.name is None or identity.version is None:
+    if identity.ref is None:
         return ()
     from governance import registry
 
-    version = registry.ModelVersion(uri=identity.uri, name=identity.name, version=identity.version)
-    return registry.references(identity.name, version, kind)
+    version = registry.ModelVersion(uri=identity.uri, ref=identity.ref)
+    return registry.references(version, kind)
 
 
 def _data(new: Assessment) -> tuple[tuple[str, str], ...]:

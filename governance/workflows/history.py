@@ -39,7 +39,7 @@ def history(name: str) -> History:
     entries: list[Entry] = []
     compared: list[Assessment] = []
     for version, status in registry.all_versions(name):
-        number, said = str(version.version), status or "no assessment"
+        number, said = version.registered_as.version, status or "no assessment"
         if registry.awaited(version) is not None:
             entries.append(Entry(version=number, verdict=said))
             continue

@@ -5,9 +5,10 @@ Three analyses stand under every policy, since no one should have to ask for the
 the validation data, a check of the declared preprocessing, and plain performance.
 """
 
+import math
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -20,19 +21,21 @@ from governance import analyses, drift
 from governance.analyses import Analysis
 from governance.errors import AnalysisError, PolicyError, RegistryError, SubjectError
 from governance.records.assessment import Assessment
-from governance.records.evidence import Evidence, Failure, Measurement
+from governance.records.decision import judge
+from governance.records.evidence import Evidence, Failure, Measurement, Metric
 from governance.records.lineage import Lineage
 from governance.records.policy import (
     DRIFT,
     INAPPLICABLE,
     Policy,
     Written,
-    judge,
+    declared,
     undeclared,
     unscaled,
 )
 from governance.records.serialisation import to_data
 from governance.subject.network import Network, tensor_digest
+from governance.subject.precision import full_precision
 from governance.subject.subject import Subject
 from governance.workflows.class_counts import check_classes, sound
 
@@ -48,6 +51,9 @@ __all__ = [
 
 #: Analyses that run under every policy, first.
 STANDING = ("data_quality", "preprocessing_check", "performance")
+
+#: Numbers are computed in float32 and float64: so far beyond its range one is still at its end.
+ROUNDING = 1e-9
 
 #: Told the name of each analysis as it begins, its place (from 0) and how many there are.
 Progress = Callable[[str, int, int], None]
@@ -127,6 +133,7 @@ def judged_by(policy: Policy, standing: Sequence[str] | None = None) -> Policy:
     return policy.with_standing(expected)
 
 
+@full_precision()
 def assess(
     subject: Subject,
     policy: Policy,
@@ -226,19 +233,21 @@ def _compare(
         return replace(unmeasured, failure=unanswerable)
     if late or lineage is None:
         return unmeasured
-    return _answered(unmeasured, lambda: drift.measured(subject, found, lineage))
+    return _answered(unmeasured, lambda: drift.measured(subject, found, lineage), drift.METRICS)
 
 
 def _run(name: str, analysis: Analysis, subject: Subject, policy: Policy) -> Evidence:
     unmeasured = _unrun(name, analysis, subject, policy)
-    return _answered(unmeasured, lambda: analysis.run(subject, policy.seed))
+    return _answered(unmeasured, lambda: analysis.run(subject, policy.seed), analyses.metrics(name))
 
 
-def _answered(unmeasured: Evidence, run: Callable[[], object]) -> Evidence:
+def _answered(
+    unmeasured: Evidence, run: Callable[[], object], metrics: Mapping[str, Metric]
+) -> Evidence:
     begun = time.monotonic()
     measurement, failure = None, None
     try:
-        measurement = _measured(run())
+        measurement = _measured(run(), metrics)
     except (SubjectError, RegistryError):
         raise
     except Exception as error:  # noqa: BLE001 - the one place that turns a crash into evidence
@@ -247,11 +256,30 @@ def _answered(unmeasured: Evidence, run: Callable[[], object]) -> Evidence:
     return replace(unmeasured, seconds=seconds, measurement=measurement, failure=failure)
 
 
-def _measured(answer: object) -> Measurement:
-    # Analyses of other distributions are not under our type checker.
+def _measured(answer: object, metrics: Mapping[str, Metric]) -> Measurement:
+    # Analyses of other distributions are under neither our type checker nor our tests.
     if not isinstance(answer, Measurement):
         raise AnalysisError(f"run() returned {answer!r:.80}; a Measurement is accepted")
+    problems = list(_out_of_range(answer, metrics))
+    if problems:
+        raise AnalysisError(problems)
     return answer
+
+
+def _out_of_range(answer: Measurement, metrics: Mapping[str, Metric]) -> Iterator[str]:
+    """Values and ends of intervals beyond what their metric is declared to be."""
+    for name, value in answer.metrics.items():
+        metric, interval = declared(name, metrics), answer.intervals.get(name)
+        if metric is None:
+            continue
+        low = -math.inf if metric.lowest is None else metric.lowest
+        high = math.inf if metric.highest is None else metric.highest
+        for number in (value, *((interval.low, interval.high) if interval else ())):
+            if number is not None and not low - ROUNDING <= number <= high + ROUNDING:
+                yield (
+                    f"{name} or an end of its interval is {number:.15g}; numbers from {low:g} to "
+                    f"{high:g} are accepted, as the analysis declares"
+                )
 
 
 def _unrun(name: str, analysis: Analysis, subject: Subject, policy: Policy) -> Evidence:

@@ -5,15 +5,13 @@ with another seed; its weights are not kept, only what the assessment records of
 """
 
 import importlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
 
 from torch import nn
-from torch.backends import cudnn
 
 from governance import registry
 from governance.drift.distances import SOURCES, kind_of
@@ -25,15 +23,17 @@ from governance.records.numbers import number
 from governance.records.policy import Policy
 from governance.registry import ModelVersion, Reference
 from governance.subject.network import layer_digests, tensor_digest
+from governance.subject.precision import full_precision
 from governance.subject.subject import Subject
 from governance.workflows import orchestration
+from governance.workflows.assessing import measure_version
+from governance.workflows.orchestration import Progress
 from governance.workflows.planting import plant_mark
 
 __all__ = [
     "Recipe",
     "add_references",
     "cheap",
-    "exact",
     "load_recipe",
     "make_references",
     "plant_fault",
@@ -42,11 +42,10 @@ __all__ = [
 #: Trains one network: its seed, and the version's model to train on from (None: start anew).
 Recipe = Callable[[int, nn.Module | None], nn.Module]
 
-#: Told what is being done, how many steps are done, and how many there are.
-Progress = Callable[[str, int, int], None]
-
 #: Analyses of references under every policy that runs them.
 CHEAP = (MAPS, "layer_prediction")
+#: Analyses of references under every policy.
+ALWAYS = ("performance",)
 FIRST_SEED = 1000  # far from what people choose, so that no reference repeats the version
 
 
@@ -129,7 +128,8 @@ def make_references(
     terms = _terms(version, policy)
     known = {item.seed: item for item in _recorded(version, kind) if item.recipe == recipe}
     seeds = [FIRST_SEED + place for place in range(count)]
-    with TemporaryDirectory(prefix="governance-") as scratch, exact():
+    # Training too: a reference in TF32 would differ from its version by how it was computed.
+    with TemporaryDirectory(prefix="governance-") as scratch, full_precision():
         subject = registry.open_subject(version, terms, workspace=Path(scratch), device=device)
         version_model = subject.network.model
         start = {name: tensor.clone() for name, tensor in version_model.state_dict().items()}
@@ -182,9 +182,7 @@ def add_references(
             raise SubjectError(f"{other}: is {version.uri} itself; another model is accepted")
         if found.uri in known:
             continue
-        with TemporaryDirectory(prefix="governance-") as scratch, exact():
-            subject = registry.open_subject(found, terms, workspace=Path(scratch), device=device)
-            assessment = orchestration.assess(subject, terms, standing=("performance",))
+        assessment = measure_version(found, terms, device=device, standing=ALWAYS)
         added.append(
             registry.record_reference(version, assessment, kind=kind, recipe=found.uri, seed="")
         )
@@ -218,7 +216,7 @@ def plant_fault(
     train = load_recipe(recipe) if recipe else None
     version = registry.resolve(uri)
     terms = _terms(version, policy)
-    with TemporaryDirectory(prefix="governance-") as scratch, exact():
+    with TemporaryDirectory(prefix="governance-") as scratch, full_precision():
         subject = registry.open_subject(version, terms, workspace=Path(scratch), device=device)
         if train is None:
             fault = plant_mark(subject, terms.seed)
@@ -238,15 +236,8 @@ def plant_fault(
     return found, what
 
 
-@contextmanager
-def exact() -> Iterator[None]:
-    """Convolutions in full float32: in TF32 a reference and its version would be measured apart."""
-    with cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False):
-        yield
-
-
 def _terms(version: ModelVersion, policy: Policy | None) -> Policy:
-    if version.name is None:
+    if version.ref is None:
         raise SubjectError(
             f"{version.uri}: not registered; references are kept with a registered model"
         )
@@ -254,8 +245,9 @@ def _terms(version: ModelVersion, policy: Policy | None) -> Policy:
 
 
 def _recorded(version: ModelVersion, kind: ReferenceKind) -> list[Reference]:
-    listed = registry.listed(version.name or "")
-    return [item for item in listed if item.kind == kind and item.version == version.version]
+    ref = version.registered_as
+    listed = registry.listed(ref.name)
+    return [item for item in listed if item.kind == kind and item.version == ref.version]
 
 
 def _assess(subject: Subject, model: object, uri: str, policy: Policy) -> Assessment:
@@ -273,13 +265,11 @@ def _assess(subject: Subject, model: object, uri: str, policy: Policy) -> Assess
         artifact_digest=digest,  # no files: what it computes with is all there is
         parameters=sum(item.numel() for item in placed.parameters()),
         layers=layer_digests(placed),
-        name=None,
-        version=None,
+        ref=None,
         model_id=None,
         run_id=None,
-        created=None,
     )
     network = replace(subject.network, model=placed)
     trained = replace(subject, classifier=network, identity=identity, history={})
     registry.try_out(trained, policy.seed)
-    return orchestration.assess(trained, policy, standing=("performance",))
+    return orchestration.assess(trained, policy, standing=ALWAYS)

@@ -15,7 +15,8 @@ import pytest
 from shared import once
 
 from governance.records.assessment import Assessment
-from governance.records.policy import Expectation, Policy, judge
+from governance.records.decision import judge
+from governance.records.policy import Expectation, Policy
 
 HEADER = """
     from dataclasses import dataclass
@@ -202,14 +203,13 @@ def recorded(assessed, new_version, images_file, tmp_path):
             identity=replace(
                 found.identity,
                 uri=version.uri,
-                version=version.version,
-                created=version.created,
+                ref=version.ref,
             ),
             policy=policy,
             evidence=tuple(evidence),
             decision=judge(policy, evidence),
         )
-        folder = tmp_path / f"record of {version.version}"
+        folder = tmp_path / f"record of {version.ref.version}"
         again.save(folder)
         registry.record(version, again, folder)
         return version.uri

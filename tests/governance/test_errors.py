@@ -19,15 +19,22 @@ def test_the_tree_in_the_docstring_names_every_error():
         assert name in errors.__doc__
 
 
-def test_a_single_problem_is_kept_whole():
-    assert errors.PolicyError("one thing").problems == ("one thing",)
+@pytest.mark.parametrize(("count", "more"), [(20, None), (21, 1), (5000, 4980)])
+def test_thousands_of_problems_are_kept_and_twenty_are_printed(count, more):
+    error = errors.SubjectError(f"image {index} is damaged" for index in range(count))
+
+    assert len(error.problems) == count
+    assert error.printed[:20] == error.problems[:20]
+    assert error.printed[20:] == (() if more is None else (f"and {more} more problems",))
+    assert str(error) == "\n".join(error.printed)
 
 
-def test_all_problems_are_kept_and_printed_one_to_a_line():
-    error = errors.SubjectError(f"problem {i}" for i in range(3))
+def test_problems_told_again_with_their_place_are_counted_right():
+    inner = errors.SubjectError(f"image {index}" for index in range(30))
 
-    assert error.problems == ("problem 0", "problem 1", "problem 2")
-    assert str(error) == "problem 0\nproblem 1\nproblem 2"
+    outer = errors.SubjectError(f"model: {problem}" for problem in (*inner.problems, "and one"))
+
+    assert outer.printed[-1] == "and 11 more problems"
 
 
 @pytest.mark.parametrize("name", [name for name in errors.__all__ if name != "GovernanceError"])

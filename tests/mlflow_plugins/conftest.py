@@ -16,6 +16,7 @@ from lanes import needs
 
 from governance.approval import Keyring, PrivateKey, Statement, sign, waiver_tag
 from governance.approval.tags import APPROVAL
+from governance.records.version_ref import VersionRef
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 #: What lets the server deliver to a receiver of the tests, at once, and keep its secret.
@@ -85,12 +86,10 @@ class Office:
 
 def about(version):
     """What binds a statement to a version of MLflow's."""
-    return {
-        "name": version.name,
-        "version": str(version.version),
-        "created": version.creation_timestamp,
-        "source": version.source,
-    }
+    ref = VersionRef(
+        name=version.name, version=str(version.version), created=version.creation_timestamp
+    )
+    return {"ref": ref, "source": version.source}
 
 
 @dataclass(frozen=True)

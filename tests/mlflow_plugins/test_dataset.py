@@ -57,13 +57,46 @@ def test_it_is_logged_with_a_run(mlflow_store, manifest):
     assert json.loads(item.dataset.profile)["images"] == 4
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_the_mark_that_windows_puts_before_utf8_is_not_part_of_the_first_column(manifest, encoding):
+    manifest.write_text(manifest.read_text(), encoding=encoding)
+    marked = pd.read_csv(manifest, encoding="utf-8").rename(columns={"path": "\ufeffpath"})
+
+    one = mlflow.data.from_image_manifest(manifest)
+    two = mlflow.data.from_image_manifest(marked, root=manifest.parent)
+
+    assert one.profile["images"] == two.profile["images"] == 4
+    assert one.digest == two.digest
+
+
+def test_a_class_may_be_called_na(manifest):
+    manifest.write_text(manifest.read_text().replace(",dog", ",NA").replace(",cat", ",null"))
+
+    assert set(mlflow.data.from_image_manifest(manifest).df["label"]) == {"NA", "null"}
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfep\x00", b"\x89PNG\r\n", None])
+def test_what_is_no_text_or_no_file_is_refused_by_name(tmp_path, content):
+    file = tmp_path / "list.csv"
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+
+    with pytest.raises(MlflowException, match=r"list\.csv: cannot be read as CSV: .*UTF-8 with"):
+        mlflow.data.from_image_manifest(file)
+
+
 @pytest.mark.parametrize(
     ("content", "wanted"),
     [
         ("path,kind\na.png,cat\n", "path and label are needed"),
         ("path,label\na.png,\n", "with a value in every row"),
         ("path,label\na.png,cat\nb.png,dog\n", "a.png: no such file"),
-        ("", "cannot be read as CSV"),
+        ("", r"list\.csv: cannot be read as CSV: No columns"),
+        ("\ufeff", r"list\.csv: cannot be read as CSV: No columns"),
+        ('path,label\n"a.png,cat\n', r"list\.csv: cannot be read as CSV"),
+        ("path,label\na.png,cat,dog,cow\n", r"list\.csv: cannot be read as CSV"),
     ],
 )
 def test_a_list_that_is_none_is_refused_with_400(tmp_path, content, wanted):

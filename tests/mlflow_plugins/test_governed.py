@@ -150,7 +150,7 @@ def test_a_version_made_anew_in_between_gets_nothing(registry, monkeypatch):
 
     monkeypatch.setattr(SqlAlchemyStore, "set_registered_model_alias", raced)
 
-    with registry.refused("champion", "no signed approval"):
+    with registry.refused("champion", "no signed statement"):
         registry.client.set_registered_model_alias(version.name, "champion", "1")
     assert registry.client.get_registered_model(version.name).aliases == {}
 

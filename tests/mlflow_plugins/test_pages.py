@@ -118,7 +118,7 @@ def test_the_dialog_for_aliases_shows_why_one_is_refused(browser, approved):
     press(browser, "Save aliases")
     # assert
     text = text_with(browser, "is refused")
-    assert "the protected alias 'champion' is refused: has no signed approval" in text
+    assert "the protected alias 'champion' is refused: carries no signed statement" in text
     assert "governance assess models:/fresh/1" in text
     assert client.get_registered_model("fresh").aliases == {}
 
@@ -154,5 +154,5 @@ def test_a_promoted_copy_carries_no_approval_along(browser, approved):
     (copy,) = found
     assert copy.tags == {"governance.status": "pending"}
     assert "approved" not in (copy.description or "")
-    with pytest.raises(MlflowException, match="has no signed approval"):
+    with pytest.raises(MlflowException, match="carries no signed statement"):
         client.set_registered_model_alias("released", "champion", copy.version)

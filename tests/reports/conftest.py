@@ -8,6 +8,7 @@ import zlib
 import pytest
 
 from governance.records.assessment import Assessment, Baseline
+from governance.records.decision import judge
 from governance.records.evidence import (
     Evidence,
     Failure,
@@ -18,7 +19,8 @@ from governance.records.evidence import (
     Table,
     ValidationIdentity,
 )
-from governance.records.policy import Expectation, ModelTerms, Policy, judge
+from governance.records.policy import Expectation, ModelTerms, Policy
+from governance.records.version_ref import VersionRef
 
 CLASSES = (
     "airplane", "automobile", "bird", "Katze", "høne", "собака", "frog",
@@ -285,8 +287,7 @@ def sample(*, draw=tiny_png, classes=CLASSES, baseline=True) -> Assessment:
         artifact_digest="sha256:" + "9c" * 32,
         format="pt2",
         parameters=272_474,
-        name="bildklassifikator-größe",
-        version="3",
+        ref=VersionRef(name="bildklassifikator-größe", version="3", created=1_763_000_000_000),
         model_id="m-5f3c",
         run_id="0f" * 16,
     )

@@ -43,7 +43,8 @@ def test_every_answer_is_printed_once(assessment):
 
 
 def test_names_of_models_are_text(assessment):
-    hostile = replace(assessment.identity, uri="<script>alert(1)</script>", name="<b>x</b>")
+    ref = replace(assessment.identity.ref, name="<b>x</b>")
+    hostile = replace(assessment.identity, uri="<script>alert(1)</script>", ref=ref)
     page = to_html(replace(assessment, identity=hostile))
     assert "<script>" not in page
     assert "&lt;b&gt;x&lt;/b&gt;" in page

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from governance.records.policy import EXIT_CODES, judge
+from governance.records.decision import EXIT_CODES, judge
 from reports.html import to_html
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "report.html"
@@ -76,7 +76,8 @@ def test_markup_in_foreign_text_is_printed_as_text(html, where):
 
 def test_markup_in_every_text_of_a_record_is_printed_as_text(assessment):
     attack = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
-    identity = dataclasses.replace(assessment.identity, uri=attack, name=attack, version=attack)
+    ref = dataclasses.replace(assessment.identity.ref, name=attack, version=attack)
+    identity = dataclasses.replace(assessment.identity, uri=attack, ref=ref)
     evidence = tuple(
         dataclasses.replace(
             item, about=attack, device=attack, parameters={attack: attack}, analysis=f"a{index}"
@@ -94,7 +95,8 @@ def test_markup_in_every_text_of_a_record_is_printed_as_text(assessment):
 
 
 def test_text_that_turns_its_neighbours_around_is_made_visible(assessment):
-    identity = dataclasses.replace(assessment.identity, name="model\u202etxt")
+    ref = dataclasses.replace(assessment.identity.ref, name="model\u202etxt")
+    identity = dataclasses.replace(assessment.identity, ref=ref)
 
     page = to_html(dataclasses.replace(assessment, identity=identity))
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from governance.records.policy import judge
+from governance.records.decision import judge
 from reports.markdown import LONGEST, to_markdown
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "summary.md"
@@ -35,7 +35,9 @@ def rendered(text):
 def named(assessment, name):
     return dataclasses.replace(
         assessment,
-        identity=dataclasses.replace(assessment.identity, name=name),
+        identity=dataclasses.replace(
+            assessment.identity, ref=dataclasses.replace(assessment.identity.ref, name=name)
+        ),
         policy=dataclasses.replace(assessment.policy, title=name),
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pypdf import PdfReader
 
-from governance.records.policy import judge
+from governance.records.decision import judge
 from reports.pdf import to_pdf
 
 HERE = Path(__file__).parent
@@ -74,7 +74,8 @@ def test_first_page_has_the_decision_its_grounds_and_what_was_left_out(pages, as
 
 def test_first_page_holds_even_the_longest_names(assessment):
     name = "an-unreasonably-long-model-name-without-a-break_" * 4
-    identity = dataclasses.replace(assessment.identity, name=name, uri=f"models:/{name}/12")
+    ref = dataclasses.replace(assessment.identity.ref, name=name)
+    identity = dataclasses.replace(assessment.identity, ref=ref, uri=f"models:/{name}/12")
     classes = tuple(f"class {i} " + "long " * 40 for i in range(10))
     policy = dataclasses.replace(
         assessment.policy,

@@ -2,9 +2,15 @@
 
 import dataclasses
 
-from governance.records.evidence import Measurement
-from governance.records.policy import judge
-from reports.view import changes, ordered, view
+import numpy as np
+import pytest
+
+from governance.analyses.performance import performance
+from governance.records.decision import judge
+from governance.records.evidence import Measurement, Table
+from reports.html import to_html
+from reports.markdown import to_markdown
+from reports.view import changes, one_answer, ordered, view
 
 
 def test_open_findings_come_first_and_the_gravest_of_them_at_the_head(assessment):
@@ -84,3 +90,55 @@ def test_assessment_without_evidence_can_be_arranged(assessment):
 
     assert view(bare).data is None
     assert all(isinstance(entry.content, str) for entry in view(bare).entries)
+
+
+def answered(assessment, named):
+    """The assessment with how many images its performance says are named as which class."""
+    rows = tuple(zip(assessment.validation.class_names, named, strict=True))
+    table = Table(name="classes", caption="c", columns=("class", "named"), rows=rows)
+    evidence = tuple(
+        dataclasses.replace(
+            item, measurement=dataclasses.replace(item.measurement, tables=(table,))
+        )
+        if item.analysis == "performance"
+        else item
+        for item in assessment.evidence
+    )
+    return dataclasses.replace(assessment, evidence=evidence)
+
+
+def test_a_model_that_answers_every_image_alike_is_said_so_on_page_one(assessment):
+    classes = assessment.validation.class_names
+    constant = answered(assessment, [0, assessment.validation.images, *[0] * (len(classes) - 2)])
+
+    sentence = f"All 1,500 images are answered with class {classes[1]}."
+    assert one_answer(constant) == sentence
+    page = to_html(constant)
+    assert sentence in page[: page.index('class="contents"')]
+    assert sentence in to_markdown(constant).partition("Policy:")[0]
+
+
+@pytest.mark.parametrize("named", [(1, 1), (0, 0)])
+def test_a_model_whose_answers_differ_or_are_not_known_is_not_said_to_answer_alike(
+    assessment, named
+):
+    rest = [0] * (len(assessment.validation.class_names) - 2)
+
+    assert one_answer(answered(assessment, [*named, *rest])) == ""
+    assert "are answered with class" not in to_html(assessment)
+
+
+def test_the_performance_of_a_constant_model_says_so(assessment):
+    classes = assessment.validation.class_names
+    images = assessment.validation.images
+    certain = np.tile(np.eye(len(classes))[2], (images, 1))
+    measured = performance(certain, np.arange(images) % len(classes), classes)
+    evidence = tuple(
+        dataclasses.replace(item, measurement=measured) if item.analysis == "performance" else item
+        for item in assessment.evidence
+    )
+
+    found = one_answer(dataclasses.replace(assessment, evidence=evidence))
+
+    assert found == f"All 1,500 images are answered with class {classes[2]}."
+    assert found in measured.notes or found.replace(",", "") in measured.notes

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from governance.records.assessment import Assessment, attach
+from governance.records.decision import judge
 from governance.records.evidence import Evidence, Interval, Measurement
-from governance.records.policy import Policy, judge
+from governance.records.policy import Policy
 from governance.registry import record, resolve
 from governance.registry.materials import model_folder
 from governance.subject import model_files
@@ -44,7 +45,7 @@ def recorded(uri, validation, key, folder: Path, *, accuracy=0.9):
     version = resolve(uri)
     files = model_files.read(model_folder(version, folder / "model"))
     loaded = model_files.load(files, allow_pickle=False, device=torch.device("cpu"))
-    place = {name: getattr(version, name) for name in ("uri", "name", "version", "created")}
+    place = {name: getattr(version, name) for name in ("uri", "ref")}
     policy = Policy.loads(POLICY, where="policy.toml")
     evidence = Evidence(
         analysis="performance", about="How often it is right.", parameters={}, seed=0, seconds=1.0,

@@ -4,7 +4,9 @@ import math
 
 from hypothesis import strategies as st
 
+from governance.approval import Statement
 from governance.records.assessment import Assessment, Baseline
+from governance.records.decision import judge
 from governance.records.evidence import (
     Evidence,
     Failure,
@@ -15,7 +17,8 @@ from governance.records.evidence import (
     Table,
     ValidationIdentity,
 )
-from governance.records.policy import Expectation, ModelTerms, Policy, judge
+from governance.records.policy import Expectation, ModelTerms, Policy
+from governance.records.version_ref import VersionRef
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,7}", fullmatch=True)
 # Anything a person or a hostile class folder may write, but for lone surrogates.
@@ -177,6 +180,23 @@ def bodies(draw):
     )  # fmt: skip
 
 
+def version_refs():
+    return st.builds(VersionRef, name=texts, version=texts, created=st.integers(0, 2**53))
+
+
+def statements():
+    """Revocations: the kind whose every field may hold anything."""
+    return st.builds(
+        Statement,
+        kind=st.just("revocation"),
+        ref=version_refs(),
+        source=texts,
+        issued=st.integers(0, 2**40),
+        expires=st.integers(2**41, 2**42),
+        detail=st.text(max_size=50).map(lambda text: f"since {text}"),
+    )
+
+
 @st.composite
 def identities(draw):
     return ModelIdentity(
@@ -185,9 +205,7 @@ def identities(draw):
         artifact_digest=draw(digests),
         format=draw(st.sampled_from(("pt2", "pickle"))),
         parameters=draw(st.integers(0, 10**9)),
-        name=draw(st.none() | texts),
-        version=draw(st.none() | texts),
-        created=draw(st.none() | st.integers(0, 2**53)),
+        ref=draw(st.none() | version_refs()),
     )
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from governance.methods.coarse_maps import pack
 from governance.records.assessment import Assessment
+from governance.records.decision import judge
 from governance.records.evidence import (
     Evidence,
     Measurement,
@@ -11,7 +12,7 @@ from governance.records.evidence import (
     Table,
     ValidationIdentity,
 )
-from governance.records.policy import Expectation, ModelTerms, Policy, judge
+from governance.records.policy import Expectation, ModelTerms, Policy
 
 CLASSES = ("cat", "dog", "owl")
 GRID = 4
@@ -29,7 +30,8 @@ def truth():
 def scattered(maps, noise, seed):
     """Maps with multiplicative noise, summing to one."""
     drawn = maps * np.exp(np.random.default_rng(seed).normal(0, noise, maps.shape))
-    return drawn / drawn.sum(1, keepdims=True)
+    # An empty map stays one.
+    return drawn / np.maximum(drawn.sum(1, keepdims=True), np.finfo(float).tiny)
 
 
 def map_table(maps, again, answers):

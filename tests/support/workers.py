@@ -19,7 +19,8 @@ import torch
 from forked import Forked
 
 from governance.approval import Keyring, PrivateKey
-from governance.worker.ledger import Key, Ledger
+from governance.records.version_ref import VersionRef
+from governance.worker.ledger import Ledger
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 RULE = '[[policies]]\nmodels = "{models}"\npolicy = "policy.toml"\n'
@@ -195,8 +196,10 @@ def _logged(model):
 def job_of(office, version, ledger=None):
     """What the ledger says of a version of MLflow's on that site."""
     found = Ledger(ledger or f"sqlite:///{office.folder}/ledger.db", "site")
-    key = Key(name=version.name, version=str(version.version), created=version.creation_timestamp)
+    ref = VersionRef(
+        name=version.name, version=str(version.version), created=version.creation_timestamp
+    )
     try:
-        return found.find(key)
+        return found.find(ref)
     finally:
         found.close()

@@ -12,13 +12,11 @@ attack.py        projected gradient descent, the other side of every claim
 cases.py         an image, its decision, its patches and boxes
 certificates.py  bounds and attacks brought together: `verified_explain`
 claims.py        statuses and the sentences that may be printed
-estimates.py     sampled ranges inside deep networks: never a proof
 tables.py pictures.py   claims about many images as rows and figures
 ```
 """
 
 from governance.methods.bounds.certificates import verified_explain
 from governance.methods.bounds.claims import Bracket, Explanation, Status
-from governance.methods.bounds.estimates import Estimate, hybrid_explain
 
-__all__ = ["Bracket", "Estimate", "Explanation", "Status", "hybrid_explain", "verified_explain"]
+__all__ = ["Bracket", "Explanation", "Status", "verified_explain"]

@@ -94,7 +94,6 @@ def lower(
     at: int,
     rows: Tensor,
     *,
-    base: int = 0,
     affine_only: bool = False,
 ) -> Tensor:
     """Lower bounds of linear functions of one step's output over the boxes of `ranges`.
@@ -104,17 +103,13 @@ def lower(
         ranges: Of all steps that `at` depends on, for N boxes.
         at: Position of the step.
         rows: (N or 1, S, *shape of the step) coefficients.
-        base: Where to stop: its range is taken as given. 0 is the image.
         affine_only: Whether to stop at the first curved step on each way back, which gives the
             interval bound of the margin.
 
     Returns:
         (N, S).
-
-    Raises:
-        AnalysisError: If some way from `at` back to the image misses `base`.
     """
-    n = len(ranges.spans[base][0])
+    n = len(ranges.spans[0][0])
     pending = {at: rows.expand(n, *rows.shape[1:])}
     total = rows.new_zeros(n, rows.shape[1])
     while pending:
@@ -122,13 +117,8 @@ def lower(
         index = max(pending)
         weights = pending.pop(index)
         step = program.steps[index]
-        if index < base:
-            raise AnalysisError(
-                f"step {program.steps[base].name} can be bypassed through {step.name}; a step that "
-                "all ways to the output pass is accepted"
-            )
         curved = hasattr(step.operator, "loose")
-        if index == base or step.operator is None or (affine_only and curved):
+        if step.operator is None or (affine_only and curved):
             total = total + _least(weights, ranges.spans[index])
             continue
         constant, back = step.operator.pull(weights, ranges.lines(index))
@@ -147,7 +137,7 @@ def _least(weights: Tensor, span: Range) -> Tensor:
 
 
 def tightened_ranges(
-    program: Program, low: Tensor, high: Tensor, *, neurons: int = 20_000, base: int = 0
+    program: Program, low: Tensor, high: Tensor, *, neurons: int = 20_000
 ) -> Ranges:
     """Ranges over one box, narrowed by backward bounds wherever that can matter.
 
@@ -157,7 +147,6 @@ def tightened_ranges(
         high: (1, *image) upper end.
         neurons: Most numbers to bound one by one, in order of the steps. A step that would need
             more than are left keeps its intervals, as do all later ones: sound, but seldom of use.
-        base: As in `lower`.
     """
     found = Ranges(program=program, spans=[(low, high)])
     curved = [False] * len(program.steps)
@@ -168,7 +157,7 @@ def tightened_ranges(
             masks = loose([found.spans[source] for source in step.sources])
             for source, mask in zip(step.sources, masks, strict=True):
                 # In front of every curved step the interval is already exact.
-                if curved[source] and source > base:
+                if curved[source]:
                     count = int(mask.sum())
                     if count > neurons:
                         neurons = 0

@@ -19,6 +19,7 @@ from governance.methods.bounds.attack import lead
 from governance.methods.bounds.bounds import Slack, rounding_slack
 from governance.methods.bounds.locality import Window
 from governance.methods.bounds.program import Program
+from governance.methods.image_tensors import Images, image_tensor
 from governance.records.numbers import number
 from governance.subject.network import tensor_digest
 from governance.subject.preprocessing import Preprocessing
@@ -148,7 +149,7 @@ class Case:
 
 
 def case_of(
-    model: Deployed, program: Program | str, image: Tensor, target: int | None, reach: float
+    model: Deployed, program: Program | str, image: Images, target: int | None, reach: float
 ) -> Case:
     """An image's case.
 
@@ -162,12 +163,14 @@ def case_of(
     Raises:
         AnalysisError: For an image outside [0, 1], non-finite outputs, a target that is no rival.
     """
-    if image.ndim != 3 or not bool(((image >= 0) & (image <= 1)).all()):  # noqa: PLR2004 - (C, H, W)
+    pixels = image_tensor(image, "image", dimensions=3)
+    if not bool(((pixels >= 0) & (pixels <= 1)).all()):
         raise AnalysisError(
-            f"image of shape {tuple(image.shape)} with values from {number(float(image.min()))} to "
-            f"{number(float(image.max()))}; (C, H, W) in [0, 1] is accepted"
+            f"image of shape {tuple(pixels.shape)} with values from "
+            f"{number(float(pixels.min()))} to {number(float(pixels.max()))}; (C, H, W) in [0, 1] "
+            "is accepted"
         )
-    x = image[None].to(torch.float32)
+    x = pixels[None].to(torch.float32).contiguous()
     with torch.no_grad():
         outputs = model(x)
     if outputs.ndim != 2 or not torch.isfinite(outputs).all():  # noqa: PLR2004 - (N, classes)

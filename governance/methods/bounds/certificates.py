@@ -24,6 +24,7 @@ from governance.methods.bounds.cases import Case, Mode, boxes, case_of, deployed
 from governance.methods.bounds.claims import Bracket, Decided, Explanation
 from governance.methods.bounds.locality import Window, localised
 from governance.methods.bounds.program import read
+from governance.methods.image_tensors import Images, image_tensor
 from governance.records.numbers import number, precise
 from governance.subject.preprocessing import Preprocessing
 
@@ -336,7 +337,7 @@ def _everything(case: Case, question: Question) -> float:
 
 def verified_explain(
     model: nn.Module,
-    image: Tensor,
+    image: Images,
     target: int | None = None,
     *,
     eps: float,
@@ -373,6 +374,7 @@ def verified_explain(
         AnalysisError: For a model or image that cannot be asked about, an operator that cannot be
             bounded, or an attack below a proven bound.
     """
+    image = image_tensor(image, "image", dimensions=3)
     whole = deployed(model, image.shape[0], preprocess, image.device)
     boxes(image[None], [], [eps], "solo", sign)
     program = read(whole, image.shape)

@@ -13,13 +13,14 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, one_hot
 
 from governance.errors import AnalysisError
+from governance.methods.image_tensors import Images, image_labels, image_tensor
 from governance.methods.network import TracedNetwork
 from governance.methods.statistics.intervals import LEVEL
 from governance.records.evidence import Interval
@@ -138,11 +139,11 @@ class Correlations:
 
 def correlate(
     network: TracedNetwork,
-    inputs: Tensor,
+    inputs: Images,
     *,
     layers: Sequence[str],
     depths: Sequence[str],
-    labels: NDArray[np.int64] | None = None,
+    labels: ArrayLike | None = None,
     seed: int = 0,
 ) -> Correlations:
     """Measure what moves together, in one pass over the images.
@@ -163,11 +164,13 @@ def correlate(
         Song et al. 2012 (unbiased HSIC); Nguyen, Raghu, Kornblith 2021 (sums over
         batches).
     """
+    inputs = image_tensor(inputs)
     if len(inputs) < LEAST:
         raise AnalysisError(f"{len(inputs)} images were given; at least {LEAST} are accepted")
     order = np.random.default_rng(seed).permutation(len(inputs))
     mixed = inputs[torch.from_numpy(order).to(inputs.device)]
-    truth = None if labels is None else torch.from_numpy(labels[order])
+    known = None if labels is None else image_labels(labels, len(inputs))[order]
+    truth = None if known is None else torch.from_numpy(known)
     inner = {layer: (_Products(), _Products()) for layer in layers}
     outer = {pair: (_Products(), _Products()) for pair in pairwise(depths)}
     products, exchanged = [], []
@@ -182,7 +185,7 @@ def correlate(
         if part.stop - part.start >= GRAM:
             flat = [found[depth].flatten(1).double() for depth in depths]
             if truth is not None:
-                flat.append(one_hot(truth[part], network.classes).double().to(inputs.device))
+                flat.append(one_hot(truth[part], network.classes).double().to(flat[0].device))
             centred = torch.stack([_centred(x @ x.T) for x in flat])
             turned = centred.roll((1, 1), (1, 2)).flatten(1)
             centred = centred.flatten(1)
@@ -210,13 +213,13 @@ def correlate(
     )  # fmt: skip
 
 
-def fisher(correlation: Array, n: int, level: float = LEVEL) -> tuple[Array, Array]:
+def fisher(correlation: ArrayLike, n: int, level: float = LEVEL) -> tuple[Array, Array]:
     """Interval of correlations by Fisher's z, images taken as the independent observations.
 
     Positions of an image are not independent of one another; to count images alone is cautious.
     """
     half = float(stats.norm.ppf(0.5 + level / 2)) / np.sqrt(max(1, n - 3))
-    z = np.arctanh(np.clip(correlation, -1 + 1e-12, 1 - 1e-12))
+    z = np.arctanh(np.clip(np.asarray(correlation, dtype=np.float64), -1 + 1e-12, 1 - 1e-12))
     return np.tanh(z - half), np.tanh(z + half)
 
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from numpy.typing import ArrayLike, NDArray
+from torch import nn
 
 from governance.errors import AnalysisError
 from governance.methods.decision_rules.recorded import boundary_table, image_table
 from governance.methods.decision_rules.study import Outputs, Rule, Study, find_cut, study
 from governance.methods.decision_rules.summary import summarised
+from governance.methods.image_tensors import Images, image_labels, image_tensor
 from governance.methods.network import trace
 from governance.records.evidence import Table
 
@@ -64,8 +65,8 @@ class Interpretation:
 
 def representative_rules(
     model: nn.Module,
-    images: Tensor,
-    labels: NDArray[np.integer] | Sequence[int] | None = None,
+    images: Images,
+    labels: ArrayLike | None = None,
     *,
     cut: str = "auto",
     boundaries: int = 100,
@@ -94,11 +95,8 @@ def representative_rules(
         AnalysisError: If the cut does not exist, cannot be resumed or has a linear map behind it,
             features do not fit in memory, or all images are answered alike.
     """
-    truth = None if labels is None else np.asarray(labels)
-    if truth is not None and truth.shape != (len(images),):
-        raise AnalysisError(
-            f"labels of shape {truth.shape} for {len(images)} images; one an image is accepted"
-        )
+    images = image_tensor(images)
+    truth = None if labels is None else image_labels(labels, len(images))
     if boundaries < 1 or max_rules < 1:
         raise AnalysisError(
             f"boundaries = {boundaries}, max_rules = {max_rules}; 1 and more are accepted"

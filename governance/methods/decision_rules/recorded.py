@@ -24,6 +24,7 @@ from governance.methods.decision_rules.boundaries import Boundaries
 from governance.methods.decision_rules.cover import cover
 from governance.methods.decision_rules.study import Outputs, Study, features_at
 from governance.methods.decision_rules.summary import name_of
+from governance.methods.image_tensors import Images, image_tensor
 from governance.methods.network import trace
 from governance.methods.statistics.intervals import clopper_pearson
 from governance.methods.statistics.proportions import ends
@@ -110,7 +111,7 @@ def ask(
     boundaries: Table,
     images: Table,
     model: nn.Module,
-    inputs: Tensor,
+    inputs: Images,
     ids: Sequence[str] | None = None,
     *,
     outputs: Outputs = "logits",
@@ -134,6 +135,7 @@ def ask(
         AnalysisError: If the record was changed, an image is missing, or the model has no layer of
             that name and shape.
     """
+    inputs = image_tensor(inputs)
     given = [str(index) for index in range(len(inputs))] if ids is None else list(ids)
     if len(given) != len(inputs):
         raise AnalysisError(
@@ -150,7 +152,7 @@ def ask_in_order(
     boundaries: Table,
     images: Table,
     model: nn.Module,
-    batches: Iterable[Tensor],
+    batches: Iterable[Images],
     *,
     outputs: Outputs = "logits",
     batch_size: int = 64,
@@ -165,7 +167,7 @@ def ask_in_order(
     known = _rules(boundaries)
     then = pd.DataFrame(images.rows, columns=list(images.columns))
     coming = iter(batches)
-    first = next(coming)
+    first = image_tensor(next(coming))
     network = trace(model, first[:2], batch_size=batch_size)
     cut, shape = str(boundaries.rows[0][2]), str(boundaries.rows[0][3])
     features, logits = features_at(network, chain([first], coming), cut, outputs)

@@ -17,6 +17,7 @@ from torch import Tensor
 from governance.errors import AnalysisError
 from governance.methods.decision_rules.boundaries import Boundaries, Suffix, is_linear, sample
 from governance.methods.decision_rules.cover import choose, cover, prune, tighten
+from governance.methods.image_tensors import Images
 from governance.methods.lens_and_probe.readout import folds
 from governance.methods.network import TracedNetwork
 
@@ -119,7 +120,7 @@ class Study:
 
 def study(
     network: TracedNetwork,
-    batches: Iterable[Tensor],
+    batches: Iterable[Images],
     cut: str,
     *,
     boundaries: int = 100,
@@ -167,7 +168,7 @@ def study(
 
 
 def find_cut(
-    network: TracedNetwork, example: Tensor, cut: str = "auto", outputs: Outputs = "logits"
+    network: TracedNetwork, example: Images, cut: str = "auto", outputs: Outputs = "logits"
 ) -> tuple[str, int]:
     """The layer whose output rules shall speak of, and how many images fit in memory there.
 
@@ -201,7 +202,7 @@ def find_cut(
 
 
 def features_at(
-    network: TracedNetwork, batches: Iterable[Tensor], layer: str, outputs: Outputs = "logits"
+    network: TracedNetwork, batches: Iterable[Images], layer: str, outputs: Outputs = "logits"
 ) -> tuple[Tensor, Tensor]:
     """Activations (N, C, H, W) at a cut and logits (N, K) of all images.
 

@@ -27,6 +27,7 @@ from governance.methods.evolved.evolution import (
     random_percentile,
 )
 from governance.methods.evolved.subsets import KEPT_SHARE, MODES, Goal, Mode, Search, Steps
+from governance.methods.image_tensors import Images, tensor_of
 from governance.methods.masking import Ask, Bits, Forward, Predict, Scene, answer
 from governance.methods.masking.superpixels import (
     Baseline,
@@ -130,13 +131,13 @@ class Explanation:
 
 def evolve(
     predict: Predict,
-    image: Tensor | NDArray[np.floating],
+    image: Images,
     target: int | None = None,
     *,
     seed: int = 0,
     budget: int = 600,
     mode: Mode = "sufficient",
-    baseline: Baseline | Tensor = "blur",
+    baseline: Baseline | Images = "blur",
     segments: Segments = None,
     batch_size: int | None = None,
     profile: Profile = "own",
@@ -165,7 +166,7 @@ def evolve(
     Raises:
         AnalysisError: If the image, the target, the numbers or the predictor's answers cannot be.
     """
-    image = torch.as_tensor(image)
+    image = tensor_of(image)
     return evolve_many(
         predict, image[None], None if target is None else [target], seed=seed, budget=budget,
         mode=mode, baseline=baseline, segments=segments, batch_size=batch_size, profile=profile,
@@ -174,34 +175,34 @@ def evolve(
 
 def evolve_many(
     predict: Predict,
-    images: Tensor | NDArray[np.floating] | Sequence[Tensor],
+    images: Images | Sequence[Images],
     targets: Sequence[int | None] | None = None,
     *,
     seed: int = 0,
     budget: int = 600,
     mode: Mode = "sufficient",
-    baseline: Baseline | Tensor = "blur",
+    baseline: Baseline | Images = "blur",
     segments: Segments = None,
     batch_size: int | None = None,
     profile: Profile = "own",
 ) -> list[Explanation]:
     """`evolve` for images (N, C, H, W) of one size, their subsets sharing every forward pass."""
-    images = [torch.as_tensor(image) for image in images]
-    targets = [None] * len(images) if targets is None else list(targets)
-    _check(len(images), len(targets), budget, mode, targets)
+    given = [tensor_of(image) for image in images]
+    targets = [None] * len(given) if targets is None else list(targets)
+    _check(len(given), len(targets), budget, mode, targets)
     if profile != "own":
         mode, baseline = _as_published(profile, mode, baseline, segments)
-    if not images:
+    if not given:
         return []
     scenes, searches = [], []
-    for image, target in zip(images, targets, strict=True):
+    for image, target in zip(given, targets, strict=True):
         check_image(image)
-        pixels = image.detach().to(torch.float32)
+        pixels = image.to(torch.float32).contiguous()
         if profile == "paper":
             labels = paper_superpixels(pixels)
         else:
-            given = segments.cpu().numpy() if isinstance(segments, Tensor) else segments
-            labels = superpixels(pixels, given)
+            regions = segments.cpu().numpy() if isinstance(segments, Tensor) else segments
+            labels = superpixels(pixels, regions)
         shares = plan(budget)
         scene, names = _scene(pixels, labels, baseline, seed, shares.checks)
         scenes.append(scene)
@@ -228,7 +229,7 @@ def _check(
 
 
 def _as_published(
-    profile: str, mode: Mode, baseline: Baseline | Tensor, segments: Segments
+    profile: str, mode: Mode, baseline: Baseline | Images, segments: Segments
 ) -> tuple[Mode, Baseline]:
     if profile != "paper":
         raise AnalysisError(f"profile {profile!r}: own, paper are accepted")
@@ -249,11 +250,11 @@ def _as_published(
 def _scene(
     image: Tensor,
     labels: NDArray[np.int64],
-    baseline: Baseline | Tensor,
+    baseline: Baseline | Images,
     seed: int,
     checks: int,
 ) -> tuple[Scene, list[str]]:
-    own = GIVEN if isinstance(baseline, Tensor) else baseline
+    own = baseline if isinstance(baseline, str) else GIVEN
     names = [own, *(name for name in CHECKS if name != own)][: 1 + checks]
     others = {name: baseline_image(image, name, labels, seed) for name in names[1:]}
     flat = torch.from_numpy(labels).to(image.device).flatten()

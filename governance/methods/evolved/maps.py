@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import stats
-from torch import Tensor
 
 from governance.errors import AnalysisError
 from governance.methods.evolved import cross_entropy, differential
 from governance.methods.evolved.soft_masks import Trials, resized
 from governance.methods.evolved.subsets import KEPT_SHARE
+from governance.methods.image_tensors import Images, tensor_of
 from governance.methods.masking import Forward, Predict
 from governance.methods.masking.superpixels import Baseline, check_image, replacement
 
@@ -82,14 +82,14 @@ class EvolvedMap:
 
 def evolve_map(
     predict: Predict,
-    image: Tensor | NDArray[np.floating],
+    image: Images,
     target: int | None = None,
     *,
     seed: int = 0,
     budget: int = 520,
     grid: int = 7,
     engine: Engine = "cem",
-    baseline: Baseline | Tensor = "blur",
+    baseline: Baseline | Images = "blur",
     batch_size: int | None = None,
 ) -> EvolvedMap:
     """Map which parts of an image keep a prediction, from outputs alone.
@@ -109,10 +109,10 @@ def evolve_map(
     Raises:
         AnalysisError: If the image, the target, the numbers or the predictor's answers cannot be.
     """
-    image = torch.as_tensor(image)
+    image = tensor_of(image)
     _check(budget, grid, engine)
     check_image(image)
-    image = image.detach().to(torch.float32)
+    image = image.to(torch.float32).contiguous()
     veiled = replacement(image, baseline, seed)
     forward = Forward(predict, batch_size, image)
     ends = torch.stack([image, veiled])

@@ -24,6 +24,7 @@ from governance.methods.faithfulness.controls import (
 from governance.methods.faithfulness.measures import curve_area, fidelity, gini
 from governance.methods.faithfulness.randomisation import Cascade, cascade
 from governance.methods.faithfulness.scores import Score, score
+from governance.methods.image_tensors import Images, image_tensor
 from governance.methods.masking import Forward, Predict
 from governance.methods.masking.superpixels import BASELINES, Baseline, check_image, replacement
 
@@ -78,7 +79,7 @@ class Counted:
 def evaluate(
     explainer: Explainer,
     predict: Predict,
-    images: Tensor | NDArray[np.floating],
+    images: Images,
     targets: Sequence[int] | None = None,
     *,
     model: nn.Module | None = None,
@@ -114,7 +115,7 @@ def evaluate(
         AnalysisError: If images, targets, maps or the predictor's answers cannot be.
     """
     begun = time.monotonic()
-    images = torch.as_tensor(images)
+    images = image_tensor(images).to(torch.float32).contiguous()
     counted = Counted(predict)
     targets = _targets(counted, images, targets, baselines, batch_size)
     maps = check_maps(explainer(images, targets, seed), images)

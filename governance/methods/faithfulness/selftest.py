@@ -17,12 +17,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
-from torch import Tensor, nn
+import torch
+from torch import nn
 
 from governance.methods.faithfulness.controls import Explainer, Maps, check_maps, random_maps
 from governance.methods.faithfulness.evaluation import Counted, areas
 from governance.methods.faithfulness.randomisation import Cascade, alike, cascade
 from governance.methods.faithfulness.scores import Score, beyond
+from governance.methods.image_tensors import Images, image_tensor
 from governance.methods.masking import Predict
 from governance.methods.masking.superpixels import Baseline
 from governance.methods.statistics import intervals
@@ -284,7 +286,7 @@ def self_test(
     explain: Explainer,
     predict: Predict,
     model: nn.Module | None,
-    images: Tensor,
+    images: Images,
     targets: Sequence[int],
     maps: Maps,
     *,
@@ -323,6 +325,7 @@ def self_test(
     if not len(images):
         nothing = Cascade(depths=(), again=(), random=())
         return SelfTest(scores=(), cascade=nothing, own=tuple(own or ()), passes=0)
+    images = image_tensor(images).to(torch.float32).contiguous()
     counted = Counted(predict)
     data = check_maps(maps, images)
     scores = areas(

@@ -13,11 +13,12 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from governance.errors import AnalysisError
+from governance.methods.image_tensors import Images, image_labels
 from governance.methods.lens_and_probe.readout import folds, permuted, ridge
 from governance.methods.network import HEAD, TracedNetwork
 from governance.methods.statistics.proportions import by_class, chance
@@ -127,8 +128,8 @@ class Readings:
 
 def read(
     network: TracedNetwork,
-    batches: Iterable[Tensor],
-    labels: NDArray[np.int64],
+    batches: Iterable[Images],
+    labels: ArrayLike,
     *,
     layers: Sequence[str],
     methods: Sequence[Method] = METHODS,
@@ -157,10 +158,7 @@ def read(
     if "lens" not in methods:
         names = names[:-1]
     taken = _taken(network, batches, names)
-    if len(taken.output) != len(labels):
-        raise AnalysisError(
-            f"{len(taken.output)} images for {len(labels)} labels; as many are accepted"
-        )
+    labels = image_labels(labels, len(taken.output))
     fold = folds(labels, count, seed)
     truths = {"probe": labels, PERMUTED: permuted(labels, fold, seed)}
     found: dict[tuple[str, str], Reading] = {}
@@ -238,7 +236,7 @@ def _check_head(readings: Readings) -> None:
         )
 
 
-def _taken(network: TracedNetwork, batches: Iterable[Tensor], layers: tuple[str, ...]) -> _Taken:
+def _taken(network: TracedNetwork, batches: Iterable[Images], layers: tuple[str, ...]) -> _Taken:
     """Pool the features of every batch as it comes, so that memory holds one batch of maps."""
     parts: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in layers}
     outputs: list[NDArray[np.float64]] = []

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from governance.errors import AnalysisError
+from governance.methods.image_tensors import Images, image_tensor
 from governance.records.numbers import number
 
 __all__ = ["Archive", "Ask", "Bits", "Curve", "Forward", "Predict", "Scene", "answer", "curve"]
@@ -57,6 +58,21 @@ class Scene:
     labels: Tensor
     replacements: Mapping[str, Tensor]
 
+    def __post_init__(self) -> None:
+        image = image_tensor(self.image, "image", dimensions=3)
+        if self.labels.shape != (image.shape[1] * image.shape[2],):
+            raise AnalysisError(
+                f"labels of shape {tuple(self.labels.shape)} for an image of shape "
+                f"{tuple(image.shape)}; (H * W,) for an image (C, H, W) is accepted"
+            )
+        # A record that is frozen takes what it checked in no other way.
+        object.__setattr__(self, "image", image)
+        given = {
+            name: image_tensor(pixels, name, dimensions=3).to(image)
+            for name, pixels in self.replacements.items()
+        }
+        object.__setattr__(self, "replacements", given)
+
     def compose(self, ask: Ask) -> Tensor:
         """The masked images: (B, C, H, W)."""
         keep = torch.from_numpy(ask.keep).to(self.image.device)
@@ -93,7 +109,8 @@ class Forward:
             stop = min(start + self.batch_size, count)
             try:
                 with torch.no_grad():
-                    output = self._predict(compose(start, stop))
+                    # What a predictor is promised, whatever the images came in.
+                    output = self._predict(compose(start, stop).to(torch.float32).contiguous())
             except torch.OutOfMemoryError:
                 if stop - start == 1:
                     raise
@@ -235,8 +252,8 @@ class Curve(NamedTuple):
 
 def curve(
     predict: Predict,
-    image: Tensor,
-    replacement: Tensor,
+    image: Images,
+    replacement: Images,
     heat: NDArray[np.floating],
     target: int,
     *,
@@ -261,6 +278,8 @@ def curve(
     Source:
         Petsiuk, Das, Saenko 2018 (RISE).
     """
+    image = image_tensor(image, "image", dimensions=3)
+    replacement = image_tensor(replacement, "replacement", dimensions=3).to(image)
     if heat.shape != tuple(image.shape[1:]) or not np.isfinite(heat).all():
         raise AnalysisError(
             f"heat has shape {heat.shape} or is not finite; finite numbers, one per pixel of "

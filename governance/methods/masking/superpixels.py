@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from governance.errors import AnalysisError
+from governance.methods.image_tensors import Images, tensor_of
 
 __all__ = [
     "BASELINES",
@@ -187,7 +188,7 @@ def baseline_image(image: Tensor, name: str, labels: NDArray[np.int64], seed: in
 
 def replacement(
     image: Tensor,
-    baseline: str | Tensor,
+    baseline: str | Images,
     seed: int = 0,
     labels: NDArray[np.int64] | None = None,
 ) -> Tensor:
@@ -205,11 +206,12 @@ def replacement(
     Raises:
         AnalysisError: For another name, another shape or numbers that are not finite.
     """
-    if not isinstance(baseline, Tensor):
+    if isinstance(baseline, str):
         if labels is None:
             cut = baseline == "superpixel"
             labels = superpixels(image) if cut else np.zeros(image.shape[1:], dtype=np.int64)
         return baseline_image(image, baseline, labels, seed)
+    baseline = tensor_of(baseline, "baseline")
     if baseline.shape != image.shape or not torch.isfinite(baseline).all():
         raise AnalysisError(
             f"baseline of shape {tuple(baseline.shape)} for an image {tuple(image.shape)}; the "

@@ -15,7 +15,7 @@ is always left as found.
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Literal
 
 import torch
@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from torch.export import UnflattenedModule
 
 from governance.errors import AnalysisError
-from governance.methods.network.layers import CHANNELWISE, HEAD, IMAGES, Layers, layers
+from governance.methods.image_tensors import Images, image_tensor
+from governance.methods.network.layers import CHANNELWISE, HEAD, Layers, layers
 from governance.methods.network.replay import Replay
 from governance.methods.network.rerun import Rerun
 from governance.methods.network.tracing import exported, traced
@@ -73,6 +74,7 @@ class TracedNetwork:
         self._model = model
         self._steps = steps
         self._batch_size = batch_size
+        self._example = example[:0]
         self._layers: Layers = layers(
             steps.operations, steps.names, steps.output, suffix=isinstance(steps, Replay)
         )
@@ -90,12 +92,12 @@ class TracedNetwork:
         """
         return self._layers.stages()
 
-    def logits(self, inputs: Tensor) -> Tensor:
+    def logits(self, inputs: Images) -> Tensor:
         """The model's outputs without gradients, (N, K), batch by batch."""
         return torch.cat([output for _, output, _ in self.features(inputs, ())])
 
     def features(
-        self, inputs: Tensor, layers: Sequence[str]
+        self, inputs: Images, layers: Sequence[str]
     ) -> Iterator[tuple[slice, Tensor, dict[str, Tensor]]]:
         """Activations of layers, one batch after the other.
 
@@ -113,9 +115,9 @@ class TracedNetwork:
         places = {layer: self._layers.place(layer) for layer in layers}
         keep = {*places.values(), self._steps.output}
         held = sum(self._layers.operations[place].bytes for place in keep)
-        for part in self._parts(len(inputs), held):
+        for part, images in self._batches(inputs, held):
             with self._evaluating(), torch.no_grad():
-                values = self._steps.run(inputs[part], keep)
+                values = self._steps.run(images, keep)
             found = {layer: _given(values, place, layer) for layer, place in places.items()}
             yield part, values[self._steps.output], found
 
@@ -156,7 +158,7 @@ class TracedNetwork:
             return self._steps.finish(place, features)
 
     def gradients(
-        self, inputs: Tensor, layers: Sequence[str], objective: Callable[[Tensor, slice], Tensor]
+        self, inputs: Images, layers: Sequence[str], objective: Callable[[Tensor, slice], Tensor]
     ) -> Iterator[tuple[slice, Tensor, dict[str, tuple[Tensor, Tensor]]]]:
         """Activations of layers and the gradient of an objective there, batch by batch.
 
@@ -172,9 +174,9 @@ class TracedNetwork:
         places = {layer: self._layers.place(layer) for layer in layers}
         keep = {*places.values(), self._steps.output}
         held = sum(operation.bytes for operation in self._layers.operations)
-        for part in self._parts(len(inputs), held):
+        for part, images in self._batches(inputs, held):
             with self._evaluating(), torch.enable_grad():
-                values = self._steps.run(inputs[part].detach(), keep, _differentiable)
+                values = self._steps.run(images, keep, _differentiable)
                 output = values[self._steps.output]
                 made = [_given(values, place, layer) for layer, place in places.items()]
                 slopes = torch.autograd.grad(objective(output, part), made, allow_unused=True)
@@ -190,7 +192,7 @@ class TracedNetwork:
 
     def ablate(
         self,
-        inputs: Tensor,
+        inputs: Images,
         sets: Mapping[str, Sequence[Sequence[int]]],
         reference: Mapping[str, Tensor],
         *,
@@ -214,9 +216,9 @@ class TracedNetwork:
         self._check_sets(sets)
         closed = {unit.layer for unit in self._units if unit.closed and closed_form}
         cuts = {layer: self._layers.cuts[layer] for layer in sets}
-        for part in self._parts(len(inputs), self._held(cuts.values())):
+        for part, images in self._batches(inputs, self._held(cuts.values())):
             with self._evaluating(), torch.no_grad():
-                prefix = self._steps.prefix(inputs[part], cuts.values())
+                prefix = self._steps.prefix(images, cuts.values())
             for layer, groups in sets.items():
                 run = self._at_once if layer in closed else self._one_by_one
                 for number, output in run(prefix, cuts[layer], groups, reference[layer]):
@@ -301,6 +303,21 @@ class TracedNetwork:
             needed = needed.union(*(self._steps.live(cut) for cut in cuts))
         return sum(self._layers.operations[index].bytes for index in needed)
 
+    def _batches(self, inputs: Images, held: int) -> Iterator[tuple[slice, Tensor]]:
+        """Which images, and these images in the type, on the device and in the layout of the model.
+
+        Converted a batch at a time: all images in another type may not fit beside the given ones.
+        """
+        images = image_tensor(inputs)
+        channels = self._example.shape[1]
+        if images.shape[1] != channels:
+            raise AnalysisError(
+                f"images of shape {tuple(images.shape)}; (N, {channels}, H, W), as the example of "
+                "this network has it, is accepted"
+            )
+        for part in self._parts(len(images), held):
+            yield part, images[part].to(self._example).contiguous()
+
     def _parts(self, images: int, held: int) -> list[slice]:
         if not images:
             raise AnalysisError("no images were given; at least one is needed")
@@ -329,7 +346,7 @@ class TracedNetwork:
 
 
 def trace(
-    model: nn.Module, example: Tensor, *, batch_size: int = 64, path: Path | None = None
+    model: nn.Module, example: Images, *, batch_size: int = 64, path: Path | None = None
 ) -> TracedNetwork:
     """Cut a classifier open.
 
@@ -345,16 +362,35 @@ def trace(
             `path` was asked for and is not possible.
     """
     _check_precision(model)
-    if example.ndim != IMAGES or not example.is_floating_point() or not len(example):
-        raise AnalysisError(
-            f"example of shape {tuple(example.shape)} and type {example.dtype}; preprocessed "
-            "images (B, C, H, W) of floating-point numbers are accepted"
-        )
+    images = image_tensor(example, "example")
+    if not len(images):
+        raise AnalysisError("the example holds no image; at least one is accepted, better two")
+    images = _as_the_model_takes(model, images)
     with _evaluating(model), torch.no_grad():
-        output = model(example)
-        _check_output(output, len(example))
-        steps, taken = _steps(model, example, output, path)
-    return TracedNetwork(model, steps, taken, example, batch_size)
+        output = _output(model, images)
+        _check_output(output, len(images))
+        steps, taken = _steps(model, images, output, path)
+    return TracedNetwork(model, steps, taken, images, batch_size)
+
+
+def _as_the_model_takes(model: nn.Module, images: Tensor) -> Tensor:
+    numbers = (item for item in chain(model.parameters(), model.buffers()))
+    like = next((item for item in numbers if item.is_floating_point()), images)
+    return images.to(like).contiguous()
+
+
+def _output(model: nn.Module, images: Tensor) -> Tensor:
+    try:
+        output: Tensor = model(images)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError) as error:
+        raise AnalysisError(
+            f"the model fails on images of shape {tuple(images.shape)} "
+            f"({str(error).partition(chr(10))[0]}); images (B, C, H, W) as the model takes them "
+            "are accepted"
+        ) from error
+    return output
 
 
 def _steps(

@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from governance.approval import Keyring
-from governance.errors import ApprovalError, RegistryError
-from governance.registry.approvals import statement_on
+from governance.approval.lifecycle import awaits_verdict
+from governance.errors import RegistryError
+from governance.registry.approvals import standing_of
 from governance.registry.doctor.observation import Observation, ok, problem, warning
 from governance.registry.listing import Entry, listed, models, newest
-from governance.registry.versions import APPROVAL, PENDING, RUNNING, STATUS
+from governance.registry.versions import APPROVAL, STATUS
 
 __all__ = ["standing"]
 
@@ -38,9 +39,7 @@ def standing(ring: Keyring | None, now: float) -> tuple[Observation, ...]:
 
 
 def _unassessed(entries: Iterable[Entry]) -> Observation:
-    waiting = [
-        item.version.uri for item in entries if item.tags.get(STATUS) in {None, PENDING, RUNNING}
-    ]
+    waiting = [item.version.uri for item in entries if awaits_verdict(item.tags.get(STATUS))]
     if not waiting:
         return ok("assessments", "every version has a verdict")
     return warning(
@@ -64,13 +63,11 @@ def _signatures(
     outcomes = Counter[str]()
     wrong: list[str] = []
     for item in signed:
-        try:
-            said, _ = statement_on(item.version, ring, now, item.tags)
-        except ApprovalError as error:
-            outcomes["wrong"] += 1
-            wrong.append(error.problems[0])
-            continue
-        outcomes["stands" if said else "expired"] += 1
+        answer = standing_of(item.version, ring, now, item.tags)
+        if answer.doubtful("invalid"):
+            wrong.append(f"{item.version.uri}: {answer.problems[0]}")
+        else:
+            outcomes["stands" if answer.counts else "expired"] += 1
     if wrong:
         yield problem(
             "signatures",
@@ -118,11 +115,10 @@ def _approved(entry: Entry, ring: Keyring | None, now: float) -> bool:
         return False
     if ring is None:
         return True
-    try:
-        said, _ = statement_on(entry.version, ring, now, entry.tags)
-    except ApprovalError:
-        return False
-    return said is not None and said.verdict == "approved"
+    answer = standing_of(entry.version, ring, now, entry.tags)
+    return (
+        answer.counts and answer.statement is not None and (answer.statement.verdict == "approved")
+    )
 
 
 def _some(items: list[str]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from governance.records.wording import first_few
 from governance.subject.images.validation import (
     SUFFIXES,
     Files,
@@ -38,7 +39,7 @@ def open_manifest(
         class_names: In the order of the model's outputs; the sorted labels if not given.
 
     Raises:
-        SubjectError: All problems at once, at most 20 of them printed.
+        SubjectError: All problems at once.
     """
     # Resolved, so that a link cannot lead out of the folder unseen.
     root = root.resolve()
@@ -68,13 +69,14 @@ def _class_problems(names: Sequence[str], labels: Sequence[str]) -> Iterator[str
     if len(set(labels)) < 2:  # noqa: PLR2004 - there is nothing to tell apart
         yield f"labels: {len(set(labels))} class has images; images of two classes are needed"
     if len(set(names)) < len(names):
-        yield f"class names {', '.join(names)}: one stands twice; a name for each is needed"
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        yield f"class names: {first_few(twice)} repeat; a name for each is needed"
     strange = [name for name in names if not name.strip() or not name.isprintable()]
     if strange:
-        yield f"class names: {strange} cannot be printed; rename them"
+        yield f"class names: {first_few([*map(repr, strange)])} cannot be printed; rename them"
     unknown = sorted(set(labels) - set(names))
     if unknown:
-        yield f"labels: {', '.join(unknown)} are none of the classes {', '.join(names)}"
+        yield f"labels: {first_few(unknown)} are none of the classes {first_few(names)}"
 
 
 def _path_problems(paths: Sequence[str], root: Path) -> Iterator[str]:

@@ -26,7 +26,6 @@ DEVIATIONS = 4.0
 SIMILARITY = 0.98
 # Fewer values tell nothing about what is usual.
 ENOUGH = 30
-LISTED = 20
 LEVELS = 256
 # A robust deviation is at least this wide, so that a set of equal images finds no speck unusual:
 # a factor of 2 in pixels, 20 % in sharpness and 4 grey levels in brightness always pass.
@@ -72,8 +71,7 @@ def survey(validation: ValidationSet, *, similarity: float = SIMILARITY) -> pd.D
         thumbnails.append(thumbnail(luma))
         rows.append(_features(luma, "grey" if image.ndim == 2 else "rgb"))  # noqa: PLR2004 - (H, W)
     if problems:
-        more = [f"and {len(problems) - LISTED} more images"] if len(problems) > LISTED else []
-        raise SubjectError(problems[:LISTED] + more)
+        raise SubjectError(problems)
     table = pd.DataFrame(rows)
     labels = np.asarray(validation.labels)
     known = (labels >= 0) & (labels < len(validation.class_names))

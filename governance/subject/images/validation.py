@@ -28,9 +28,10 @@ from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from governance.errors import SubjectError
+from governance.records.wording import first_few
 from governance.subject.images.validation_set import ValidationSet
 
 __all__ = [
@@ -48,7 +49,6 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 #: What tables of the analyses call their rows over all classes.
 OVERALL = "all"
 ARRAYS = ("images", "labels", "class_names")
-LISTED = 20
 ORIENTATION_TAG = 0x0112
 UPRIGHT = MappingProxyType(
     {
@@ -79,7 +79,7 @@ def open_validation(path: Path, location: str) -> ValidationSet:
         location: Path or URI as the policy names it, for the record and for messages.
 
     Raises:
-        SubjectError: All problems at once, at most 20 of them printed. Item `i` of `images` raises
+        SubjectError: All problems at once. Item `i` of `images` raises
             it too, if that file is damaged or no longer what was hashed.
     """
     if path.is_dir():
@@ -130,12 +130,20 @@ class Files(Sequence[NDArray[np.uint8]]):
 
 
 def _decoded(content: bytes, where: str) -> NDArray[np.uint8]:
+    if not content:
+        raise SubjectError(f"{where}: cannot be decoded: an empty file; a whole image is accepted")
     try:
         with warnings.catch_warnings(), _whole_images_only():
             # Damaged metadata is a warning; the picture is then taken as stored upright.
             warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture = _upright(content)
+    except UnidentifiedImageError as error:
+        # Pillow names the object that it read from, which says nothing to anyone.
+        raise SubjectError(
+            f"{where}: cannot be decoded: not the beginning of an image of a known kind; a whole "
+            f"image ({', '.join(SUFFIXES)}) is accepted"
+        ) from error
     except DAMAGE as error:
         raise SubjectError(f"{where}: cannot be decoded: {error}; a whole image is accepted") from (
             error
@@ -287,14 +295,20 @@ def _arrays(path: Path, location: str) -> ValidationSet:
 
 
 def _loaded(path: Path, problems: list[str]) -> dict[str, NDArray[Any]]:
-    found = {}
+    found: dict[str, NDArray[Any]] = {}
     try:
         # Opened here, since numpy leaves a damaged file open.
         with path.open("rb") as stream:
+            if not zipfile.is_zipfile(stream):
+                what = "not a whole archive" if stream.seek(0, 2) else "an empty file"
+                problems.append(
+                    f"cannot be read as an .npz: {what}; a file of np.savez is accepted"
+                )
+                return found
+            stream.seek(0)
             stored = np.load(stream, allow_pickle=False)
-            members = stored.files if isinstance(stored, np.lib.npyio.NpzFile) else ()
             for key in ARRAYS:
-                if key not in members:
+                if key not in stored.files:
                     problems.append(f"{key}: missing; {', '.join(ARRAYS)} are needed")
                     continue
                 try:
@@ -334,11 +348,11 @@ def _name_problems(names: NDArray[Any]) -> Iterator[str]:
     values, counts = np.unique(names, return_counts=True)
     repeated = [str(value) for value in values[counts > 1]]
     if repeated:
-        yield f"class_names: {', '.join(map(repr, repeated))} repeat; a name for each is needed"
+        yield f"class_names: {first_few([*map(repr, repeated)])} repeat; a name for each is needed"
     yield from taken(values)
     strange = [str(value) for value in values if not value.strip() or not value.isprintable()]
     if strange:
-        yield f"class_names: {strange} cannot be printed; rename them"
+        yield f"class_names: {first_few([*map(repr, strange)])} cannot be printed; rename them"
 
 
 def _label_problems(
@@ -365,13 +379,9 @@ def _label_problems(
 
 
 def refuse(problems: Sequence[str], location: str) -> None:
-    """Refuse a validation set that has problems; all at once, at most 20 of them printed."""
-    if not problems:
-        return
-    lines = [f"validation images {location}: {problem}" for problem in problems[:LISTED]]
-    if len(problems) > LISTED:
-        lines.append(f"validation images {location}: and {len(problems) - LISTED} more")
-    raise SubjectError(lines)
+    """Refuse a validation set that has problems, all at once."""
+    if problems:
+        raise SubjectError(f"validation images {location}: {problem}" for problem in problems)
 
 
 def collected(

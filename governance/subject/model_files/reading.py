@@ -9,7 +9,7 @@ give an image the same answer alone and in a batch.
 import hashlib
 import json
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,9 +20,10 @@ from torch import Tensor, nn
 
 from governance.errors import SubjectError
 from governance.records.evidence import ModelIdentity
+from governance.records.wording import first_few
 from governance.subject.model_files.archive import open_archive
 from governance.subject.model_files.batch import free_batch
-from governance.subject.network import layer_digests, tensor_digest
+from governance.subject.network import layer_digests, not_plain, tensor_digest
 
 __all__ = [
     "LoadedModel",
@@ -121,7 +122,11 @@ def read(folder: Path) -> ModelFiles:
         ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SubjectError(f"{folder}/MLmodel: cannot be read: {error}") from error
-    described = described if isinstance(described, dict) else {}
+    if not isinstance(described, dict):
+        raise SubjectError(
+            f"{folder}/MLmodel: describes no model; a file that mlflow.pytorch.log_model wrote is "
+            "accepted"
+        )
     flavors = described.get("flavors")
     flavors = flavors if isinstance(flavors, dict) else {}
     if not isinstance(flavors.get("pytorch"), dict):
@@ -206,6 +211,7 @@ def stored_digest(files: ModelFiles) -> str | None:
 
 
 def _program(path: Path) -> torch.export.ExportedProgram:
+    _refuse_empty(path)
     archive = open_archive(path)
     try:
         return torch.export.load(archive)
@@ -267,15 +273,16 @@ def _training_steps(graph: torch.fx.Graph) -> Iterator[str]:
 
 
 def _load_pickle(path: Path) -> nn.Module:
+    _refuse_empty(path)
     try:
         model = torch.load(path, map_location="cpu", weights_only=False)
     except (
         pickle.UnpicklingError, ImportError, AttributeError, RuntimeError, EOFError, TypeError,
-        ValueError, KeyError, IndexError,
+        ValueError, KeyError, IndexError, OSError,
     ) as error:  # fmt: skip
         raise SubjectError(
-            f"{path.name}: cannot be unpickled: {error}; install what the model's code imports, or "
-            "log it again as pt2, which needs no code"
+            f"{path.name}: cannot be unpickled: {_first_line(error)}; a whole file is accepted: "
+            "install what the model's code imports, or log it again as pt2, which needs no code"
         ) from error
     if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
         raise SubjectError(
@@ -285,15 +292,68 @@ def _load_pickle(path: Path) -> nn.Module:
     return model
 
 
+def _refuse_empty(path: Path) -> None:
+    if path.stat().st_size == 0:
+        raise SubjectError(
+            f"{path.name}: an empty file; one that mlflow.pytorch.log_model wrote is accepted"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
 def _check_weights(model: nn.Module, name: str) -> None:
+    entries = _entries(model, name)
+    strange = [f"{key} ({kind})" for key, kind in not_plain(entries).items()]
+    if strange:
+        raise SubjectError(
+            f"{name}: {len(strange)} of {len(entries)} entries of the state dict are no plain "
+            f"tensors: {first_few(strange)}; float32 weights are accepted: log a quantised or "
+            "sparse model as it was before"
+        )
+    weights = {key: entries[key] for key, _ in model.named_parameters()}
+    others = [
+        f"{key} ({weight.dtype})"
+        for key, weight in weights.items()
+        if weight.dtype != torch.float32
+    ]
     problems = []
-    for key, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if isinstance(tensor, nn.Parameter) and tensor.dtype != torch.float32:
-            problems.append(f"{name}: {key} is {tensor.dtype}; float32 weights are accepted")
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            problems.append(
-                f"{name}: {key} holds {int((~torch.isfinite(tensor)).sum())} NaN or infinite "
-                f"numbers of {tensor.numel()}; finite weights are accepted"
-            )
+    if others:
+        problems.append(
+            f"{name}: {len(others)} of {len(weights)} weights are not float32: "
+            f"{first_few(others)}; float32 weights are accepted"
+        )
+    broken = [f"{key} holds {count}" for key, count in _not_finite(entries).items()]
+    if broken:
+        problems.append(
+            f"{name}: NaN or infinite numbers in {len(broken)} of {len(entries)} tensors: "
+            f"{first_few(broken)}; finite weights are accepted"
+        )
     if problems:
         raise SubjectError(problems)
+
+
+def _entries(model: nn.Module, name: str) -> dict[str, Tensor]:
+    """Everything in a module's state dict, and its buffers that are not kept there."""
+    try:
+        return {**dict(model.named_buffers()), **model.state_dict(keep_vars=True)}
+    except (AttributeError, RuntimeError, TypeError, ValueError, KeyError) as error:
+        # Quantised convolutions of torch come back from a pickle without their attributes.
+        raise SubjectError(
+            f"{name}: its tensors cannot be listed: {_first_line(error)}; float32 weights are "
+            "accepted: log a quantised model as it was before"
+        ) from error
+
+
+def _not_finite(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """How many numbers of each tensor are NaN or infinite, for those that have any."""
+    counts = {}
+    for key, tensor in tensors.items():
+        if tensor.is_floating_point() or tensor.is_complex():
+            # torch has no isfinite for numbers of eight bits.
+            numbers = tensor.float() if tensor.dtype.itemsize == 1 else tensor
+            count = int((~torch.isfinite(numbers)).sum())
+            if count:
+                counts[key] = f"{count} of {tensor.numel()}"
+    return counts

@@ -1,10 +1,12 @@
 """An assessor, an approver, the ring that knows both, and a verdict to sign."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from governance.approval import Keyring, PrivateKey, Statement
+from governance.records.version_ref import VersionRef
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp())
@@ -30,19 +32,28 @@ def ring(assessor, approver):
     )
 
 
+REF = VersionRef(name="digits", version="3", created=1_700_000_000_000)
+
+
+def referred(changes):
+    """Changes to a statement, of which those to its version are put into its reference."""
+    of_version = {name: changes[name] for name in ("name", "version", "created") if name in changes}
+    others = {name: value for name, value in changes.items() if name not in of_version}
+    return {"ref": replace(REF, **of_version), **others}
+
+
 @pytest.fixture(scope="session")
 def verdict():
     """Makes an approval of version 3 of `digits`."""
 
     def make(**changes):
         fields = {
-            "kind": "verdict", "name": "digits", "version": "3", "created": 1_700_000_000_000,
-            "source": "models:/m-1", "issued": NOW - 10, "expires": NOW + 1000,
+            "kind": "verdict", "source": "models:/m-1", "issued": NOW - 10, "expires": NOW + 1000,
             "verdict": "approved", "artifact_digest": "sha256:a", "model_digest": "sha256:b",
             "policy_title": "Strict", "policy_digest": "sha256:c", "run_id": "0" * 32,
             "assessment_digest": "sha256:d", "manifest": "sha256:e",
         }  # fmt: skip
-        return Statement(**{**fields, **changes})
+        return Statement(**{**fields, **referred(changes)})
 
     return make
 
@@ -53,10 +64,9 @@ def waiver():
 
     def make(**changes):
         fields = {
-            "kind": "waiver", "name": "digits", "version": "3", "created": 1_700_000_000_000,
-            "source": "models:/m-1", "issued": NOW - 10, "expires": NOW + 1000,
+            "kind": "waiver", "source": "models:/m-1", "issued": NOW - 10, "expires": NOW + 1000,
             "metric": "performance.accuracy", "bound": 0.8, "detail": "pilot with ten users",
         }  # fmt: skip
-        return Statement(**{**fields, **changes})
+        return Statement(**{**fields, **referred(changes)})
 
     return make

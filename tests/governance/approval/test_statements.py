@@ -232,18 +232,18 @@ def test_a_revocation_needs_a_reason(waiver):
 
 @pytest.mark.parametrize(
     ("what", "value"),
-    [("name", "other"), ("version", "4"), ("created", 1), ("created", None), ("source", "x")],
+    [("name", "other"), ("version", "4"), ("created", 1), ("source", "x")],
 )
 def test_a_statement_is_about_one_version_alone(verdict, what, value):
-    here = {"name": "digits", "version": "3", "created": 1_700_000_000_000, "source": "models:/m-1"}
+    statement, elsewhere = verdict(), verdict(**{what: value})
 
-    assert unbound(verdict(), **here) == ()
-    (problem,) = unbound(verdict(), **{**here, what: value})
+    assert unbound(statement, ref=statement.ref, source=statement.source) == ()
+    (problem,) = unbound(statement, ref=elsewhere.ref, source=elsewhere.source)
     assert what in problem
 
 
 def test_the_form_can_be_read_without_any_ring(verdict, assessor):
-    assert decode(sign(verdict(), assessor)).name == "digits"
+    assert decode(sign(verdict(), assessor)).ref.name == "digits"
 
 
 def test_all_problems_are_told_at_once(verdict, approver, ring):

@@ -2,12 +2,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from governance.approval import check_approver, sign, token_digest, waiver_of, waiver_tag
+from governance.approval import check_approver, sign, token_digest, waiver_tag
 from governance.approval.waivers import waivers_among
 from governance.errors import ApprovalError
+from governance.records.version_ref import VersionRef
 
 NOW = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp())
-HERE = {"name": "digits", "version": "3", "created": 1_700_000_000_000, "source": "models:/m-1"}
+HERE = {
+    "ref": VersionRef(name="digits", version="3", created=1_700_000_000_000),
+    "source": "models:/m-1",
+}
 
 
 def tagged(*tokens):
@@ -17,7 +21,7 @@ def tagged(*tokens):
 def test_the_record_of_a_waiver_names_who_why_and_until_when(waiver, approver, ring):
     token = sign(waiver(), approver)
 
-    found = waiver_of(token, ring, NOW)
+    (found,), _ = waivers_among(tagged(token), ring, NOW, **HERE)
 
     assert (found.metric, found.bound, found.reason) == (
         "performance.accuracy", 0.8, "pilot with ten users",
@@ -27,8 +31,10 @@ def test_the_record_of_a_waiver_names_who_why_and_until_when(waiver, approver, r
 
 
 def test_a_verdict_is_no_waiver(verdict, assessor, ring):
-    with pytest.raises(ApprovalError, match="where a waiver"):
-        waiver_of(sign(verdict(), assessor), ring, NOW)
+    counting, (problem,) = waivers_among(tagged(sign(verdict(), assessor)), ring, NOW, **HERE)
+
+    assert counting == ()
+    assert "where a waiver" in problem
 
 
 def test_the_tag_is_named_after_the_token(waiver, approver):

@@ -34,8 +34,8 @@ def signed(recorded, ring, tmp_path):
     """A version that passes and is signed for."""
     uri = recorded(MET)
     version = resolve(uri)
-    tags = MlflowClient().get_model_version("stripes", version.version).tags
-    folder = tmp_path / f"record of {version.version}"
+    tags = MlflowClient().get_model_version("stripes", version.ref.version).tags
+    folder = tmp_path / f"record of {version.ref.version}"
     said = verdict_of(
         version,
         Assessment.load(folder),
@@ -45,7 +45,7 @@ def signed(recorded, ring, tmp_path):
         now=time.time(),
     )
     MlflowClient().set_model_version_tag(
-        "stripes", version.version, "governance.approval", sign(said, ring[0])
+        "stripes", version.ref.version, "governance.approval", sign(said, ring[0])
     )
     return uri
 

@@ -28,7 +28,7 @@ def set_tag(uri, **tags):
     version = registry.resolve(uri)
     for key, value in tags.items():
         MlflowClient().set_model_version_tag(
-            version.name, version.version, f"governance.{key}", value
+            version.ref.name, version.ref.version, f"governance.{key}", value
         )
 
 

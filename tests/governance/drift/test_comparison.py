@@ -274,6 +274,53 @@ def test_a_statistic_that_does_not_exist_is_refused():
         compare(OLD, OTHER, terms=DriftTerms(statistics=("region",)))
 
 
+def flat(rows):
+    """Maps without any order on some images."""
+    maps = version_of(OLD).maps.copy()
+    maps[list(rows)] = 0
+    return maps
+
+
+def test_versions_that_no_image_tells_anything_about_are_not_compared():
+    empty = flat(range(IMAGES))
+    blind = [record(name, maps=empty, again=empty[:12]) for name in ("1", "2")]
+
+    with pytest.raises(EvidenceError, match="has a map on 0 of 60 images"):
+        compare(*blind, terms=DriftTerms(tolerance=0.1))
+    with pytest.raises(EvidenceError, match="has a map on 1 of 60 images"):
+        compare(*(record(name, maps=flat(range(1, IMAGES)), again=empty[:12]) for name in "12"))
+
+
+def test_images_without_a_map_under_any_version_do_not_dilute_the_distance():
+    half = range(30, IMAGES)
+    old, new = record("1", maps=flat(half)), record("2", maps=flat(half)[::-1][::-1].copy())
+    moved = record("2", maps=np.concatenate([flat(half)[:30, ::-1], flat(half)[30:]]))
+
+    found = compare(old, moved)
+
+    naive = rank_distance(ranked(flat(half)[:30]), ranked(flat(half)[:30, ::-1])).mean()
+    assert found.distance == pytest.approx(naive, abs=1e-3)
+    assert found.equivalence.n == 30
+    assert found.notes[0].startswith("30 of 60 images are left out")
+    assert compare(old, new).distance == 0
+
+
+def test_a_version_that_stopped_looking_is_far_from_one_that_did():
+    empty = flat(range(IMAGES))
+
+    found = compare(OLD, record("2", maps=empty, again=empty[:12]), terms=DriftTerms(tolerance=0.5))
+
+    assert found.distance == 1
+    assert found.verdict == "DRIFT"
+
+
+def test_four_images_explained_twice_cannot_tell_identity():
+    few = scattered(version_of(OLD).maps, 0.02, [1, 1])[:4]
+    one, other = (record(name, seed=1, again=few) for name in "12")
+
+    assert compare(one, other).identity.outcome == "open"
+
+
 def test_the_same_records_give_the_same_comparison():
     assert compare(OLD, OTHER, REFERENCES) == compare(OLD, OTHER, REFERENCES)
 

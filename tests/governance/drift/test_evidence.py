@@ -58,6 +58,23 @@ def test_a_later_version_is_held_against_the_one_before(second, lineage):
     assert found.parameters["regions"] == {"corner": [0.0, 0.0, 0.25, 0.25]}
 
 
+def test_without_references_or_tolerance_a_version_is_undetermined(assessed, drifting, first):
+    # arrange: nothing says how much harmless training changes
+    plain = replace(drifting, drift=DriftTerms())
+    told = replace(drifting, drift=DriftTerms(tolerance=1.9))
+    lineage = Lineage(previous=first)
+
+    # act
+    silent = assessed(1, "models:/tiny/2", policy=plain, lineage=lineage)
+    tolerated = assessed(1, "models:/tiny/2", policy=told, lineage=lineage)
+
+    # assert
+    assert drift_of(silent).measurement.metrics["drifted"] is None
+    assert outcomes(silent)["drift.drifted"] == outcomes(silent)["drift.excess"] == "missing"
+    assert silent.decision.verdict == "undetermined"
+    assert outcomes(tolerated)["drift.drifted"] == outcomes(tolerated)["drift.excess"] == "met"
+
+
 def test_the_answers_stand_in_words_in_the_evidence(second):
     tables = {table.name: table for table in drift_of(second).measurement.tables}
     questions = [row[0] for row in tables["answers"].rows]

@@ -42,6 +42,48 @@ def test_numbers_and_words_are_the_comparisons(comparison):
     assert found.withdrawn == ("a self-test failed",)
 
 
+def test_every_interval_is_inside_the_range_of_its_metric(comparison):
+    intervals = to_measurement(comparison).intervals
+
+    assert {"distance", "changed_reason_share", "to_first", "false_alarm_rate"} <= set(intervals)
+    for name, interval in intervals.items():
+        assert METRICS[name].lowest <= interval.low <= interval.high <= METRICS[name].highest
+
+
+@pytest.mark.parametrize(
+    ("references", "terms", "drifted"),
+    [
+        (0, DriftTerms(), None),
+        (3, DriftTerms(), None),
+        (8, DriftTerms(alpha=0.1), None),  # p is never below 1/9
+        (9, DriftTerms(alpha=0.1), 0.0),
+        (9, DriftTerms(alpha=0.05), None),
+        (0, DriftTerms(tolerance=0.001), 1.0),
+        (0, DriftTerms(tolerance=1.9), 0.0),
+        (9, DriftTerms(alpha=0.1, statistics=("rank", "lens")), None),
+    ],
+)
+def test_drift_that_could_not_have_been_found_is_missing(references, terms, drifted):
+    comparison = compare(record("1", seed=1), record("2", seed=2), harmless(references),
+                         terms=terms)  # fmt: skip
+    found = to_measurement(comparison)
+
+    assert comparison.verdict != "EQUIVALENT" or terms.tolerance
+    assert found.metrics["drifted"] == drifted
+    notes = [note for note in found.notes if note.startswith("Missing: drifted")]
+    assert len(notes) == (drifted is None)
+
+
+@pytest.mark.parametrize(
+    ("references", "said"), [(0, {"cannot tell"}), (8, {"cannot tell"}), (9, {"no", "yes"})]
+)
+def test_a_table_says_whether_a_statistic_is_beyond_only_where_that_can_be_told(references, said):
+    found = compare(record("1", seed=1), record("2", seed=2), harmless(references))
+
+    table = found.table("statistics")
+    assert {row[table.columns.index("beyond")] for row in table.rows} <= said
+
+
 def test_too_few_references_leave_the_p_value_missing():
     few = compare(record("1", seed=1), record("2", seed=2), harmless(3))
 

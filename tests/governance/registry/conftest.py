@@ -10,8 +10,9 @@ import torch
 from mlflow import MlflowClient
 
 from governance.records.assessment import Assessment, attach
+from governance.records.decision import judge
 from governance.records.evidence import Evidence, Figure, Interval, Measurement, Table
-from governance.records.policy import Policy, judge
+from governance.records.policy import Policy
 from governance.registry import record, resolve
 from governance.subject import model_files
 
@@ -118,7 +119,7 @@ def opened(saved_model):
 @pytest.fixture
 def identity(opened, version):
     """The identity of the version."""
-    place = {key: getattr(version, key) for key in ("uri", "name", "version", "created")}
+    place = {key: getattr(version, key) for key in ("uri", "ref")}
     return dataclasses.replace(opened, **place)
 
 

@@ -54,7 +54,7 @@ def register(mlflow_store, saved_model, tmp_path, opened, make_assessment):
         shutil.copytree(saved_model, source)
         number = MlflowClient().create_model_version("stripes", str(source)).version
         version = resolve(f"models:/stripes/{number}")
-        place = {field: getattr(version, field) for field in ("uri", "name", "version", "created")}
+        place = {field: getattr(version, field) for field in ("uri", "ref")}
         if assessed:
             identity = dataclasses.replace(opened, **place)
             made = make_assessment(identity, folder=f"record {number}", **options)

@@ -27,7 +27,7 @@ def register(opened, recorded, saved_model, make_assessment):
     def make(accuracy=0.9, run_id=None):
         found = MlflowClient().create_model_version("stripes", str(saved_model), run_id)
         version = resolve(f"models:/stripes/{found.version}")
-        place = {key: getattr(version, key) for key in ("uri", "name", "version", "created")}
+        place = {key: getattr(version, key) for key in ("uri", "ref")}
         identity = dataclasses.replace(opened, **place)
         record(version, *make_assessment(identity, accuracy=accuracy, folder=f"v{found.version}"))
         return version
@@ -130,7 +130,7 @@ def test_the_data_of_the_training_run_is_read(register, drifting):
 
 def test_all_versions_are_listed_in_order_with_their_status(register):
     register(accuracy=0.1)
-    found = [(version.version, status) for version, status in all_versions("stripes")]
+    found = [(version.ref.version, status) for version, status in all_versions("stripes")]
     assert found == [("1", "approved"), ("2", "rejected")]
     with pytest.raises(SubjectError, match="no registered model 'other'"):
         all_versions("other")

@@ -6,6 +6,7 @@ import pytest
 from mlflow import MlflowClient
 
 from governance.errors import EvidenceError, RegistryError
+from governance.records.version_ref import VersionRef
 from governance.registry import ModelVersion, listed, record_reference, references
 
 
@@ -17,24 +18,26 @@ def keep(version, identity, make_assessment):
         digest = f"sha256:{seed:064d}"
         other = dataclasses.replace(identity, digest=digest, uri=f"models:/stripes/1#{seed}")
         assessment, _ = make_assessment(other, folder=f"reference {kind} {seed}")
-        place = dataclasses.replace(version, version=number, uri=f"models:/stripes/{number}")
-        return record_reference(place, assessment, kind=kind, recipe="train:fit", seed=str(seed))
+        return record_reference(
+            place(number), assessment, kind=kind, recipe="train:fit", seed=str(seed)
+        )
 
     return make
 
 
 def place(number):
-    return ModelVersion(uri=f"models:/stripes/{number}", name="stripes", version=number)
+    ref = VersionRef(name="stripes", version=number, created=1)
+    return ModelVersion(uri=ref.uri, ref=ref)
 
 
 def seeds(number, kind):
-    found = references("stripes", place(number), kind)
+    found = references(place(number), kind)
     return [item.identity.uri.partition("#")[2] for item in found]
 
 
 def test_a_model_without_references_has_none(version):
     assert listed("stripes") == ()
-    assert references("stripes", version, "retrain") == ()
+    assert references(version, "retrain") == ()
 
 
 def test_what_was_recorded_is_found_again_in_its_order(keep):
@@ -68,7 +71,7 @@ def test_a_record_that_is_not_the_one_listed_is_refused(keep, version):
     client = MlflowClient()
     client.set_registered_model_tag("stripes", "governance.references", f"{kept.run_id}={other}")
     with pytest.raises(EvidenceError, match="the registered model lists"):
-        references("stripes", version, "retrain")
+        references(version, "retrain")
 
 
 @pytest.mark.parametrize("entry", ["nonsense", "../x=sha256:" + "0" * 64])

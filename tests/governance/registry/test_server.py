@@ -9,9 +9,9 @@ from mlflow import MlflowClient
 from governance.errors import SubjectError
 from governance.records.assessment import Assessment
 from governance.registry import (
-    assessing,
     fetch,
     lineage,
+    marked_running,
     mismatches,
     open_subject,
     record,
@@ -33,8 +33,8 @@ def test_a_version_on_a_server_is_assessed_recorded_and_verified(
     )
     # act
     version = resolve("models:/remote stripes/1")
-    with assessing(version):
-        status = client.get_model_version(version.name, "1").tags["governance.status"]
+    with marked_running(version):
+        status = client.get_model_version(version.ref.name, "1").tags["governance.status"]
         subject = open_subject(version, remote, workspace=tmp_path / "workspace")
         assessment, folder = make_assessment(subject.identity)
         run_id = record(version, assessment, folder)
@@ -44,7 +44,7 @@ def test_a_version_on_a_server_is_assessed_recorded_and_verified(
     assert version.model_id == logged.model_id
     assert len(subject.validation) == 120
     # assert: what was written
-    found = client.get_model_version(version.name, "1")
+    found = client.get_model_version(version.ref.name, "1")
     assert found.tags["governance.status"] == "approved"
     assert found.tags["governance.run_id"] == run_id
     assert "report.pdf" in found.description
@@ -55,8 +55,9 @@ def test_a_version_on_a_server_is_assessed_recorded_and_verified(
     # assert: what is read back
     assert Assessment.load(kept) == assessment
     assert mismatches(version, kept) == ()
-    client.set_registered_model_alias(version.name, "champion", "1")
-    before = lineage(dataclasses.replace(version, version="2"), policy).baseline
+    client.set_registered_model_alias(version.ref.name, "champion", "1")
+    later = dataclasses.replace(version.ref, version="2")
+    before = lineage(dataclasses.replace(version, ref=later), policy).baseline
     assert before.verdict == "approved"
     with pytest.raises(SubjectError, match="it has 1"):
         resolve("models:/remote stripes/2")

@@ -13,8 +13,8 @@ from governance.approval import Keyring, PrivateKey, decode, read, sign
 from governance.approval.tags import APPROVAL
 from governance.errors import ApprovalError, RegistryError
 from governance.registry import (
-    assessing,
     fetch,
+    marked_running,
     mismatches,
     open_subject,
     record,
@@ -23,7 +23,14 @@ from governance.registry import (
     waive,
     waivers,
 )
-from governance.registry.signing import authors, renewed, stated, undetermined, verdict_of, write
+from governance.registry.signing import (
+    authors,
+    in_progress,
+    not_assessable,
+    put_statement,
+    resumed,
+    verdict_of,
+)
 
 DAY = 24 * 3600
 
@@ -110,13 +117,13 @@ def test_a_governed_registry_takes_no_verdict_without_a_key(version, assessed):
 
     with pytest.raises(RegistryError, match="--signing-key"):
         record(version, assessment, folder)
-    with pytest.raises(RegistryError, match="--signing-key"), assessing(version):
+    with pytest.raises(RegistryError, match="--signing-key"), marked_running(version):
         pytest.fail("was let in")
     assert tags() == {"governance.status": "pending"}
 
 
 def test_while_assessed_a_version_is_running_and_then_what_it_was(version, keys):
-    with assessing(version, key=keys.assessor):
+    with marked_running(version, key=keys.assessor):
         assert tags()["governance.status"] == "running"
 
     assert tags()["governance.status"] == "pending"
@@ -126,7 +133,7 @@ def test_a_verdict_is_put_back_signed_anew(version, keys, assessed):
     record(version, *assessed(), key=keys.assessor)
     before = decode(tags()[APPROVAL])
 
-    with pytest.raises(KeyboardInterrupt), assessing(version, key=keys.assessor):  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), marked_running(version, key=keys.assessor):  # noqa: PT012
         assert tags()["governance.status"] == "running"
         raise KeyboardInterrupt
 
@@ -145,10 +152,10 @@ def test_what_someone_else_put_there_is_not_signed(version, keys, assessed):
     )  # fmt: skip
 
     for token in (sign(forged, thief), "nonsense", None):
-        assert renewed(version, token, keys.assessor, time.time()).verdict == "pending"
-    elsewhere = dataclasses.replace(forged, version="9")
+        assert resumed(version, token, keys.assessor, time.time()).verdict == "pending"
+    elsewhere = dataclasses.replace(forged, ref=dataclasses.replace(forged.ref, version="9"))
     token = sign(elsewhere, keys.assessor)
-    assert renewed(version, token, keys.assessor, time.time()).verdict == "pending"
+    assert resumed(version, token, keys.assessor, time.time()).verdict == "pending"
 
 
 def keys_folder(_version):
@@ -156,7 +163,9 @@ def keys_folder(_version):
 
 
 def test_what_could_not_be_assessed_is_signed_with_the_error(version, keys):
-    write(version, undetermined(version, "out of memory\n" * 999, time.time()), keys.assessor)
+    put_statement(
+        version, not_assessable(version, "out of memory\n" * 999, time.time()), keys.assessor
+    )
 
     said = read(tags()[APPROVAL], keys.ring, time.time())
     assert said.verdict == "undetermined"
@@ -166,7 +175,7 @@ def test_what_could_not_be_assessed_is_signed_with_the_error(version, keys):
 
 def test_a_status_is_no_verdict(version):
     with pytest.raises(RegistryError, match="needs a record"):
-        stated(version, "approved", time.time())
+        in_progress(version, "approved", time.time())
 
 
 def test_a_waiver_is_kept_and_counts(version, keys):
@@ -185,7 +194,7 @@ def test_a_waiver_is_kept_and_counts(version, keys):
 
 
 def test_an_approval_ends_with_its_waiver(version, keys, assessed, policy):
-    from governance.records.policy import judge  # noqa: PLC0415 - beside its use
+    from governance.records.decision import judge  # noqa: PLC0415 - beside its use
 
     until = int(time.time()) + 30 * DAY
     waive(

@@ -27,10 +27,14 @@ def stripes(mlflow_store, saved_model):
 
 def test_a_version_is_found_with_the_model_behind_it(stripes):
     version = resolve("models:/stripes/1")
-    assert (version.uri, version.name, version.version) == ("models:/stripes/1", "stripes", "1")
+    assert (version.uri, version.ref.name, version.ref.version) == (
+        "models:/stripes/1", "stripes", "1",
+    )  # fmt: skip
     assert version.model_id == stripes.model_id
     assert version.run_id == stripes.source_run_id
-    assert version.created == MlflowClient().get_model_version("stripes", "1").creation_timestamp
+    assert (
+        version.ref.created == MlflowClient().get_model_version("stripes", "1").creation_timestamp
+    )
 
 
 def test_an_alias_is_pinned_to_its_version(stripes):
@@ -54,7 +58,7 @@ def test_a_copy_of_a_version_leads_to_the_same_logged_model(stripes):
 
 def test_a_logged_model_has_no_name(stripes):
     version = resolve(f"models:/{stripes.model_id}")
-    assert (version.name, version.version, version.created) == (None, None, None)
+    assert version.ref is None
     assert version.run_id == stripes.source_run_id
 
 
@@ -62,8 +66,8 @@ def test_a_run_and_a_folder_have_no_name(stripes, saved_model, monkeypatch):
     run = resolve(f"runs:/{stripes.source_run_id}/model")
     monkeypatch.chdir(saved_model.parent)
     folder = resolve("model")
-    assert (run.name, run.run_id) == (None, stripes.source_run_id)
-    assert (folder.name, folder.uri) == (None, str(saved_model))
+    assert (run.ref, run.run_id) == (None, stripes.source_run_id)
+    assert (folder.ref, folder.uri) == (None, str(saved_model))
 
 
 @pytest.mark.parametrize(

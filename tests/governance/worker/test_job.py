@@ -9,13 +9,15 @@ from governance import registry
 from governance.approval import decode
 from governance.errors import RegistryError, SubjectError
 from governance.records.assessment import Assessment
-from governance.records.policy import Policy, judge
+from governance.records.decision import judge
+from governance.records.policy import Policy
 from governance.registry import listing
 from governance.registry.signing import revoke, waive
 from governance.worker import sweep
 from governance.worker.job import Tools, work
 from governance.worker.ledger import Ledger
 from governance.worker.terms import Rule, Terms
+from governance.workflows import printing
 
 
 @pytest.fixture
@@ -29,8 +31,8 @@ def tools(store, office):
 def leased(tools, uri, *, failed=0):
     """A lease on a version that failed so often before."""
     version = registry.resolve(uri)
-    entry = listing.listed(version.name, version.version)
-    assert tools.ledger.offer(sweep.key_of(entry), "pending")
+    entry = listing.listed(version.ref.name, version.ref.version)
+    assert tools.ledger.offer(entry.version.ref, "pending")
     for _ in range(failed):
         tools.ledger.fail(tools.ledger.claim("me", 60), "it crashed")
     return tools.ledger.claim("me", 60)
@@ -186,13 +188,13 @@ def waived(tools, office, new_version, assessed, tmp_path, policy_text):
     measured = replace(
         found, policy=policy, evidence=tuple(worse), decision=judge(policy, worse),
         identity=replace(
-            found.identity, uri=version.uri, version=version.version, created=version.created
+            found.identity, uri=version.uri, ref=version.ref
         ),
     )  # fmt: skip
     assert measured.decision.verdict == "rejected"
     measured.save(tmp_path / "record")
     registry.record(version, measured, tmp_path / "record", key=tools.key)
-    entry = listing.listed("stripes", version.version)
+    entry = listing.listed("stripes", version.ref.version)
     assert sweep.need(entry, tools.ring, time.time(), tools.terms) is None
     waive(
         version, metric=strict, bound=0.75, reason="a pilot",
@@ -206,14 +208,16 @@ def test_a_made_up_record_is_not_judged_again(tools, waived, tmp_path, monkeypat
     from mlflow import MlflowClient  # noqa: PLC0415 - seconds
 
     # arrange: another consistent record, under the tags that anyone may write
-    tags = listing.listed("stripes", waived.version).tags
+    tags = listing.listed("stripes", waived.ref.version).tags
     found = Assessment.load(registry.fetch(waived, tmp_path / "true"))
     made_up = replace(found, created="2026-01-01T00:00:00+00:00")
     made_up.save(tmp_path / "made up")
     registry.record(waived, made_up, tmp_path / "made up")
     assert registry.mismatches(waived, registry.fetch(waived, tmp_path / "again")) == ()
     token = tags["governance.approval"]
-    MlflowClient().set_model_version_tag("stripes", waived.version, "governance.approval", token)
+    MlflowClient().set_model_version_tag(
+        "stripes", waived.ref.version, "governance.approval", token
+    )
 
     def measured_anew(*_anything):
         raise SubjectError("measured anew")
@@ -231,7 +235,7 @@ def test_a_new_waiver_is_judged_from_the_record_without_running_anything(
     tools, office, waived, tmp_path
 ):
     version = waived
-    entry = listing.listed("stripes", version.version)
+    entry = listing.listed("stripes", version.ref.version)
     assert sweep.need(entry, tools.ring, time.time(), tools.terms) == "waivers changed"
     lease = leased(tools, version.uri)
 
@@ -244,9 +248,25 @@ def test_a_new_waiver_is_judged_from_the_record_without_running_anything(
     answer = registry.ask(version.uri, tmp_path / "gate", keys=office.folder / "keyring.toml")
     assert answer.verdict == "approved"
     assert (
-        sweep.need(listing.listed("stripes", version.version), tools.ring, time.time(), tools.terms)
+        sweep.need(
+            listing.listed("stripes", version.ref.version), tools.ring, time.time(), tools.terms
+        )
         is None
     )
+
+
+def test_a_verdict_is_recorded_though_its_reports_cannot_be_printed(
+    tools, waived, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(printing, "MEMORY", 2**24)
+
+    outcome = work(leased(tools, waived.uri), tools)
+
+    assert (outcome.state, outcome.verdict) == ("done", "approved")
+    assert "the reports were not printed: printing the report failed" in outcome.why
+    kept = registry.fetch(waived, tmp_path / "kept")
+    assert not (kept / "report.pdf").exists()
+    assert Assessment.load(kept).decision.verdict == "approved"
 
 
 def _with_recall(evidence, value):

@@ -7,16 +7,18 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 
 from governance.errors import RegistryError
-from governance.worker.ledger import DONE, LEASED, WAITING, Key, Ledger
+from governance.records.version_ref import VersionRef
+from governance.worker.ledger import DONE, LEASED, WAITING, Ledger
 
 
 def key(version=1, created=5):
-    return Key(name="retina", version=str(version), created=created)
+    return VersionRef(name="retina", version=str(version), created=created)
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def test_a_version_is_queued_once_leased_once_and_done_once(ledger):
 
     lease = ledger.claim("me", 60)
 
-    assert (lease.key, lease.attempts, lease.reason) == (key(), 0, "pending")
+    assert (lease.key.differences(key()), lease.attempts, lease.reason) == ((), 0, "pending")
     assert ledger.claim("another", 60) is None
     assert not ledger.offer(key(), "expired")
     assert ledger.find(key()).owner == "me"
@@ -47,6 +49,28 @@ def test_a_recreated_model_is_another_version(ledger):
     assert ledger.offer(key(created=6), "pending")
 
     assert {ledger.claim("me", 60).key.created for _ in range(2)} == {5, 6}
+
+
+def test_a_lease_names_the_registry_and_the_workspace_of_its_ledger(ledger_url):
+    registry = uuid4().hex
+    ledger = Ledger(ledger_url, registry, "team-a")
+    ledger.offer(key(), "pending")
+
+    assert ledger.claim("me", 60).key == replace(key(), registry=registry, workspace="team-a")
+    ledger.close()
+
+
+def test_workspaces_of_one_registry_do_not_meet(ledger_url):
+    registry = uuid4().hex
+    plain, *teams = (Ledger(ledger_url, registry, name) for name in ("", "team-a", "team-b"))
+    teams[0].offer(key(), "pending")
+
+    assert plain.claim("me", 60) is None
+    assert teams[1].claim("me", 60) is None
+    assert teams[1].find(key()) is None
+    assert teams[0].find(key()).state == WAITING
+    for ledger in (plain, *teams):
+        ledger.close()
 
 
 def test_registries_in_one_database_do_not_meet(ledger, ledger_url):
@@ -143,9 +167,10 @@ def test_many_threads_share_the_versions_without_doing_one_twice(ledger):
 
 OFFERING = """
 import sys
-from governance.worker.ledger import Key, Ledger
+from governance.records.version_ref import VersionRef
+from governance.worker.ledger import Ledger
 ledger = Ledger(sys.argv[1], sys.argv[2])
-print(sum(ledger.offer(Key(name="m", version=str(i), created=1), "pending") for i in range(50)))
+print(sum(ledger.offer(VersionRef(name="m", version=str(i), created=1), "w") for i in range(50)))
 taken = 0
 while (lease := ledger.claim("me", 60)) is not None:
     taken += ledger.finish(lease, "approved")

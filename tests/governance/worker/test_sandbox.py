@@ -12,6 +12,7 @@ from lanes import needs
 from governance.errors import SubjectError
 from governance.records.assessment import Assessment
 from governance.records.lineage import Lineage
+from governance.records.version_ref import VersionRef
 from governance.registry.materials import Materials
 from governance.registry.versions import ModelVersion
 from governance.worker.request import Request
@@ -32,6 +33,7 @@ ODD = """
             "secrets": Metric(meaning="secrets in the environment", better="lower"),
             "network": Metric(meaning="networks that can be reached", better="lower"),
             "limit": Metric(meaning="address space in bytes", better="lower"),
+            "tf32": Metric(meaning="whether convolutions may round to TF32", better="lower"),
         }
 
         def run(self, subject, seed):
@@ -55,6 +57,7 @@ ODD = """
             return Measurement(metrics={
                 "secrets": float(secrets), "network": network,
                 "limit": float(resource.getrlimit(resource.RLIMIT_AS)[0]),
+                "tf32": float(torch.backends.cudnn.allow_tf32),
             })
 """
 
@@ -70,7 +73,8 @@ def ask(install, saved_model, images_file, policy_text, tmp_path, monkeypatch):
     def make(mode):
         file = tmp_path / "policy.toml"
         file.write_text(f'{policy_text}\n[analyses.odd]\nmode = "{mode}"\n')
-        version = ModelVersion(uri="models:/stripes/7", name="stripes", version="7", created=77)
+        ref = VersionRef(name="stripes", version="7", created=77)
+        version = ModelVersion(uri=ref.uri, ref=ref)
         materials = Materials(
             version=version, model=str(saved_model), images=str(images_file),
             history={"learning.loss": ((0, float("nan")), (1, 0.5))},
@@ -111,11 +115,11 @@ def test_an_assessment_has_no_secret_and_no_network_and_is_about_the_version(
 
     assert (ending.kind, ending.error) == ("assessed", "")
     found = Assessment.load(room / "assessment")
-    assert (found.identity.uri, found.identity.name, found.identity.created) == (
-        "models:/stripes/7", "stripes", 77,
-    )  # fmt: skip
+    assert found.identity.uri == "models:/stripes/7"
+    assert found.identity.ref == VersionRef(name="stripes", version="7", created=77)
     assert found.metrics["odd.secrets"] == 0
     assert found.metrics["odd.limit"] == 20 * 2**30
+    assert found.metrics["odd.tf32"] == 0
     # Where the kernel does not let this user leave the network, that is said.
     open_network = "could not be given up" in _tail(room / "stderr")
     assert found.metrics["odd.network"] == open_network

@@ -8,16 +8,18 @@ import pytest
 from governance import registry
 from governance.approval import sign
 from governance.approval.tags import APPROVAL, STATUS
+from governance.records.version_ref import VersionRef
 from governance.registry import listing
 from governance.registry.listing import Entry
-from governance.registry.signing import stated, undetermined, verdict_of
+from governance.registry.signing import in_progress, not_assessable, verdict_of
 from governance.registry.versions import ModelVersion
 from governance.worker import sweep
 from governance.worker.ledger import Ledger
 from governance.worker.terms import Rule, Terms
 
 NOW = 1_800_000_000
-HERE = ModelVersion(uri="models:/a/1", name="a", version="1", created=5, source="models:/m-1")
+REF = VersionRef(name="a", version="1", created=5)
+HERE = ModelVersion(uri=REF.uri, ref=REF, source="models:/m-1")
 
 
 def entry(statement, key, *, version=HERE, status=None, **tags):
@@ -26,7 +28,7 @@ def entry(statement, key, *, version=HERE, status=None, **tags):
 
 
 def said(**changes):
-    return replace(undetermined(HERE, "it crashed", NOW), **changes)
+    return replace(not_assessable(HERE, "it crashed", NOW), **changes)
 
 
 def test_a_statement_that_stands_needs_no_work(office):
@@ -42,9 +44,9 @@ def test_what_nobody_signed_needs_work_whatever_its_tags_say(office):
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"name": "b"}, "invalid statement"),
-        ({"version": "2"}, "invalid statement"),
-        ({"created": 6}, "invalid statement"),
+        ({"ref": replace(REF, name="b")}, "invalid statement"),
+        ({"ref": replace(REF, version="2")}, "invalid statement"),
+        ({"ref": replace(REF, created=6)}, "invalid statement"),
         ({"source": "models:/m-2"}, "invalid statement"),
         ({"expires": NOW + 1}, "expired"),
         ({"issued": NOW + 1000, "expires": NOW + 2000}, "invalid statement"),
@@ -68,7 +70,7 @@ def test_nonsense_is_invalid_and_not_expired(office):
 
 @pytest.mark.parametrize("status", ["pending", "running"])
 def test_what_waits_or_was_left_running_needs_work(office, status):
-    found = entry(stated(HERE, status, NOW), office.assessor, status=status)
+    found = entry(in_progress(HERE, status, NOW), office.assessor, status=status)
 
     assert sweep.need(found, office.ring, NOW, Terms()) == "pending"
 
@@ -116,12 +118,12 @@ def approved(store, new_version, assessed, office):
     )
     for version in (first, second):
         for name, value in {APPROVAL: sign(statement, office.assessor), STATUS: "approved"}.items():
-            MlflowClient().set_model_version_tag(version.name, version.version, name, value)
+            MlflowClient().set_model_version_tag(version.ref.name, version.ref.version, name, value)
     return first, second
 
 
 def listed(version):
-    return listing.listed(version.name, version.version)
+    return listing.listed(version.ref.name, version.ref.version)
 
 
 def test_a_sweep_queues_what_needs_work_and_queues_it_once(approved, ledger, office):
@@ -129,7 +131,7 @@ def test_a_sweep_queues_what_needs_work_and_queues_it_once(approved, ledger, off
 
     queued = list(sweep.offer([first, second], ledger, office.ring, Terms()))
 
-    assert queued == [(sweep.key_of(second), "invalid statement")]
+    assert queued == [(second.version.ref, "invalid statement")]
     assert list(sweep.offer([first, second], ledger, office.ring, Terms())) == []
 
 
@@ -153,9 +155,9 @@ def aliases(approved):
     before = dict(client.get_registered_model("stripes").aliases)
     for alias in before:
         client.delete_registered_model_alias("stripes", alias)
-    client.set_registered_model_alias("stripes", "champion", first.version)
-    client.set_registered_model_alias("stripes", "prod", second.version)
-    client.set_registered_model_alias("stripes", "candidate", second.version)
+    client.set_registered_model_alias("stripes", "champion", first.ref.version)
+    client.set_registered_model_alias("stripes", "prod", second.ref.version)
+    client.set_registered_model_alias("stripes", "candidate", second.ref.version)
     yield lambda: set(client.get_registered_model("stripes").aliases)
     for alias in ("champion", "prod", "candidate"):
         client.delete_registered_model_alias("stripes", alias)
@@ -176,7 +178,7 @@ def test_an_alias_that_no_approval_covers_is_told(aliases, approved, ledger, off
 def test_it_is_removed_where_the_terms_say_so_but_not_while_its_version_waits(
     aliases, approved, ledger, office
 ):
-    key = sweep.key_of(listed(approved[1]))
+    key = approved[1].ref
     ledger.offer(key, "invalid statement")
     assert audit(ledger, office, remove_aliases=True)[0] == 1
     assert "prod" in aliases()

@@ -32,6 +32,12 @@ NAN_INTERVAL = (
     "interval from 1 to nan of 3 observations; finite ends in ascending order and a whole number "
     "are accepted"
 )
+BEYOND = (
+    "worst or an end of its interval is 1.01; numbers from 0 to 1 are accepted, as the analysis "
+    "declares"
+)
+BELOW = BEYOND.replace("worst", "x").replace("1.01", "-1").replace("to 1", "to inf")
+OUTSIDE = "Measurement(metrics={'worst': 1}, intervals={'worst': Interval(low=0, high=1.01, n=3)})"
 METRICS = """metrics = {
             "x": Metric(meaning="m", better="higher", highest=None),
             "each.{class}": Metric(meaning="m", better="higher", per_class=True),
@@ -149,6 +155,16 @@ def test_the_same_seed_gives_the_same_measurements(put, tiny_subject):
         ("return None", "AnalysisError", "run() returned None; a Measurement is accepted"),
         ("return 'x'", "AnalysisError", "run() returned 'x'; a Measurement is accepted"),
         ("Interval(low=1, high=float('nan'), n=3)", "AnalysisError", NAN_INTERVAL),
+        (
+            f"return {OUTSIDE}",
+            "AnalysisError",
+            BEYOND,
+        ),
+        (
+            "return Measurement(metrics={'x': -1.0})",
+            "AnalysisError",
+            BELOW,
+        ),
     ],
 )  # fmt: skip
 def test_a_crash_is_evidence_and_the_verdict_undetermined(
@@ -289,7 +305,7 @@ def test_a_policy_file_is_checked_against_all_analyses_at_once(put, tmp_path):
         "p.toml: [analyses.none]: no such analysis",
         "p.toml: expectations[0].metric: alpha has no metric 'y'",
         "p.toml: [analyses.alpha] cuont: unknown parameter",
-        "p.toml: [analyses.alpha] layers = [1]: a list of a text is accepted",
+        "p.toml: [analyses.alpha] layers[0]: is 1",
     ]
 
 

@@ -620,15 +620,6 @@ def test_reading_leaves_the_model_as_found():
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_a_stop_that_can_be_bypassed_is_refused():
-    _, program, _ = network("in-place")
-    low = torch.zeros(1, 1, 6, 6, dtype=torch.float64)
-    ranges = interval_ranges(program, low, low)
-    inside = next(i for i, step in enumerate(program.steps) if step.aten == "conv2d" and i > 1)
-    with pytest.raises(AnalysisError, match="bypassed"):
-        lower(program, ranges, len(program.steps) - 1, margin_rows(3, 0, [1], low), base=inside)
-
-
 def test_ranges_that_are_tightened_lie_inside_the_intervals():
     model = settled(drawn_network(["norm", "relu", "conv", "relu", "conv", "relu"], 3, 8))
     program = read(model, (1, 6, 6))

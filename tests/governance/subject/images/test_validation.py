@@ -194,6 +194,27 @@ def test_damaged_files_are_named_when_they_are_decoded(folder, suffix, lenient, 
     assert ImageFile.LOAD_TRUNCATED_IMAGES is lenient
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "webp", "gif", "tiff"])
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"GIF89a"])
+def test_what_is_no_image_is_named_and_no_object_of_this_program(folder, suffix, content):
+    (folder / "cat" / f"9.{suffix}").write_bytes(content)
+    found = open_validation(folder, "here")
+
+    with pytest.raises(SubjectError) as caught:
+        found.images[3]
+
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"validation images here: cat/9.{suffix}: cannot be decoded: ")
+    assert ("an empty file" in problem) == (content == b"")
+    assert "object at 0x" not in problem
+
+
+def test_a_folder_with_the_name_of_an_archive_is_looked_at_as_a_folder(tmp_path):
+    (tmp_path / "set.npz").mkdir()
+
+    assert problems(tmp_path / "set.npz").startswith("validation images here: no images")
+
+
 def test_a_picture_that_would_not_fit_in_memory_is_refused(folder):
     header = Image.new("1", (20_000, 10_000))
     header.save(folder / "cat" / "0.png")
@@ -248,8 +269,11 @@ def test_at_most_twenty_problems_are_printed(folder):
     for index in range(30):
         (folder / f"{index}.txt").write_text("x")
 
-    assert problems(folder).endswith("and 10 more")
-    assert len(problems(folder).split("\n")) == 21
+    with pytest.raises(SubjectError) as caught:
+        open_validation(folder, "here")
+
+    assert str(caught.value).endswith("and 10 more problems")
+    assert len(str(caught.value).split("\n")) == 21
 
 
 def test_a_place_with_no_validation_set_says_what_would_be_one(tmp_path):
@@ -324,9 +348,14 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path):
     with (tmp_path / "one.npz").open("wb") as stream:
         np.save(stream, np.zeros(3))
 
-    assert "images: missing" in problems(tmp_path / "one.npz")
-    for name in ("text", "cut"):
-        assert "cannot be read as an .npz" in problems(tmp_path / f"{name}.npz")
+    (tmp_path / "empty.npz").write_bytes(b"")
+
+    assert "cannot be read as an .npz: an empty file" in problems(tmp_path / "empty.npz")
+    for name in ("text", "cut", "one"):
+        assert problems(tmp_path / f"{name}.npz") == (
+            "validation images here: cannot be read as an .npz: not a whole archive; a file of "
+            "np.savez is accepted"
+        )
 
 
 def test_an_npz_whose_content_is_damaged_is_refused(tmp_path):

@@ -43,6 +43,10 @@ class Everything(nn.Module):
         return self.head(self.dropout(shuffled).view(batch, -1)) + torch.zeros(batch, 1)
 
 
+class Labelled(torch.Tensor):
+    """A tensor of a kind of its own."""
+
+
 def seeded(kind, seed=0):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -294,7 +298,139 @@ def test_other_numbers_than_float32_are_refused(tmp_path, dtype):
 
 def test_weights_of_half_precision_are_refused_by_name(tmp_path):
     message = refusal(pickled(seeded(Everything).half(), tmp_path / "m"), allow_pickle=True)
-    assert "first.weight is torch.float16" in message
+    assert message == (
+        "model.pth: 12 of 12 weights are not float32: token (torch.float16), first.weight "
+        "(torch.float16), first.bias (torch.float16), norm.weight (torch.float16), norm.bias "
+        "(torch.float16) and 7 more; float32 weights are accepted"
+    )
+
+
+@pytest.mark.filterwarnings(
+    "ignore:(Sparse CSR|The PyTorch API of nested|.*TypedStorage|.*deprecat)"
+)
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (lambda: torch.eye(3).to_sparse(), "torch.sparse_coo tensor"),
+        (lambda: torch.eye(3).to_sparse_csr(), "torch.sparse_csr tensor"),
+        (lambda: torch.empty(3, device="meta"), "meta tensor"),
+        (
+            lambda: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.quint8),
+            "quantised tensor",
+        ),
+        (lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), "nested tensor"),
+        (lambda: torch.ones(3).as_subclass(Labelled), "Labelled"),
+    ],
+)
+@pytest.mark.parametrize("persistent", [True, False])
+def test_buffers_without_bytes_of_their_own_are_refused_by_name(tmp_path, make, kind, persistent):
+    model = seeded(Everything)
+    model.register_buffer("odd", make(), persistent=persistent)
+
+    message = refusal(pickled(model, tmp_path / "m"), allow_pickle=True)
+
+    assert f"entries of the state dict are no plain tensors: odd ({kind});" in message
+
+
+class Lazy(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.LazyLinear(5))
+
+
+class WithState(nn.Linear):
+    def __init__(self):
+        super().__init__(2, 2)
+
+    def get_extra_state(self):
+        return {"scale": 2}
+
+    def set_extra_state(self, state):
+        pass
+
+
+def quantised_dynamically():
+    return torch.ao.quantization.quantize_dynamic(seeded(Everything), {nn.Linear})
+
+
+def quantised_statically():
+    model = nn.Sequential(
+        torch.ao.quantization.QuantStub(), nn.Conv2d(3, 4, 3), torch.ao.quantization.DeQuantStub()
+    ).eval()
+    model.qconfig = torch.ao.quantization.get_default_qconfig(torch.backends.quantized.engine)
+    prepared = torch.ao.quantization.prepare(model)
+    prepared(torch.rand(2, 3, 8, 8))
+    return torch.ao.quantization.convert(prepared)
+
+
+@pytest.mark.filterwarnings("ignore:.*(deprecated|TypedStorage|reduce_range|Lazy)")
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        (quantised_dynamically, "unused._packed_params.dtype (dtype), unused._packed_params"),
+        (quantised_statically, "its tensors cannot be listed: 'Conv2d' object has no attribute"),
+        (Lazy, "1.weight (UninitializedParameter), 1.bias (UninitializedParameter)"),
+        (WithState, "_extra_state (dict)"),
+        (lambda: seeded(Everything).to("meta"), "(meta tensor)"),
+    ],
+)
+def test_a_pickle_with_anything_but_plain_tensors_is_refused(tmp_path, model, problem):
+    message = refusal(pickled(model(), tmp_path / "m"), allow_pickle=True)
+
+    assert message.startswith("model.pth: ")
+    assert problem in message
+    assert "float32 weights are accepted" in message
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.tensor([1 + 2j]),
+        torch.tensor([1 + 2j]).conj(),
+        torch.tensor([1 + 2j]).conj().imag,
+        torch.empty(0, 3),
+        torch.ones(4)[::2][:1],
+        torch.ones(3).to(torch.float8_e4m3fn),
+        torch.ones(3, dtype=torch.uint16),
+    ],
+)
+def test_plain_tensors_of_other_numbers_may_be_buffers(tmp_path, tensor):
+    model = seeded(Everything)
+    model.register_buffer("odd", tensor)
+
+    loaded = load(pickled(model, tmp_path / "m"), allow_pickle=True)
+
+    model.odd = tensor.detach().resolve_conj().resolve_neg().clone()
+    assert loaded.digest == tensor_digest(model)
+
+
+def test_complex_buffers_are_looked_through_for_nan_too(tmp_path):
+    model = seeded(Everything)
+    model.register_buffer("odd", torch.tensor([1 + 2j, complex("nan")]))
+
+    assert "odd holds 1 of 2" in refusal(pickled(model, tmp_path / "m"), allow_pickle=True)
+
+
+@pytest.mark.parametrize("name", ["model.pt2", "model.pth"])
+@pytest.mark.parametrize("content", [b"", b"hello", "half"])
+def test_weights_that_are_cut_off_are_refused_with_their_file(tmp_path, name, content):
+    make = exported if name == "model.pt2" else pickled
+    folder = make(seeded(Everything), tmp_path / "m")
+    file = folder / "data" / name
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2] if content == "half" else content)
+
+    message = refusal(folder, allow_pickle=True)
+
+    assert name in message
+    assert ("empty file" in message) == (content == b"")
+    assert "object at 0x" not in message
+
+
+def test_a_folder_in_the_place_of_the_weights_is_refused(tmp_path):
+    folder = described(tmp_path)
+    (folder / "data" / "model.pt2").mkdir(parents=True)
+
+    assert "0 of data/model.pt2 and data/model.pth; exactly one is accepted" in refusal(folder)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -307,8 +443,9 @@ def test_weights_that_are_not_finite_are_refused_by_name(tmp_path, value):
     # act
     message = refusal(exported(model, tmp_path / "m", batch=2))
     # assert
-    assert "head.weight holds 2 NaN or infinite numbers of 1280" in message
-    assert "norm.running_var holds 1" in message
+    assert "NaN or infinite numbers in 2 of " in message
+    assert "head.weight holds 2 of 1280" in message
+    assert "norm.running_var holds 1 of 4" in message
     assert "first" not in message
 
 
