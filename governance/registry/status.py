@@ -31,11 +31,11 @@ from governance.registry.versions import (
     registered,
 )
 
-__all__ = ["Marks", "assessing", "leave_undetermined", "marks", "put_back"]
+__all__ = ["Marks", "leave_undetermined", "marked_running", "marks", "put_back"]
 
 
 @contextmanager
-def assessing(version: ModelVersion, *, key: PrivateKey | None = None) -> Iterator[None]:
+def marked_running(version: ModelVersion, *, key: PrivateKey | None = None) -> Iterator[None]:
     """Mark a version `running`; unless a verdict is recorded meanwhile, its status is put back.
 
     The status before is put back whatever ends the assessment, Ctrl-C included; a `running` found
