@@ -22,8 +22,9 @@ from torch.nn import functional
 from governance.analyses.explanation_maps import ExplanationMaps
 from governance.analyses.performance import performance
 from governance.records.assessment import Assessment
+from governance.records.decision import judge
 from governance.records.evidence import Evidence, ModelIdentity
-from governance.records.policy import Expectation, ModelTerms, Policy, judge
+from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.network import Network, tensor_digest
 from governance.subject.preprocessing import Preprocessing

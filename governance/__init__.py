@@ -29,8 +29,9 @@ from governance.errors import (
     RegistryError,
     SubjectError,
 )
+from governance.records.decision import Decision, Finding, judge
 from governance.records.evidence import Evidence, Interval, Measurement, Metric
-from governance.records.policy import Decision, Expectation, Finding, Policy, judge
+from governance.records.policy import Expectation, Policy
 
 if TYPE_CHECKING:
     from governance.registry import load_model

@@ -13,6 +13,7 @@ does not ask it: only `governance assess` and the worker record what a gate reli
 """
 
 import json
+import logging
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,7 +33,11 @@ __all__ = ["GovernanceEvaluator"]
 MODEL_TYPE = "image-classifier"
 FOLDER, RECORD = "governance", "assessment.json"
 KEYS = ("policy", "model_uri", "root", "class_names", "device")
+TAG_LENGTH = 4000
 METRICS_AT_ONCE = 500  # MLflow takes 1,000 and a request of 1 MB
+
+
+logger = logging.getLogger(__name__)
 
 
 class GovernanceEvaluator(ModelEvaluator):  # type: ignore[misc] # MLflow has no types
@@ -70,13 +75,18 @@ class GovernanceEvaluator(ModelEvaluator):  # type: ignore[misc] # MLflow has no
         config = dict(evaluator_config or {})
         try:
             with TemporaryDirectory(prefix="governance-") as scratch:
-                assessment = _assessed(config, dataset, model_id, Path(scratch))
+                assessment, unprinted = _assessed(config, dataset, model_id, Path(scratch))
                 record = json.loads((Path(scratch) / FOLDER / RECORD).read_bytes())
                 client = MlflowClient()
                 client.log_artifacts(run_id, str(Path(scratch) / FOLDER), FOLDER)
         except GovernanceError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
         client.set_tag(run_id, "governance.verdict", assessment.decision.verdict)
+        if unprinted:
+            client.set_tag(run_id, "governance.unprinted", unprinted[:TAG_LENGTH])
+            logger.warning(
+                "the assessment is kept in run %s and its reports are not: %s", run_id, unprinted
+            )
         metrics = _metrics(assessment)
         if model_id is None:  # else MLflow logs them, with the model
             _log(client, run_id, metrics)
@@ -89,17 +99,19 @@ class GovernanceEvaluator(ModelEvaluator):  # type: ignore[misc] # MLflow has no
 
 def _assessed(
     config: dict[str, Any], dataset: Any, model_id: str | None, scratch: Path
-) -> "Assessment":
-    """The assessment of the model on the table's images, saved with its reports in the folder."""
+) -> "tuple[Assessment, str | None]":
+    """The assessment of the model on the table's images, kept in the folder.
+
+    Returns:
+        The assessment, and why its reports could not be printed (None if they are there).
+    """
     from dataclasses import replace
 
     from governance import registry
     from governance.errors import SubjectError
-    from governance.records.assessment import attach
     from governance.registry.materials import gather
-    from governance.registry.opening import open_materials
     from governance.workflows import orchestration
-    from governance.workflows.printing import print_reports
+    from governance.workflows.assessing import keep, measure
 
     unknown = sorted(set(config) - set(KEYS))
     if unknown or "policy" not in config:
@@ -119,18 +131,15 @@ def _assessed(
         orchestration.read_policy(Path(config["policy"])), validation=validation.location
     )
     materials = gather(registry.resolve(uri), policy, scratch / "subject")
-    subject = open_materials(
+    assessment = measure(
         materials, policy, device=config.get("device", "auto"), validation=validation
     )
-    assessment = orchestration.assess(subject, policy)
-    assessment.save(scratch / FOLDER)
-    attach(scratch / FOLDER, print_reports(scratch / FOLDER))
-    return assessment
+    return assessment, keep(assessment, scratch / FOLDER)
 
 
 def _images(dataset: Any, config: dict[str, Any]) -> Any:
     from governance.errors import SubjectError
-    from governance.subject.images import open_manifest
+    from governance.subject.images import open_image_list
 
     table, labels = dataset.features_data, dataset.labels_data
     if "path" not in getattr(table, "columns", ()) or labels is None:
@@ -142,7 +151,7 @@ def _images(dataset: Any, config: dict[str, Any]) -> Any:
     if not (root := config.get("root")):
         absolute = all(Path(path).is_absolute() for path in paths)
         root = os.path.commonpath([Path(path).parent for path in paths]) if absolute else "."
-    return open_manifest(
+    return open_image_list(
         paths,
         [str(label) for label in labels],
         root=Path(root),

@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 
 from governance.records import numbers
 from governance.records.assessment import Assessment
+from governance.records.decision import OUTCOMES
 from reports.prose import printable
 from reports.view import View, view
 
@@ -29,14 +30,6 @@ FONTS = (
 CODE = re.compile(r"(`+)(.+?)\1")
 EMPHASIS = re.compile(r"(?<![\w*])\*([^\s*][^*<>]*?)\*(?![\w*])")
 PART_OF_NAME = re.compile(r"(?<=\w)([_.])(?=\w)")
-
-OUTCOMES = {
-    "met": "met",
-    "unmet": "not met",
-    "missing": "not measured",
-    "waived": "waived",
-    "inapplicable": "not applicable",
-}
 
 
 def to_html(assessment: Assessment) -> str:

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 from governance.records import numbers
 from governance.records.assessment import Assessment
+from governance.records.decision import Finding
 from governance.records.evidence import Evidence
-from governance.records.policy import Finding
 from reports.prose import printable
 from reports.view import MEANINGS
 
@@ -74,7 +74,7 @@ def _case(finding: Finding) -> ET.Element:
     kind = KINDS.get(finding.outcome)
     if kind is None:
         return case
-    if expectation.severity == "warn":
+    if not expectation.decides:
         kind = "skipped"
     outcome = ET.SubElement(case, kind, message=printable(_message(finding)))
     if kind != "skipped":

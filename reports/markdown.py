@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from governance.records import numbers
 from governance.records.assessment import Assessment
-from governance.records.policy import Finding
+from governance.records.decision import OUTCOMES, Finding
 from reports.gaps import uncovered, unmeasured, withdrawn
 from reports.prose import printable
 from reports.view import MEANINGS, one_answer, ordered
@@ -30,13 +30,6 @@ SPECIAL = re.compile(
 )
 # Read in the finished page, where the reference is the character again: mention and issue.
 LATE = re.compile(r"&#(?:64|35);")
-NAMES = {
-    "met": "met",
-    "unmet": "not met",
-    "missing": "not measured",
-    "waived": "waived",
-    "inapplicable": "not applicable",
-}
 #: Outcomes that are told even where there is none of them.
 ALWAYS = ("met", "unmet", "missing")
 HEADER = "| Outcome | Metric | Expected | Observed | Severity |\n|---|---|---|---|---|"
@@ -56,7 +49,7 @@ def _head(assessment: Assessment) -> Iterator[str]:
     tallies = Counter[str](item.outcome for item in decision.findings)
     counts = ", ".join(
         f"{tallies[outcome]} {name}"
-        for outcome, name in NAMES.items()
+        for outcome, name in OUTCOMES.items()
         if tallies[outcome] or outcome in ALWAYS
     )
     yield f"## {decision.verdict.capitalize()}: {_plain(identity.name or identity.uri)}{version}"
@@ -81,7 +74,7 @@ def _row(finding: Finding) -> str:
     elif finding.interval is not None:
         observed = f"{observed} {numbers.interval(finding.interval)}"
     cells = (
-        NAMES[finding.outcome]
+        OUTCOMES[finding.outcome]
         if finding.outcome in {"missing", "inapplicable"}
         else finding.outcome,
         _code(expectation.metric),

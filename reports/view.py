@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from governance.records.assessment import Assessment
+from governance.records.decision import Finding, Verdict
 from governance.records.evidence import Evidence, Interval
 from governance.records.numbers import count
-from governance.records.policy import Finding, Verdict
+from governance.records.severities import SEVERITIES
 from reports.gaps import Gap, uncovered, unmeasured, withdrawn
 from reports.grid import Grid, grid
 from reports.prose import Description, describe
@@ -52,7 +53,6 @@ MOST_FAMILIES = 4
 
 OPEN = frozenset({"unmet", "missing"})
 CLOSED = ("waived", "inapplicable", "met")
-SEVERITIES = ("block", "review", "warn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +149,13 @@ class View:
     changes: tuple[Change, ...]
     unlisted: Mapping[str, int]
 
+    @property
+    def met(self) -> str:
+        """How many expectations of each severity are met, in words."""
+        return ", ".join(
+            f"{count(self.tally('met', name))} {item.word}" for name, item in SEVERITIES.items()
+        )
+
     def tally(self, outcome: str, severity: str | None = None) -> int:
         """How many findings have an outcome, of one severity or of all."""
         return sum(
@@ -229,7 +236,7 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
             findings,
             key=lambda item: (
                 CLOSED.index(item.outcome) if item.outcome not in OPEN else -1,
-                SEVERITIES.index(item.expectation.severity),
+                tuple(SEVERITIES).index(item.expectation.severity),
                 item.outcome == "missing",
             ),
         )

@@ -16,6 +16,7 @@ from governance import analyses, errors
 from governance.cli import app
 from governance.errors import PolicyError
 from governance.records.assessment import Assessment, Baseline
+from governance.records.decision import EXIT_CODES, Finding
 from governance.records.evidence import (
     Evidence,
     Interval,
@@ -23,7 +24,7 @@ from governance.records.evidence import (
     ModelIdentity,
     ValidationIdentity,
 )
-from governance.records.policy import EXIT_CODES, Finding, Policy
+from governance.records.policy import Policy
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -12,6 +12,7 @@ import pytest
 
 from governance.methods.figures import bars
 from governance.records.assessment import Assessment
+from governance.records.decision import judge
 from governance.records.evidence import (
     Evidence,
     Figure,
@@ -21,7 +22,7 @@ from governance.records.evidence import (
     Table,
     ValidationIdentity,
 )
-from governance.records.policy import Expectation, ModelTerms, Policy, judge
+from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.records.version_ref import VersionRef
 
 ROOT = Path(__file__).parents[1]

@@ -5,7 +5,7 @@ Exit codes are fixed, scripts depend on them: 0 approved, 10 rejected, 20 review
 standard output, everything else to standard error; on no terminal there are no progress bars.
 
 ```
-approvals.py assessing.py gates.py policies.py worker.py   the commands, by what they are about
+approvals.py assess.py gates.py policies.py worker.py   the commands, by what they are about
 arguments.py                        arguments that several take alike
 answers.py                          exit codes, and what several say and write alike
 ```
@@ -17,7 +17,7 @@ import traceback
 
 import typer
 
-from governance.cli import approvals, assessing, drift, gates, policies, worker
+from governance.cli import approvals, assess, drift, gates, policies, worker
 from governance.cli.answers import INTERNAL, MISMATCH, MISUSE
 from governance.cli.console import complain
 from governance.errors import EvidenceError, GovernanceError, PolicyError, SubjectError
@@ -45,11 +45,11 @@ references.command("add")(drift.references_add)
 drifts = typer.Typer(help="Prove the drift detector.", no_args_is_help=True)
 drifts.command("selftest")(drift.selftest)
 
-app.command()(assessing.assess)
+app.command()(assess.assess)
 app.command()(gates.gate)
 app.command()(gates.promote)
 app.command()(gates.doctor)
-app.command()(assessing.report)
+app.command()(assess.report)
 app.command()(approvals.waive)
 app.command()(approvals.revoke)
 app.add_typer(keys, name="keys")
@@ -61,7 +61,7 @@ app.add_typer(policy, name="policy")
 app.command("analyses")(policies.list_analyses)
 app.command()(worker.worker)
 app.command()(worker.sweep)
-app.command()(assessing.demo)
+app.command()(assess.demo)
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ MISUSE, INTERNAL, MISMATCH = 2, 3, 40
 
 def exit_code(assessment: "Assessment") -> int:
     """What the command line answers for the verdict of an assessment."""
-    from governance.records.policy import EXIT_CODES
+    from governance.records.decision import EXIT_CODES
 
     return EXIT_CODES[assessment.decision.verdict]
 

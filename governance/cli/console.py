@@ -20,7 +20,7 @@ from reports.prose import printable
 
 if TYPE_CHECKING:
     from governance.records.assessment import Assessment
-    from governance.records.policy import Finding
+    from governance.records.decision import Finding
 
 __all__ = ["complain", "err", "out", "print_json", "progress_bar", "show", "text"]
 

@@ -22,10 +22,10 @@ from torch import nn
 
 from governance.errors import SubjectError
 from governance.records import numbers
-from governance.records.policy import Finding
+from governance.records.decision import Finding
 from governance.training import record_epoch
 from governance.workflows.assessing import Result, assess_model
-from governance.workflows.orchestration import read_policy
+from governance.workflows.orchestration import Progress, read_policy
 
 __all__ = ["DemoVersion", "DigitNet", "run_demo"]
 
@@ -113,8 +113,6 @@ severity = "warn"
 rationale = "Filters that never answer are capacity paid for and not used."
 """
 
-#: Told what is being done, how many steps are done, and how many there are.
-Progress = Callable[[str, int, int], None]
 #: Shown the model after each epoch, counted from 0.
 AfterEpoch = Callable[[nn.Module, int], None]
 
@@ -134,8 +132,9 @@ class DemoVersion:
 
     @property
     def pdf(self) -> Path | None:
-        """Its assurance report."""
-        return self.result.folder / "report.pdf" if self.result.folder else None
+        """Its report; None if it could not be printed."""
+        kept = self.result.folder
+        return None if kept is None or self.result.unprinted else kept / "report.pdf"
 
     @property
     def why(self) -> str:
@@ -157,7 +156,7 @@ class DemoVersion:
             "verdict": self.verdict,
             "why": self.why,
             "assessment": str(self.result.folder),
-            "pdf": str(self.pdf),
+            "pdf": None if self.pdf is None else str(self.pdf),
             "run_id": self.result.run_id,
         }
 

@@ -11,12 +11,13 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from governance.methods.statistics.intervals import wilson
 from governance.records.evidence import Interval
+from governance.records.severities import Severity
 from governance.subject.images.table import DEVIATIONS
 
 __all__ = ["CLASS_CHECKS", "IMAGE_CHECKS", "Check", "Outcome", "validate"]
@@ -51,7 +52,7 @@ class Check:
     column: str
     options: Mapping[str, Any] = field(default_factory=dict)
     allowed: float = 0.0
-    severity: Literal["block", "review", "warn"]
+    severity: Severity
     rationale: str
     nullable: bool = False
     sampled: bool = True

@@ -3,7 +3,9 @@
 ```
 evidence       metrics, figures and tables that an analysis leaves, and what they are about
 numbers        numbers as text, never rounded to a value that they do not have
-policy         what is expected; its judgement of evidence
+severities     what it does to the verdict that an expectation is not met
+policy         what a model is put through and what is expected of it
+decision       evidence held against a policy: findings and a verdict
 assessment     one assessment and its folder of files
 waiver         a named person's permission for one version to miss one expectation
 lineage        the versions that one version is compared with

@@ -30,6 +30,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from governance.errors import EvidenceError
+from governance.records.decision import Decision
 from governance.records.evidence import (
     MOST_PRINTED,
     Evidence,
@@ -38,7 +39,7 @@ from governance.records.evidence import (
     Table,
     ValidationIdentity,
 )
-from governance.records.policy import DRIFT, INAPPLICABLE, Decision, Policy
+from governance.records.policy import DRIFT, INAPPLICABLE, Policy
 from governance.records.serialisation import canonical, from_data, parse, to_data
 from governance.records.waiver import Waiver
 

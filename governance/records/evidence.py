@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from governance.errors import AnalysisError
-from governance.records.serialisation import FLAT
+from governance.records.decoding import FLAT
 from governance.records.version_ref import VersionRef
 
 __all__ = [

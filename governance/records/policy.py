@@ -1,7 +1,7 @@
-"""Policy: what is expected of a model, and the judgement of evidence against it.
+"""Policy: what a model is put through and what is expected of it.
 
-`load` reads a TOML file and reports every problem at once; `judge` is pure and needs records alone,
-so that a new policy can be tried on old evidence. `docs/policy.md` describes the file.
+`Policy.load` reads a TOML file and reports every problem at once. `docs/policy.md` describes the
+file; `decision.judge` holds evidence against it.
 """
 
 import dataclasses
@@ -11,44 +11,27 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from governance.errors import PolicyError
 from governance.records.drift_terms import DriftTerms, read_drift
-from governance.records.evidence import Evidence, Interval, Metric
-from governance.records.numbers import number
+from governance.records.evidence import Metric
+from governance.records.severities import SEVERITIES, Severity
 from governance.records.toml_reader import Reader, parse
-from governance.records.waiver import Waiver
 
 __all__ = [
     "CLASS",
     "DRIFT",
-    "EXIT_CODES",
     "INAPPLICABLE",
     "MINIMUM_CLASS_IMAGES",
-    "Decision",
     "Expectation",
-    "Finding",
     "ModelTerms",
     "Policy",
-    "Severity",
-    "Verdict",
     "Written",
     "declared",
-    "judge",
     "undeclared",
     "unscaled",
 ]
-
-Severity = Literal["block", "review", "warn"]
-Verdict = Literal["approved", "rejected", "review", "undetermined"]
-Outcome = Literal["met", "unmet", "missing", "waived", "inapplicable"]
-
-#: What the command line answers for a verdict; scripts depend on it.
-EXIT_CODES: Mapping[Verdict, int] = MappingProxyType(
-    {"approved": 0, "rejected": 10, "review": 20, "undetermined": 30}
-)
 
 #: A number about each class rests on at least this many images of it.
 MINIMUM_CLASS_IMAGES = 30
@@ -93,6 +76,11 @@ class Expectation:
             )
 
     @property
+    def decides(self) -> bool:
+        """Whether a miss changes the verdict."""
+        return SEVERITIES[self.severity].unmet is not None
+
+    @property
     def bound(self) -> str:
         """The accepted range in words."""
         if self.at_least is not None:
@@ -122,33 +110,6 @@ class Written(NamedTuple):
 
 #: Finds what only the installed analyses can tell about a policy.
 Check = Callable[["Policy", Sequence[Written]], Iterable[str]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """An expectation held against what was observed.
-
-    Attributes:
-        observed: The metric's value; None if missing.
-        interval: Of the observed value, if there is one.
-        outcome: `met`, `unmet`, `missing` (never counts as met), `waived` or, of what is expected
-            of the drift of a version that no approved one went before, `inapplicable`.
-        reason: One sentence for the reader.
-    """
-
-    expectation: Expectation
-    observed: float | None
-    interval: Interval | None
-    outcome: Outcome
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """The verdict and the findings it follows from."""
-
-    verdict: Verdict
-    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,7 +259,7 @@ def _policy(reader: Reader, text: str) -> tuple[Policy, tuple[Written, ...]]:
             "number is accepted",
         )  # fmt: skip
     # One that is wrong in itself may yet become the one that is needed.
-    if not any(item is None or item.severity != "warn" for item, _ in read):
+    if not any(item is None or item.decides for item, _ in read):
         reader.problem(
             "expectations", "none of severity 'block' or 'review'; at least one is needed, since a "
             "policy that expects nothing would approve everything",
@@ -311,7 +272,7 @@ def _expectation(reader: Reader) -> tuple[Expectation | None, Written]:
     metric = reader.text("metric", None)
     at_least = reader.number("at_least", None)
     at_most = reader.number("at_most", None)
-    severity = reader.choice("severity", "block", ("block", "review", "warn"))
+    severity = reader.choice("severity", "block", tuple(SEVERITIES))
     on = reader.choice("on", "estimate", ("estimate", "interval"))
     rationale = reader.text("rationale", "")
     if at_least is not None and at_most is not None:
@@ -402,117 +363,3 @@ def _misjudged(item: Written, key: str, threshold: float, metric: Metric) -> Ite
             f"{item.place}.{key}: is {threshold:.15g}; {item.metric} lies between {low:g} and "
             f"{high:g}"
         )
-
-
-def judge(policy: Policy, evidence: Sequence[Evidence], waivers: Sequence[Waiver] = ()) -> Decision:
-    """Hold evidence against a policy.
-
-    An absent, withdrawn, NaN or infinite metric is `missing`, never met. The verdict is `rejected`
-    where a blocking expectation was measured and not met; else `undetermined` where one could not
-    be measured; else `review` where an expectation of that severity is not met or missing; else
-    `approved`, for which at least one expectation of severity `block` or `review` must stand and
-    apply: what is expected of drift does not, to a version that no approved one went before.
-
-    An unmet expectation is `waived` where a waiver names its metric and the value judged is no
-    worse than the waiver's bound. Whether a waiver counts (its signature, version and expiry) is
-    for the caller to know; a missing metric is never waived.
-    """
-    findings = tuple(_waived(_finding(item, evidence), waivers) for item in policy.expectations)
-    weighty = [
-        item
-        for item in findings
-        if item.expectation.severity != "warn" and item.outcome != "inapplicable"
-    ]
-    failed = {
-        (item.expectation.severity, item.outcome)
-        for item in weighty
-        if item.outcome not in {"met", "waived"}
-    }
-    verdict: Verdict = "approved"
-    if ("block", "unmet") in failed:
-        verdict = "rejected"
-    elif ("block", "missing") in failed or not weighty:
-        verdict = "undetermined"
-    elif failed:
-        verdict = "review"
-    return Decision(verdict=verdict, findings=findings)
-
-
-def _finding(expectation: Expectation, evidence: Sequence[Evidence]) -> Finding:
-    analysis, _, name = expectation.metric.partition(".")
-    found = next((item for item in evidence if item.analysis == analysis), None)
-    if found is None or found.measurement is None or found.measurement.withdrawn:
-        return _unanswered(expectation, analysis, found)
-    value = found.measurement.metrics.get(name)
-    if value is None or not math.isfinite(value):
-        return _missing(expectation, f"{analysis} ran but gave no finite {name}")
-    interval = found.measurement.intervals.get(name)
-    judged = _judged(expectation, value, interval)
-    if judged is None:
-        return _missing(expectation, f"{expectation.metric} has no interval to be judged on")
-    met = math.isfinite(judged) and expectation.met_by(judged)
-    what = "estimate" if expectation.on == "estimate" else "end of the interval"
-    text = number(judged, apart=(expectation.at_least, expectation.at_most))
-    verb = "is" if met else "is not"
-    return Finding(
-        expectation=expectation,
-        observed=value,
-        interval=interval,
-        outcome="met" if met else "unmet",
-        reason=f"{what} {text} {verb} {expectation.bound}",
-    )
-
-
-def _judged(expectation: Expectation, value: float, interval: Interval | None) -> float | None:
-    """What is held against the bound: the estimate, or the interval's end nearer to failing."""
-    if expectation.on == "estimate":
-        return value
-    if interval is None:
-        return None
-    return interval.low if expectation.at_least is not None else interval.high
-
-
-def _waived(finding: Finding, waivers: Sequence[Waiver]) -> Finding:
-    if finding.outcome != "unmet" or finding.observed is None:
-        return finding
-    judged = _judged(finding.expectation, finding.observed, finding.interval)
-    for waiver in waivers:
-        if waiver.metric != finding.expectation.metric or judged is None:
-            continue
-        if _no_worse(judged, waiver.bound, finding.expectation):
-            reason = (
-                f"{finding.reason}; waived by {waiver.approver} up to {waiver.bound:.15g} until "
-                f"{waiver.until}: {waiver.reason}"
-            )
-            return dataclasses.replace(finding, outcome="waived", reason=reason)
-    return finding
-
-
-def _no_worse(value: float, bound: float, expectation: Expectation) -> bool:
-    """Whether a value lies on the good side of a waiver's bound; NaN and infinities never do."""
-    if not math.isfinite(value):
-        return False
-    return value >= bound if expectation.at_least is not None else value <= bound
-
-
-def _unanswered(expectation: Expectation, analysis: str, found: Evidence | None) -> Finding:
-    """The finding where no evidence can be relied on."""
-    if found is None:
-        return _missing(expectation, f"{analysis} was not run")
-    if found.measurement is not None:
-        reasons = "; ".join(found.measurement.withdrawn)
-        return _missing(expectation, f"{analysis} was withdrawn: {reasons}")
-    failure = found.failure
-    if failure is not None and (analysis, failure.kind) == (DRIFT, INAPPLICABLE):
-        missing = _missing(expectation, failure.message)
-        return dataclasses.replace(missing, outcome="inapplicable")
-    if failure is not None and failure.kind == INAPPLICABLE:
-        # Missing all the same: a model must not get past a bound by hiding its layers.
-        return _missing(expectation, f"not applicable: {failure.message}")
-    return _missing(expectation, f"{analysis} failed: {failure.message if failure else '?'}")
-
-
-def _missing(expectation: Expectation, reason: str) -> Finding:
-    return Finding(
-        expectation=expectation, observed=None, interval=None, outcome="missing", reason=reason
-    )

@@ -35,7 +35,7 @@ from governance.registry.references import (
     references,
 )
 from governance.registry.signing import revoke, waive, waivers
-from governance.registry.status import assessing
+from governance.registry.status import marked_running
 from governance.registry.training_curves import log_signs
 from governance.registry.verifying import awaited, fetch, mismatches
 from governance.registry.version_metrics import log_versions
@@ -49,7 +49,6 @@ __all__ = [
     "Reference",
     "all_versions",
     "ask",
-    "assessing",
     "awaited",
     "fetch",
     "lineage",
@@ -57,6 +56,7 @@ __all__ = [
     "load_model",
     "log_signs",
     "log_versions",
+    "marked_running",
     "mismatches",
     "open_subject",
     "promote",

@@ -4,8 +4,8 @@ import re
 
 from governance.approval.tags import BEGIN, END, without_summary
 from governance.records.assessment import Assessment
+from governance.records.decision import Finding
 from governance.records.numbers import interval, number
-from governance.records.policy import Finding
 
 __all__ = ["merged", "summary", "unassessed"]
 

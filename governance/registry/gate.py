@@ -17,7 +17,7 @@ from torch import nn
 from governance.approval import Keyring, Statement
 from governance.errors import ApprovalError, EvidenceError
 from governance.records.assessment import Assessment
-from governance.records.policy import EXIT_CODES, Verdict
+from governance.records.decision import EXIT_CODES, Verdict
 from governance.registry.approvals import disagreements, standing_of
 from governance.registry.materials import model_folder
 from governance.registry.verifying import awaited, fetch, mismatches
@@ -138,7 +138,7 @@ def _reasons(version: ModelVersion, assessment: Assessment) -> tuple[str, ...]:
         f"{version.uri}: {item.expectation.metric} {item.expectation.bound}: {item.outcome}; "
         f"{item.reason}"
         for item in assessment.decision.findings
-        if item.outcome in {"unmet", "missing"} and item.expectation.severity != "warn"
+        if item.outcome in {"unmet", "missing"} and item.expectation.decides
     ]
     return (f"{version.uri}: its verdict is {verdict}", *failed)
 

@@ -40,6 +40,7 @@ from governance.registry.versions import (
 
 __all__ = [
     "FOLDER",
+    "UNPRINTED",
     "experiment",
     "manifest_digest",
     "metric_name",
@@ -55,6 +56,9 @@ METRICS_AT_ONCE = 500  # MLflow takes 1,000 and a request of 1 MB
 NAME_LENGTH = 250
 DIGEST_LENGTH = 36  # of a dataset, in MLflow
 TITLE_LENGTH = 200
+TAG_LENGTH = 4000
+#: Tag of a run whose reports could not be printed, and why.
+UNPRINTED = "governance.unprinted"
 
 
 def record(
@@ -63,6 +67,7 @@ def record(
     folder: Path,
     *,
     key: PrivateKey | None = None,
+    unprinted: str | None = None,
 ) -> str:
     """Keep an assessment in MLflow as a new run, and give its verdict to the version.
 
@@ -71,6 +76,7 @@ def record(
         assessment: As judged.
         folder: Where it was saved, reports included.
         key: The assessor's, to sign the verdict with; a governed registry takes no other.
+        unprinted: Why the folder holds no reports; kept as a tag of the run.
 
     Returns:
         The id of the run, in the experiment `governance/<name>`.
@@ -89,7 +95,8 @@ def record(
         run = client.create_run(
             experiment(client, f"governance/{ref.name}"),
             run_name=f"{ref.name} version {ref.version}: {assessment.decision.verdict}",
-            tags=_run_tags(version, assessment, folder),
+            tags=_run_tags(version, assessment, folder)
+            | ({UNPRINTED: unprinted[:TAG_LENGTH]} if unprinted else {}),
         )
     try:
         with refusals(f"{version.uri}: recording in run {run.info.run_id}"):

@@ -31,11 +31,11 @@ from governance.registry.versions import (
     registered,
 )
 
-__all__ = ["Marks", "assessing", "leave_undetermined", "marks", "put_back"]
+__all__ = ["Marks", "leave_undetermined", "marked_running", "marks", "put_back"]
 
 
 @contextmanager
-def assessing(version: ModelVersion, *, key: PrivateKey | None = None) -> Iterator[None]:
+def marked_running(version: ModelVersion, *, key: PrivateKey | None = None) -> Iterator[None]:
     """Mark a version `running`. Its status is put back unless a verdict was recorded meanwhile.
 
     This holds however the assessment ends, Ctrl-C included. A status `running` at the start was

@@ -13,7 +13,8 @@ from mlflow.exceptions import MlflowException
 from governance.approval import SKEW
 from governance.errors import EvidenceError, PolicyError, SubjectError
 from governance.records.assessment import Assessment
-from governance.records.policy import Policy, judge
+from governance.records.decision import judge
+from governance.records.policy import Policy
 from governance.registry.materials import model_folder
 from governance.registry.recording import FOLDER, manifest_digest, record_digest
 from governance.registry.status import marks

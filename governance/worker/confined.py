@@ -53,14 +53,14 @@ def die_with(worker: int) -> None:
 
 def _assess(folder: Path) -> int:
     from governance.errors import GovernanceError, PolicyError, SubjectError
-    from governance.registry.opening import open_materials
     from governance.worker.request import Request
-    from governance.workflows import orchestration
+    from governance.workflows.assessing import measure
 
     try:
         request = Request.load(folder)
-        subject = open_materials(request.materials, request.policy, device=request.device)
-        assessment = orchestration.assess(subject, request.policy, lineage=request.lineage)
+        assessment = measure(
+            request.materials, request.policy, device=request.device, lineage=request.lineage
+        )
         assessment.save(folder / "assessment")
     except (PolicyError, SubjectError) as error:
         sys.stderr.write("".join(f"{problem}\n" for problem in error.printed))

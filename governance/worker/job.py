@@ -20,8 +20,8 @@ from governance.errors import (
     RegistryError,
     SubjectError,
 )
-from governance.records.assessment import Assessment, attach
-from governance.records.policy import DRIFT, Policy, judge
+from governance.records.assessment import Assessment
+from governance.records.policy import DRIFT, Policy
 from governance.records.waiver import Waiver
 from governance.registry import listing
 from governance.registry.approvals import disagreements
@@ -36,7 +36,7 @@ from governance.worker.request import Request
 from governance.worker.sweep import WAIVERS, need
 from governance.worker.terms import Terms
 from governance.workflows import orchestration
-from governance.workflows.printing import print_reports
+from governance.workflows.assessing import judged, keep
 
 __all__ = ["Outcome", "Tools", "work"]
 
@@ -205,9 +205,9 @@ def _assessed(
     again = _judged_again(version, policy, counting, scratch, said) if said else None
     if again is not None:
         return _recorded(lease, tools, version, again, scratch)
-    with registry.assessing(version, key=tools.key):
+    with registry.marked_running(version, key=tools.key):
         assessment = _measured(version, policy, tools, scratch / "room", lost)
-        return _recorded(lease, tools, version, _judged(assessment, counting), scratch)
+        return _recorded(lease, tools, version, _judged_now(assessment, counting), scratch)
 
 
 def _measured(
@@ -264,14 +264,10 @@ def _strange(
         yield f"{version.uri}: the assessment holds {ran} and {asked} were asked for"
 
 
-def _judged(assessment: Assessment, counting: tuple[Waiver, ...]) -> Assessment:
+def _judged_now(assessment: Assessment, counting: tuple[Waiver, ...]) -> Assessment:
     """The assessment as it is judged here, now, with the waivers that count."""
-    return dataclasses.replace(
-        assessment,
-        waivers=counting,
-        decision=judge(assessment.policy, assessment.evidence, counting),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return dataclasses.replace(judged(assessment, counting), created=now)
 
 
 def _judged_again(
@@ -294,7 +290,7 @@ def _judged_again(
         return None
     if any(disagreements(version, said, found, folder)):
         return None
-    return _judged(found, counting) if found.policy.digest == policy.digest else None
+    return _judged_now(found, counting) if found.policy.digest == policy.digest else None
 
 
 def _recorded(
@@ -302,10 +298,10 @@ def _recorded(
 ) -> Outcome:
     """Print and record an assessment, unless another worker has taken over."""
     folder = scratch / "assessment"
-    assessment.save(folder)
-    attach(folder, print_reports(folder))
+    unprinted = keep(assessment, folder)
     _check_mine(lease, tools)
-    run_id = registry.record(version, assessment, folder, key=tools.key)
+    run_id = registry.record(version, assessment, folder, key=tools.key, unprinted=unprinted)
     verdict = assessment.decision.verdict
     tools.ledger.finish(lease, verdict, run_id=run_id)
-    return Outcome(state="done", verdict=verdict)
+    why = f"the reports were not printed: {unprinted}" if unprinted else ""
+    return Outcome(state="done", verdict=verdict, why=why)

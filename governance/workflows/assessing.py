@@ -1,12 +1,20 @@
-"""Assessing: the whole way of one model, from its URI to a printed and recorded assessment.
+"""Assessing: the one way from a model's URI to a printed and recorded assessment.
 
-The command line, the demo and (later) the worker all take this one way. Nothing is recorded unless
-everything before it succeeded; a registered version is `running` meanwhile and gets its previous
-status back if anything goes wrong, Ctrl-C included.
+```
+gather   a version's files and images, on this machine   (registry.materials)
+measure  an assessment of those files under a policy
+judged   the same assessment, judged with the waivers that count
+keep     its folder, with the reports
+record   its run in MLflow, and the version's verdict     (registry.recording)
+```
+
+The command line and the demo call `assess_model`, which takes all five steps. The worker takes them
+with `measure` in a confined process. MLflow's evaluator takes the first four and logs the folder
+with a run of its own.
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,18 +22,22 @@ from tempfile import TemporaryDirectory
 
 from governance import registry
 from governance.approval import Keyring, PrivateKey
-from governance.errors import SubjectError
+from governance.errors import RegistryError, SubjectError
 from governance.records.assessment import Assessment, attach
-from governance.records.policy import Policy, judge
+from governance.records.decision import judge
+from governance.records.lineage import Lineage
+from governance.records.policy import Policy
 from governance.records.waiver import Waiver
+from governance.registry import ModelVersion
+from governance.registry.materials import Materials, gather
+from governance.registry.opening import open_materials
 from governance.registry.versions import refusals
+from governance.subject.images.validation_set import ValidationSet
 from governance.workflows import orchestration
-from governance.workflows.printing import print_reports
+from governance.workflows.orchestration import Progress
+from governance.workflows.printing import REPORTS, print_reports
 
-__all__ = ["Result", "assess_model"]
-
-#: Told what is being done, how many steps are done, and how many there are.
-Progress = Callable[[str, int, int], None]
+__all__ = ["Result", "assess_model", "judged", "keep", "measure", "measure_version"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,14 +45,16 @@ class Result:
     """An assessment and where it is kept.
 
     Attributes:
-        assessment: As judged.
-        folder: With its files and reports; None if it is kept in MLflow only.
-        run_id: Of the MLflow run that holds the record; None if it was not recorded.
+        assessment: The assessment, with its decision.
+        folder: Folder with its files and reports; None if it is kept in MLflow only.
+        run_id: Id of the MLflow run that holds the record; None if it was not recorded.
+        unprinted: Why there are no reports; None if they were printed.
     """
 
     assessment: Assessment
     folder: Path | None
     run_id: str | None
+    unprinted: str | None = None
 
 
 def assess_model(
@@ -56,15 +70,21 @@ def assess_model(
 ) -> Result:
     """Assess the model at `uri`, print the reports, and record both with its version.
 
+    A registered version is `running` meanwhile. Nothing is recorded unless everything but the
+    printing succeeded; if anything else goes wrong, Ctrl-C included, the version gets its previous
+    status back.
+
     Args:
-        uri: Anything `registry.resolve` takes; only registered versions are recorded.
-        policy: As read by `orchestration.read_policy`.
+        uri: Address of the model, as `registry.resolve` takes it; only registered versions are
+            recorded.
+        policy: Policy as read by `orchestration.read_policy`.
         out: New folder for the assessment; needed where nothing is recorded.
         record: Whether to write to MLflow.
         device: `auto`, `cpu` or `cuda`.
-        key: The assessor's, to sign the verdict with; a governed registry takes no other.
-        ring: Public keys, of which approvers' waivers count; without it none does.
-        progress: Told about each step.
+        key: Private key of the assessor, to sign the verdict with; a governed registry takes no
+            other verdict.
+        ring: Public keys of the approvers whose waivers count; without it no waiver counts.
+        progress: Called as each step begins.
 
     Raises:
         SubjectError: If the model or its validation images cannot be assessed, or before anything
@@ -83,29 +103,97 @@ def assess_model(
         )
     with (
         TemporaryDirectory(prefix="governance-") as scratch,
-        registry.assessing(version, key=key) if recorded else nullcontext(),
+        registry.marked_running(version, key=key) if recorded else nullcontext(),
     ):
-        subject = registry.open_subject(
-            version, policy, workspace=Path(scratch) / "subject", device=device
-        )
-        assessment = orchestration.assess(
-            subject, policy, lineage=registry.lineage(version, policy), progress=progress
-        )
+        materials = gather(version, policy, Path(scratch) / "subject")
+        lineage = registry.lineage(version, policy)
+        assessment = measure(materials, policy, device=device, lineage=lineage, progress=progress)
         if recorded and ring is not None:
-            assessment = _waived(assessment, registry.waivers(version, ring)[0])
+            assessment = judged(assessment, registry.waivers(version, ring)[0])
         folder = out or Path(scratch) / "assessment"
         progress("printing the reports", 0, 1)
-        _keep(assessment, folder)
-        if not recorded:
-            return Result(assessment=assessment, folder=out, run_id=None)
-        progress("recording in MLflow", 0, 1)
-        run_id = registry.record(version, assessment, folder, key=key)
-    return Result(assessment=assessment, folder=out, run_id=run_id)
+        unprinted = keep(assessment, folder)
+        run_id = None
+        if recorded:
+            progress("recording in MLflow", 0, 1)
+            run_id = registry.record(version, assessment, folder, key=key, unprinted=unprinted)
+    return Result(assessment=assessment, folder=out, run_id=run_id, unprinted=unprinted)
 
 
-def _waived(assessment: Assessment, waivers: tuple[Waiver, ...]) -> Assessment:
+def measure(
+    materials: Materials,
+    policy: Policy,
+    *,
+    device: str = "auto",
+    validation: ValidationSet | None = None,
+    lineage: Lineage | None = None,
+    standing: Sequence[str] | None = None,
+    progress: Progress = lambda _what, _done, _total: None,
+) -> Assessment:
+    """Open a model from files on this machine, and assess it; neither MLflow nor a key is needed.
+
+    Args:
+        materials: Files as gathered.
+        policy: Policy as read.
+        device: `auto`, `cpu` or `cuda`.
+        validation: Images that are open already, in the place of those gathered.
+        lineage: Earlier versions that drift is measured against.
+        standing: Analyses that run whatever the policy says; `orchestration.STANDING` if not given.
+        progress: Called as each analysis begins.
+
+    Raises:
+        PolicyError: If an analysis or a class of the policy does not exist.
+        SubjectError: If model, images and policy do not go together.
+        AnalysisError: If an analysis changed the model.
+    """
+    subject = open_materials(materials, policy, device=device, validation=validation)
+    return orchestration.assess(
+        subject, policy, lineage=lineage, standing=standing, progress=progress
+    )
+
+
+def measure_version(
+    version: ModelVersion, policy: Policy, *, device: str, standing: Sequence[str]
+) -> Assessment:
+    """Fetch a model and assess it; nothing is kept, printed or recorded.
+
+    Raises:
+        SubjectError: If model, images and policy do not go together.
+        RegistryError: If something cannot be downloaded.
+    """
+    with TemporaryDirectory(prefix="governance-") as scratch:
+        materials = gather(version, policy, Path(scratch))
+        return measure(materials, policy, device=device, standing=standing)
+
+
+def judged(assessment: Assessment, waivers: tuple[Waiver, ...]) -> Assessment:
+    """An assessment as it is judged with other waivers."""
     decision = judge(assessment.policy, assessment.evidence, waivers)
     return replace(assessment, waivers=waivers, decision=decision)
+
+
+def keep(assessment: Assessment, folder: Path) -> str | None:
+    """Save an assessment with its reports as a new folder; without reports if printing fails.
+
+    Returns:
+        Why the reports could not be printed; None if they are there.
+
+    Raises:
+        RegistryError: If the disk refuses the assessment itself; no folder is left.
+    """
+    with refusals(f"{folder}: writing the assessment"):
+        assessment.save(folder)
+    try:
+        attach(folder, print_reports(folder))
+    except (RegistryError, OSError) as error:
+        # Hours of measuring lie in the folder, and `governance report` can print it later.
+        for name in REPORTS:
+            (folder / name).unlink(missing_ok=True)
+        return str(error)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return None
 
 
 def _check_free(out: Path | None) -> None:
@@ -113,14 +201,3 @@ def _check_free(out: Path | None) -> None:
         raise SubjectError(
             f"--out {out}: exists and is not empty; a new or empty folder is accepted"
         )
-
-
-def _keep(assessment: Assessment, folder: Path) -> None:
-    """Save an assessment and its reports as a new folder, whole or not at all."""
-    with refusals(f"{folder}: writing the assessment"):
-        assessment.save(folder)
-        try:
-            attach(folder, print_reports(folder))
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise

@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from governance import drift
@@ -125,15 +124,11 @@ def _look_at(place: str, policy: Policy | None, device: str) -> Assessment:
             f"[analyses.{MAPS}] is needed, to look at them now"
         )
     from governance import registry
-    from governance.workflows import orchestration
-    from governance.workflows.references import cheap
+    from governance.workflows.assessing import measure_version
+    from governance.workflows.references import ALWAYS, cheap
 
-    terms = cheap(policy)
-    with TemporaryDirectory(prefix="governance-") as scratch:
-        subject = registry.open_subject(
-            registry.resolve(place), terms, workspace=Path(scratch), device=device
-        )
-        return orchestration.assess(subject, terms, standing=("performance",))
+    version = registry.resolve(place)
+    return measure_version(version, cheap(policy), device=device, standing=ALWAYS)
 
 
 def _runs(old: Assessment, kind: "RecordedKind") -> tuple[Assessment, ...]:

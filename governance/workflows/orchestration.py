@@ -21,6 +21,7 @@ from governance import analyses, drift
 from governance.analyses import Analysis
 from governance.errors import AnalysisError, PolicyError, RegistryError, SubjectError
 from governance.records.assessment import Assessment
+from governance.records.decision import judge
 from governance.records.evidence import Evidence, Failure, Measurement, Metric
 from governance.records.lineage import Lineage
 from governance.records.policy import (
@@ -29,7 +30,6 @@ from governance.records.policy import (
     Policy,
     Written,
     declared,
-    judge,
     undeclared,
     unscaled,
 )

@@ -17,7 +17,10 @@ from tempfile import TemporaryDirectory
 from governance.errors import RegistryError
 from governance.records.assessment import RECORD
 
-__all__ = ["print_reports"]
+__all__ = ["REPORTS", "print_reports"]
+
+#: File names of the reports, as they are kept beside the assessment.
+REPORTS = ("report.html", "report.pdf")
 
 SECONDS = 600
 MEMORY = 6 * 2**30
@@ -32,7 +35,7 @@ def print_reports(folder: Path) -> dict[str, bytes]:
         RegistryError: If printing fails, or takes too much time or memory.
     """
     with TemporaryDirectory() as scratch:
-        html, pdf = Path(scratch) / "report.html", Path(scratch) / "report.pdf"
+        html, pdf = (Path(scratch) / name for name in REPORTS)
         command = [
             sys.executable, "-P", "-m", "governance", "report", str(folder.resolve()),
             "--html", str(html), "--pdf", str(pdf),

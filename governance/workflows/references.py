@@ -26,6 +26,8 @@ from governance.subject.network import layer_digests, tensor_digest
 from governance.subject.precision import full_precision
 from governance.subject.subject import Subject
 from governance.workflows import orchestration
+from governance.workflows.assessing import measure_version
+from governance.workflows.orchestration import Progress
 from governance.workflows.planting import plant_mark
 
 __all__ = [
@@ -40,11 +42,10 @@ __all__ = [
 #: Trains one network: its seed, and the version's model to train on from (None: start anew).
 Recipe = Callable[[int, nn.Module | None], nn.Module]
 
-#: Told what is being done, how many steps are done, and how many there are.
-Progress = Callable[[str, int, int], None]
-
 #: Analyses of references under every policy that runs them.
 CHEAP = (MAPS, "layer_prediction")
+#: Analyses of references under every policy.
+ALWAYS = ("performance",)
 FIRST_SEED = 1000  # far from what people choose, so that no reference repeats the version
 
 
@@ -181,9 +182,7 @@ def add_references(
             raise SubjectError(f"{other}: is {version.uri} itself; another model is accepted")
         if found.uri in known:
             continue
-        with TemporaryDirectory(prefix="governance-") as scratch:
-            subject = registry.open_subject(found, terms, workspace=Path(scratch), device=device)
-            assessment = orchestration.assess(subject, terms, standing=("performance",))
+        assessment = measure_version(found, terms, device=device, standing=ALWAYS)
         added.append(
             registry.record_reference(version, assessment, kind=kind, recipe=found.uri, seed="")
         )
@@ -273,4 +272,4 @@ def _assess(subject: Subject, model: object, uri: str, policy: Policy) -> Assess
     network = replace(subject.network, model=placed)
     trained = replace(subject, classifier=network, identity=identity, history={})
     registry.try_out(trained, policy.seed)
-    return orchestration.assess(trained, policy, standing=("performance",))
+    return orchestration.assess(trained, policy, standing=ALWAYS)

@@ -1,18 +1,14 @@
 """Self-testing: the drift detector put to the proof on one version, with a fault planted in it."""
 
-from collections.abc import Callable
-
 from governance import drift, registry
 from governance.drift import SelfTest
 from governance.records.drift_terms import DriftTerms
 from governance.records.lineage import Lineage
 from governance.records.policy import Policy
+from governance.workflows.orchestration import Progress
 from governance.workflows.references import plant_fault
 
 __all__ = ["prove_detector"]
-
-#: Told what is being done, how many steps are done, and how many there are.
-Progress = Callable[[str, int, int], None]
 
 
 def prove_detector(

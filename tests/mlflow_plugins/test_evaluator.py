@@ -11,6 +11,7 @@ from mlflow.models import MetricThreshold
 from PIL import Image
 from precisions import FULL, seen_by_models
 
+from governance.workflows import printing
 from mlflow_plugins.evaluator import GovernanceEvaluator
 
 # MLflow's evaluate asks pandas 3 so.
@@ -74,6 +75,19 @@ def test_a_logged_model_is_evaluated_and_the_record_kept_with_the_run(
     mlflow.validate_evaluation_results(
         {"performance.accuracy": MetricThreshold(threshold=0.5, greater_is_better=True)}, result
     )
+
+
+def test_where_printing_fails_the_record_is_kept_and_the_run_says_so(logged, manifest, monkeypatch):
+    monkeypatch.setattr(printing, "MEMORY", 2**24)
+
+    with mlflow.start_run() as run:
+        result = evaluated(logged.model_uri, manifest)
+
+    tags = mlflow.get_run(run.info.run_id).data.tags
+    assert tags["governance.verdict"] == "approved"
+    assert tags["governance.unprinted"].startswith("printing the report failed")
+    record = Path(mlflow.artifacts.download_artifacts(result.artifacts["governance"].uri))
+    assert json.loads(record.read_bytes())["decision"]["verdict"] == "approved"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import zlib
 import pytest
 
 from governance.records.assessment import Assessment, Baseline
+from governance.records.decision import judge
 from governance.records.evidence import (
     Evidence,
     Failure,
@@ -18,7 +19,7 @@ from governance.records.evidence import (
     Table,
     ValidationIdentity,
 )
-from governance.records.policy import Expectation, ModelTerms, Policy, judge
+from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.records.version_ref import VersionRef
 
 CLASSES = (

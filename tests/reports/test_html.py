@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from governance.records.policy import EXIT_CODES, judge
+from governance.records.decision import EXIT_CODES, judge
 from reports.html import to_html
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "report.html"

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from governance.records.decision import Finding, judge
 from governance.records.evidence import Measurement
-from governance.records.policy import Expectation, Finding, judge
+from governance.records.policy import Expectation
 from reports.junit import to_junit
 
 

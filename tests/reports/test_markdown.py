@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from governance.records.policy import judge
+from governance.records.decision import judge
 from reports.markdown import LONGEST, to_markdown
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "summary.md"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pypdf import PdfReader
 
-from governance.records.policy import judge
+from governance.records.decision import judge
 from reports.pdf import to_pdf
 
 HERE = Path(__file__).parent

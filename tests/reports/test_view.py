@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from governance.analyses.performance import performance
+from governance.records.decision import judge
 from governance.records.evidence import Measurement, Table
-from governance.records.policy import judge
 from reports.html import to_html
 from reports.markdown import to_markdown
 from reports.view import changes, one_answer, ordered, view

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from governance.records.policy import judge
+from governance.records.decision import judge
 from governance.records.waiver import Waiver
 from reports.html import to_html
 from reports.junit import to_junit

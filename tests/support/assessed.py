@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from governance.records.assessment import Assessment, attach
+from governance.records.decision import judge
 from governance.records.evidence import Evidence, Interval, Measurement
-from governance.records.policy import Policy, judge
+from governance.records.policy import Policy
 from governance.registry import record, resolve
 from governance.registry.materials import model_folder
 from governance.subject import model_files

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from governance.approval import Statement
 from governance.records.assessment import Assessment, Baseline
+from governance.records.decision import judge
 from governance.records.evidence import (
     Evidence,
     Failure,
@@ -16,7 +17,7 @@ from governance.records.evidence import (
     Table,
     ValidationIdentity,
 )
-from governance.records.policy import Expectation, ModelTerms, Policy, judge
+from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.records.version_ref import VersionRef
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,7}", fullmatch=True)

@@ -4,6 +4,7 @@ import numpy as np
 
 from governance.methods.coarse_maps import pack
 from governance.records.assessment import Assessment
+from governance.records.decision import judge
 from governance.records.evidence import (
     Evidence,
     Measurement,
@@ -11,7 +12,7 @@ from governance.records.evidence import (
     Table,
     ValidationIdentity,
 )
-from governance.records.policy import Expectation, ModelTerms, Policy, judge
+from governance.records.policy import Expectation, ModelTerms, Policy
 
 CLASSES = ("cat", "dog", "owl")
 GRID = 4

@@ -22,16 +22,9 @@ from torch import nn
 from governance import analyses
 from governance.errors import AnalysisError
 from governance.records.assessment import Assessment
+from governance.records.decision import judge
 from governance.records.evidence import MOST_PRINTED, Evidence, Measurement, Metric
-from governance.records.policy import (
-    CLASS,
-    INAPPLICABLE,
-    Expectation,
-    ModelTerms,
-    Policy,
-    declared,
-    judge,
-)
+from governance.records.policy import CLASS, INAPPLICABLE, Expectation, ModelTerms, Policy, declared
 from governance.subject.network import tensor_digest
 from governance.workflows.orchestration import assess
 from reports.grid import grid

@@ -9,8 +9,9 @@ import torch
 from governance import analyses
 from governance.analyses.data_quality import DataQuality, data_quality
 from governance.errors import PolicyError, SubjectError
+from governance.records.decision import judge
 from governance.records.evidence import Evidence
-from governance.records.policy import ModelTerms, Policy, judge
+from governance.records.policy import ModelTerms, Policy
 from governance.subject.images.validation_set import ValidationSet
 
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from governance.cli import console
+from governance.records.decision import judge
 from governance.records.evidence import Evidence, Interval, Measurement, ValidationIdentity
-from governance.records.policy import Expectation, ModelTerms, Policy, judge
+from governance.records.policy import Expectation, ModelTerms, Policy
 
 
 @pytest.fixture

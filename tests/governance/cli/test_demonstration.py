@@ -10,8 +10,9 @@ import torch
 from governance.cli import demonstration
 from governance.drift import standing
 from governance.records.assessment import Assessment
+from governance.records.decision import Finding
 from governance.records.evidence import Interval
-from governance.records.policy import Expectation, Finding
+from governance.records.policy import Expectation
 from governance.workflows.assessing import Result
 from governance.workflows.orchestration import read_policy
 

@@ -154,7 +154,7 @@ CASES = {
     "evolved.evolve": lambda form: evolved.evolve(predict, form(FEW[0]), budget=60),
     "evolved.evolve_many": lambda form: evolved.evolve_many(predict, form(FEW), budget=60),
     "evolved.evolve_map": lambda form: evolved.evolve_map(predict, form(FEW[0]), budget=60, grid=3),
-    "filter_ablation.study": lambda form: filter_ablation.study(
+    "filter_ablation.measure_filters": lambda form: filter_ablation.measure_filters(
         network(), form(SOME), LABELS[:24], tier="smoke", seed=0
     ),
     "lens_and_probe.read": lambda form: lens_and_probe.read(
@@ -201,6 +201,7 @@ WITHOUT_IMAGES = {
     "network.TracedNetwork.resumed": "takes activations of this network",
     "correlation.fisher": "takes correlations",
     "decision_rules.places": "takes names",
+    "filter_ablation.filter_estimates": "takes measurements",
     "faithfulness.agreement": "takes numbers",
 }
 SLOW_STORE = "training.record_epoch"  # needs an MLflow

@@ -14,6 +14,7 @@ from strategies import assessments
 
 from governance.errors import EvidenceError
 from governance.records.assessment import MANIFEST, RECORD, Assessment, Baseline, Difference, attach
+from governance.records.decision import judge
 from governance.records.evidence import (
     Evidence,
     Failure,
@@ -24,7 +25,7 @@ from governance.records.evidence import (
     Table,
     ValidationIdentity,
 )
-from governance.records.policy import Expectation, ModelTerms, Policy, judge
+from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.records.serialisation import canonical
 from governance.records.version_ref import VersionRef
 
@@ -197,7 +198,7 @@ def test_a_whole_number_where_a_fraction_is_meant_changes_nothing(tmp_path):
 def test_a_record_that_could_not_be_read_is_not_written(tmp_path):
     odd = replace(example(), environment={"threads": 2})
 
-    with pytest.raises(EvidenceError, match=r"environment\.threads is int"):
+    with pytest.raises(EvidenceError, match=r"environment\.threads: is 2; a text"):
         odd.save(tmp_path / "odd")
 
     assert list(tmp_path.iterdir()) == []

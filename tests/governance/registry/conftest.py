@@ -10,8 +10,9 @@ import torch
 from mlflow import MlflowClient
 
 from governance.records.assessment import Assessment, attach
+from governance.records.decision import judge
 from governance.records.evidence import Evidence, Figure, Interval, Measurement, Table
-from governance.records.policy import Policy, judge
+from governance.records.policy import Policy
 from governance.registry import record, resolve
 from governance.subject import model_files
 

@@ -3,8 +3,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from governance.records.decision import Finding
 from governance.records.evidence import Interval
-from governance.records.policy import Expectation, Finding
+from governance.records.policy import Expectation
 from governance.registry.description import BEGIN, END, LIMIT, _escaped, _row, merged
 
 pieces = st.lists(st.sampled_from(["a", "\n", "|", "x" * 900, BEGIN]), max_size=8).map("".join)

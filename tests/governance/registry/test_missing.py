@@ -3,6 +3,7 @@
 import pytest
 
 from governance.records.assessment import Assessment
+from governance.records.decision import EXIT_CODES, judge
 from governance.records.evidence import (
     Evidence,
     Failure,
@@ -10,7 +11,7 @@ from governance.records.evidence import (
     ModelIdentity,
     ValidationIdentity,
 )
-from governance.records.policy import EXIT_CODES, Expectation, ModelTerms, Policy, judge
+from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.registry.description import summary
 from governance.registry.recording import _numbers
 from reports.html import to_html

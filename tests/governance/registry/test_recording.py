@@ -11,9 +11,9 @@ from mlflow import MlflowClient
 
 from governance.errors import EvidenceError, RegistryError
 from governance.records.assessment import Assessment
+from governance.records.decision import judge
 from governance.records.evidence import ModelIdentity
-from governance.records.policy import judge
-from governance.registry import assessing, record, resolve
+from governance.registry import marked_running, record, resolve
 from governance.registry.recording import manifest_digest, metric_name
 
 
@@ -52,7 +52,7 @@ def test_an_assessment_is_kept_whole_and_its_verdict_shows(version, make_assessm
     # arrange
     assessment, folder = make_assessment(identity_of(version))
     # act
-    with assessing(version):
+    with marked_running(version):
         run_id = record(version, assessment, folder)
     # assert: the run
     client = MlflowClient()
@@ -95,7 +95,7 @@ def test_numbers_of_withdrawn_evidence_are_kept_but_are_no_metrics_of_the_run(
     assessment = dataclasses.replace(whole, evidence=evidence, decision=decision)
     assessment.save(tmp_path / "withdrawn")
     # act
-    with assessing(version):
+    with marked_running(version):
         run_id = record(version, assessment, tmp_path / "withdrawn")
     # assert
     client = MlflowClient()
@@ -140,7 +140,7 @@ def test_a_disk_that_is_full_ends_the_run_and_leaves_the_version_as_it_was(
     # act
     with (
         pytest.raises(RegistryError, match="File too large"),
-        assessing(version),
+        marked_running(version),
         largest_file(room),
     ):
         record(version, large, folder)
@@ -156,7 +156,7 @@ def test_ctrl_c_while_recording_ends_the_run_and_leaves_the_version_as_it_was(
     assessment, folder = make_assessment(identity_of(version))
     before = standing()
     # act
-    with pytest.raises(KeyboardInterrupt), assessing(version), interrupted_at("log_artifacts"):
+    with pytest.raises(KeyboardInterrupt), marked_running(version), interrupted_at("log_artifacts"):
         record(version, assessment, folder)
     # assert
     assert standing() == ({"governance.status": "pending"}, before[1])

@@ -9,9 +9,9 @@ from mlflow import MlflowClient
 from governance.errors import SubjectError
 from governance.records.assessment import Assessment
 from governance.registry import (
-    assessing,
     fetch,
     lineage,
+    marked_running,
     mismatches,
     open_subject,
     record,
@@ -33,7 +33,7 @@ def test_a_version_on_a_server_is_assessed_recorded_and_verified(
     )
     # act
     version = resolve("models:/remote stripes/1")
-    with assessing(version):
+    with marked_running(version):
         status = client.get_model_version(version.ref.name, "1").tags["governance.status"]
         subject = open_subject(version, remote, workspace=tmp_path / "workspace")
         assessment, folder = make_assessment(subject.identity)

@@ -13,8 +13,8 @@ from governance.approval import Keyring, PrivateKey, decode, read, sign
 from governance.approval.tags import APPROVAL
 from governance.errors import ApprovalError, RegistryError
 from governance.registry import (
-    assessing,
     fetch,
+    marked_running,
     mismatches,
     open_subject,
     record,
@@ -117,13 +117,13 @@ def test_a_governed_registry_takes_no_verdict_without_a_key(version, assessed):
 
     with pytest.raises(RegistryError, match="--signing-key"):
         record(version, assessment, folder)
-    with pytest.raises(RegistryError, match="--signing-key"), assessing(version):
+    with pytest.raises(RegistryError, match="--signing-key"), marked_running(version):
         pytest.fail("was let in")
     assert tags() == {"governance.status": "pending"}
 
 
 def test_while_assessed_a_version_is_running_and_then_what_it_was(version, keys):
-    with assessing(version, key=keys.assessor):
+    with marked_running(version, key=keys.assessor):
         assert tags()["governance.status"] == "running"
 
     assert tags()["governance.status"] == "pending"
@@ -133,7 +133,7 @@ def test_a_verdict_is_put_back_signed_anew(version, keys, assessed):
     record(version, *assessed(), key=keys.assessor)
     before = decode(tags()[APPROVAL])
 
-    with pytest.raises(KeyboardInterrupt), assessing(version, key=keys.assessor):  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), marked_running(version, key=keys.assessor):  # noqa: PT012
         assert tags()["governance.status"] == "running"
         raise KeyboardInterrupt
 
@@ -194,7 +194,7 @@ def test_a_waiver_is_kept_and_counts(version, keys):
 
 
 def test_an_approval_ends_with_its_waiver(version, keys, assessed, policy):
-    from governance.records.policy import judge  # noqa: PLC0415 - beside its use
+    from governance.records.decision import judge  # noqa: PLC0415 - beside its use
 
     until = int(time.time()) + 30 * DAY
     waive(

@@ -5,7 +5,7 @@ import pytest
 from mlflow import MlflowClient
 
 from governance.errors import RegistryError
-from governance.registry import assessing, resolve
+from governance.registry import marked_running, resolve
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_an_assessment_that_ends_early_leaves_the_status_as_it_was(version, end,
     if before:
         set_status(before)
     # act
-    with pytest.raises(end), assessing(version):  # noqa: PT012 - what is seen inside is the point
+    with pytest.raises(end), marked_running(version):  # noqa: PT012 - what is seen inside is the point
         assert status() == "running"
         raise end
     # assert
@@ -42,27 +42,30 @@ def test_an_assessment_that_ends_early_leaves_the_status_as_it_was(version, end,
 
 
 def test_an_assessment_that_records_nothing_leaves_the_status_as_it_was(version):
-    with assessing(version):
+    with marked_running(version):
         pass
     assert status() == "pending"
 
 
 def test_a_verdict_that_was_recorded_stays_even_if_something_fails_later(version):
-    with pytest.raises(ValueError, match="later"), assessing(version):  # noqa: PT012 - as above
+    with pytest.raises(ValueError, match="later"), marked_running(version):  # noqa: PT012 - as above
         set_status("rejected")
         raise ValueError("later")
     assert status() == "rejected"
 
 
 def test_a_model_without_a_version_has_no_status(saved_model):
-    with pytest.raises(RegistryError, match="not registered"), assessing(resolve(str(saved_model))):
+    with (
+        pytest.raises(RegistryError, match="not registered"),
+        marked_running(resolve(str(saved_model))),
+    ):
         pytest.fail("must not begin")
 
 
 def test_an_error_is_told_even_if_mlflow_has_gone_meanwhile(version):
     store = mlflow.get_tracking_uri()
     try:
-        with pytest.raises(ValueError, match="first") as caught, assessing(version):  # noqa: PT012
+        with pytest.raises(ValueError, match="first") as caught, marked_running(version):  # noqa: PT012
             mlflow.set_tracking_uri("http://127.0.0.1:9")
             raise ValueError("first")
     finally:

@@ -9,13 +9,15 @@ from governance import registry
 from governance.approval import decode
 from governance.errors import RegistryError, SubjectError
 from governance.records.assessment import Assessment
-from governance.records.policy import Policy, judge
+from governance.records.decision import judge
+from governance.records.policy import Policy
 from governance.registry import listing
 from governance.registry.signing import revoke, waive
 from governance.worker import sweep
 from governance.worker.job import Tools, work
 from governance.worker.ledger import Ledger
 from governance.worker.terms import Rule, Terms
+from governance.workflows import printing
 
 
 @pytest.fixture
@@ -213,7 +215,9 @@ def test_a_made_up_record_is_not_judged_again(tools, waived, tmp_path, monkeypat
     registry.record(waived, made_up, tmp_path / "made up")
     assert registry.mismatches(waived, registry.fetch(waived, tmp_path / "again")) == ()
     token = tags["governance.approval"]
-    MlflowClient().set_model_version_tag("stripes", waived.ref.version, "governance.approval", token)
+    MlflowClient().set_model_version_tag(
+        "stripes", waived.ref.version, "governance.approval", token
+    )
 
     def measured_anew(*_anything):
         raise SubjectError("measured anew")
@@ -249,6 +253,20 @@ def test_a_new_waiver_is_judged_from_the_record_without_running_anything(
         )
         is None
     )
+
+
+def test_a_verdict_is_recorded_though_its_reports_cannot_be_printed(
+    tools, waived, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(printing, "MEMORY", 2**24)
+
+    outcome = work(leased(tools, waived.uri), tools)
+
+    assert (outcome.state, outcome.verdict) == ("done", "approved")
+    assert "the reports were not printed: printing the report failed" in outcome.why
+    kept = registry.fetch(waived, tmp_path / "kept")
+    assert not (kept / "report.pdf").exists()
+    assert Assessment.load(kept).decision.verdict == "approved"
 
 
 def _with_recall(evidence, value):

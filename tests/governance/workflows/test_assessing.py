@@ -1,6 +1,7 @@
 """Assessing through the command line: the whole way, and everything that ends it early."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from PIL import Image
 from torch import nn
 
 from governance.records.assessment import Assessment
+from governance.workflows import printing
 
 BROKEN = """
     __all__ = ["Broken"]
@@ -179,6 +181,36 @@ def test_a_disk_that_refuses_ends_with_3_and_records_nothing(
     # assert
     assert (answer.code, answer.out) == (3, "")
     assert answer.err.startswith("error: file/kept: writing the assessment: refused: ")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_where_printing_fails_the_assessment_is_kept_recorded_and_printed_later(
+    governance, new_version, policy, monkeypatch, as_json
+):
+    # arrange: too little memory for any program
+    monkeypatch.setattr(printing, "MEMORY", 2**24)
+    uri = new_version()
+    options = ["--json"] if as_json else []
+    # act
+    answer = governance("assess", uri, "--policy", policy(), "--out", "kept", *options)
+    later = governance("report", "kept", "--pdf", "later.pdf", "--html", "later.html")
+    from_record = governance("report", uri, "--html", "recorded.html")
+    # assert: the verdict stands, and what failed is said
+    assert answer.code == 0
+    assert "error: the reports were not printed: printing the report failed" in answer.err
+    assert "`governance report kept --pdf FILE` prints it" in answer.err
+    kept = Assessment.load(Path("kept"))
+    assert kept.decision.verdict == status(uri) == "approved"
+    assert not {"report.html", "report.pdf"} & {path.name for path in Path("kept").iterdir()}
+    if as_json:
+        assert json.loads(answer.out)["unprinted"].startswith("printing the report failed")
+    version = MlflowClient().get_model_version("stripes", uri.rpartition("/")[2])
+    run = MlflowClient().get_run(version.tags["governance.run_id"])
+    assert run.data.tags["governance.unprinted"].startswith("printing the report failed")
+    assert governance("gate", uri).code == 0
+    assert (later.code, from_record.code) == (0, 0)
+    assert Path("later.pdf").read_bytes().startswith(b"%PDF-")
+    assert Path("recorded.html").read_bytes() == Path("later.html").read_bytes()
 
 
 def test_ctrl_c_ends_with_130_and_leaves_the_version_as_it_was(

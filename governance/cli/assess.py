@@ -2,14 +2,17 @@
 
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from governance.cli.answers import exit_code, misuse, summary, write
 from governance.cli.arguments import AsJson, Keys, ModelUri, SigningKey
-from governance.cli.console import out, print_json, progress_bar, show, text
+from governance.cli.console import complain, out, print_json, progress_bar, show, text
+
+if TYPE_CHECKING:
+    from governance.workflows.assessing import Result
 
 __all__ = ["assess", "demo", "report"]
 
@@ -44,9 +47,14 @@ def assess(
             ring=ring,
             progress=progress,
         )
+    if result.unprinted:
+        complain(f"the reports were not printed: {result.unprinted}")
+        complain(_print_later(result))
     if as_json:
         folder = str(result.folder) if result.folder else None
-        places = {"assessment": folder, "run_id": result.run_id}
+        places = {
+            "assessment": folder, "run_id": result.run_id, "unprinted": result.unprinted,
+        }  # fmt: skip
         print_json({**summary(result.assessment), **places})
     else:
         show(result.assessment)
@@ -54,6 +62,14 @@ def assess(
         kept = f"Assessment: {result.folder} ({where})" if result.folder else f"Assessment {where}"
         out.print(text(kept), soft_wrap=True)
     raise typer.Exit(exit_code(result.assessment))
+
+
+def _print_later(result: "Result") -> str:
+    source = result.folder or result.assessment.identity.uri
+    return (
+        "the assessment is kept, and its verdict stands; "
+        f"`governance report {quote(str(source))} --pdf FILE` prints it"
+    )
 
 
 def report(
@@ -107,6 +123,8 @@ def demo(
         table.add_row(version.number, version.story, version.verdict, text(version.why))
     out.print(table)
     for version in versions:
-        out.print(text(f"version {version.number}: {version.pdf}"), soft_wrap=True)
+        out.print(text(f"version {version.number}: {version.pdf or 'no report'}"), soft_wrap=True)
+        if version.result.unprinted:
+            complain(f"version {version.number} was not printed: {version.result.unprinted}")
     store = quote(f"sqlite:///{out_dir.resolve()}/mlflow.db")
     out.print(text(f"See it all in MLflow: mlflow ui --backend-store-uri {store}"), soft_wrap=True)
