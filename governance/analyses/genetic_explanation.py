@@ -23,11 +23,11 @@ Method:
     and random (by the model's digest).
 
 Signs of risk:
-    Regions outside the object; a small share of "sufficient" regions and many "fragile" ones;
-    wrong classes that can be explained as well as right ones; low stability over seeds; random
-    regions that do as well; a centred map, which knows nothing of the model, that does as well
-    under both baselines. A minute region with full probability means that the model decides on
-    a detail, which is not proof that it ignores the rest.
+    Regions lie outside the object. Few regions are "sufficient" and many are "fragile": these
+    depend on the fill. Wrong classes can be explained as well as right ones. Regions change with
+    the seed. Random regions do as well. A centred map, which knows nothing of the model, does as
+    well with both fill images. A minute region with full probability means that the model decides
+    on a detail, which is not proof that it ignores the rest.
 
 Limits:
     A region is enough for the model, not the only one that is, and not a cause. Replaced pixels

@@ -249,10 +249,10 @@ def _class_table(summary: RuleEstimates, names: Sequence[str]) -> Table:
         ),
         summary.class_rows(names),
         (
-            "class", "rules", "rules_for_80",
+            "class", "status", "rules", "rules_for_80",
             "coverage", "coverage_low", "coverage_high",
             "precision", "precision_low", "precision_high", "precision_n",
-            "linear_precision", "k-means_precision",
+            "linear_precision",
         ),
     )  # fmt: skip
 

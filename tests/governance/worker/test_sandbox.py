@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from lanes import needs
 
 from governance.errors import SubjectError
 from governance.records.assessment import Assessment
@@ -62,6 +63,7 @@ ODD = """
 
 
 @pytest.fixture
+@needs("worker")
 def ask(install, saved_model, images_file, policy_text, tmp_path, monkeypatch):
     """A request for an assessment in which the odd analysis does what its mode says."""
     install("odd", ODD, about="Odd: does what it is told.", point="{module}:Odd")
