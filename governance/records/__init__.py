@@ -1,6 +1,7 @@
 """What is kept, as plain data: frozen records, their JSON, and the judgement of them.
 
 ```
+version_ref    which registered version is meant, everywhere by the same record
 evidence       metrics, figures and tables that an analysis leaves, and what they are about
 numbers        numbers as text, never rounded to a value that they do not have
 severities     what it does to the verdict that an expectation is not met

@@ -58,12 +58,13 @@ class Baseline:
     """The version a model is compared with, as its own assessment recorded it.
 
     Attributes:
-        identity: Of the other version.
-        assessment_digest: Of the record the numbers are taken from.
-        validation_digest: Numbers are comparable image by image only where this is the same.
-        verdict: Of the other version.
-        metrics: By full name, `<analysis>.<metric>`.
-        intervals: Of those metrics that have one.
+        identity: Identity of the other version.
+        assessment_digest: Digest of the record that the numbers are taken from.
+        validation_digest: Digest of its validation images. Two versions can be compared image by
+            image only if their digests are equal.
+        verdict: Verdict on the other version.
+        metrics: Metrics by full name, `<analysis>.<metric>`.
+        intervals: Interval of each metric that has one, by full name.
     """
 
     identity: ModelIdentity
@@ -87,19 +88,19 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """Everything known about one model version under one policy.
+    """All that is known about one model version under one policy.
 
     Attributes:
-        identity: Of the model.
-        validation: Of the images.
-        policy: As judged, standing expectations included.
+        identity: Identity of the model.
+        validation: Identity of the validation images.
+        policy: The policy as judged, built-in expectations included.
         evidence: One item per analysis, failures included, in the order they ran.
         decision: Verdict and findings.
-        environment: Versions, device and thread count under which it was made.
-        created: UTC, ISO 8601 to the second.
-        baseline: The version compared with, if any.
-        waivers: Those it was judged with, whether any finding needed them or not.
-        schema: Of the record.
+        environment: Versions, device and thread count under which the assessment was made.
+        created: Time of the assessment: UTC, ISO 8601 to the second.
+        baseline: The version that this one is compared with; None if there is none.
+        waivers: Waivers that were considered, whether a finding needed them or not.
+        schema: Version of the record format.
     """
 
     identity: ModelIdentity
@@ -220,11 +221,15 @@ class Assessment:
         listed = _parsed(folder, MANIFEST).get("files")
         if not isinstance(listed, dict):
             raise EvidenceError(f"{folder}/{MANIFEST}: names no files; {{path: sha256}} is needed")
-        found = {path: _sha256((folder / path).read_bytes()) for path in _paths(folder)}
+        digests = {path: _sha256((folder / path).read_bytes()) for path in _paths(folder)}
         kinds = {
-            **{path: "missing" for path in listed if path not in found},
-            **{path: "extra" for path in found if path not in listed},
-            **{path: "changed" for path in listed if found.get(path, listed[path]) != listed[path]},
+            **{path: "missing" for path in listed if path not in digests},
+            **{path: "extra" for path in digests if path not in listed},
+            **{
+                path: "changed"
+                for path in listed
+                if digests.get(path, listed[path]) != listed[path]
+            },
         }
         return tuple(Difference(path=path, kind=kinds[path]) for path in sorted(kinds))
 
@@ -253,10 +258,10 @@ def _files(assessment: Assessment) -> dict[str, bytes]:
     """Contents of all files but the manifest, by path."""
     files = {POLICY: assessment.policy.text.encode(), RECORD: _record(assessment)}
     for item in assessment.evidence:
-        found, home = item.measurement, f"evidence/{item.analysis}"
-        for figure in found.figures if found else ():
+        measurement, home = item.measurement, f"evidence/{item.analysis}"
+        for figure in measurement.figures if measurement else ():
             files[f"{home}/{figure.name}.png"] = figure.image
-        for table in found.tables if found else ():
+        for table in measurement.tables if measurement else ():
             files[f"{home}/{table.name}.parquet"] = _parquet(table)
             files[f"{home}/{table.name}.csv"] = _csv(table)
     return files
@@ -293,12 +298,12 @@ def _record(assessment: Assessment) -> bytes:
 
 def _bare(evidence: Evidence) -> Evidence:
     """Evidence without pixels and rows."""
-    found = evidence.measurement
-    if found is None:
+    measurement = evidence.measurement
+    if measurement is None:
         return evidence
-    figures = tuple(replace(figure, image=b"") for figure in found.figures)
-    tables = tuple(replace(table, rows=()) for table in found.tables)
-    return replace(evidence, measurement=replace(found, figures=figures, tables=tables))
+    figures = tuple(replace(figure, image=b"") for figure in measurement.figures)
+    tables = tuple(replace(table, rows=()) for table in measurement.tables)
+    return replace(evidence, measurement=replace(measurement, figures=figures, tables=tables))
 
 
 def _fill(measurement: dict[str, Any], folder: Path) -> None:
@@ -310,8 +315,8 @@ def _fill(measurement: dict[str, Any], folder: Path) -> None:
     for table in measurement["tables"]:
         path, _ = str(table.pop("path")), table.pop("row_count")
         table.setdefault("printed", table["columns"][:MOST_PRINTED])
-        table["rows"], found = _rows(folder, path)
-        _same(folder, path, found, table.pop("sha256"))
+        table["rows"], digest = _rows(folder, path)
+        _same(folder, path, digest, table.pop("sha256"))
         copy = str(Path(path).with_suffix(".csv"))
         _same(folder, copy, _sha256(_content(folder, copy)), table.pop("csv_sha256"))
 
@@ -335,8 +340,8 @@ def _content(folder: Path, path: str) -> bytes:
     return file.read_bytes()
 
 
-def _same(folder: Path, path: str, found: str, recorded: object) -> None:
-    if found != recorded:
+def _same(folder: Path, path: str, digest: str, recorded: object) -> None:
+    if digest != recorded:
         raise EvidenceError(f"{folder}/{RECORD}: {path} is not the file it was written with")
 
 
