@@ -235,7 +235,7 @@ def test_the_metrics_of_a_class_that_waits_for_a_mark(clean, tiny_subject):
     assert found.intervals["lens_probe_gap"].low > 0.8
     (gaps,) = [table for table in found.tables if table.name == "gaps"]
     assert gaps.rows[0][:2] == ("horizontal", 50)
-    assert "widest for class horizontal" in found.notes[1]
+    assert "Class horizontal (n = " in found.notes[1]
 
 
 def test_a_mask_reads_an_answer_through_every_layer(clean):
