@@ -75,8 +75,9 @@ class Layers:
         if layer in self.modules:
             return self.modules[layer]
         raise AnalysisError(
-            f"layer {layer!r} does not exist; layers of filters are {', '.join(self.cuts)}; names of "
-            "other modules the forward pass calls, and with #k those it calls repeatedly, are accepted"
+            f"layer {layer!r} does not exist; layers of filters are {', '.join(self.cuts)}; names "
+            "of other modules the forward pass calls, and with #k those it calls repeatedly, are "
+            "accepted"
         )
 
     def shape(self, place: int) -> tuple[int, ...]:
