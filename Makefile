@@ -1,10 +1,14 @@
-.PHONY: help check demo docs kill
+.PHONY: help check test demo docs kill
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 check:  ## set up .venv and run everything CI runs
 	ci/check
+
+test:  ## the fast lane: no server, browser, database, worker, and nothing that takes seconds
+	ci/setup dev
+	OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist worksteal -m "not kill and not server and not browser and not postgresql and not worker and not slow"
 
 demo:  ## set up .venv, then train, register and assess three versions of a digit classifier
 	ci/setup demo

@@ -20,9 +20,13 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor, nn
 
-from governance.methods.filter_ablation import study
-from governance.methods.filter_ablation.ablation import drawn, estimated, likely, measure, survey
-from governance.methods.filter_ablation.study import KEPT, ROUNDS, SCREENED, SOUND, Study
+from governance.methods.filter_ablation import filter_estimates, measure_filters
+from governance.methods.filter_ablation.measurement import ROUNDS, SOUND
+from governance.methods.filter_ablation.regression import estimated
+from governance.methods.filter_ablation.sampling import drawn, likely
+from governance.methods.filter_ablation.selection import KEPT, SCREENED
+from governance.methods.filter_ablation.silencing import silence
+from governance.methods.filter_ablation.survey import survey_filters
 from governance.methods.network import TracedNetwork, trace
 
 TOP = 20
@@ -38,12 +42,12 @@ def clocks() -> Array:
 def speed(model: nn.Module, x: Tensor, y: NDArray[np.int64], every: int) -> str:
     """Exact ablation of filters by Captum and by us: seconds, and the largest difference."""
     network = trace(model, x[:2], batch_size=len(x))
-    seen = survey(network, x, y)
+    seen = survey_filters(network, x, y)
     modules = dict(model.named_modules())
     outputs = _unit_modules(network, model, x)
     chosen = [filters for i, filters in enumerate(seen.filters) if i % every == 0]
     began = clocks()
-    ours = measure(network, x, y, seen, chosen, np.arange(len(x)))
+    ours = silence(network, x, y, seen, chosen, np.arange(len(x)))
     mine = clocks() - began
 
     target = torch.from_numpy(y)
@@ -123,8 +127,8 @@ def exhaustive(
         found = dict(np.load(file))
         if len(found["e"]) == len(x):
             return found
-    seen = survey(network, x, y)
-    effects = measure(network, x, y, seen, seen.filters, np.arange(len(x)))
+    seen = survey_filters(network, x, y)
+    effects = silence(network, x, y, seen, seen.filters, np.arange(len(x)))
     cost = {unit.layer: 0.0 if unit.closed else unit.cost for unit in network.units()}
     found = {
         "e": effects.dloss, "p": effects.dp_true, "t": seen.taylor, "ptrue": seen.p_true,
@@ -219,19 +223,20 @@ def pruning(model: nn.Module, x: Tensor, y: NDArray[np.int64], found: dict[str, 
 def whole(network: TracedNetwork, x: Tensor, y: NDArray[np.int64], found: dict[str, Array]) -> str:
     """The standard tier as it is run: seconds, cost and recall."""
     began = clocks()
-    result: Study = study(network, x, y, tier="standard", seed=0, top=TOP)
+    result = measure_filters(network, x, y, tier="standard", seed=0, top=TOP)
     took = clocks() - began
-    place = {filters: i for i, filters in enumerate(result.seen.filters)}
+    table = filter_estimates(result, y)
+    rows = table[(table["metric"] == "dloss") & (table["class"] == "all") & table["unit"].notna()]
+    place = {filters: i for i, filters in enumerate(result.survey.filters)}
     value = np.full(len(place), -np.inf)
-    for block in result.blocks:
-        for filters, mean in zip(block.effects.filters, block.estimate.mean, strict=True):
-            value[place[filters]] = mean
+    for row in rows.dropna(subset="estimate").itertuples():
+        value[place[row.layer, (int(row.unit),)]] = row.estimate
     top = set(np.argsort(-found["e"].mean(0))[:TOP])
     recall = len(top & set(np.argsort(-value)[:TOP])) / TOP
     return (
         f"whole standard tier (list, class candidates, audit, groups): {took[0]:.1f} s wall / "
         f"{took[1]:.1f} s CPU for {len(x)} images, "
-        f"{result.spent / result.exhaustive:.1%} of exhaustive, recall {recall:.2f}"
+        f"{result.passes / result.exhaustive:.1%} of exhaustive, recall {recall:.2f}"
     )
 
 

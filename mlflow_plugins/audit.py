@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table
 from sqlalchemy.engine import Engine
 from sqlalchemy.schema import CreateTable
 
-__all__ = ["TABLE", "Entry", "append", "prepare"]
+__all__ = ["TABLE", "AuditEntry", "append", "prepare"]
 
 #: Of PostgreSQL's advisory locks: several servers may start at once.
 LOCK = 7_236_461
@@ -48,7 +48,7 @@ GUARDS = {"sqlite": SQLITE, "postgresql": POSTGRESQL}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class AuditEntry:
     """One decision.
 
     Attributes:
@@ -94,7 +94,7 @@ def prepare(engine: Engine) -> None:
             connection.execute(sqlalchemy.text(statement))
 
 
-def append(engine: Engine, entry: Entry) -> None:
+def append(engine: Engine, entry: AuditEntry) -> None:
     """Write one decision down, for good.
 
     Raises:

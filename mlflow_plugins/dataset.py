@@ -66,14 +66,14 @@ def from_image_manifest(
         MlflowException: All problems at once.
     """
     from governance.errors import SubjectError
-    from governance.subject.images import open_manifest
+    from governance.subject.images import open_image_list
 
     file = None if isinstance(manifest, pd.DataFrame) else Path(manifest)
     folder = Path(root or (file.parent if file else ".")).resolve()
     location = str(file or name or "manifest")
     try:
         table = _table(manifest, location)
-        validation = open_manifest(
+        validation = open_image_list(
             table[PATH].tolist(),
             table[LABEL].tolist(),
             root=folder,

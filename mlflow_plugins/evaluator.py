@@ -139,7 +139,7 @@ def _assessed(
 
 def _images(dataset: Any, config: dict[str, Any]) -> Any:
     from governance.errors import SubjectError
-    from governance.subject.images import open_manifest
+    from governance.subject.images import open_image_list
 
     table, labels = dataset.features_data, dataset.labels_data
     if "path" not in getattr(table, "columns", ()) or labels is None:
@@ -151,7 +151,7 @@ def _images(dataset: Any, config: dict[str, Any]) -> Any:
     if not (root := config.get("root")):
         absolute = all(Path(path).is_absolute() for path in paths)
         root = os.path.commonpath([Path(path).parent for path in paths]) if absolute else "."
-    return open_manifest(
+    return open_image_list(
         paths,
         [str(label) for label in labels],
         root=Path(root),

@@ -366,7 +366,7 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         token: str | None = None,
     ) -> None:
         """Write a decision down; what cannot be written down is not done."""
-        entry = audit.Entry(
+        entry = audit.AuditEntry(
             action=action,
             model=registered.ref.name,
             version=registered.ref.version or None,

@@ -1,10 +1,16 @@
 """Reports: an assessment printed for people and for pipelines, one reporter a file.
 
 ```
-html.to_html(assessment) -> str           one self-contained page for the screen
-pdf.to_pdf(assessment) -> bytes           the same page on A4, tagged, with contents and bookmarks
-markdown.to_markdown(assessment) -> str   a summary for a pull request or a registry page
-junit.to_junit(assessment) -> str         the findings as test cases
+html        the report as one self-contained page for the screen
+pdf         the same page on A4, tagged, with contents and bookmarks
+markdown    a summary for a pull request or a registry page
+junit       the findings as test cases
+comparison  two versions held against each other, on one page
+history     the versions of a registered model, on one page
+view        an assessment in the order in which a reader asks
+gaps        what an assessment says nothing about
+grid        the part of a table that fits on a page
+prose       docstrings as headings and paragraphs; text that hides nothing
 ```
 
 Nothing here measures or judges: a report arranges what the assessment holds. All text of an

@@ -12,7 +12,7 @@ __all__ = ["Gap", "uncovered", "unmeasured", "withdrawn"]
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Something that this assessment says nothing about, and why."""
+    """A subject that an assessment says nothing about, and the reason."""
 
     subject: str
     reason: str

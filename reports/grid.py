@@ -31,7 +31,7 @@ class Grid:
     """The part of a table that fits on the page.
 
     Attributes:
-        name: Of the table: its file among the evidence.
+        name: Name of the table, which is its file among the evidence.
         caption: What a row is.
         columns: The columns that are printed.
         rows: The rows that are printed, as text.
@@ -84,7 +84,7 @@ def _size(name: str, texts: Iterable[str], widest: int) -> int:
 
 
 def _numeric(cells: Iterable[Cell]) -> bool:
-    found = [item for item in cells if item is not None]
-    return bool(found) and all(
-        isinstance(item, int | float) and not isinstance(item, bool) for item in found
+    present = [item for item in cells if item is not None]
+    return bool(present) and all(
+        isinstance(item, int | float) and not isinstance(item, bool) for item in present
     )

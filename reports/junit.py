@@ -30,8 +30,10 @@ def to_junit(assessment: Assessment) -> str:
     evidence = {item.analysis: item for item in assessment.evidence}
     expected = (item.expectation.metric.partition(".")[0] for item in findings)
     for analysis in dict.fromkeys([*evidence, *expected]):
-        own = [item for item in findings if item.expectation.metric.startswith(f"{analysis}.")]
-        root.append(_suite(analysis, evidence.get(analysis), own, assessment))
+        concerned = [
+            item for item in findings if item.expectation.metric.startswith(f"{analysis}.")
+        ]
+        root.append(_suite(analysis, evidence.get(analysis), concerned, assessment))
     if not findings:
         root.append(_empty(assessment))
     for key in ("tests", "failures", "errors", "skipped"):

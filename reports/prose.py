@@ -65,12 +65,12 @@ def describe(analysis: str, about: str) -> Description:
     lead: tuple[Block, ...] = ()
     heading, body = "", []
     for index, line in enumerate(lines[len(first) :], start=len(first)):
-        found = heading_of(line, lines[index + 1 :])
-        if found is None:
+        next_heading = heading_of(line, lines[index + 1 :])
+        if next_heading is None:
             body.append(line)
             continue
         lead, parts = _close(heading, body, lead, parts)
-        heading, body = found, []
+        heading, body = next_heading, []
     lead, parts = _close(heading, body, lead, parts)
     fallback = analysis.replace("_", " ").capitalize()
     return Description(title or fallback, question, lead, tuple(parts))

@@ -20,7 +20,7 @@ from reports.prose import Description, describe
 __all__ = [
     "MEANINGS",
     "Change",
-    "Entry",
+    "Chapter",
     "Row",
     "Section",
     "View",
@@ -67,18 +67,18 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What an analysis found, with its metrics arranged.
+    """The evidence of one analysis with its metrics arranged.
 
     Attributes:
-        evidence: Of the analysis.
-        description: Of the analysis, by itself.
+        evidence: Evidence of the analysis.
+        description: What the analysis says about itself.
         rows: Metrics of the model as a whole.
-        rows_left: How many such metrics are not printed.
+        rows_left: Number of such metrics that are not printed.
         families: Names of the metrics that exist once per class, such as `recall`.
         classes: Class name and a row for each family, in the order of the model's outputs.
-        classes_left: How many classes are not printed.
-        grids: Tables.
-        findings: Of the policy on this analysis.
+        classes_left: Number of classes that are not printed.
+        grids: Tables, cut to the page.
+        findings: Findings on the metrics of this analysis.
     """
 
     evidence: Evidence
@@ -105,7 +105,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Chapter:
     """A numbered section of the report; `content` names its template or holds its analysis."""
 
     number: int
@@ -118,9 +118,9 @@ class View:
     """An assessment in the order of the report.
 
     Attributes:
-        assessment: As given.
-        digest: Of the assessment.
-        name: Of the model with its version, for headings.
+        assessment: The assessment as given.
+        digest: Digest of the assessment.
+        name: Name of the model with its version, for headings.
         meaning: What the verdict says.
         one_answer: That the model answers every image alike; empty if it does not.
         withdrawn: Analyses whose result must not be relied on.
@@ -129,9 +129,9 @@ class View:
         attention: Findings that are not met, the gravest first.
         findings: All findings that are printed, the gravest first.
         data: Section on the quality of the data, where it was examined.
-        entries: Numbered sections.
+        chapters: Numbered sections.
         changes: Metrics beside those of the baseline.
-        unlisted: How many findings and changes are not printed, by name of the section.
+        unlisted: Number of findings and of changes that are not printed, by name of the section.
     """
 
     assessment: Assessment
@@ -145,7 +145,7 @@ class View:
     attention: tuple[Finding, ...]
     findings: tuple[Finding, ...]
     data: Section | None
-    entries: tuple[Entry, ...]
+    chapters: tuple[Chapter, ...]
     changes: tuple[Change, ...]
     unlisted: Mapping[str, int]
 
@@ -194,8 +194,8 @@ def view(assessment: Assessment) -> View:
         attention=tuple(item for item in findings if item.outcome in OPEN),
         findings=findings[:MOST_FINDINGS],
         data=data,
-        entries=tuple(
-            Entry(number, title, content)
+        chapters=tuple(
+            Chapter(number, title, content)
             for number, (title, content) in enumerate(contents, start=1)
         ),
         changes=compared[:MOST_METRICS],
@@ -297,10 +297,10 @@ def _rows(evidence: Evidence, findings: Sequence[Finding]) -> list[Row]:
 
 def _families(rows: Mapping[str, Row], class_names: Sequence[str]) -> tuple[str, ...]:
     known = set(class_names)
-    found = dict.fromkeys(
+    families = dict.fromkeys(
         name.partition(".")[0] for name in rows if name.partition(".")[2] in known
     )
-    return tuple(found)[:MOST_FAMILIES]
+    return tuple(families)[:MOST_FAMILIES]
 
 
 def changes(assessment: Assessment) -> tuple[Change, ...]:

@@ -5,10 +5,13 @@ import os
 import shutil
 import signal
 
+import lanes
 import numpy as np
 import pytest
 import servers
 import torch
+from lanes import needs
+from shared import once
 from torch import nn
 
 from governance.records.evidence import ModelIdentity
@@ -35,8 +38,23 @@ def pytest_addoption(parser):
     )
 
 
-def pytest_runtest_setup():
+def pytest_configure():
+    """No process is started that a test's marks do not tell of."""
+    lanes.watch()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests get the marks of the fixtures that they use; those that take longest go first."""
+    for item in items:
+        lanes.mark(item)
+    lanes.order(items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
     """Layers that a test makes draw their weights alike, whatever ran before in this process."""
+    lanes.enter(item)
     torch.manual_seed(0)
 
 
@@ -152,9 +170,10 @@ def migrated_store(tmp_path_factory):
     """An empty MLflow database, migrated once: that takes seconds."""
     from mlflow import MlflowClient  # noqa: PLC0415 - seconds, for the few tests that need it
 
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_registered_models()
-    return path
+    def migrate(folder):
+        MlflowClient(f"sqlite:///{folder}/mlflow.db").search_registered_models()
+
+    return once(tmp_path_factory, "migrated", migrate) / "mlflow.db"
 
 
 @pytest.fixture
@@ -173,6 +192,7 @@ def mlflow_store(migrated_store, tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="session")
+@needs("server")
 def running_server(migrated_store, tmp_path_factory):
     """The address of a real MLflow server, which takes half a minute to start."""
     folder = tmp_path_factory.mktemp("server")

@@ -49,10 +49,10 @@ class Analysis(Protocol):
 
 def names() -> tuple[str, ...]:
     """Names of all installed analyses, sorted."""
-    return tuple(sorted(_own() | {point.name for point in entry_points(group=GROUP)}))
+    return tuple(sorted(_packaged() | {point.name for point in entry_points(group=GROUP)}))
 
 
-def _own() -> set[str]:
+def _packaged() -> set[str]:
     return {module.name for module in pkgutil.iter_modules(__path__)}
 
 
@@ -63,17 +63,17 @@ def find(name: str) -> type[Analysis]:
         PolicyError: If no analysis has that name, two distributions bring one, it cannot be
             imported, or its file does not hold exactly one.
     """
-    own, points = name in _own(), entry_points(group=GROUP, name=name)
-    if not own and not points:
+    packaged, points = name in _packaged(), entry_points(group=GROUP, name=name)
+    if not packaged and not points:
         raise PolicyError(f"analysis {name!r} does not exist; installed are {', '.join(names())}")
-    if own + len(points) > 1:
+    if packaged + len(points) > 1:
         # Whoever came first would answer in the other's name.
         brought = ", ".join(sorted(point.value for point in points))
         raise PolicyError(
             f"analysis {name!r} is installed more than once ({brought}"
-            f"{' and the one of this package' if own else ''}); a name of its own is accepted"
+            f"{' and the one of this package' if packaged else ''}); a name of its own is accepted"
         )
-    if own:
+    if packaged:
         return _only_class(name, importlib.import_module(f"{__name__}.{name}"))
     point = next(iter(points))
     try:

@@ -1,33 +1,36 @@
 """DE-CAM: evolved heat maps of what the model's decisions rest on, from its outputs alone.
 
 Purpose:
-    To show as a heat map which parts of an image carry a decision, for any model, and how far the
-    map can be believed: it is measured on the same images beside maps that know nothing.
+    A heat map shows which parts of an image carry a decision. This analysis makes one for any
+    model. It also says how far the map can be believed: the map is measured on the same images
+    beside maps that know nothing of the model.
 
 Method:
-    Soft masks over a coarse grid let parts of an image through and give the rest to a blurred copy.
-    The engine "cem" tries random masks, fits a smooth regression of probability and log odds
+    Smooth masks over a coarse grid let parts of an image through and give the rest to a blurred
+    copy. The engine "cem" tries random masks, fits a smooth regression of probability and log odds
     on them, and evolves a distribution of masks towards those that keep the decision with little
     of the image; the map joins both. The engine "de" is differential evolution of one mask, after
-    Karatsiolis, Kamilaris 2022: DE-CAM-style, not a reproduction, only the abstract was read.
-    The maps are put to a self-test: pixels revealed and removed in their order (insertion, high is
-    good; deletion, low is good) under a blur and under the image's mean colour, beside a random, a
-    constant and a centred map; some images mapped again while the weights of the model are
-    shuffled; agreement over seeds. Evidence that fails it is withdrawn. Images are taken evenly
-    over the classes by four rules: worst, borderline, best and random (by the model's digest).
+    Karatsiolis, Kamilaris 2022. It is DE-CAM-style and no reproduction, since only the abstract
+    was read.
+    The maps are put to a self-test. Pixels are revealed and removed in the order of the map
+    (insertion, where high is good, and deletion, where low is good), with a blurred copy and with
+    the image's mean colour as the fill image. The same is done with a random, a constant and a
+    centred map. Some images are mapped again while the weights of the model are shuffled, and with
+    other seeds. Evidence that fails the self-test is withdrawn. Images are taken evenly over the
+    classes by four rules: worst, borderline, best and random (by the model's digest).
 
 Signs of risk:
-    Maps that lie outside the object; insertion no higher, or deletion no lower, than the controls';
-    values that hold under one baseline only; maps that change with the seed; many images whose
-    blurred copy alone is decided alike, which have no map.
+    The map lies outside the object. Insertion is no higher, or deletion no lower, than that of the
+    controls. Values hold with one fill image only. Maps change with the seed. Many images have no
+    map, since their blurred copy alone is decided alike.
 
 Limits:
     A map of a coarse grid cannot show detail finer than a cell. Masked images are unlike any photo,
-    so a probability under a baseline is not one of the real world. Insertion and deletion favour
+    so a probability with a fill image is not one of the real world. Insertion and deletion favour
     maps that are smooth and central, which is why smooth random and centred maps are printed
-    beside them; a map that beats these shows where the output comes from, not why. The images
+    beside them. A map that beats these shows where the output comes from, not why. The images
     chosen by the worst, borderline and best rules are no random sample: means describe the images
-    listed and their intervals read as if these were drawn at random.
+    listed, and their intervals read as if these were drawn at random.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

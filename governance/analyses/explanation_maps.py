@@ -2,30 +2,32 @@
 
 Purpose
     A later version of the model may be as accurate and decide for other reasons. This analysis
-    takes the model's fingerprints: for the same validation images, under every version, a coarse
-    map of where the evidence for the true class lies, the answer, and how strongly each filter
-    responds. A comparison of two versions then needs their records alone.
+    records how the model decides on the same validation images under every version: a coarse map of
+    where the evidence for the true class lies, the answer, and how strongly each filter responds. A
+    comparison of two versions then needs their records alone.
 
 Method
-    Integrated gradients (Sundararajan, Taly, Yan 2017) of the true class's score above the mean
-    score of all classes, along the straight path from the image's own mean colour to the image,
-    at points drawn at random within equal steps. Absolute values, summed over channels, pooled to
-    a coarse grid and scaled to sum to one. Some images are explained twice with other points: the
-    explainer's own noise, below which no difference means anything. Control: how much the maps of
-    different images agree, since maps that look alike on every image explain none. A filter's
-    signature is its mean activation on each of at most 256 images. Images are drawn evenly over
-    the classes, alike for every version with the same validation set and seed.
+    The explainer is integrated gradients (Sundararajan, Taly, Yan 2017) of the true class's score
+    above the mean score of all classes. Its path goes straight from the image's own mean colour to
+    the image, at points drawn at random within equal steps. Absolute values are summed over
+    channels, pooled to a coarse grid and scaled to sum to one. Some images are explained twice with
+    other points. That gives the explainer's own noise, below which no difference means anything.
+    The control is how much the maps of different images agree, since maps that look alike on every
+    image explain none. The response profile of a filter is its mean activation on each of at most
+    256 images. Images are drawn evenly over the classes, alike for every version with the same
+    validation set and seed. Images whose map is empty count in no metric; where all are empty, the
+    metrics are missing.
 
 Signs of risk
-    Much of the map at the border of the image, where few objects are. Agreement with the repeated
-    map hardly above that of different images: the maps are noise, and no comparison can be built
-    on them. After training anew: maps that moved although the answers stayed.
+    Much of the map lies at the border of the image, where few objects are. The repeated map agrees
+    hardly more than maps of different images: the maps are noise, and no comparison can be built on
+    them. After training anew, maps moved although the answers stayed.
 
 Limits
     A gradient map says where the score is sensitive along one path, not what the model means by
-    it; another baseline or another explainer gives other maps. Coarse cells hide what is smaller
-    than a cell, absolute values hide evidence against the class. Distances of maps depend on the
-    explainer and mean something beside those of harmless retraining alone.
+    it. Another start of the path or another explainer gives other maps. Coarse cells hide what is
+    smaller than a cell, and absolute values hide evidence against the class. Distances of maps
+    depend on the explainer and mean something only beside those of harmless retraining.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,7 +54,7 @@ from governance.subject.subject import Needs, Subject
 __all__ = ["ExplanationMaps"]
 
 MOST = 500
-SIGNED = 256  # images behind a filter's signature
+SIGNED = 256  # images behind the response profile of a filter
 LEVELS = 255
 DRAWN = 24  # classes in the picture
 BORDER = 0.125  # of height and width, on every side
@@ -61,7 +63,7 @@ SMALL = 1e-6  # score that counts as none
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplanationMaps:
-    """Coarse explanation maps, answers and filter signatures on a fixed set of images.
+    """Coarse explanation maps, answers and filter response profiles on a fixed set of images.
 
     Attributes:
         samples: Images, drawn evenly over the classes; at most 500.
@@ -232,7 +234,7 @@ def _units(subject: Subject, pixels: Tensor) -> tuple[list[tuple[Cell, ...]], tu
     try:
         network = trace(subject.network.model, inputs[:2], batch_size=subject.batch_size)
     except AnalysisError as error:
-        return [], (f"No filter signatures: {error}",)
+        return [], (f"No filter response profiles: {error}",)
     layers = [unit.layer for unit in network.units()]
     means: dict[str, list[Tensor]] = {layer: [] for layer in layers}
     for _, _, found in network.features(inputs, layers):

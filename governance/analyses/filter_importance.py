@@ -50,21 +50,33 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from governance.errors import AnalysisError
-from governance.methods.filter_ablation import Study, Tier, study
-from governance.methods.filter_ablation.ablation import Outputs
-from governance.methods.filter_ablation.figures import pictures
-from governance.methods.filter_ablation.summary import (
+from governance.methods.filter_ablation import (
+    FilterMeasurements,
+    Tier,
+    filter_estimates,
+    measure_filters,
+)
+from governance.methods.filter_ablation.estimates import (
     CLASS_SOUND,
     class_dependence,
     concentration,
-    mass,
     missed,
     null,
-    rows,
+)
+from governance.methods.filter_ablation.pictures import pictures
+from governance.methods.filter_ablation.survey import Outputs
+from governance.methods.filter_ablation.tables import (
+    class_table,
+    filter_table,
+    group_table,
+    layer_table,
+    overall,
+    top_filters,
+    top_table,
 )
 from governance.methods.missing import missing
 from governance.methods.network import TracedNetwork, trace
-from governance.records.evidence import Cell, Measurement, Metric, Table
+from governance.records.evidence import Measurement, Metric
 from governance.records.numbers import number, percent
 from governance.subject.subject import Needs, Subject
 
@@ -76,7 +88,6 @@ METHODS = {
     "cv": "exactly on some, corrected by a control variate",
     "closed": "in closed form",
 }
-PRINTED = 25  # classes in a printed table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,13 +142,13 @@ class FilterImportance:
         pixels = subject.pixels(chosen)
         inputs = subject.network.inputs(pixels)
         network = _traced(subject.network.model, inputs, labels, subject.batch_size)
-        found = study(
+        measurements = measure_filters(
             network, inputs, labels, tier=self.tier, seed=seed, top=self.top,
             outputs=subject.network.outputs,
         )  # fmt: skip
         names = subject.validation.class_names
-        table = rows(found, labels, names)
-        return _measurement(found, table, network, names, pixels, inputs, seed)
+        table = filter_estimates(measurements, labels, names)
+        return _measurement(measurements, table, network, names, pixels, inputs, seed)
 
 
 def filter_importance(
@@ -177,8 +188,10 @@ def filter_importance(
     """
     known = np.asarray(labels)
     network = _traced(model, images, known, batch_size)
-    found = study(network, images, known, tier=tier, seed=seed, top=top, outputs=outputs)
-    return rows(found, known, class_names)
+    measurements = measure_filters(
+        network, images, known, tier=tier, seed=seed, top=top, outputs=outputs
+    )
+    return filter_estimates(measurements, known, class_names)
 
 
 def _traced(
@@ -200,7 +213,7 @@ def _traced(
 
 
 def _measurement(
-    found: Study,
+    measurements: FilterMeasurements,
     table: pd.DataFrame,
     network: TracedNetwork,
     names: Sequence[str],
@@ -208,27 +221,27 @@ def _measurement(
     inputs: Tensor,
     seed: int,
 ) -> Measurement:
-    top = _top(table, found.top)
-    chance, compared = null(found, seed)
+    top = top_filters(table, measurements.top)
+    chance, compared = null(measurements, seed)
     values = {
-        "concentration": concentration(found),
-        "dead_filters": (float(found.seen.constant.mean()), None),
+        "concentration": concentration(measurements),
+        "dead_filters": (float(measurements.survey.constant.mean()), None),
         "top_class_dependence": class_dependence(table),
-        "screen_miss_rate": missed(found),
+        "screen_miss_rate": missed(measurements),
     }
     return Measurement(
         metrics={name: value for name, (value, _) in values.items()},
         intervals={name: interval for name, (_, interval) in values.items() if interval},
-        figures=pictures(found, table, top, network, names, pixels, inputs, chance),
+        figures=pictures(measurements, table, top, network, names, pixels, inputs, chance),
         tables=(
-            _top_table(table, top, chance, compared),
-            _layer_table(found, table, network),
-            _class_table(table, names),
-            _group_table(table),
-            _all_table(table),
+            top_table(table, top, chance, compared),
+            layer_table(measurements, table, network),
+            class_table(table, names),
+            group_table(table),
+            filter_table(table),
         ),
         notes=(
-            *_notes(found, table, network, len(inputs)),
+            *_notes(measurements, table, network, len(inputs)),
             *_undefined({name: value for name, (value, _) in values.items()}),
         ),
     )
@@ -244,164 +257,28 @@ def _undefined(metrics: Mapping[str, float | None]) -> Iterator[str]:
         yield missing(["top_class_dependence"], why)
 
 
-def _top(table: pd.DataFrame, count: int) -> pd.DataFrame:
-    return _overall(table).dropna(subset="estimate").nlargest(count, "estimate")
-
-
-def _overall(table: pd.DataFrame) -> pd.DataFrame:
-    # Loss added over all images, one row for each single filter.
-    return table[(table["metric"] == "dloss") & (table["class"] == "all") & table["unit"].notna()]
-
-
-def _top_table(table: pd.DataFrame, top: pd.DataFrame, chance: float, compared: int) -> Table:
-    by_class = table[(table["metric"] == "dp_true") & (table["class"] != "all")]
-    lines: list[tuple[Cell, ...]] = []
-    for row in top.itertuples():
-        mine = by_class[(by_class["layer"] == row.layer) & (by_class["unit"] == row.unit)]
-        worst = mine.nlargest(1, "estimate")
-        extra: tuple[Cell, ...] = (None, None, None, None, None)
-        if len(worst):
-            extra = tuple(
-                worst.iloc[0][["class", "estimate", "ci_lo", "ci_hi", "n_exact"]].tolist()
-            )
-        lines.append(
-            (row.layer, int(row.unit), row.estimate, row.ci_lo, row.ci_hi, row.n_exact,
-             row.q_value, row.method, *extra)
-        )  # fmt: skip
-    lines.append(
-        ("control: random signs", None, chance, None, None, None, None, f"largest of {compared}",
-         None, None, None, None, None)
-    )  # fmt: skip
-    return Table(
-        name="top_filters",
-        caption=(
-            "The filters whose silencing adds most cross-entropy (nats, with 95 % interval, number "
-            "of images and q-value), and for each the class that loses most probability. The last "
-            "row is the control: the 95 % quantile of the largest mean if each image's effects had "
-            "a random sign."
-        ),
-        columns=("layer", "unit", "dloss", "low", "high", "n", "q", "method", "class",
-                 "class_dp", "class_low", "class_high", "class_n"),
-        printed=("layer", "unit", "dloss", "low", "high", "n", "q", "method", "class", "class_dp",
-                 "class_low", "class_high"),
-        rows=tuple(lines),
-    )  # fmt: skip
-
-
-def _layer_table(found: Study, table: pd.DataFrame, network: TracedNetwork) -> Table:
-    share = mass(found, table, "dloss").groupby("layer")["mass"].sum()
-    total = float(share.sum())
-    measured = table[
-        (table["metric"] == "dloss") & (table["class"] == "all") & table["unit"].notna()
-    ]
-    measured = measured.dropna(subset="estimate").groupby("layer").size()
-    dead = pd.Series(found.seen.constant, index=[layer for layer, _ in found.seen.filters])
-    dead = dead.groupby(level=0).sum()
-    return Table(
-        name="layers",
-        caption=(
-            "Importance by layer: the sum of positive added cross-entropy over its filters as a "
-            "share of all. Filters not measured are represented by the random sample, so shares of "
-            "layers with few measured filters are rough."
-        ),
-        columns=("layer", "filters", "measured", "dead", "share"),
-        rows=tuple(
-            (
-                unit.layer, unit.channels, int(measured.get(unit.layer, 0)), int(dead[unit.layer]),
-                float(share.get(unit.layer, 0.0)) / total if total > 0 else None,
-            )
-            for unit in network.units()
-        ),
-    )  # fmt: skip
-
-
-def _class_table(table: pd.DataFrame, names: Sequence[str]) -> Table:
-    single = table[(table["metric"] == "dp_true") & table["unit"].notna()]
-    lines: list[tuple[Cell, ...]] = []
-    for name in names:
-        mine = single[single["class"] == name].nlargest(1, "estimate")
-        if mine.empty:
-            lines.append((name, None, None, None, None, None, None))
-            continue
-        row = mine.iloc[0]
-        lines.append(
-            (name, row["layer"], int(row["unit"]), row["estimate"], row["ci_lo"], row["ci_hi"],
-             int(row["n_exact"]))
-        )  # fmt: skip
-    return Table(
-        name="classes",
-        caption=(
-            "For each class the measured filter whose silencing costs it most probability of the "
-            "true class (with a 95 % interval that does not allow for its having been picked as "
-            "the largest, and number of images). Empty where a class has fewer than 10 images."
-        ),
-        columns=("class", "layer", "unit", "dp_true", "low", "high", "n"),
-        rows=tuple(lines),
-        shown=PRINTED,
-    )
-
-
-def _group_table(table: pd.DataFrame) -> Table:
-    overall = table[(table["metric"] == "dloss") & (table["class"] == "all")]
-    single = overall[overall["unit"].notna()].set_index(["layer", "members"])["estimate"]
-    lines: list[tuple[Cell, ...]] = []
-    for row in overall[overall["unit"].isna()].itertuples():
-        members = row.members.split("+")
-        alone = [single.get((row.layer, member), np.nan) for member in members]
-        known = [value for value in alone if np.isfinite(value)]
-        lines.append(
-            (row.layer, row.members, row.estimate, row.ci_lo, row.ci_hi, row.n_exact, row.q_value,
-             max(known, default=None), f"{len(known)} of {len(members)}")
-        )  # fmt: skip
-    return Table(
-        name="groups",
-        caption=(
-            "Filters of a layer that are correlated beyond 0.9, silenced together: cross-entropy "
-            "added with 95 % interval, and beside it the largest that a measured member adds alone."
-        ),
-        columns=("layer", "units", "dloss", "low", "high", "n", "q", "largest_alone", "measured"),
-        rows=tuple(lines),
-    )
-
-
-def _all_table(table: pd.DataFrame) -> Table:
-    plain = table.astype(object).where(table.notna(), None)
-    return Table(
-        name="filters",
-        caption=(
-            "Every filter: its rank in the screen and, where it was measured, its estimates by "
-            "class and metric with 95 % intervals, number of images and method."
-        ),
-        columns=tuple(table.columns),
-        printed=("layer", "unit", "class", "metric", "estimate", "ci_lo", "ci_hi", "n_exact",
-                 "method", "q_value", "rank", "screened"),
-        rows=tuple(plain.itertuples(index=False, name=None)),
-        shown=5,
-    )  # fmt: skip
-
-
 def _notes(
-    found: Study, table: pd.DataFrame, network: TracedNetwork, images: int
+    measurements: FilterMeasurements, table: pd.DataFrame, network: TracedNetwork, images: int
 ) -> tuple[str, ...]:
     how = {
         "fx": "resumed behind each filter in the traced network",
         "export": "resumed behind each filter in the exported program",
         "hooks": "repeated whole for each filter, since the network could not be traced",
     }
-    single = _overall(table)
+    single = overall(table)
     counts = single["method"].value_counts()
     measured = ", ".join(f"{counts[key]} {text}" for key, text in METHODS.items() if key in counts)
     notes = [
         f"Forward passes were {how[network.path]}.",
         (
-            f"{len(found.seen.filters)} filters, {images} images. Measured: {measured}; "
+            f"{len(measurements.survey.filters)} filters, {images} images. Measured: {measured}; "
             f"{counts.get('taylor', 0)} were screened only and have a rank but no estimate."
         ),
         (
-            f"Cost: {found.spent:,.0f} forward passes of one image; measuring every filter on "
-            f"every image would cost {found.exhaustive:,.0f}."
+            f"Cost: {measurements.passes:,.0f} forward passes of one image; measuring every filter "
+            f"on every image would cost {measurements.exhaustive:,.0f}."
         ),
-        f"Control: silencing nothing changed an output by at most {number(found.nothing)}.",
+        f"Control: silencing nothing changed an output by at most {number(measurements.nothing)}.",
         (
             f"Dead filters gave one constant value on these {images} images; with 95 % confidence "
             f"each of them moves on at most {percent(3 / images)} of images like these."

@@ -17,9 +17,9 @@ Method
     answers with the shares of the classes and names the commonest one.
 
 Signs of risk
-    A class whose recall lies far below the others, or whose interval reaches down to chance; a
-    recall that fell from the previous version while accuracy held; confidences far above the
-    share of right answers; two classes taken for one another.
+    All images are answered with one class. The recall of a class lies far below the others, or its
+    interval reaches down to chance. A recall fell from the previous version while accuracy held.
+    Confidences lie far above the share of right answers. Two classes are taken for one another.
 
 Limits
     True of images like the validation images only. A class with few images has a wide interval:

@@ -17,9 +17,10 @@ Method
     class.
 
 Signs of risk
-    Any alternative that is clearly better: the declared preprocessing is wrong, or the model was
+    An alternative is clearly better: the declared preprocessing is wrong, or the model was
     exported with a normalisation of its own. A gain near 0 for an alternative is harmless:
-    networks with normalisation inside often bear a changed scale.
+    networks with normalisation inside often bear a changed scale. The gain is missing where every
+    preprocessing gets the same answer for every image, since nothing could have shown.
 
 Limits
     Only the listed alternatives are tried; resizing and cropping are not. A model that was

@@ -21,9 +21,10 @@ Method
     Clopper-Pearson intervals. The control of a map is the attack beside the bound.
 
 Signs of risk
-    Patches far from the object that are REFUTED at a small radius; a share of robust decisions
-    whose upper end is already too low; a large share of UNKNOWN, which means that nothing is known,
-    not that the model is safe.
+    Patches far from the object are REFUTED at a small radius. The upper end of the share of robust
+    decisions is already too low. A large share is UNKNOWN: nothing is known then, which does not
+    mean that the model is safe. Metrics are missing if the model answers every image alike, since
+    a decision that never changes tells nothing about robustness.
 
 Limits
     Claims hold for the sampled images, the l-infinity norm, this normalisation and these weights,

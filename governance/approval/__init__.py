@@ -1,16 +1,16 @@
-"""Approval: what is said about a version by someone who can be held to it, signed with Ed25519.
+"""Approval: signed statements about model versions, and when they count.
 
 ```
-Statement                      what is said: a verdict, a waiver or a revocation, of one version
-sign(statement, key)           the statement as a token
-read(token, ring, now)         the statement of a token whose signature, key and time are in order
-unbound(statement, ...)        why it is about another version than the one at hand
-PrivateKey, PublicKey, Keyring who may sign what
-tags, marks                    under which names all this stands on a version in MLflow
+keys        who may sign what, and until when
+statements  verdicts, waivers and revocations as tokens signed with Ed25519
+waivers     which signed waivers of a version count
+tags        names of the tags that hold all this on a version in MLflow
+lifecycle   the states of a version, and who may move it from one to the next
+standing    whether the signed statement on a version counts, for this version, now
 ```
 
-The worker and people hold private keys; the registry's server holds public ones alone, so that
-whoever breaks into it cannot make an approval. Nothing here knows MLflow.
+The worker and people hold private keys. The registry's server holds public keys alone, so that an
+intruder there cannot make an approval. Nothing here knows MLflow.
 """
 
 from governance.approval.keys import Keyring, PrivateKey, PublicKey

@@ -1,7 +1,7 @@
-"""Keys: who may sign what, and until when.
+"""Keys: whose signatures count, for which kind of statement, and until when.
 
-A private key is one PEM file (PKCS 8) that nobody else may read. The ring of public keys is a TOML
-file that says of each whose it is and what it may sign; `docs/approvals.md` describes it:
+A private key is one PEM file (PKCS 8) that only its owner may read. A keyring is a TOML file of
+public keys, each with its owner and its role. `docs/approvals.md` describes it:
 
     [[keys]]
     public = "<base64>"
@@ -11,7 +11,7 @@ file that says of each whose it is and what it may sign; `docs/approvals.md` des
     not_after = 2027-11-22T00:00:00Z      # optional: no statement issued later counts
     revoked = 2027-01-01T12:00:00Z        # optional: nothing signed with it counts any more
 
-A key is exchanged by adding the new one, signing with it, and closing the old one by `not_after`.
+To exchange a key, add the new one, sign with it, and set `not_after` of the old one.
 """
 
 import base64
@@ -23,7 +23,7 @@ import tomllib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -36,31 +36,32 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from governance.errors import ApprovalError
+from governance.records.decoding import decode
 
 __all__ = ["Keyring", "PrivateKey", "PublicKey", "Role"]
 
-#: An assessor signs verdicts, an approver waivers and revocations.
+#: What a key may sign: an assessor signs verdicts, an approver signs waivers and revocations.
 Role = Literal["assessor", "approver"]
 
-#: Permissions that a private key must not have: others any, the group more than reading.
+#: Permission bits that a private key must not have: any for others, and all but reading for the
+#: group.
 OPEN = 0o037
-ACCEPTED = ("public", "owner", "role", "not_before", "not_after", "revoked")
 
 
 @dataclass(frozen=True, slots=True)
 class PrivateKey:
-    """A key to sign with; its id is the start of the sha256 of its public half."""
+    """A key to sign with. Its id is the first 16 digits of the sha256 of its public half."""
 
     secret: Ed25519PrivateKey = field(repr=False)
 
     @property
     def id(self) -> str:
-        """What statements call the key."""
+        """Id under which statements name the key."""
         return _id(self.secret.public_key())
 
     @classmethod
     def new(cls, path: Path) -> "PrivateKey":
-        """Make a key and keep it in a new file that its owner alone may read.
+        """Make a key and keep it in a new file that only its owner may read.
 
         Raises:
             ApprovalError: If the file exists or cannot be written.
@@ -80,11 +81,10 @@ class PrivateKey:
 
     @classmethod
     def load(cls, path: Path) -> "PrivateKey":
-        """The key in a file.
+        """Read a key from a file.
 
         Raises:
-            ApprovalError: If there is none, or others than its owner (and, reading, group) could
-                take it.
+            ApprovalError: If the file holds no Ed25519 key, or its permissions let others use it.
         """
         try:
             mode = path.stat().st_mode & 0o777
@@ -110,7 +110,7 @@ class PrivateKey:
         return cls(secret)
 
     def public(self, *, owner: str, role: Role, not_before: datetime) -> "PublicKey":
-        """Its public half, for the ring."""
+        """The public half of the key, for a keyring."""
         return PublicKey(
             public=self.secret.public_key(), owner=owner, role=role, not_before=not_before
         )
@@ -118,16 +118,16 @@ class PrivateKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicKey:
-    """Whose signatures are known by this key, what they may say, and when.
+    """A public key of a keyring: whose it is, what it may sign, and when.
 
     Attributes:
-        public: The key.
-        owner: A person or a machine, by name.
-        role: What may be signed with it.
+        public: The key itself.
+        owner: Name of the person or machine that signs with it.
+        role: Kind of statement that the key may sign.
         not_before: Statements issued earlier do not count.
-        not_after: Statements issued later do not count; those before do until they expire.
-        revoked: Since when nobody relies on the key; whatever it signed does not count, since who
-            stole it could date it back.
+        not_after: Statements issued later do not count. Earlier ones count until they expire.
+        revoked: Time of revocation. Nothing that the key signed counts any more, whenever it says
+            it was signed, since a thief could date a statement back.
     """
 
     public: Ed25519PublicKey
@@ -139,11 +139,11 @@ class PublicKey:
 
     @property
     def id(self) -> str:
-        """What statements call the key."""
+        """Id under which statements name the key."""
         return _id(self.public)
 
     def toml(self) -> str:
-        """The key as a table of the ring's file."""
+        """The key as a table of a keyring's file."""
         times = {
             "not_before": self.not_before,
             "not_after": self.not_after,
@@ -162,7 +162,7 @@ class PublicKey:
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """The public keys that count."""
+    """The public keys whose signatures count."""
 
     keys: tuple[PublicKey, ...]
 
@@ -176,7 +176,7 @@ class Keyring:
 
     @classmethod
     def load(cls, path: Path) -> "Keyring":
-        """The ring in a TOML file.
+        """Read a keyring from a TOML file.
 
         Raises:
             ApprovalError: All problems at once; also if the file cannot be read, or holds no key.
@@ -191,7 +191,7 @@ class Keyring:
 
     @classmethod
     def from_data(cls, data: dict[str, Any], where: str) -> "Keyring":
-        """The ring in the tables of a TOML file.
+        """The keyring in the tables of a TOML file.
 
         Raises:
             ApprovalError: All problems at once.
@@ -210,10 +210,10 @@ class Keyring:
 
     @classmethod
     def add(cls, path: Path, key: PublicKey) -> "Keyring":
-        """Add a key at the end of a ring's file, which is made if there is none.
+        """Add a key at the end of a keyring's file; without a file, one is made.
 
         Raises:
-            ApprovalError: If the file is no ring, holds the key already, or cannot be written.
+            ApprovalError: If the file is no keyring, holds the key already, or cannot be written.
         """
         try:
             text = path.read_text(encoding="utf-8-sig") if path.exists() else ""
@@ -229,16 +229,16 @@ class Keyring:
         return ring
 
     def find(self, key_id: str) -> PublicKey | None:
-        """The key of that id."""
+        """The key of an id; None where the keyring holds none."""
         return next((key for key in self.keys if key.id == key_id), None)
 
     def signer(self, key_id: str, issued: int, where: str) -> PublicKey:
-        """The key of that id, if what it signed at that time counts.
+        """The key of an id, if what it signed at a time counts.
 
         Args:
-            key_id: As a statement names it.
-            issued: Seconds since 1970.
-            where: What to call the statement in messages.
+            key_id: Id that a statement names.
+            issued: Time of signing, in seconds since 1970.
+            where: Name of the statement in messages.
 
         Raises:
             ApprovalError: If there is no such key, it was revoked, or was not in use at the time.
@@ -260,48 +260,53 @@ class Keyring:
         return key
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _KeyTable:
+    """One table `[[keys]]` of a keyring's file, as written."""
+
+    public: str
+    owner: str
+    role: Role
+    not_before: datetime
+    not_after: datetime | None = None
+    revoked: datetime | None = None
+
+
 def _public_key(item: Any, where: str, problems: list[str]) -> PublicKey | None:
+    """The key in one table of a keyring's file; None where its problems were noted."""
     before = len(problems)
-    if not isinstance(item, dict):
-        problems.append(f"{where}: is {item!r}; a table is accepted")
-        return None
-    problems += [
-        f"{where}.{key}: unknown key; accepted are {', '.join(ACCEPTED)}"
-        for key in sorted(set(item) - set(ACCEPTED))
-    ]
-    times = {name: _time(item, name, where, problems) for name in ACCEPTED[3:]}
-    owner, role = item.get("owner"), item.get("role")
-    if not isinstance(owner, str) or not owner.strip():
-        problems.append(f"{where}.owner: is {owner!r}; a name is needed")
-    if role not in get_args(Role):
-        problems.append(f"{where}.role: is {role!r}; one of {get_args(Role)} is needed")
-    try:
-        raw = base64.b64decode(str(item.get("public", "")), validate=True)
-        public = Ed25519PublicKey.from_public_bytes(raw)
-    except (ValueError, binascii.Error):
+    table = decode(_KeyTable, item, where, problems)
+    written = item if isinstance(item, dict) else {}
+    owner, public = written.get("owner"), _decoded_key(written.get("public"))
+    if isinstance(owner, str) and not owner.strip():
+        problems.append(f"{where}.owner: is empty; a name is needed")
+    if isinstance(written.get("public"), str) and public is None:
         problems.append(f"{where}.public: the 32 bytes of an Ed25519 key in base64 are needed")
-    if len(problems) > before:
+    times = {name: written.get(name) for name in ("not_before", "not_after", "revoked")}
+    problems += [
+        f"{where}.{name}: is {time} without a time zone; a time such as 2026-11-22T00:00:00Z is "
+        "needed"
+        for name, time in times.items()
+        if isinstance(time, datetime) and time.tzinfo is None
+    ]
+    if len(problems) > before or public is None:
         return None
     return PublicKey(
         public=public,
-        owner=str(owner),
-        role=cast("Role", role),
-        not_before=cast("datetime", times["not_before"]),
-        not_after=times["not_after"],
-        revoked=times["revoked"],
+        owner=table.owner,
+        role=table.role,
+        not_before=table.not_before.astimezone(UTC),
+        not_after=table.not_after and table.not_after.astimezone(UTC),
+        revoked=table.revoked and table.revoked.astimezone(UTC),
     )
 
 
-def _time(item: dict[str, Any], name: str, where: str, problems: list[str]) -> datetime | None:
-    value = item.get(name)
-    if value is None and name != "not_before":
+def _decoded_key(text: Any) -> Ed25519PublicKey | None:
+    """The key that a text holds in base64; None where it holds none."""
+    try:
+        return Ed25519PublicKey.from_public_bytes(base64.b64decode(str(text), validate=True))
+    except (ValueError, binascii.Error):
         return None
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        problems.append(
-            f"{where}.{name}: is {value!r}; a time such as 2026-11-22T00:00:00Z is needed"
-        )
-        return None
-    return value.astimezone(UTC)
 
 
 def _raw(key: Ed25519PublicKey) -> bytes:

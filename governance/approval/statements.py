@@ -1,4 +1,4 @@
-"""Statements: verdicts, waivers and revocations as signed tokens, and reading them with suspicion.
+"""Statements: verdicts, waivers and revocations as signed tokens, and how untrusted ones are read.
 
 A token is `base64url(canonical JSON) + "." + base64url(Ed25519 signature)`, both without padding;
 the signature is over the bytes of the JSON. Ed25519 after Bernstein et al. (RFC 8032), as the
@@ -34,42 +34,42 @@ __all__ = [
     "verified",
 ]
 
-#: Characters of a token at most; MLflow takes 100,000 in a tag and shows it on the page.
+#: Maximum length of a token in characters. MLflow takes 100,000 in a tag and shows it on its page.
 LONGEST = 16_384
-#: Characters of free text at most.
+#: Maximum length of free text in characters.
 LONGEST_DETAIL = 2_000
-#: Seconds that a waiver holds at most.
+#: Maximum time that a waiver holds, in seconds.
 LONGEST_WAIVER = 90 * 24 * 3600
-#: Seconds that the clocks of signer and reader may be apart.
+#: Maximum difference between the clocks of signer and reader, in seconds.
 SKEW = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """What someone says about one version, and until when they stand by it.
+    """A verdict, a waiver or a revocation of one version, by the holder of a key.
 
     Attributes:
-        kind: A `verdict` is an assessor's; a `waiver` and a `revocation` are an approver's.
+        kind: An assessor signs a `verdict`; an approver signs a `waiver` or a `revocation`.
         ref: The registered version that it is about.
-        source: What was registered.
-        issued: Seconds since 1970.
-        expires: Seconds since 1970; from then on it counts for nothing.
-        verdict: Or `running` or `pending`; of a verdict alone.
-        model_id: Of MLflow's LoggedModel, where there is one.
-        artifact_digest: Of the model's files as assessed.
-        model_digest: Of its tensors as assessed.
-        policy_title: Of the policy it was judged by.
-        policy_digest: Of the policy it was judged by.
-        validation_digest: Of the images it was assessed on.
-        run_id: The run that holds the record.
-        assessment_digest: Of the record.
+        source: Source of the version, as MLflow keeps it.
+        issued: Time of signing, in seconds since 1970.
+        expires: Time from which it does not count any more, in seconds since 1970.
+        verdict: Verdict, `running` or `pending`; None for a waiver and a revocation.
+        model_id: Id of MLflow's LoggedModel; None where there is none.
+        artifact_digest: Digest of the model's files as assessed.
+        model_digest: Digest of the model's tensors as assessed.
+        policy_title: Title of the policy that the version was judged by.
+        policy_digest: Digest of the policy that the version was judged by.
+        validation_digest: Digest of the validation images.
+        run_id: Id of the run that holds the record.
+        assessment_digest: Digest of the record.
         manifest: Digest of the record's manifest.
         waivers: sha256 of each signed waiver that the verdict rests on.
-        metric: Of a waiver alone: the one metric that is waived.
-        bound: Of a waiver alone: the worst value that is still waived.
-        detail: The reason of a waiver or a revocation; the error where nothing could be judged.
+        metric: Metric that a waiver waives; None for other kinds.
+        bound: Worst value that a waiver still waives; None for other kinds.
+        detail: Reason of a waiver or a revocation; error of a version that could not be assessed.
         key: Id of the key that signed it; `sign` fills it in.
-        schema: Of the statement.
+        schema: Version of the format.
     """
 
     kind: Kind
@@ -101,33 +101,40 @@ class Statement:
             raise ApprovalError(f"{where}: {problem}" for problem in problems)
 
 
-def _contradictions(said: Statement) -> Iterator[str]:
-    if (said.kind == "verdict") != (said.verdict is not None):
-        yield f"verdict {said.verdict!r}; a verdict says one, nothing else does"
-    if said.verdict == "approved" and not all(
-        (said.artifact_digest, said.model_digest, said.policy_digest, said.assessment_digest)
+def _contradictions(statement: Statement) -> Iterator[str]:
+    if (statement.kind == "verdict") != (statement.verdict is not None):
+        yield f"verdict {statement.verdict!r}; a verdict says one, nothing else does"
+    if statement.verdict == "approved" and not all(
+        (
+            statement.artifact_digest,
+            statement.model_digest,
+            statement.policy_digest,
+            statement.assessment_digest,
+        )
     ):
         yield "approves without the digests of model, policy and assessment"
-    waiving = said.kind == "waiver"
-    if waiving != (said.metric is not None) or waiving != (said.bound is not None):
-        yield f"metric {said.metric!r}, bound {said.bound!r}; a waiver, and it alone, has both"
-    if said.kind != "verdict" and not said.detail.strip():
+    waiving = statement.kind == "waiver"
+    if waiving != (statement.metric is not None) or waiving != (statement.bound is not None):
+        both = f"metric {statement.metric!r}, bound {statement.bound!r}"
+        yield f"{both}; a waiver, and it alone, has both"
+    if statement.kind != "verdict" and not statement.detail.strip():
         yield "gives no reason"
 
 
-def _out_of_bounds(said: Statement) -> Iterator[str]:
-    if said.schema != 1:
-        yield f"schema {said.schema}; 1 is accepted"
-    if said.metric is not None and not _exact(said.metric):
-        yield f"metric {said.metric!r}; one `<analysis>.<metric>` is accepted, no pattern"
-    if said.bound is not None and not math.isfinite(said.bound):
-        yield f"bound {said.bound}; a finite number is accepted"
-    if len(said.detail) > LONGEST_DETAIL:
-        yield f"text of {len(said.detail)} characters; {LONGEST_DETAIL} are accepted"
-    if not 0 <= said.issued < said.expires:
-        yield f"issued {said.issued}, expires {said.expires}; the other order is accepted"
-    if said.kind == "waiver" and said.expires - said.issued > LONGEST_WAIVER:
-        yield f"holds for {said.expires - said.issued} s; {LONGEST_WAIVER // 86400} days at most"
+def _out_of_bounds(statement: Statement) -> Iterator[str]:
+    if statement.schema != 1:
+        yield f"schema {statement.schema}; 1 is accepted"
+    if statement.metric is not None and not _exact(statement.metric):
+        yield f"metric {statement.metric!r}; one `<analysis>.<metric>` is accepted, no pattern"
+    if statement.bound is not None and not math.isfinite(statement.bound):
+        yield f"bound {statement.bound}; a finite number is accepted"
+    if len(statement.detail) > LONGEST_DETAIL:
+        yield f"text of {len(statement.detail)} characters; {LONGEST_DETAIL} are accepted"
+    if not 0 <= statement.issued < statement.expires:
+        yield f"issued {statement.issued}, expires {statement.expires}; the other order is accepted"
+    seconds = statement.expires - statement.issued
+    if statement.kind == "waiver" and seconds > LONGEST_WAIVER:
+        yield f"holds for {seconds} s; {LONGEST_WAIVER // 86400} days at most"
 
 
 def _exact(metric: str) -> bool:
@@ -149,10 +156,10 @@ def sign(statement: Statement, key: PrivateKey) -> str:
 
 
 def decode(token: str) -> Statement:
-    """The statement of a token, whoever made it: nothing but its form is checked.
+    """The statement of a token, whoever signed it. Only the form of the token is checked.
 
     Raises:
-        ApprovalError: If it is no token; all texts but those `sign` writes are refused.
+        ApprovalError: If the token is not one that `sign` writes.
     """
     return _parts(token)[0]
 
@@ -247,7 +254,7 @@ def _parts(token: str) -> tuple[Statement, bytes, bytes]:
 
 
 def unbound(statement: Statement, *, ref: VersionRef, source: str | None) -> tuple[str, ...]:
-    """Why a statement is about another version than this one; nothing where it is about it.
+    """Why a statement is about another version than the one at hand; empty where it is not.
 
     Args:
         statement: As read.
@@ -267,7 +274,7 @@ def unbound(statement: Statement, *, ref: VersionRef, source: str | None) -> tup
 
 
 def token_digest(token: str) -> str:
-    """sha256 of a token, hexadecimal: how waivers and the audit name it."""
+    """Hexadecimal sha256 of a token, by which waivers and the audit name it."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 

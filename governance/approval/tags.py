@@ -1,4 +1,4 @@
-"""Tags: the names under which governance stands on a model version, apart from any MLflow."""
+"""Tags: names of the tags that governance writes on a model version in MLflow."""
 
 import re
 import unicodedata
@@ -28,11 +28,11 @@ __all__ = [
     "without_summary",
 ]
 
-#: Every tag of a version that begins so is ours; a governed registry refuses all others' writing.
+#: Beginning of every tag of ours. A governed registry lets nobody else write such a tag.
 PREFIX = "governance."
-#: The signed statement that all the others of a version are taken from.
+#: The signed statement, from which the other tags of a version follow.
 APPROVAL = "governance.approval"
-#: The verdict, or `pending` or `running` before there is one.
+#: The verdict; `pending` or `running` before there is one.
 STATUS = "governance.status"
 #: The run that holds the record.
 RUN = "governance.run_id"
@@ -42,19 +42,19 @@ DIGEST = "governance.digest"
 MANIFEST = "governance.manifest"
 #: Title and digest of the policy.
 POLICY = "governance.policy"
-#: Who registered the version, as the server knew them; written by a governed registry alone.
+#: User who registered the version, written by a governed registry.
 AUTHOR = "governance.author"
-#: Begins the tags that hold signed waivers; 16 hexadecimal digits follow.
+#: Beginning of the tags that hold signed waivers; 16 hexadecimal digits follow.
 WAIVER = "governance.waiver."
-#: Tags of a model version that nobody else should write, waivers apart.
+#: Tags of a model version that only governance should write, without those of waivers.
 RESERVED = (STATUS, RUN, DIGEST, MANIFEST, POLICY, APPROVAL)
 
-#: On a registered model, which policy its versions are assessed under; anyone may set it.
+#: Tag of a registered model: the policy that its versions are assessed under. Anyone may set it.
 POLICY_URI = "governance.policy_uri"
 
 PENDING, RUNNING = "pending", "running"
 
-#: Around our summary in the description of a version.
+#: Marks around our summary in the description of a version.
 BEGIN, END = "<!-- governance: begin -->", "<!-- governance: end -->"
 #: From a begin to the nearest end, so that a stray begin costs nobody their text.
 OURS = re.compile(rf"{BEGIN}(?:(?!{BEGIN}).)*?{END}", re.DOTALL)
@@ -63,20 +63,20 @@ TITLE_LENGTH = 200
 
 
 def folded(text: str) -> str:
-    """A text as the laxest database compares it: without letter case, accents and outer blanks."""
+    """A text as the least strict database compares it: without case, accents and outer blanks."""
     letters = unicodedata.normalize("NFKD", text)
     return "".join(item for item in letters if not unicodedata.combining(item)).strip().casefold()
 
 
 def reserved(key: str) -> bool:
-    """Whether a tag is ours, in any spelling that a database may take for it."""
+    """Whether a tag is ours, in any spelling that a database may treat as the same."""
     return folded(key).startswith(PREFIX)
 
 
 def plain(statement: Statement) -> dict[str, str | None]:
-    """The tags of a version that follow from what was signed; None where a tag has to go.
+    """The tags of a version that follow from a signed statement; None for a tag to be deleted.
 
-    A `running` or `pending` version keeps the record that it had, and so does a revoked one.
+    A version that becomes `running`, `pending` or revoked keeps the tags of its record.
     """
     status = LIFECYCLE[state_of(statement.kind, statement.verdict)].status
     if step_of(statement.kind, statement.verdict) != "verdict":
@@ -92,5 +92,5 @@ def plain(statement: Statement) -> dict[str, str | None]:
 
 
 def without_summary(text: str) -> str:
-    """A description without our summary; everything else as it was."""
+    """A description without our summary and otherwise unchanged."""
     return OURS.sub("", text).strip("\n")

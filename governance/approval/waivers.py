@@ -1,4 +1,4 @@
-"""Waivers: which signed waivers of a version count, and by whom they must not be given."""
+"""Waivers: which signed waivers of a version count, and who must not sign them."""
 
 from collections.abc import Collection, Mapping
 
@@ -13,7 +13,7 @@ __all__ = ["check_approver", "counting_waiver", "waiver_tag", "waivers_among"]
 
 
 def waiver_tag(token: str) -> str:
-    """The tag that holds a signed waiver."""
+    """Name of the tag that holds a signed waiver."""
     return f"{WAIVER}{token_digest(token)[:16]}"
 
 
@@ -26,13 +26,13 @@ def waivers_among(
     ref: VersionRef,
     source: str | None,
 ) -> tuple[tuple[Waiver, ...], tuple[str, ...]]:
-    """The waivers on a version that count, and why the others do not.
+    """The waivers on a version that count now, and why the others do not.
 
     Args:
-        tags: Of the version.
+        tags: All tags of the version, untrusted.
         ring: Whose signatures count.
         now: Seconds since 1970.
-        authors: Under which names the version's maker is known.
+        authors: Names under which the version's maker is known.
         ref: The version at hand.
         source: What was registered as that version.
 
@@ -86,12 +86,12 @@ def counting_waiver(
 
 
 def check_approver(statement: Statement, ring: Keyring, authors: Collection[str]) -> None:
-    """Refuse a waiver by who made the version.
+    """Refuse a waiver that the maker of the version signed.
 
     Args:
-        statement: As read from its token.
-        ring: Knows the owner of the key.
-        authors: Under which names the version's maker is known.
+        statement: The waiver, as read from its token.
+        ring: Keyring with the key that signed it.
+        authors: Names under which the version's maker is known.
 
     Raises:
         ApprovalError: If the owner of the key is among the authors; letter case does not count.

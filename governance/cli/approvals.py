@@ -1,4 +1,4 @@
-"""Commands about signatures: `keys`, `waive`, `revoke`."""
+"""Commands about keys and signatures: `keys`, `waive`, `revoke`."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,25 +14,36 @@ from governance.cli.console import out, print_json, text
 
 __all__ = ["keys_list", "keys_new", "revoke", "waive"]
 
-Ring = Annotated[Path, typer.Option("--keys", help="Ring of public keys.", metavar="KEYRING")]
-Approver = Annotated[Path, typer.Option("--key", help="An approver's private key.", metavar="FILE")]
+Ring = Annotated[
+    Path, typer.Option("--keys", help="Keyring: TOML file of public keys.", metavar="KEYRING")
+]
+Approver = Annotated[
+    Path, typer.Option("--key", help="Private key of an approver.", metavar="FILE")
+]
 
 
 class Role(StrEnum):
-    """What a key may sign."""
+    """The kind of statement that a key may sign."""
 
     ASSESSOR = "assessor"
     APPROVER = "approver"
 
 
 def keys_new(
-    file: Annotated[Path, typer.Argument(help="New file for the private key.")],
-    owner: Annotated[str, typer.Option(help="Whose it is; an approver by the name MLflow knows.")],
-    role: Annotated[Role, typer.Option(help="An assessor signs verdicts, an approver waivers.")],
+    file: Annotated[
+        Path, typer.Argument(help="New file for the private key; an existing file is refused.")
+    ],
+    owner: Annotated[
+        str, typer.Option(help="Name of the owner; of an approver the name that MLflow knows.")
+    ],
+    role: Annotated[
+        Role,
+        typer.Option(help="An assessor signs verdicts; an approver signs waivers and revocations."),
+    ],
     keys: Ring,
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Make a key; its public half is added to the ring, which is made if there is none."""
+    """Make a private key and add its public half to a keyring, which is made if there is none."""
     from governance.approval import Keyring, PrivateKey
 
     if not owner.strip():
@@ -51,10 +62,12 @@ def keys_new(
 
 
 def keys_list(
-    keys: Annotated[Path, typer.Argument(metavar="KEYRING", help="Ring of public keys.")],
+    keys: Annotated[
+        Path, typer.Argument(metavar="KEYRING", help="Keyring: TOML file of public keys.")
+    ],
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Show whose signatures count."""
+    """List the keys whose signatures count, with owner, role and dates."""
     from governance.approval import Keyring
 
     names = ("not_before", "not_after", "revoked")
@@ -74,16 +87,19 @@ def keys_list(
 
 def waive(
     model_uri: ModelUri,
-    metric: Annotated[str, typer.Option(help="<analysis>.<metric>, exactly one.")],
-    bound: Annotated[float, typer.Option(help="The worst value that is still waived.")],
-    reason: Annotated[str, typer.Option(help="Why, for the reader of the report.")],
+    metric: Annotated[str, typer.Option(help="Full name of the one metric: <analysis>.<metric>.")],
+    bound: Annotated[float, typer.Option(help="Worst value of the metric that is still waived.")],
+    reason: Annotated[str, typer.Option(help="Reason, printed in the report.")],
     expires: Annotated[
-        datetime, typer.Option(formats=["%Y-%m-%d"], help="Last day (UTC), within 90 days.")
+        datetime,
+        typer.Option(
+            formats=["%Y-%m-%d"], help="Last day (UTC) of the waiver, at most 90 days from now."
+        ),
     ],
     key: Approver,
     keys: Ring,
 ) -> None:
-    """Let one expectation of one version fail within a bound, from its next assessment on."""
+    """Permit a version to miss one expectation, down to a bound, from its next assessment on."""
     from governance import registry
     from governance.approval import Keyring, PrivateKey
 
@@ -104,10 +120,10 @@ def waive(
 
 def revoke(
     model_uri: ModelUri,
-    reason: Annotated[str, typer.Option(help="Why, for whoever asks.")],
+    reason: Annotated[str, typer.Option(help="Reason, shown by the gate and the registry.")],
     key: Approver,
 ) -> None:
-    """Take back whatever was said for a version, for good."""
+    """Permanently withdraw the approval of a model version. Aliases that point to it stay."""
     from governance import registry
     from governance.approval import PrivateKey
 

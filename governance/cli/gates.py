@@ -1,4 +1,4 @@
-"""Commands that decide about use: `gate`, `promote`, and `doctor`, about what enforces both."""
+"""Commands about use: `gate`, `promote`, and `doctor`, which examines the server behind them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,11 +21,15 @@ COLOURS = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 def gate(
     model_uri: ModelUri,
     keys: Keys = None,
-    junit: Annotated[Path | None, typer.Option(help="Write findings as JUnit XML.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Write a Markdown summary.")] = None,
+    junit: Annotated[
+        Path | None, typer.Option(help="Write the findings as JUnit XML to this file.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write a Markdown summary to this file.")
+    ] = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Answer from the record whether a model version may pass; runs no analysis."""
+    """Say by exit code whether a model version may be used, from its record. Runs no analysis."""
     from tempfile import TemporaryDirectory
 
     from governance import registry
@@ -55,11 +59,11 @@ def gate(
 
 def promote(
     model_uri: ModelUri,
-    alias: Annotated[str, typer.Option(help="To be given, such as champion.")],
+    alias: Annotated[str, typer.Option(help="Alias to set, such as champion.")],
     keys: Keys = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Give an alias to a model version if it passes the gate; exit with the gate's code."""
+    """Set an alias on a model version that passes the gate. Exits with the gate's code."""
     from tempfile import TemporaryDirectory
 
     from governance import registry
@@ -83,16 +87,18 @@ def promote(
 
 def doctor(
     tracking_uri: Annotated[
-        str | None, typer.Option(help="Address of the server; MLFLOW_TRACKING_URI if not given.")
+        str | None,
+        typer.Option(help="Address of the MLflow server; MLFLOW_TRACKING_URI if not given."),
     ] = None,
     keys: Keys = None,
     webhook_url: Annotated[
-        str | None, typer.Option(help="Address of the worker's receiver that should be there.")
+        str | None,
+        typer.Option(help="Address of the worker's receiver that a webhook should name."),
     ] = None,
-    alias: Annotated[str, typer.Option(help="Alias that should be protected.")] = "champion",
+    alias: Annotated[str, typer.Option(help="Alias that the server should protect.")] = "champion",
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Look at a running server from outside; exit with 10 if something lets models through."""
+    """Examine a running MLflow server from outside. Exits with 10 if it lets models through."""
     import dataclasses
 
     from governance.registry.doctor import examine, healthy

@@ -78,10 +78,10 @@ def list_analyses(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag of 
     from governance import analyses
     from governance.records.serialisation import to_data
 
-    found: dict[str, Any] = {}
+    installed: dict[str, Any] = {}
     for name in analyses.names():
         kind = analyses.find(name)
-        found[name] = {
+        installed[name] = {
             "about": analyses.about(name).partition("\n")[0],
             "parameters": {
                 item.name: to_data(item.default)
@@ -90,9 +90,9 @@ def list_analyses(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag of 
             "metrics": {key: metric.meaning for key, metric in analyses.metrics(name).items()},
         }
     if as_json:
-        print_json(found)
+        print_json(installed)
         return
-    for name, item in found.items():
+    for name, item in installed.items():
         out.print(f"[bold]{text(name)}[/bold]  {text(item['about'])}")
         parameters = ", ".join(f"{key} = {value!r}" for key, value in item["parameters"].items())
         out.print(f"  parameters: {text(parameters or 'none')}")

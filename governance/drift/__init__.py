@@ -25,7 +25,7 @@ A comparison reads records alone. The live model is asked one thing: whether the
 the version before still hold. Its answer is kept, so that a later comparison needs no model.
 """
 
-from governance.drift.answers import Answer, Change, Comparison, Matching, SelfTest
+from governance.drift.answers import Change, Comparison, DriftAnswer, FilterMatching, SelfTest
 from governance.drift.comparison import compare
 from governance.drift.evidence import compared, measured, self_tests
 from governance.drift.expectations import METRICS, about, problems, standing, unanswerable
@@ -37,10 +37,10 @@ from governance.records.topics import CHANGE
 __all__ = [
     "COVERS",
     "METRICS",
-    "Answer",
     "Change",
     "Comparison",
-    "Matching",
+    "DriftAnswer",
+    "FilterMatching",
     "SelfTest",
     "aa_trials",
     "about",

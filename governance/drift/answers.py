@@ -14,11 +14,11 @@ from governance.records.drift_terms import ReferenceKind
 from governance.records.evidence import Interval, ModelIdentity, Table
 
 __all__ = [
-    "Answer",
     "Change",
     "Comparable",
     "Comparison",
-    "Matching",
+    "DriftAnswer",
+    "FilterMatching",
     "Outcome",
     "Question",
     "SelfTest",
@@ -32,19 +32,19 @@ Comparable = Literal["comparable", "weak", "not_comparable", "not_recorded"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """The answer to one of the three questions.
+class DriftAnswer:
+    """The answer of a comparison to one of the three questions.
 
     Attributes:
-        question: Which.
+        question: Name of the question.
         outcome: `yes` or `no` to the question as worded in `words`; `advisory` where too few
-            references stand behind it; `open` where nothing can be said.
-        statistic: What was measured; None where it could not be.
-        interval: Of the statistic, where there is one.
-        p: Of the test, where there is one.
-        p_floor: The smallest p that this number of references can give.
-        n: Images behind it.
-        m: References behind it.
+            reference runs stand behind it; `open` where nothing can be said.
+        statistic: Number that was measured; None where it could not be.
+        interval: Confidence interval of the statistic, where there is one.
+        p: P-value of the test, where there is one.
+        p_floor: Smallest p-value that this number of reference runs can give.
+        n: Number of images behind the answer.
+        m: Number of reference runs behind the answer.
         words: The answer as one sentence.
     """
 
@@ -61,21 +61,21 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One statistic of how far the new version is from its peers, beside the references'.
+    """One statistic of how far the new version is from the old one and the reference runs.
 
     Attributes:
-        name: Such as `rank` or `region:corner`.
-        meaning: One sentence.
-        value: Mean distance of the new version to the old one and the references.
-        benign: The same of every reference, in their order; what harmless runs show.
-        score: `value` less the mean of `benign`, in standard deviations over the references; None
-            with fewer than two.
-        p: Rank of `value` among the references, as a share, differences up to `least` counting as
-            none; None with fewer than 4 references.
-        p_holm: The same, adjusted for all statistics (Holm).
-        least: Differences up to this count as none.
-        drives: Whether it lies beyond the references (`p` at most alpha) and beyond `least`; None
-            where so few references cannot tell.
+        name: Name of the statistic, such as `rank` or `region:corner`.
+        meaning: One sentence that says what the statistic measures.
+        value: Mean distance of the new version to the old one and the reference runs.
+        benign: The same mean distance of every reference run, in their order.
+        score: `value` less the mean of `benign`, in standard deviations over the reference runs;
+            None with fewer than two.
+        p: Rank of `value` among the reference runs, as a share; differences up to `least` count as
+            none. None with fewer than 4 reference runs.
+        p_holm: `p` adjusted for all statistics (Holm).
+        least: Largest difference that counts as none.
+        drives: Whether the statistic lies beyond the reference runs (`p` at most alpha) and beyond
+            `least`; None where so few reference runs cannot tell.
     """
 
     name: str
@@ -90,21 +90,21 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Matching:
+class FilterMatching:
     """Which filters of two versions are the same, by what they answer to the same images.
 
     Attributes:
         status: `comparable` from a median matched correlation of 0.8 (fine-tunes of one another),
             `weak` from 0.6, else `not_comparable`: then only statistics of whole layers mean
-            anything. `not_recorded` where a version has no signatures.
+            anything. `not_recorded` where a version has no filter response profiles.
         correlation: Median over all matched filters; None where nothing could be matched.
         identical: Share of the filters matched with the one of their own number.
         born: Filters of the new version that resemble none of the old.
         died: Filters of the old version that resemble none of the new, or went constant.
         split: Old filters that two or more new ones resemble.
         merged: New filters that resemble two or more old ones.
-        filters: Compared.
-        images: Behind each signature.
+        filters: Number of filters compared.
+        images: Number of images behind each response profile.
     """
 
     status: Comparable
@@ -124,12 +124,12 @@ class SelfTest:
 
     Attributes:
         name: `aa` (same weights, disjoint images), `leave_one_out` (every reference in turn as if
-            it were the new version) or `planted` (a fault that must alarm).
-        trials: How often it was asked.
-        alarms: How often it alarmed.
-        nominal: The rate it promises; None for `planted`.
-        interval: 95 % Clopper-Pearson of the rate; None without trials.
-        passed: Whether it did what it must; None where there were too few trials to say.
+            it were the new version) or `planted` (a test fault, which must alarm).
+        trials: Number of times that the detector was asked.
+        alarms: Number of times that it alarmed.
+        nominal: Rate of alarms that it promises; None for `planted`.
+        interval: 95 % Clopper-Pearson interval of the rate; None without trials.
+        passed: Whether the detector did what it must; None where too few trials cannot say.
         words: The result as one sentence.
     """
 
@@ -154,12 +154,12 @@ class Comparison:
     Attributes:
         old: The version compared with.
         new: The version in question.
-        references: URIs of the harmless runs, in order.
-        kind: How these were made.
+        references: URIs of the reference runs, in order.
+        kind: How the reference runs were made.
         verdict: DRIFT, EQUIVALENT or INCONCLUSIVE.
         testable: Whether drift would have been found: against a declared tolerance, or by a rank
             test over enough references.
-        reasons: Why, one sentence each.
+        reasons: Reasons for the verdict, one sentence each.
         identity: Is anything different beyond the explainer's own noise?
         exchangeability: Could the new version be one more harmless run?
         equivalence: Is the change inside the tolerance?
@@ -170,20 +170,20 @@ class Comparison:
         lower: Lower end of its one-sided 95 % interval.
         tolerance: What `upper` was held against; None where there is nothing to hold it against.
         reason_share: Among images both answer rightly, the share whose map moved beyond the noise
-            band: same answer, different reason. With its interval.
-        reason_interval: Of `reason_share`.
+            limit: same answer, different reason. With its interval.
+        reason_interval: Confidence interval of `reason_share`.
         band: Map distance beyond which an image counts as moved.
-        changes: Every statistic.
+        changes: All statistics of how far the new version is from the others.
         unmeasured: Statistics that the terms name and the records do not hold.
         null: The combined score of each reference, in order.
         observed: The combined score of the new version.
-        matching: Of filters.
+        matching: Which filters of the two versions are the same.
         rules_held: Share of the recorded rules that still hold; None where nobody asked.
-        rules_interval: Of `rules_held`.
+        rules_interval: Confidence interval of `rules_held`.
         false_alarms: The leave-one-out self-test on the references.
         beside: Changes of accuracy and of the data, by name: old, new.
         tables: `statistics`, `classes`, `filters`, `images`, `beside`, `maps` where they exist.
-        notes: What was left out and why.
+        notes: Sentences on what was left out, and why.
     """
 
     old: ModelIdentity
@@ -193,10 +193,10 @@ class Comparison:
     verdict: Verdict
     testable: bool
     reasons: tuple[str, ...]
-    identity: Answer
-    exchangeability: Answer
-    equivalence: Answer
-    to_first: Answer | None = None
+    identity: DriftAnswer
+    exchangeability: DriftAnswer
+    equivalence: DriftAnswer
+    to_first: DriftAnswer | None = None
     distance: float
     upper: float
     lower: float
@@ -207,7 +207,7 @@ class Comparison:
     changes: tuple[Change, ...]
     null: tuple[float, ...]
     observed: float | None
-    matching: Matching
+    matching: FilterMatching
     rules_held: float | None = None
     rules_interval: Interval | None = None
     false_alarms: SelfTest

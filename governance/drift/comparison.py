@@ -1,32 +1,35 @@
 """Drift: whether a new version of a model still decides for the same reasons.
 
 Purpose
-    A version may be as accurate as the one before and decide for other reasons. Two recorded
-    versions, and harmless runs beside them, are put to three questions that are answered apart:
-    is anything different beyond the explainer's own noise (identity); could the new version be
-    one more harmless run (exchangeability); is the change inside what is tolerated (equivalence)?
+    A version may be as accurate as the one before and decide for other reasons. This comparison
+    puts two recorded versions, and reference runs beside them, to three questions that are answered
+    apart. Is anything different beyond the explainer's own noise (identity)? Could the new version
+    be one more harmless run (exchangeability)? Is the change inside what is tolerated
+    (equivalence)?
 
 Method
     Everything is read from the records of explanation_maps, and of the other analyses where both
     versions hold them; no model runs. The drift of a version is the mean distance of its maps (1 -
     rank correlation, on the same images, for the same class) to those of the old version and of
-    all references, which are harmless runs. Its rank among the references' own drifts is the
-    p-value, since the replicate is the training run and not the image; all statistics share one
+    all reference runs, which are harmless. Its rank among the drifts of the reference runs is the
+    p-value, since the replicate is the training run and not the image. All statistics share one
     rank test through the largest of their standardised values. The upper end of a bootstrap over
     runs and images at once is held against the tolerance: the declared one, or the 95 % point of
-    the references. Filters are matched by what they answer to the same images (Hungarian method).
-    Controls: every reference judged as if it were the new version; the same weights on disjoint
-    images; a planted fault.
+    the reference runs. Filters are matched by their response profiles on the same images (Hungarian
+    method). There are three controls: every reference run is judged as if it were the new version,
+    the same weights are compared on disjoint images, and a test fault must be found.
 
 Signs of risk
-    DRIFT. A large share of images answered rightly by both versions whose maps moved. A change of
-    one class alone. An equivalence that rests on references which differ widely themselves.
+    The verdict is DRIFT. A large share of the images that both versions answer rightly have maps
+    that moved. One class alone changed. The equivalence rests on reference runs that differ widely
+    themselves.
 
 Limits
-    What harmless runs vary in is not seen as drift, and a change that maps on these images do not
-    show is not seen at all: a learnt mark shows best on images that carry it. With m references no
-    p-value is below 1/(m + 1). References that are checkpoints of one run vary too little, so that
-    drift is found too often. EQUIVALENT speaks of these images, this explainer and this tolerance.
+    What harmless runs vary in is not seen as drift. A change that maps on these images do not show
+    is not seen at all: a learnt mark shows best on images that carry it. With m reference runs no
+    p-value is below 1/(m + 1), and without any and without a tolerance drift is unknown. Reference
+    runs that are checkpoints of one run vary too little, so that drift is found too often.
+    EQUIVALENT speaks of these images, this explainer and this tolerance.
 """
 
 from collections.abc import Sequence
@@ -97,7 +100,7 @@ def compare(
         terms: Of the policy's `[drift]`; the defaults of `DriftTerms` if not given.
         first: The version approved first, for the drift over the whole lineage.
         asked: What the new version says to the old one's rules (the `rules` of a
-            `decision_rules.recorded.Answer`), where it was asked.
+            `decision_rules.recorded.RuleAgreement`), where it was asked.
         seed: Of resampling.
 
     Raises:

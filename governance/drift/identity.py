@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from governance.drift.answers import Answer, Outcome
+from governance.drift.answers import DriftAnswer, Outcome
 from governance.drift.version import Version
 from governance.methods.coarse_maps import rank_distance, ranked
 from governance.methods.statistics.intervals import mean
@@ -17,7 +17,7 @@ LEVEL = 0.05
 Array = NDArray[np.float64]
 
 
-def identity(old: Version, new: Version, seed: int) -> Answer:
+def identity(old: Version, new: Version, seed: int) -> DriftAnswer:
     """Is anything different beyond the explainer's own noise?
 
     On images explained twice under both versions, two maps of each: were the weights the same, all
@@ -47,7 +47,7 @@ def identity(old: Version, new: Version, seed: int) -> Answer:
     else:
         outcome = "yes" if different else "no"
         verb = f"differ {'beyond' if different else 'not beyond'} the explainer's own noise"
-    return Answer(
+    return DriftAnswer(
         question="identity",
         outcome=outcome,
         statistic=observed,

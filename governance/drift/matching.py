@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.optimize import linear_sum_assignment
 
-from governance.drift.answers import Comparable, Matching
-from governance.drift.version import Signatures, Version
+from governance.drift.answers import Comparable, FilterMatching
+from governance.drift.version import ResponseProfiles, Version
 from governance.records.evidence import Cell, Table
 from governance.records.numbers import number
 
@@ -24,7 +24,7 @@ PRINTED = 15
 Array = NDArray[np.float64]
 
 
-def matched(old: Signatures, new: Signatures) -> tuple[NDArray[np.int64], Array, Array]:
+def matched(old: ResponseProfiles, new: ResponseProfiles) -> tuple[NDArray[np.int64], Array, Array]:
     """The one-to-one assignment of a layer's filters with the largest total correlation.
 
     Returns:
@@ -46,7 +46,7 @@ def matched(old: Signatures, new: Signatures) -> tuple[NDArray[np.int64], Array,
     return partner, value, correlations
 
 
-def matching(old: Version, new: Version) -> tuple[Matching, Table | None, tuple[str, ...]]:
+def matching(old: Version, new: Version) -> tuple[FilterMatching, Table | None, tuple[str, ...]]:
     """Match the filters of all layers that both versions have.
 
     Returns:
@@ -54,10 +54,14 @@ def matching(old: Version, new: Version) -> tuple[Matching, Table | None, tuple[
     """
     shared = [layer for layer in old.filters if layer in new.filters]
     if not old.filters or not new.filters:
-        return Matching(status="not_recorded"), None, ("Filters: no signatures were recorded.",)
+        return (
+            FilterMatching(status="not_recorded"),
+            None,
+            ("Filters: no response profiles were recorded.",),
+        )
     if not shared:
         return (
-            Matching(status="not_comparable"), None,
+            FilterMatching(status="not_comparable"), None,
             ("Filters: the versions share no layer of the same name.",),
         )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
@@ -71,7 +75,7 @@ def matching(old: Version, new: Version) -> tuple[Matching, Table | None, tuple[
     median = float(np.median(values)) if len(values) else None
     died, born, split, merged = (int(count) for count in counts)
     same = [row[1] == row[2] for row in rows if row[3] is not None]
-    found = Matching(
+    found = FilterMatching(
         status=_status(median),
         correlation=median,
         identical=float(np.mean(same)) if same else None,
@@ -97,7 +101,9 @@ def _unit_length(responses: Array) -> Array:
     return found
 
 
-def _turnover(old: Signatures, new: Signatures, correlations: Array) -> NDArray[np.int64]:
+def _turnover(
+    old: ResponseProfiles, new: ResponseProfiles, correlations: Array
+) -> NDArray[np.int64]:
     """Filters died, born, split and merged in one layer."""
     one, other = _unit_length(old.responses), _unit_length(new.responses)
     died = one.any(1) & (correlations.max(1, initial=0.0) < UNLIKE)
@@ -109,8 +115,8 @@ def _turnover(old: Signatures, new: Signatures, correlations: Array) -> NDArray[
 
 
 def _rows(
-    layer: str, old: Signatures, new: Signatures, partner: NDArray[np.int64], value: Array,
-    before: Version, after: Version,
+    layer: str, old: ResponseProfiles, new: ResponseProfiles, partner: NDArray[np.int64],
+    value: Array, before: Version, after: Version,
 ) -> list[tuple[Cell, ...]]:  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
     for place, unit in enumerate(old.units):
@@ -123,7 +129,7 @@ def _rows(
     return rows
 
 
-def _table(rows: list[tuple[Cell, ...]], found: Matching) -> Table:
+def _table(rows: list[tuple[Cell, ...]], found: FilterMatching) -> Table:
     ordered = sorted(rows, key=lambda row: (row[3] is not None, float(row[3] or 0.0)))
     return Table(
         name="filters",
@@ -139,7 +145,7 @@ def _table(rows: list[tuple[Cell, ...]], found: Matching) -> Table:
     )
 
 
-def _notes(found: Matching, rows: list[tuple[Cell, ...]]) -> tuple[str, ...]:
+def _notes(found: FilterMatching, rows: list[tuple[Cell, ...]]) -> tuple[str, ...]:
     if found.status == "not_comparable":
         return (
             "Filters: not comparable; only statistics of whole layers and of maps are compared.",

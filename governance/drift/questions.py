@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from governance.drift.answers import Answer, Outcome
+from governance.drift.answers import DriftAnswer, Outcome
 from governance.drift.judging import FEWEST, SIDE, Judged, bounds
 from governance.drift.moved import Moved
 from governance.drift.version import Version
@@ -16,7 +16,7 @@ from governance.records.numbers import number
 __all__ = ["equivalence", "exchangeability", "notes", "reasons", "to_first"]
 
 
-def exchangeability(judged: Judged, versions: Sequence[Version], terms: DriftTerms) -> Answer:
+def exchangeability(judged: Judged, versions: Sequence[Version], terms: DriftTerms) -> DriftAnswer:
     """Could the new version be one more harmless run?
 
     Args:
@@ -50,7 +50,7 @@ def exchangeability(judged: Judged, versions: Sequence[Version], terms: DriftTer
     if terms.references == "checkpoint" and m:
         words += " The references are checkpoints of one run and differ too little among each "
         words += "other: the test alarms too often."
-    return Answer(
+    return DriftAnswer(
         question="exchangeability",
         outcome=outcome,
         statistic=score,
@@ -62,7 +62,7 @@ def exchangeability(judged: Judged, versions: Sequence[Version], terms: DriftTer
     )
 
 
-def equivalence(judged: Judged, versions: Sequence[Version], terms: DriftTerms) -> Answer:
+def equivalence(judged: Judged, versions: Sequence[Version], terms: DriftTerms) -> DriftAnswer:
     """Is the drift inside the tolerance?
 
     Args:
@@ -89,7 +89,7 @@ def equivalence(judged: Judged, versions: Sequence[Version], terms: DriftTerms) 
             f"the upper bound is {'inside' if inside else 'not inside'} the tolerance of "
             f"{number(judged.tolerance)} ({source}); {found}."
         )
-    return Answer(
+    return DriftAnswer(
         question="equivalence",
         outcome=outcome,
         statistic=judged.estimate,
@@ -105,7 +105,7 @@ def _two_way(low: float, high: float, n: int) -> Interval:
     return Interval(low=low, high=high, n=n, level=2 * SIDE - 1, method="two-way bootstrap")
 
 
-def to_first(first: Version, new: Version, terms: DriftTerms, seed: int) -> Answer:
+def to_first(first: Version, new: Version, terms: DriftTerms, seed: int) -> DriftAnswer:
     """Is the drift over the whole lineage inside its budget?
 
     Args:
@@ -123,7 +123,7 @@ def to_first(first: Version, new: Version, terms: DriftTerms, seed: int) -> Answ
         outcome = "yes" if high <= terms.budget else "no"
         held = f"the upper bound is {'inside' if outcome == 'yes' else 'not inside'} the budget of "
         held += f"{number(terms.budget)}"
-    return Answer(
+    return DriftAnswer(
         question="equivalence",
         outcome=outcome,
         statistic=estimate,

@@ -14,7 +14,7 @@ from governance.records.evidence import Evidence, Measurement, ModelIdentity, Ta
 
 __all__ = [
     "MAPS",
-    "Signatures",
+    "ResponseProfiles",
     "Version",
     "aligned",
     "comparable_parts",
@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Signatures:
+class ResponseProfiles:
     """What the filters of one layer answer to the same images.
 
     Attributes:
@@ -77,7 +77,7 @@ class Version:
     maps: Maps
     twice: NDArray[np.int64]
     again: Maps
-    filters: Mapping[str, Signatures]
+    filters: Mapping[str, ResponseProfiles]
     lens: Mapping[str, Array]
     importance: Array | None
     unit_importance: Mapping[tuple[str, int], float]
@@ -284,7 +284,7 @@ def _maps(texts: "pd.Series[str]", cells: int, where: str) -> Maps:
     return maps
 
 
-def _filters(assessment: Assessment, images: int) -> dict[str, Signatures]:
+def _filters(assessment: Assessment, images: int) -> dict[str, ResponseProfiles]:
     frame = _frame(assessment, MAPS, "units")
     if frame is None:
         return {}
@@ -293,7 +293,7 @@ def _filters(assessment: Assessment, images: int) -> dict[str, Signatures]:
     for layer, rows in frame.groupby("layer", sort=False):
         levels = np.stack([unpack(t, np.uint8, images, where) for t in rows["signature"]])
         low, high = (rows[name].to_numpy(np.float64)[:, None] for name in ("low", "high"))
-        found[str(layer)] = Signatures(
+        found[str(layer)] = ResponseProfiles(
             units=tuple(int(unit) for unit in rows["unit"]),
             responses=low + levels / LEVELS * (high - low),
         )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from governance.errors import AnalysisError
-from governance.methods.filter_ablation.ablation import Outputs, Survey, survey
+from governance.methods.filter_ablation.survey import Outputs, Survey, survey_filters
 from governance.methods.lens_and_probe import read
 from governance.methods.network import TracedNetwork
 from governance.methods.statistics.proportions import by_class
@@ -82,7 +82,7 @@ def signs(
     readings = read(
         network, [inputs], labels, layers=[last], count=FOLDS, seed=seed, outputs=outputs
     )
-    seen = survey(network, inputs, labels, outputs)
+    seen = survey_filters(network, inputs, labels, outputs)
     right = {method: readings.found[last, method].right for method in ("lens", "probe")}
     found = {f"{method}_accuracy": float(hits.mean()) for method, hits in right.items()}
     found["images"] = float(len(labels))

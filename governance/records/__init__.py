@@ -1,12 +1,14 @@
 """What is kept, as plain data: frozen records, their JSON, and the judgement of them.
 
 ```
+version_ref    which registered version is meant, everywhere by the same record
 evidence       metrics, figures and tables that an analysis leaves, and what they are about
 numbers        numbers as text, never rounded to a value that they do not have
 severities     what it does to the verdict that an expectation is not met
 policy         what a model is put through and what is expected of it
 decision       evidence held against a policy: findings and a verdict
 assessment     one assessment and its folder of files
+table_files    the rows of a table as Parquet and as CSV
 waiver         a named person's permission for one version to miss one expectation
 lineage        the versions that one version is compared with
 drift_terms    what a policy says about drift

@@ -14,9 +14,7 @@ of the assessment*: it covers all evidence, and the reports print it. `docs/evid
 specifies the files apart from the code.
 """
 
-import csv
 import hashlib
-import io
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,17 +24,14 @@ from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from governance.errors import EvidenceError
+from governance.records import table_files
 from governance.records.decision import Decision
 from governance.records.evidence import (
     MOST_PRINTED,
     Evidence,
     Interval,
     ModelIdentity,
-    Table,
     ValidationIdentity,
 )
 from governance.records.policy import DRIFT, INAPPLICABLE, Policy
@@ -58,12 +53,13 @@ class Baseline:
     """The version a model is compared with, as its own assessment recorded it.
 
     Attributes:
-        identity: Of the other version.
-        assessment_digest: Of the record the numbers are taken from.
-        validation_digest: Numbers are comparable image by image only where this is the same.
-        verdict: Of the other version.
-        metrics: By full name, `<analysis>.<metric>`.
-        intervals: Of those metrics that have one.
+        identity: Identity of the other version.
+        assessment_digest: Digest of the record that the numbers are taken from.
+        validation_digest: Digest of its validation images. Two versions can be compared image by
+            image only if their digests are equal.
+        verdict: Verdict on the other version.
+        metrics: Metrics by full name, `<analysis>.<metric>`.
+        intervals: Interval of each metric that has one, by full name.
     """
 
     identity: ModelIdentity
@@ -87,19 +83,19 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """Everything known about one model version under one policy.
+    """All that is known about one model version under one policy.
 
     Attributes:
-        identity: Of the model.
-        validation: Of the images.
-        policy: As judged, standing expectations included.
+        identity: Identity of the model.
+        validation: Identity of the validation images.
+        policy: The policy as judged, built-in expectations included.
         evidence: One item per analysis, failures included, in the order they ran.
         decision: Verdict and findings.
-        environment: Versions, device and thread count under which it was made.
-        created: UTC, ISO 8601 to the second.
-        baseline: The version compared with, if any.
-        waivers: Those it was judged with, whether any finding needed them or not.
-        schema: Of the record.
+        environment: Versions, device and thread count under which the assessment was made.
+        created: Time of the assessment: UTC, ISO 8601 to the second.
+        baseline: The version that this one is compared with; None if there is none.
+        waivers: Waivers that were considered, whether a finding needed them or not.
+        schema: Version of the record format.
     """
 
     identity: ModelIdentity
@@ -220,11 +216,15 @@ class Assessment:
         listed = _parsed(folder, MANIFEST).get("files")
         if not isinstance(listed, dict):
             raise EvidenceError(f"{folder}/{MANIFEST}: names no files; {{path: sha256}} is needed")
-        found = {path: _sha256((folder / path).read_bytes()) for path in _paths(folder)}
+        digests = {path: _sha256((folder / path).read_bytes()) for path in _paths(folder)}
         kinds = {
-            **{path: "missing" for path in listed if path not in found},
-            **{path: "extra" for path in found if path not in listed},
-            **{path: "changed" for path in listed if found.get(path, listed[path]) != listed[path]},
+            **{path: "missing" for path in listed if path not in digests},
+            **{path: "extra" for path in digests if path not in listed},
+            **{
+                path: "changed"
+                for path in listed
+                if digests.get(path, listed[path]) != listed[path]
+            },
         }
         return tuple(Difference(path=path, kind=kinds[path]) for path in sorted(kinds))
 
@@ -253,12 +253,12 @@ def _files(assessment: Assessment) -> dict[str, bytes]:
     """Contents of all files but the manifest, by path."""
     files = {POLICY: assessment.policy.text.encode(), RECORD: _record(assessment)}
     for item in assessment.evidence:
-        found, home = item.measurement, f"evidence/{item.analysis}"
-        for figure in found.figures if found else ():
+        measurement, home = item.measurement, f"evidence/{item.analysis}"
+        for figure in measurement.figures if measurement else ():
             files[f"{home}/{figure.name}.png"] = figure.image
-        for table in found.tables if found else ():
-            files[f"{home}/{table.name}.parquet"] = _parquet(table)
-            files[f"{home}/{table.name}.csv"] = _csv(table)
+        for table in measurement.tables if measurement else ():
+            files[f"{home}/{table.name}.parquet"] = table_files.parquet(table)
+            files[f"{home}/{table.name}.csv"] = table_files.csv(table)
     return files
 
 
@@ -285,7 +285,7 @@ def _record(assessment: Assessment) -> bytes:
             entry.update(
                 path=f"{home}/{table.name}.parquet",
                 sha256=_sha256(canonical(table.rows)),
-                csv_sha256=_sha256(_csv(table)),
+                csv_sha256=_sha256(table_files.csv(table)),
                 row_count=len(table.rows),
             )
     return canonical(data)
@@ -293,12 +293,12 @@ def _record(assessment: Assessment) -> bytes:
 
 def _bare(evidence: Evidence) -> Evidence:
     """Evidence without pixels and rows."""
-    found = evidence.measurement
-    if found is None:
+    measurement = evidence.measurement
+    if measurement is None:
         return evidence
-    figures = tuple(replace(figure, image=b"") for figure in found.figures)
-    tables = tuple(replace(table, rows=()) for table in found.tables)
-    return replace(evidence, measurement=replace(found, figures=figures, tables=tables))
+    figures = tuple(replace(figure, image=b"") for figure in measurement.figures)
+    tables = tuple(replace(table, rows=()) for table in measurement.tables)
+    return replace(evidence, measurement=replace(measurement, figures=figures, tables=tables))
 
 
 def _fill(measurement: dict[str, Any], folder: Path) -> None:
@@ -310,8 +310,8 @@ def _fill(measurement: dict[str, Any], folder: Path) -> None:
     for table in measurement["tables"]:
         path, _ = str(table.pop("path")), table.pop("row_count")
         table.setdefault("printed", table["columns"][:MOST_PRINTED])
-        table["rows"], found = _rows(folder, path)
-        _same(folder, path, found, table.pop("sha256"))
+        table["rows"], digest = _rows(folder, path)
+        _same(folder, path, digest, table.pop("sha256"))
         copy = str(Path(path).with_suffix(".csv"))
         _same(folder, copy, _sha256(_content(folder, copy)), table.pop("csv_sha256"))
 
@@ -319,10 +319,9 @@ def _fill(measurement: dict[str, Any], folder: Path) -> None:
 def _rows(folder: Path, path: str) -> tuple[list[list[Any]], str]:
     """The rows of a table and their digest."""
     try:
-        columns = pq.read_table(io.BytesIO(_content(folder, path))).to_pydict()
-        rows = [list(row) for row in zip(*columns.values(), strict=True)]
+        rows = table_files.rows_of(_content(folder, path))
         return rows, _sha256(canonical(rows))
-    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise EvidenceError(f"{folder}: {path} cannot be read as a table: {error}") from error
 
 
@@ -335,31 +334,9 @@ def _content(folder: Path, path: str) -> bytes:
     return file.read_bytes()
 
 
-def _same(folder: Path, path: str, found: str, recorded: object) -> None:
-    if found != recorded:
+def _same(folder: Path, path: str, digest: str, recorded: object) -> None:
+    if digest != recorded:
         raise EvidenceError(f"{folder}/{RECORD}: {path} is not the file it was written with")
-
-
-def _parquet(table: Table) -> bytes:
-    columns = list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
-    arrays = [pa.array(list(column)) for column in columns]
-    buffer = io.BytesIO()
-    pq.write_table(pa.table(arrays, names=list(table.columns)), buffer)
-    return buffer.getvalue()
-
-
-def _csv(table: Table) -> bytes:
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows([_unformulaic(cell) for cell in row] for row in table.rows)
-    return buffer.getvalue().encode()
-
-
-def _unformulaic(cell: object) -> object:
-    # Class names are untrusted: a spreadsheet must not run "=..." as a formula.
-    risky = isinstance(cell, str) and cell[:1] in {"=", "+", "-", "@", "\t", "\r"}
-    return f"'{cell}" if risky else cell
 
 
 def _parsed(folder: Path, name: str) -> dict[str, Any]:

@@ -42,8 +42,9 @@ class Finding:
     """An expectation held against what was observed.
 
     Attributes:
-        observed: The metric's value; None if missing.
-        interval: Of the observed value, if there is one.
+        expectation: The expectation.
+        observed: Value of the metric; None if it is missing.
+        interval: Interval of the observed value; None if it has none.
         outcome: `met`, `unmet`, `missing` (never counts as met), `waived` or, of what is expected
             of the drift of a version that no approved one went before, `inapplicable`.
         reason: One sentence for the reader.
@@ -99,13 +100,13 @@ def _verdict(finding: Finding) -> Verdict:
 
 def _finding(expectation: Expectation, evidence: Sequence[Evidence]) -> Finding:
     analysis, _, name = expectation.metric.partition(".")
-    found = next((item for item in evidence if item.analysis == analysis), None)
-    if found is None or found.measurement is None or found.measurement.withdrawn:
-        return _unanswered(expectation, analysis, found)
-    value = found.measurement.metrics.get(name)
+    matching = next((item for item in evidence if item.analysis == analysis), None)
+    if matching is None or matching.measurement is None or matching.measurement.withdrawn:
+        return _unanswered(expectation, analysis, matching)
+    value = matching.measurement.metrics.get(name)
     if value is None or not math.isfinite(value):
         return _missing(expectation, f"{analysis} ran but gave no finite {name}")
-    interval = found.measurement.intervals.get(name)
+    interval = matching.measurement.intervals.get(name)
     judged = _judged(expectation, value, interval)
     if judged is None:
         return _missing(expectation, f"{expectation.metric} has no interval to be judged on")
@@ -154,14 +155,14 @@ def _no_worse(value: float, bound: float, expectation: Expectation) -> bool:
     return value >= bound if expectation.at_least is not None else value <= bound
 
 
-def _unanswered(expectation: Expectation, analysis: str, found: Evidence | None) -> Finding:
+def _unanswered(expectation: Expectation, analysis: str, evidence: Evidence | None) -> Finding:
     """The finding where no evidence can be relied on."""
-    if found is None:
+    if evidence is None:
         return _missing(expectation, f"{analysis} was not run")
-    if found.measurement is not None:
-        reasons = "; ".join(found.measurement.withdrawn)
+    if evidence.measurement is not None:
+        reasons = "; ".join(evidence.measurement.withdrawn)
         return _missing(expectation, f"{analysis} was withdrawn: {reasons}")
-    failure = found.failure
+    failure = evidence.failure
     if failure is not None and (analysis, failure.kind) == (DRIFT, INAPPLICABLE):
         missing = _missing(expectation, failure.message)
         return dataclasses.replace(missing, outcome="inapplicable")

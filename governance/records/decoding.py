@@ -13,11 +13,17 @@ import types
 import typing
 from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 from governance.errors import GovernanceError
 
-__all__ = ["INVALID", "decode", "describe", "quoted"]
+__all__ = ["FLAT", "INVALID", "UNWRITTEN", "decode", "describe", "flat_names", "quoted"]
+
+#: Metadata of a field that holds a record, whose fields are written beside the other fields.
+FLAT = MappingProxyType({"written": "flat"})
+#: Metadata of a field that is not written; reading gives it its default.
+UNWRITTEN = MappingProxyType({"written": "never"})
 
 #: What `decode` returns for data that does not fit; the problem is noted.
 INVALID: Final = object()
@@ -128,24 +134,27 @@ def _tuple(
 
 
 def _record(kind: Any, data: Mapping[str, Any], place: str, problems: list[str]) -> Any:
-    hints = _hints(kind)
-    before = len(problems)
-    fields = {field.name: field for field in dataclasses.fields(kind)}
+    hints, before = _hints(kind), len(problems)
+    fields = {f.name: f for f in dataclasses.fields(kind) if f.metadata != UNWRITTEN}
+    flat = {name: flat_names(kind, f) for name, f in fields.items() if f.metadata == FLAT}
+    beside = {name for names in flat.values() for name in names}
+    keys = (set(fields) - set(flat)) | beside
     problems += [
-        f"{place}.{name}: unknown key; accepted are {', '.join(sorted(fields))}"
-        for name in sorted(set(data) - set(fields))
+        f"{place}.{name}: unknown key; accepted are {', '.join(sorted(keys))}"
+        for name in sorted(set(data) - keys)
     ]
+    parts = {name: data[name] for name in fields if name in data and name not in flat}
+    parts |= {name: _flat_part(hints[name], names, data) for name, names in flat.items()}
     problems += [
         f"{place}.{name}: missing; {describe(hints[name])} is needed"
-        for name, field in fields.items()
-        if name not in data
-        and field.default is dataclasses.MISSING
-        and field.default_factory is dataclasses.MISSING
+        for name, f in fields.items()
+        if name not in parts
+        and f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
     ]
     values = {
-        name: decode(hints[name], data[name], f"{place}.{name}", problems)
-        for name in fields
-        if name in data
+        name: decode(hints[name], part, place if name in flat else f"{place}.{name}", problems)
+        for name, part in parts.items()
     }
     if len(problems) > before:
         return INVALID
@@ -154,6 +163,20 @@ def _record(kind: Any, data: Mapping[str, Any], place: str, problems: list[str])
     except GovernanceError as error:
         problems += [f"{place}: {problem}" for problem in error.problems]
         return INVALID
+
+
+def flat_names(kind: Any, field: "dataclasses.Field[Any]") -> tuple[str, ...]:
+    """Names under which the record in a flat field is written."""
+    hint = _hints(kind)[field.name]
+    (inner,) = (item for item in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(item))
+    return tuple(item.name for item in dataclasses.fields(inner) if item.metadata != UNWRITTEN)
+
+
+def _flat_part(hint: Any, names: tuple[str, ...], data: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What stands of a flat field; None where it may be absent and nothing of it stands."""
+    part = {name: data[name] for name in names if name in data}
+    absent = all(value is None for value in part.values())
+    return None if absent and types.NoneType in typing.get_args(hint) else part
 
 
 @functools.cache

@@ -10,8 +10,8 @@ from governance.records.toml_reader import Reader
 
 __all__ = ["KINDS", "Box", "DriftTerms", "Envelope", "ReferenceKind", "read_drift"]
 
-#: Of the runs that a change is compared with: trained anew with other seeds, trained on from the
-#: version, or saved along one run, which differ too little among each other.
+#: Kind of reference run: trained again with another seed, fine-tuned from the version, or saved
+#: along one run. The last differ too little from each other to show what is normal.
 ReferenceKind = Literal["retrain", "lineage", "checkpoint"]
 KINDS: tuple[ReferenceKind, ...] = ("retrain", "lineage", "checkpoint")
 
@@ -22,14 +22,14 @@ CORNERS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """Inside which a version may change without being another model; None leaves a side open.
+    """The changes that are allowed from one version to the next; None allows any.
 
     Attributes:
-        allowed_layers: Modules whose weights may differ from the baseline's, such as `head` or
-            `layer4` with all that lies below it.
-        data: Names or digests of the data sets that it may have been trained on, as its training
-            run logged them.
-        drift: Largest drift from the baseline.
+        allowed_layers: Modules whose weights may differ from the baseline's. A name such as
+            `layer4` stands for all modules inside it.
+        data: Names or digests of the data sets that the version may have been trained on, as its
+            training run logged them.
+        drift: Largest accepted drift from the baseline.
     """
 
     allowed_layers: tuple[str, ...] | None = None
@@ -39,17 +39,17 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftTerms:
-    """What counts as drift, and how much of it is accepted.
+    """Definition of drift in a policy, and how much of it is accepted.
 
     Attributes:
-        tolerance: Mean distance of explanation maps up to which two versions count as equivalent;
-            None takes what the references show among each other.
-        alpha: Share of harmless versions that may be called drifted.
-        statistics: What is compared, by name; empty for everything both records hold.
+        tolerance: Mean heat map distance up to which two versions count as equivalent; None takes
+            the distances that the reference runs show among each other.
+        alpha: Proportion of harmless versions that may be called drifted.
+        statistics: Names of the statistics that are compared; empty for all that both records hold.
         regions: Declared parts of the image, by name.
-        references: Which runs to compare with.
-        budget: Largest drift from the version that was approved first, over the whole lineage.
-        envelope: Inside which a version may change.
+        references: Kind of the reference runs to compare with.
+        budget: Largest accepted drift from the version that was approved first.
+        envelope: Changes that are allowed from the baseline; None allows any.
     """
 
     tolerance: float | None = None
@@ -86,7 +86,7 @@ def read_drift(policy: Reader) -> DriftTerms | None:
 
 
 def _regions(table: Reader) -> dict[str, Box]:
-    found: dict[str, Box] = {}
+    boxes: dict[str, Box] = {}
     for name in table.names:
         if not FILE_NAME.fullmatch(name):
             table.problem(name, "is no name; small letters, digits and _ are accepted")
@@ -100,8 +100,8 @@ def _regions(table: Reader) -> dict[str, Box]:
                 "width is accepted, with top above bottom and left before right",
             )  # fmt: skip
             continue
-        found[name] = (top, left, bottom, right)
-    return found
+        boxes[name] = (top, left, bottom, right)
+    return boxes
 
 
 def _envelope(table: Reader) -> Envelope:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from governance.errors import AnalysisError
-from governance.records.serialisation import FLAT
+from governance.records.decoding import FLAT
 from governance.records.version_ref import VersionRef
 
 __all__ = [
@@ -255,8 +255,8 @@ def _column(where: str, cells: list[Cell]) -> list[Cell]:
     if kinds == {int, float}:
         return [None if cell is None else float(cell) for cell in cells]
     if len(kinds) > 1:
-        found = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise AnalysisError(f"{where}: mixes {found}; one type is accepted")
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise AnalysisError(f"{where}: mixes {names}; one type is accepted")
     if kinds == {str} and not _encodable(*(cell for cell in cells if isinstance(cell, str))):
         raise AnalysisError(f"{where}: holds a text that is no Unicode (a lone surrogate)")
     if kinds == {int} and any(abs(cell) > LARGEST for cell in cells if isinstance(cell, int)):

@@ -8,7 +8,7 @@ from governance.records.assessment import Assessment, Baseline
 from governance.records.evidence import Interval
 from governance.records.serialisation import to_data
 
-__all__ = ["Entry", "History", "Lineage", "Measured"]
+__all__ = ["History", "HistoryEntry", "Lineage", "Measured"]
 
 #: A value with its interval, either of them missing.
 Measured = tuple[float | None, Interval | None]
@@ -17,16 +17,17 @@ ACCURACY = "performance.accuracy"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
-    """What went before a version, as it was recorded.
+    """The records that a version is compared with.
 
     Attributes:
-        previous: The version it would replace; None where there is none.
-        first: The version that was approved first; None where that is `previous`, or not known.
-        references: Harmless runs recorded with `previous`, of the kind that the policy asks for.
-        planted: A copy of `previous` with a fault planted on purpose, recorded by `governance drift
-            selftest`; a detector that does not find it must not gate.
-        data: Names and digests of the data sets that the training run of the version logged.
-        unknown: Why nothing can be said about earlier versions; None where MLflow was asked.
+        previous: Record of the version that this one would replace; None if there is none.
+        first: Record of the version that was approved first; None if that is `previous`, or if it
+            is not known.
+        references: Records of the reference runs of `previous`, of the kind that the policy names.
+        planted: Record of a copy of `previous` with a test fault, made by `governance drift
+            selftest`. If the comparison does not find that fault, its evidence is withdrawn.
+        data: Names and digests of the data sets that the version's training run logged.
+        unknown: Reason why nothing is known about earlier versions; None if MLflow was asked.
     """
 
     previous: Assessment | None = None
@@ -38,35 +39,35 @@ class Lineage:
 
     @property
     def baseline(self) -> Baseline | None:
-        """The previous version, as an assessment keeps it."""
-        found = self.previous
-        if found is None:
+        """The previous version in the form that an assessment keeps."""
+        previous = self.previous
+        if previous is None:
             return None
         return Baseline(
-            identity=found.identity,
-            assessment_digest=found.digest,
-            validation_digest=found.validation.digest,
-            verdict=found.decision.verdict,
-            metrics=found.metrics,
-            intervals=found.intervals,
+            identity=previous.identity,
+            assessment_digest=previous.digest,
+            validation_digest=previous.validation.digest,
+            verdict=previous.decision.verdict,
+            metrics=previous.metrics,
+            intervals=previous.intervals,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class HistoryEntry:
     """One version in the history of a registered model.
 
     Attributes:
-        version: Its number.
-        verdict: Of its record; its status where it has none to be relied on.
-        created: When it was assessed; empty where it was not.
-        digest: Of its record.
-        metrics: Of its record, by full name.
-        intervals: Of those metrics that have one.
-        to_previous: Mean map distance to the version before that could be compared.
-        to_first: Mean map distance to the first version that could be compared.
-        drift: What was said of its drift when it was assessed, such as `DRIFT`.
-        problems: Why something of this is missing.
+        version: Number of the version.
+        verdict: Verdict of its record; its status if it has no record that can be relied on.
+        created: Time of its assessment; empty if it was not assessed.
+        digest: Digest of its record.
+        metrics: Metrics of its record, by full name.
+        intervals: Interval of each metric that has one, by full name.
+        to_previous: Mean heat map distance to the nearest earlier version that could be compared.
+        to_first: Mean heat map distance to the first version that could be compared.
+        drift: Answer of the comparison when the version was assessed, such as `DRIFT`.
+        problems: Reasons why something of this is missing, a sentence each.
     """
 
     version: str
@@ -86,7 +87,7 @@ class Entry:
 
     @property
     def accuracy(self) -> Measured:
-        """Of the record."""
+        """Accuracy of the record with its interval."""
         return self.measured(ACCURACY)
 
 
@@ -95,7 +96,7 @@ class History:
     """The versions of a registered model, the oldest first."""
 
     name: str
-    entries: tuple[Entry, ...]
+    entries: tuple[HistoryEntry, ...]
 
     def summary(self) -> dict[str, Any]:
         """Plain data for machines."""

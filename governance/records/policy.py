@@ -53,12 +53,13 @@ class Expectation:
     """One thing expected of a metric.
 
     Attributes:
-        metric: `<analysis>.<metric>`.
-        at_least: Smallest value accepted; exactly one of the two bounds is given.
-        at_most: Largest value accepted.
-        severity: `block` rejects, `review` asks a person, `warn` never changes the verdict.
-        rationale: Why, for the reader of the report.
-        on: Whether the estimate is held against the bound, or the end of its interval that is
+        metric: Full name of the metric, `<analysis>.<metric>`.
+        at_least: Smallest accepted value; exactly one of the two bounds is given.
+        at_most: Largest accepted value.
+        severity: What a miss does: `block` rejects, `review` asks a person, and `warn` never
+            changes the verdict.
+        rationale: Reason for the expectation, for the reader of the report.
+        on: What is held against the bound: the `estimate`, or the end of its `interval` that is
             nearer to failing.
     """
 
@@ -98,9 +99,9 @@ class Written(NamedTuple):
     """An expectation as it stands in a policy file, right or wrong.
 
     Attributes:
-        place: Where it stands, such as `expectations[2]`.
-        metric: As written.
-        bounds: Those of `at_least` and `at_most` that are numbers.
+        place: Place in the file, such as `expectations[2]`.
+        metric: Name of the metric as written.
+        bounds: `at_least` and `at_most`, if they are numbers.
     """
 
     place: str
@@ -117,13 +118,13 @@ class ModelTerms:
     """What a policy says about the model's files and inputs: its `[model]` table.
 
     Attributes:
-        size: Height and width in pixels; None takes the model's signature.
-        channels: What the model's input channels are, in order.
-        mean: Subtracted per channel from numbers in [0, 1].
-        std: Divided by per channel after that.
-        resize: What happens to images of another size.
-        outputs: What the model returns.
-        allow_pickle: Whether a pickled model may be loaded, which runs code from the file.
+        size: Height and width of the input in pixels; None takes those of the model's signature.
+        channels: Input channels of the model, in order.
+        mean: Mean of each channel, subtracted from pixels in [0, 1].
+        std: Standard deviation of each channel; what is left after the mean is divided by it.
+        resize: Treatment of images of another size.
+        outputs: Kind of numbers that the model returns.
+        allow_pickle: Whether a pickled model may be loaded. Loading one runs code from the file.
     """
 
     size: tuple[int, int] | None = None
@@ -140,16 +141,17 @@ class Policy:
     """What a model is put through and what is expected of it.
 
     Attributes:
-        title: For the reader of the report.
+        title: Title of the policy in reports.
         validation: Path or URI of the validation images.
         model: Terms about the model's files and inputs.
         analyses: Parameters by name of analysis, as written.
-        expectations: At least one of severity `block` or `review`.
-        seed: Of everything random in the assessment.
+        expectations: All expectations, at least one of them of severity `block` or `review`.
+        seed: Seed of everything random in the assessment.
         baseline: Alias or number of the version to compare with; None for no comparison.
-        budget_minutes: After this an analysis not yet begun is not run, and counts as missing.
-        drift: What counts as drift from the baseline; None where it is not looked for.
-        text: The file as read, kept with the assessment.
+        budget_minutes: Minutes after which no further analysis is started. Analyses that were not
+            started count as missing. None for no limit.
+        drift: Definition of drift from the baseline; None if drift is not looked for.
+        text: Text of the policy file, kept with the assessment.
     """
 
     title: str
@@ -170,8 +172,8 @@ class Policy:
 
     def with_standing(self, standing: Iterable[Expectation]) -> "Policy":
         """This policy with expectations that hold unless it states its own on the same metric."""
-        own = {expectation.metric for expectation in self.expectations}
-        extra = tuple(item for item in standing if item.metric not in own)
+        stated = {expectation.metric for expectation in self.expectations}
+        extra = tuple(item for item in standing if item.metric not in stated)
         return dataclasses.replace(self, expectations=self.expectations + extra)
 
     @classmethod
@@ -350,10 +352,10 @@ def unscaled(model: ModelTerms) -> Iterable[str]:
 
 
 def _misjudged(item: Written, key: str, threshold: float, metric: Metric) -> Iterable[str]:
-    wanted = "at_least" if metric.better == "higher" else "at_most"
-    if key != wanted:
+    accepted = "at_least" if metric.better == "higher" else "at_most"
+    if key != accepted:
         yield (
-            f"{item.place}.{key}: {item.metric} is better when {metric.better}; {wanted} is "
+            f"{item.place}.{key}: {item.metric} is better when {metric.better}; {accepted} is "
             "accepted"
         )
     low = -math.inf if metric.lowest is None else metric.lowest

@@ -1,14 +1,18 @@
-"""Policy file: reading TOML tables key by key, collecting every problem with its place."""
+"""TOML reader: tables read key by key, with every problem of the file and its place at once."""
 
 import math
 import tomllib
+import typing
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 from governance.errors import PolicyError
+from governance.records.decoding import INVALID, decode, describe, quoted
 
 __all__ = ["Reader", "parse"]
 
+TABLE = Mapping[str, Any]
 BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -59,23 +63,29 @@ class Reader:
 
     def text(self, key: str, default: str | None) -> str:
         """A text; required, and not empty, where the default is None."""
-        value = self._value(key, default, str, "a text")
+        value = self._value(key, default, str)
         if default is None and value is not None and not value.strip():
             self.problem(key, "is empty; a text is needed")
         return str(value or default or "")
 
     def flag(self, key: str, *, default: bool) -> bool:
         """True or false."""
-        return bool(self._value(key, default, bool, "true or false"))
+        return bool(self._value(key, default, bool))
 
     def choice(self, key: str, default: str, options: Sequence[str]) -> str:
         """One of `options`."""
-        wanted = "one of " + ", ".join(repr(option) for option in options)
-        value = self._value(key, default, str, wanted)
-        if value not in options:
-            self.problem(key, f"is {value!r}; {wanted} is accepted")
-            return default
-        return str(value)
+        return str(self._value(key, default, Literal[*options]))
+
+    def time(self, key: str, *, required: bool) -> datetime | None:
+        """A time with its offset, in UTC; None where it is not written."""
+        if key not in self._data and not required:
+            self._asked.add(key)
+            return None
+        value = self._value(key, None, datetime)
+        if value is not None and value.tzinfo is None:
+            self.problem(key, f"is {value.isoformat()}; {describe(datetime)} is accepted")
+            return None
+        return None if value is None else value.astimezone(UTC)
 
     def number(
         self,
@@ -90,17 +100,19 @@ class Reader:
         if key not in self._data:
             self._asked.add(key)
             return default
-        wanted = "a whole number" if whole else "a number"
+        kind = int if whole else float
+        accepted = describe(kind)
         if lowest is not None:
-            wanted += f" of at least {lowest:g}"
+            accepted += f" of at least {lowest:g}"
         if above is not None:
-            wanted += f" above {above:g}"
-        value = self._value(key, default, int if whole else (int, float), wanted)
-        if value is None or not _inside(value, lowest, above):
-            if value is not default:
-                self.problem(key, f"is {value!r}; {wanted} is accepted")
+            accepted += f" above {above:g}"
+        value = self._value(key, None, kind, accepted)
+        if value is None:
             return default
-        return int(value) if whole else float(value)
+        if not _inside(self._data[key], lowest, above):
+            self.problem(key, f"is {self._data[key]!r}; {accepted} is accepted")
+            return default
+        return typing.cast("float", value)
 
     def numbers(
         self,
@@ -115,44 +127,40 @@ class Reader:
         if key not in self._data:
             self._asked.add(key)
             return default
-        kind = int if whole else (int, float)
-        many = f"{count} " if count else ""
-        wanted = f"a list of {many}{'whole ' if whole else ''}numbers"
-        wanted += f" above {above:g}" if above is not None else ""
-        value = self._value(key, None, list, wanted)
-        good = isinstance(value, list) and len(value) == (count or len(value)) and len(value) > 0
-        if not good or not all(
-            isinstance(item, kind) and not isinstance(item, bool) and _inside(item, None, above)
-            for item in value
-        ):
-            if isinstance(value, list):
-                self.problem(key, f"is {value!r}; {wanted} is accepted")
+        item = int if whole else float
+        kind = tuple[(item,) * count] if count else tuple[item, ...]  # type: ignore[misc, valid-type]
+        accepted = describe(kind) + (f" above {above:g}" if above is not None else "")
+        value = self._value(key, None, kind, accepted)
+        if value is None:
             return default
-        return tuple(int(item) if whole else float(item) for item in value)
+        if not value or not all(_inside(number, None, above) for number in self._data[key]):
+            self.problem(key, f"is {self._data[key]!r}; {accepted} is accepted")
+            return default
+        return typing.cast("tuple[float, ...]", value)
 
     def texts(self, key: str, default: tuple[str, ...] | None) -> tuple[str, ...] | None:
         """A list of texts, none of them empty; the list itself may be."""
         if key not in self._data:
             self._asked.add(key)
             return default
-        value = self._value(key, None, list, "a list of texts")
+        value = self._value(key, None, tuple[str, ...])
         if value is None:
             return default
-        if not all(isinstance(item, str) and item.strip() for item in value):
-            self.problem(key, f"is {value!r}; a list of texts is accepted")
+        if not all(item.strip() for item in value):
+            self.problem(key, f"is {self._data[key]!r}; texts that are not empty are accepted")
             return default
-        return tuple(value)
+        return typing.cast("tuple[str, ...]", value)
 
     def table(self, key: str) -> "Reader":
         """A table inside this one; empty where it is not written."""
-        value = self._value(key, {}, dict, "a table")
+        value = self._value(key, {}, TABLE)
         path = f"{self.path}.{key}" if self.path else key
         return Reader(value or {}, self._where, path, self.problems)
 
     def tables(self, key: str) -> list["Reader"]:
         """An array of tables, `[[key]]`."""
-        value = self._value(key, [], list, f"[[{key}]] tables")
-        items = value or []
+        value = self._value(key, (), tuple[Any, ...], f"[[{key}]] tables")
+        items = value or ()
         good = [(i, item) for i, item in enumerate(items) if isinstance(item, dict)]
         if len(good) < len(items):
             self.problem(key, f"holds something else; [[{key}]] tables are accepted")
@@ -160,22 +168,23 @@ class Reader:
 
     def named_tables(self, key: str) -> dict[str, dict[str, Any]]:
         """Tables by name, `[key.name]`, taken as written."""
-        value = self._value(key, {}, dict, f"[{key}.<name>] tables") or {}
+        value = self._value(key, {}, TABLE, f"[{key}.<name>] tables") or {}
         for name, item in value.items():
             if not isinstance(item, dict):
                 self.problem(f"{key}.{name}", f"is {item!r}; a table is accepted")
         return {name: dict(item) for name, item in value.items() if isinstance(item, dict)}
 
-    def _value(self, key: str, default: Any, kind: type | tuple[type, ...], wanted: str) -> Any:
+    def _value(self, key: str, default: Any, kind: Any, accepted: str = "") -> Any:
+        """What is written, decoded; the default where nothing is or what is does not fit."""
         self._asked.add(key)
+        accepted = accepted or describe(kind)
         if key not in self._data:
             if default is None:
-                self.problem(key, f"missing; {wanted} is needed")
+                self.problem(key, f"missing; {accepted} is needed")
             return default
-        value = self._data[key]
-        right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-        if not right:
-            self.problem(key, f"is {value!r}; {wanted} is accepted")
+        value = decode(kind, self._data[key], key, [])
+        if value is INVALID:
+            self.problem(key, f"is {quoted(self._data[key])}; {accepted} is accepted")
             return default
         return value
 

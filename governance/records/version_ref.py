@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, fields
 
-from governance.records.serialisation import UNWRITTEN
+from governance.records.decoding import UNWRITTEN
 
 __all__ = ["VersionRef"]
 

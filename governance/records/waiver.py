@@ -1,4 +1,4 @@
-"""Waiver: a named person's leave for one expectation of one version to fail, within a bound."""
+"""Waiver: a named person's permission for one model version to miss one expectation."""
 
 import math
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ __all__ = ["Waiver"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiver:
-    """What was waived, by whom, why, how far and until when.
+    """A permission to miss one expectation, down to a stated value and until a stated time.
 
     Attributes:
-        metric: `<analysis>.<metric>`, exactly; there are no patterns.
-        bound: The worst value that is still waived.
-        reason: Why, in the approver's words.
-        approver: Owner of the key that signed it.
-        issued: Seconds since 1970.
-        expires: Seconds since 1970.
+        metric: Full name of the metric, `<analysis>.<metric>`. Patterns are not accepted.
+        bound: The worst value that is still permitted.
+        reason: Reason for the permission, in the approver's words.
+        approver: Owner of the key that signed the waiver.
+        issued: Time of signing, in seconds since 1970.
+        expires: Time from which the waiver no longer counts, in seconds since 1970.
         token: sha256 of the signed statement, hexadecimal.
     """
 
@@ -39,5 +39,5 @@ class Waiver:
 
     @property
     def until(self) -> str:
-        """The day (UTC) on which it expires, ISO 8601."""
+        """The day (UTC) on which the waiver expires, in ISO 8601."""
         return datetime.fromtimestamp(self.expires, UTC).date().isoformat()

@@ -1,8 +1,8 @@
-"""Passing: whether a version may be used, asked of the very files that would be used.
+"""Gate: whether a version may be used, checked on the very files that would be used.
 
-Between a check of a model in the registry and its use someone may change it there. So its files are
-fetched once, into a folder of one's own; the record is held against them there, and that folder is
-what is loaded or handed over.
+Someone may change a model in the registry between its check and its use. Its files are therefore
+fetched once, into a folder of the caller. The record is checked against these files, and these
+files are loaded or handed over.
 """
 
 import time
@@ -29,15 +29,15 @@ __all__ = ["GateAnswer", "ask", "load_model", "promote"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateAnswer:
-    """What the gate says about a version.
+    """The answer of the gate about a version.
 
     Attributes:
-        version: The one asked about, pinned.
-        verdict: Under which it passes only if that is `approved`; `undetermined` where none stands.
-        reasons: Why it may not pass, one sentence each; empty where it may.
-        assessment: As recorded; None where the version has none yet.
-        model: Its files, the very ones that were checked; None where it has no assessment.
-        statement: The signed one that it passes by; None where no signature was asked for.
+        version: The version, pinned.
+        verdict: Verdict of the gate; the version passes only if it is `approved`.
+        reasons: Why the version does not pass, one sentence each; empty where it passes.
+        assessment: The recorded assessment; None where the version has none yet.
+        model: Folder of the model files that were checked; None without an assessment.
+        statement: The signed statement that counts; None where no signature was asked for.
     """
 
     version: ModelVersion
@@ -49,7 +49,7 @@ class GateAnswer:
 
     @property
     def exit_code(self) -> int:
-        """What a command says of it."""
+        """Exit code of a command that gives this answer."""
         return EXIT_CODES[self.verdict]
 
 
@@ -60,11 +60,11 @@ def ask(
 
     Args:
         uri: `models:/name/version` or `models:/name@alias`.
-        workspace: A folder of the caller's own, where the record and the model's files are put.
-        keys: Ring of public keys. With one, a version passes only by a signed statement that is in
-            order, has not expired and is about this version, these files and this record; without
-            one, no signature is looked at.
-        now: Seconds since 1970; of the clock if not given.
+        workspace: Folder of the caller, which receives the record and the model's files.
+        keys: Keyring of public keys. With one, a version passes only by a signed statement that
+            counts and is about this version, these files and this record. Without one, no
+            signature is checked.
+        now: Seconds since 1970; the time of the clock if not given.
 
     Raises:
         SubjectError: If there is no such version, or it is not registered.
@@ -144,7 +144,7 @@ def _reasons(version: ModelVersion, assessment: Assessment) -> tuple[str, ...]:
 
 
 def promote(answer: GateAnswer, alias: str) -> None:
-    """Give an alias to the version that passed.
+    """Set an alias on a version that passed.
 
     Raises:
         EvidenceError: If it did not pass.
@@ -164,7 +164,7 @@ def load_model(uri: str, *, keys: Path | str | None = None) -> nn.Module:
 
     Args:
         uri: `models:/name/version` or `models:/name@alias`.
-        keys: Ring of public keys; without one, no signature is looked at.
+        keys: Keyring of public keys; without one, no signature is checked.
 
     Returns:
         On the CPU in evaluation mode; maps (B, C, H, W) float32 to (B, K).

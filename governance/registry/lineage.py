@@ -18,7 +18,7 @@ from governance.registry.versions import (
     STATUS,
     ModelVersion,
     aliases,
-    listed_version,
+    pinned,
     quoted,
     refusals,
     resolve,
@@ -50,7 +50,7 @@ def all_versions(name: str) -> tuple[tuple[ModelVersion, str | None], ...]:
     """
     aliases(name, name)
     found = sorted(_all(name), key=lambda item: int(item.version))
-    return tuple((listed_version(item), item.tags.get(STATUS)) for item in found)
+    return tuple((pinned(item), item.tags.get(STATUS)) for item in found)
 
 
 def _all(name: str) -> list[Any]:

@@ -1,7 +1,7 @@
-"""Queue: what the registry holds, newest first, for whoever sees to it that nothing is left out.
+"""Listing: registered models and their versions, newest first, as MLflow lists them.
 
-MLflow filters versions by tag but not by what they lack, nor by time; so what is new is found by
-reading from the newest backwards, which needs no plugin.
+MLflow filters versions by their tags, but not by missing tags and not by time. New versions are
+therefore found by reading from the newest backwards, which needs no plug-in.
 """
 
 import re
@@ -21,13 +21,13 @@ from governance.registry.versions import (
     PENDING,
     STATUS,
     ModelVersion,
-    listed_version,
+    pinned,
     refusals,
 )
 
 __all__ = [
-    "Entry",
-    "Model",
+    "ListedModel",
+    "ListedVersion",
     "answers",
     "close_runs",
     "listed",
@@ -46,12 +46,12 @@ READY = "READY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A version as it is listed.
+class ListedVersion:
+    """A version as MLflow lists it.
 
     Attributes:
-        version: Without its `model_id`, which takes a request of its own to find.
-        tags: All of them, untrusted.
+        version: The version, without its `model_id`, which takes a request of its own to find.
+        tags: All tags of the version, untrusted.
     """
 
     version: ModelVersion
@@ -59,13 +59,13 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
-    """A registered model as it is listed.
+class ListedModel:
+    """A registered model as MLflow lists it.
 
     Attributes:
-        name: As registered.
-        tags: All of them, untrusted.
-        aliases: Number of the version by alias.
+        name: Name of the registered model.
+        tags: All tags of the model, untrusted.
+        aliases: Version number by alias.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Model:
 
 
 def place() -> str:
-    """The registry's address without credentials, to tell it from other registries."""
+    """Address of the registry without credentials, which tells it from other registries."""
     uri = str(mlflow.get_registry_uri())
     parts = urlsplit(uri)
     host = parts.netloc.rpartition("@")[2]
@@ -87,7 +87,7 @@ def workspace() -> str:
 
 
 def answers() -> bool:
-    """Whether MLflow answers at all, so that a refusal was about the one thing asked for."""
+    """Whether MLflow answers at all."""
     try:
         with refusals("asking the registry"):
             MlflowClient().search_registered_models(max_results=1)
@@ -96,8 +96,8 @@ def answers() -> bool:
     return True
 
 
-def pending() -> Iterator[Entry]:
-    """Versions that a governed registry marked as waiting; a plain one marks none.
+def pending() -> Iterator[ListedVersion]:
+    """The versions that a governed registry marked `pending`; a plain one marks none.
 
     Raises:
         RegistryError: If MLflow cannot be asked.
@@ -105,8 +105,8 @@ def pending() -> Iterator[Entry]:
     return _entries(f"tags.`{STATUS}` = '{PENDING}'")
 
 
-def newest() -> Iterator[Entry]:
-    """All versions of all models, the newest first, read as far as they are asked for.
+def newest() -> Iterator[ListedVersion]:
+    """All versions of all models, the newest first, read page by page.
 
     Raises:
         RegistryError: If MLflow cannot be asked.
@@ -114,8 +114,8 @@ def newest() -> Iterator[Entry]:
     return _entries(None)
 
 
-def listed(name: str, number: str) -> Entry | None:
-    """A version as it is now; None where there is none that is ready.
+def listed(name: str, number: str) -> ListedVersion | None:
+    """A version as it is now; None where there is none in the state READY.
 
     Raises:
         RegistryError: If MLflow cannot be asked.
@@ -139,7 +139,7 @@ def model_tags(name: str) -> Mapping[str, str]:
         return dict(MlflowClient().get_registered_model(name).tags)
 
 
-def models() -> Iterator[Model]:
+def models() -> Iterator[ListedModel]:
     """All registered models but prompts.
 
     Raises:
@@ -152,14 +152,14 @@ def models() -> Iterator[Model]:
         for item in found:
             if PROMPT not in item.tags:
                 aliases = {alias: str(number) for alias, number in item.aliases.items()}
-                yield Model(name=item.name, tags=dict(item.tags), aliases=aliases)
+                yield ListedModel(name=item.name, tags=dict(item.tags), aliases=aliases)
         token = found.token
         if not token:
             return
 
 
 def unset_alias(name: str, alias: str) -> None:
-    """Take an alias from whatever version has it.
+    """Remove an alias from the version that has it.
 
     Raises:
         RegistryError: If MLflow refuses.
@@ -169,7 +169,10 @@ def unset_alias(name: str, alias: str) -> None:
 
 
 def close_runs(version: ModelVersion) -> int:
-    """End the runs that a killed process left behind while recording a version; their number.
+    """End the runs that a killed process left open while it recorded a version.
+
+    Returns:
+        Number of runs that were ended.
 
     Raises:
         RegistryError: If MLflow refuses.
@@ -188,7 +191,7 @@ def close_runs(version: ModelVersion) -> int:
     return len(runs)
 
 
-def _entries(query: str | None) -> Iterator[Entry]:
+def _entries(query: str | None) -> Iterator[ListedVersion]:
     token = None
     while True:
         with refusals("listing the model versions"):
@@ -204,8 +207,8 @@ def _entries(query: str | None) -> Iterator[Entry]:
             return
 
 
-def _entry(found: Any) -> Entry | None:
+def _entry(found: Any) -> ListedVersion | None:
     """A version of a model, not of a prompt, that is ready."""
     if PROMPT in found.tags or found.status != READY:
         return None
-    return Entry(version=listed_version(found), tags=dict(found.tags))
+    return ListedVersion(version=pinned(found), tags=dict(found.tags))

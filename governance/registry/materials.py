@@ -1,4 +1,4 @@
-"""Materials: what lies in MLflow about a version, on this machine, so that it is not needed."""
+"""Materials: the files of a version on this machine, so that MLflow is not needed any more."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,13 +15,13 @@ __all__ = ["Materials", "gather", "model_folder"]
 class Materials:
     """A version's files, the validation images and the training's metrics, as local paths.
 
-    Whoever holds them needs neither MLflow nor a credential to assess the version.
+    With them a version is assessed without MLflow and without a credential.
 
     Attributes:
-        version: As resolved.
-        model: Folder with the MLmodel file.
-        images: Folder or file of the validation images.
-        history: Of the training run's `learning.*` metrics by key, as (step, value).
+        version: Model version, as resolved.
+        model: Path of the folder with the MLmodel file.
+        images: Path of the validation images, a folder or a file.
+        history: Metrics `learning.*` of the training run by key, as (step, value).
     """
 
     version: ModelVersion
@@ -31,12 +31,12 @@ class Materials:
 
 
 def gather(version: ModelVersion, policy: Policy, workspace: Path) -> Materials:
-    """Fetch what assessing a version under a policy takes.
+    """Fetch the model, the validation images and the training metrics of a version.
 
     Args:
-        version: As resolved.
-        policy: Says where the validation images are.
-        workspace: For what is downloaded; what lies on this machine already stays where it is.
+        version: Model version, as resolved.
+        policy: Policy that names the validation images.
+        workspace: Folder for downloads; files on this machine stay where they are.
 
     Raises:
         RegistryError: If something cannot be downloaded.
@@ -54,10 +54,10 @@ def gather(version: ModelVersion, policy: Policy, workspace: Path) -> Materials:
 
 
 def model_folder(version: ModelVersion, into: Path) -> Path:
-    """The model's files: downloaded, or where they are if that is a local folder.
+    """Folder of the model's files: downloaded, or the local folder that the version is.
 
     Raises:
-        RegistryError: If they cannot be had.
+        RegistryError: If they cannot be downloaded.
     """
     local = Path(version.uri)
     return local if (local / "MLmodel").is_file() else download(version.uri, into)

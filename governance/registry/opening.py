@@ -31,13 +31,13 @@ def open_subject(
     workspace: Path,
     device: str = "auto",
 ) -> Subject:
-    """Everything needed to assess a version under a policy.
+    """The live subject of a version under a policy; downloads what is not on this machine.
 
     Args:
-        version: As resolved.
-        policy: Says where the validation images are and how they become inputs.
-        workspace: For what is downloaded; images are read from it as long as the subject is used.
-        device: `auto`, `cpu` or `cuda`; `auto` takes a GPU if there is one.
+        version: Model version, as resolved.
+        policy: Policy that names the validation images and their preprocessing.
+        workspace: Folder for downloads; images are read from it as long as the subject is used.
+        device: Device of the model: `auto`, `cpu` or `cuda`; `auto` takes a GPU if there is one.
 
     Raises:
         SubjectError: If model, images and policy do not go together; all problems of one kind at
@@ -55,13 +55,13 @@ def open_materials(
     device: str = "auto",
     validation: ValidationSet | None = None,
 ) -> Subject:
-    """Everything needed to assess a version, from files on this machine alone.
+    """The live subject of a version, from files on this machine alone.
 
     Args:
-        materials: As gathered.
-        policy: Says how images become inputs.
-        device: `auto`, `cpu` or `cuda`; `auto` takes a GPU if there is one.
-        validation: Images that are open already, in the place of those gathered.
+        materials: Files of the version, as gathered.
+        policy: Policy that says how images become inputs.
+        device: Device of the model: `auto`, `cpu` or `cuda`; `auto` takes a GPU if there is one.
+        validation: Validation images that are open already, in place of those gathered.
 
     Raises:
         SubjectError: If model, images and policy do not go together; all problems of one kind at
@@ -105,7 +105,7 @@ def _device(device: str) -> torch.device:
 
 
 def _preprocessing(terms: ModelTerms, signed: Shape, taken: Shape, where: str) -> Preprocessing:
-    """What the policy says, completed and checked by what the model's files say."""
+    """The preprocessing of the policy, completed and checked by the shapes in the model's files."""
     problems = [
         f"{where}: {what} is {theirs} in the signature and {ours} in the model; log the model "
         "again with an input_example as it takes it"

@@ -1,7 +1,7 @@
-"""Signing: what is signed about a version, written on it, and read from it again.
+"""Signing: statements about a version, made, signed and written on it.
 
-A registry with our server-side plugin takes a signed statement and sets the plain tags from its
-claims itself; a plain one takes whatever is written, so that the plain tags are written beside it.
+A governed registry takes the signed statement and sets the plain tags from it. A plain registry
+takes whatever is written, so that the plain tags are written as well.
 """
 
 import time
@@ -57,16 +57,16 @@ __all__ = [
 ]
 
 DAY = 24 * 3600
-#: Days that a verdict is stood by at most; after that the version is assessed again.
+#: Maximum number of days that a verdict counts; after that the version is assessed again.
 VERDICT_DAYS = 365
 #: Seconds for which `running` and `pending` count.
 PROGRESS_SECONDS = DAY
-#: Years that a revocation holds; in effect for ever.
+#: Number of years that a revocation counts, which is for good.
 REVOKED_YEARS = 100
 
 
 def about(version: ModelVersion) -> dict[str, Any]:
-    """The fields of a statement that say which version it is about.
+    """The fields of a statement that name its version.
 
     Raises:
         RegistryError: If the version is not registered.
@@ -110,7 +110,7 @@ def verdict_of(
     manifest: str,
     now: float,
 ) -> Statement:
-    """What an assessor signs of an assessment; it expires with the first waiver it was judged with.
+    """The verdict that an assessor signs. It expires with the first waiver that it rests on.
 
     Args:
         version: Registered.
@@ -152,7 +152,7 @@ def in_progress(version: ModelVersion, status: str, now: float) -> Statement:
 
 
 def not_assessable(version: ModelVersion, why: str, now: float) -> Statement:
-    """What an assessor signs of a version that could not be assessed at all, with the reason."""
+    """The verdict `undetermined` of a version that could not be assessed, with the reason."""
     return Statement(
         kind="verdict",
         **about(version),
@@ -214,15 +214,15 @@ def sign_progress(version: ModelVersion, status: str, key: PrivateKey, now: floa
 
 
 def revoke(version: ModelVersion, reason: str, key: PrivateKey, now: float | None = None) -> None:
-    """Take back whatever was said for a version, for good; its status becomes `rejected`.
+    """Permanently withdraw the approval of a version; its status becomes `rejected`.
 
-    Its aliases stay where they are, and protected ones are refused from then on.
+    Aliases that point to it stay. A governed registry sets no protected alias on it any more.
 
     Args:
         version: Registered.
-        reason: For whoever asks.
-        key: An approver's.
-        now: Seconds since 1970; this moment if not given.
+        reason: Reason, shown by the gate and the registry.
+        key: Private key of an approver.
+        now: Seconds since 1970; the time of the clock if not given.
 
     Raises:
         ApprovalError: If the reason is empty or too long.
@@ -253,20 +253,20 @@ def waive(
     ring: Keyring,
     now: float | None = None,
 ) -> str:
-    """Let one expectation of one version fail within a bound; it counts from the next assessment.
+    """Permit a version to miss one expectation, down to a bound, from its next assessment on.
 
     Args:
         version: Registered.
         metric: `<analysis>.<metric>`.
-        bound: The worst value that is still waived.
-        reason: For the reader of the report.
-        until: When it expires, in seconds since 1970; within 90 days.
-        key: An approver's.
-        ring: Says whose the key is.
-        now: Seconds since 1970; this moment if not given.
+        bound: Worst value that is still waived.
+        reason: Reason, printed in the report.
+        until: Time of expiry in seconds since 1970, at most 90 days from now.
+        key: Private key of an approver.
+        ring: Keyring with the owner of the key.
+        now: Seconds since 1970; the time of the clock if not given.
 
     Returns:
-        The tag it was kept under.
+        Name of the tag that holds the waiver.
 
     Raises:
         ApprovalError: If the waiver is none that could count, such as one by the version's author.
@@ -304,14 +304,14 @@ def waivers(
 
 
 def authors(version: ModelVersion) -> tuple[str, ...]:
-    """Under which names the maker of a version is known: to the server, and to the training run.
+    """Names of the user who made a version, as the server and the training run know them.
 
     Raises:
         RegistryError: If MLflow cannot be asked.
     """
     with refusals(f"{version.uri}: looking up who made it"):
-        found = registered(version)
-        names = [found.tags.get(AUTHOR), found.user_id]
+        entry = registered(version)
+        names = [entry.tags.get(AUTHOR), entry.user_id]
         try:
             run = MlflowClient().get_run(version.run_id) if version.run_id else None
         except MlflowException as error:

@@ -1,4 +1,4 @@
-"""Status: what a version's tags say while it is assessed and recorded, and after a failure."""
+"""Status: tags and description of a version while it is assessed, and after a failure."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -36,16 +36,16 @@ __all__ = ["Marks", "leave_undetermined", "marked_running", "marks", "put_back"]
 
 @contextmanager
 def marked_running(version: ModelVersion, *, key: PrivateKey | None = None) -> Iterator[None]:
-    """Mark a version `running`; unless a verdict is recorded meanwhile, its status is put back.
+    """Mark a version `running`. Its status is put back unless a verdict was recorded meanwhile.
 
-    The status before is put back whatever ends the assessment, Ctrl-C included; a `running` found
-    at the start was left by a process that was killed, and becomes `pending`. Two assessments of a
-    version at once are not kept apart: the one recorded last stands.
+    This holds however the assessment ends, Ctrl-C included. A status `running` at the start was
+    left by a killed process and becomes `pending`. Two assessments of a version at the same time
+    are not kept apart: the one that is recorded last stands.
 
     Args:
         version: Registered.
-        key: The assessor's, which a governed registry asks for; what it signed before is signed
-            anew when it is put back, and anything else becomes `pending` there.
+        key: Private key of an assessor, which a governed registry needs. A verdict that this key
+            signed before is signed again when it is put back; anything else becomes `pending`.
 
     Raises:
         RegistryError: If the version is not registered or MLflow refuses.
@@ -93,8 +93,8 @@ class Marks:
     """What governance writes on a version.
 
     Attributes:
-        tags: The reserved ones that are set.
-        description: The whole text, of which the summary is a part.
+        tags: Those of our tags that are set.
+        description: The whole description, our summary included.
     """
 
     tags: Mapping[str, str]
@@ -102,7 +102,7 @@ class Marks:
 
 
 def marks(version: ModelVersion) -> Marks:
-    """What stands on a version now.
+    """Our tags and the description of a version as they are now.
 
     Raises:
         MlflowException: If MLflow refuses.
@@ -114,7 +114,7 @@ def marks(version: ModelVersion) -> Marks:
 
 
 def put_back(version: ModelVersion, before: Marks) -> None:
-    """Make the marks on a version what they were.
+    """Restore the tags and the description of a version.
 
     Raises:
         MlflowException: If MLflow refuses.
@@ -134,12 +134,14 @@ def put_back(version: ModelVersion, before: Marks) -> None:
 
 
 def leave_undetermined(version: ModelVersion, why: str, key: PrivateKey) -> None:
-    """Sign that a version's verdict is `undetermined`, and why; a record of before counts no more.
+    """Sign the verdict `undetermined` for a version that could not be assessed, with the reason.
+
+    An earlier record of the version does not count any more.
 
     Args:
         version: Registered.
-        why: For whoever asks; untrusted, as errors repeat what is in the model's files.
-        key: The assessor's.
+        why: Reason; untrusted, since errors repeat what is in the model's files.
+        key: Private key of an assessor.
 
     Raises:
         RegistryError: If MLflow refuses.

@@ -40,7 +40,7 @@ __all__ = [
     "ModelVersion",
     "aliases",
     "download",
-    "listed_version",
+    "pinned",
     "quoted",
     "refusals",
     "registered",
@@ -187,10 +187,10 @@ def _registered(uri: str, name: str, number: str) -> ModelVersion:
             ) from error
         if found.status != "READY":
             raise SubjectError(f"{uri}: is {found.status}; a version that is READY is accepted")
-        return listed_version(found, found.model_id or _model_id(found.source))
+        return pinned(found, found.model_id or _model_id(found.source))
 
 
-def listed_version(found: Any, model_id: str | None = None) -> ModelVersion:
+def pinned(found: Any, model_id: str | None = None) -> ModelVersion:
     """The pinned version of MLflow's own record of it.
 
     Args:

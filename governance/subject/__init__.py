@@ -1,7 +1,9 @@
 """What is assessed: a model, how images are prepared for it, and labelled images.
 
 ```
-subject        a model with its preprocessing and validation images
+subject        the model under assessment with its validation images
+classifier     pixels to class probabilities, whatever computes them
+network        a classifier whose torch module is at hand
 precision      full float32 while a model is computed
 preprocessing  from a decoded image to the model's pixels
 images         validation images from folders, archives and lists

@@ -30,12 +30,12 @@ class Preprocessing:
     """How an image becomes a model's input.
 
     Attributes:
-        size: Height and width in pixels.
-        channels: What the model's input channels are, in order.
-        mean: Subtracted per channel from numbers in [0, 1], in the model's channel order.
-        std: Divided by per channel after that.
-        resize: `none` refuses other sizes, `squash` ignores the aspect ratio, `crop` brings the
-            short side to size and cuts the centre. Resampling is bicubic.
+        size: Height and width of the model's input in pixels.
+        channels: Colours of the model's input channels, in order.
+        mean: Mean that is subtracted from each channel of pixels in [0, 1], in that order.
+        std: Standard deviation that each channel is divided by after that.
+        resize: Treatment of images of other sizes: `none` refuses them, `squash` ignores the aspect
+            ratio, `crop` brings the short side to size and cuts the centre. Resampling is bicubic.
     """
 
     size: tuple[int, int]
@@ -67,7 +67,7 @@ class Preprocessing:
         return 1 if self.channels == "grey" else RGB
 
     def pixels(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """A decoded image at the model's size.
+        """A decoded image at the model's size, as numbers in [0, 1].
 
         Args:
             image: (H, W) grey or (H, W, 3) RGB, 0 to 255.

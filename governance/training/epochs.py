@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from governance.errors import AnalysisError
-from governance.methods.filter_ablation.ablation import Outputs
+from governance.methods.filter_ablation.survey import Outputs
 from governance.methods.image_tensors import Images, image_labels, image_tensor
 from governance.methods.network import trace
 from governance.methods.training_signs import signs

@@ -13,7 +13,7 @@ from typing import Any
 
 from governance.errors import RegistryError
 from governance.registry import listing
-from governance.registry.listing import Entry
+from governance.registry.listing import ListedVersion
 from governance.worker import sweep
 from governance.worker.counts import Counts
 from governance.worker.job import Outcome, Tools, work
@@ -154,10 +154,10 @@ class Loop:
         self._counts.put("governance_unapproved_aliases", bare)
         self._swept = time.monotonic()
 
-    def _offer(self, entries: Iterator[Entry]) -> None:
+    def _offer(self, entries: Iterator[ListedVersion]) -> None:
         tools, newest = self._tools, self._seen
 
-        def noted() -> Iterator[Entry]:
+        def noted() -> Iterator[ListedVersion]:
             nonlocal newest
             for entry in entries:
                 newest = max(newest, entry.version.registered_as.created)

@@ -16,7 +16,7 @@ from governance.records.version_ref import VersionRef
 from governance.records.waiver import Waiver
 from governance.registry import listing
 from governance.registry.approvals import standing_of
-from governance.registry.listing import Entry, Model
+from governance.registry.listing import ListedModel, ListedVersion
 from governance.worker.choice import NO_POLICY
 from governance.worker.ledger import DONE, Ledger
 from governance.worker.terms import Terms
@@ -37,7 +37,7 @@ UNSIGNED, WAITS, EXPIRED, INVALID, WAIVERS, STATUSES, RULED = (
 Log = Callable[..., None]
 
 
-def need(entry: Entry, ring: Keyring, now: float, terms: Terms) -> str | None:
+def need(entry: ListedVersion, ring: Keyring, now: float, terms: Terms) -> str | None:
     """Why a version needs work; None where its statement stands.
 
     Args:
@@ -62,7 +62,9 @@ def need(entry: Entry, ring: Keyring, now: float, terms: Terms) -> str | None:
     return _unsettled(entry, statement, answer.waivers)
 
 
-def _unsettled(entry: Entry, statement: Statement, waivers: tuple[Waiver, ...]) -> str | None:
+def _unsettled(
+    entry: ListedVersion, statement: Statement, waivers: tuple[Waiver, ...]
+) -> str | None:
     """Why a statement that counts is not the last word; None where it is."""
     state = state_of(statement.kind, statement.verdict)
     if state == "revoked":
@@ -76,14 +78,14 @@ def _unsettled(entry: Entry, statement: Statement, waivers: tuple[Waiver, ...]) 
     return WAIVERS if statement.run_id and counting != set(statement.waivers) else None
 
 
-def _ruled(entry: Entry, statement: Statement, terms: Terms) -> bool:
+def _ruled(entry: ListedVersion, statement: Statement, terms: Terms) -> bool:
     """Whether a version had no policy when it was looked at, and has one now."""
     without = statement.verdict == "undetermined" and statement.detail.startswith(NO_POLICY)
     return without and terms.rule(entry.version.registered_as.name) is not None
 
 
 def offer(
-    entries: Iterable[Entry], ledger: Ledger, ring: Keyring, terms: Terms
+    entries: Iterable[ListedVersion], ledger: Ledger, ring: Keyring, terms: Terms
 ) -> Iterator[tuple[VersionRef, str]]:
     """Queue the versions that need work.
 
@@ -104,7 +106,9 @@ def offer(
             yield ref, why
 
 
-def audit(models: Iterable[Model], ledger: Ledger, ring: Keyring, terms: Terms, log: Log) -> int:
+def audit(
+    models: Iterable[ListedModel], ledger: Ledger, ring: Keyring, terms: Terms, log: Log
+) -> int:
     """Look at every protected alias; the number of those that no approval covers.
 
     Where the terms say so they are removed, but not while their version is waiting or in work.
@@ -130,7 +134,7 @@ def audit(models: Iterable[Model], ledger: Ledger, ring: Keyring, terms: Terms, 
     return bare
 
 
-def approves(entry: Entry, ring: Keyring, now: float, terms: Terms) -> bool:
+def approves(entry: ListedVersion, ring: Keyring, now: float, terms: Terms) -> bool:
     """Whether a version carries a valid approval."""
     if need(entry, ring, now, terms) is not None:
         return False

@@ -14,7 +14,7 @@ from governance.errors import EvidenceError
 from governance.methods import figures
 from governance.records.assessment import Assessment
 from governance.records.evidence import Figure
-from governance.records.lineage import Entry, History, Measured
+from governance.records.lineage import History, HistoryEntry, Measured
 from governance.records.policy import DRIFT
 
 __all__ = ["PLOTTED", "history", "log", "plots"]
@@ -36,18 +36,18 @@ def history(name: str) -> History:
         SubjectError: If there is no such model.
         RegistryError: If MLflow cannot be asked.
     """
-    entries: list[Entry] = []
+    entries: list[HistoryEntry] = []
     compared: list[Assessment] = []
     for version, status in registry.all_versions(name):
         number, said = version.registered_as.version, status or "no assessment"
         if registry.awaited(version) is not None:
-            entries.append(Entry(version=number, verdict=said))
+            entries.append(HistoryEntry(version=number, verdict=said))
             continue
         try:
             found = registry.recorded(version)
         except EvidenceError as error:
             entries.append(
-                Entry(version=number, verdict=f"{said}, not to be relied on",
+                HistoryEntry(version=number, verdict=f"{said}, not to be relied on",
                       problems=error.problems)
             )  # fmt: skip
             continue
@@ -57,8 +57,8 @@ def history(name: str) -> History:
     return History(name=name, entries=tuple(entries))
 
 
-def _entry(number: str, found: Assessment, earlier: Sequence[Assessment]) -> Entry:
-    entry = Entry(
+def _entry(number: str, found: Assessment, earlier: Sequence[Assessment]) -> HistoryEntry:
+    entry = HistoryEntry(
         version=number,
         verdict=found.decision.verdict,
         created=found.created,
@@ -114,11 +114,11 @@ def log(found: History) -> str:
     )
 
 
-def _numbers(entry: Entry) -> dict[str, Measured]:
+def _numbers(entry: HistoryEntry) -> dict[str, Measured]:
     return {name: entry.measured(name) for name in entry.metrics} | _drifts(entry)
 
 
-def _drifts(entry: Entry) -> dict[str, Measured]:
+def _drifts(entry: HistoryEntry) -> dict[str, Measured]:
     return {PREVIOUS: entry.to_previous, FIRST: entry.to_first}
 
 

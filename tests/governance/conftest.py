@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shared import once
 
 from governance.records.assessment import Assessment
 from governance.records.decision import judge
@@ -57,12 +58,16 @@ def saved_model(tmp_path_factory, tiny_subject):
     """A folder that `mlflow.pytorch.save_model` wrote, for a batch of one as most are."""
     import mlflow  # noqa: PLC0415 - seconds, for the few tests that need it
 
-    folder = tmp_path_factory.mktemp("saved") / "model"
-    example = np.zeros((1, 1, 16, 16), dtype=np.float32)
-    mlflow.pytorch.save_model(
-        tiny_subject.network.model, folder, input_example=example, pip_requirements=["torch"]
-    )
-    return folder
+    def save(folder):
+        example = np.zeros((1, 1, 16, 16), dtype=np.float32)
+        mlflow.pytorch.save_model(
+            tiny_subject.network.model,
+            folder / "model",
+            input_example=example,
+            pip_requirements=["torch"],
+        )
+
+    return once(tmp_path_factory, "saved", save) / "model"
 
 
 @pytest.fixture(scope="session")
@@ -107,20 +112,17 @@ def written(expectation):
 
 @dataclass(frozen=True)
 class Assessed:
-    """What `governance assess` left, and how it ended."""
+    """What `governance assess` left, and how it ended.
 
-    home: Path
+    Attributes:
+        folder: That of the assessment, shared by all test processes.
+        uri: Of MLflow's database, a copy for the tests of this process.
+        command: How it ended.
+    """
+
+    folder: Path
+    uri: str
     command: subprocess.CompletedProcess
-
-    @property
-    def folder(self):
-        """The folder of the assessment."""
-        return self.home / "assessment"
-
-    @property
-    def uri(self):
-        """Of MLflow's database."""
-        return f"sqlite:///{self.home}/mlflow.db"
 
 
 @pytest.fixture(scope="session")
@@ -128,23 +130,31 @@ def assessed(migrated_store, tmp_path_factory, saved_model, policy_text):
     """`models:/stripes/1`, assessed as a user does it, in an MLflow of its own."""
     from mlflow import MlflowClient  # noqa: PLC0415 - seconds, for the few tests that need it
 
-    home = tmp_path_factory.mktemp("assessed")
-    shutil.copy(migrated_store, home / "mlflow.db")
-    client = MlflowClient(f"sqlite:///{home}/mlflow.db")
-    client.create_registered_model("stripes")
-    client.create_model_version("stripes", str(saved_model))
-    (home / "policy.toml").write_text(policy_text)
-    command = [
-        *(sys.executable, "-m", "governance", "assess", "models:/stripes/1"),
-        *("--policy", "policy.toml", "--out", "assessment", "--json"),
-    ]
-    environment = {
-        **os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db", "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
-    ended = subprocess.run(
-        command, cwd=home, env=environment, capture_output=True, text=True, check=False
+    def assess(home):
+        shutil.copy(migrated_store, home / "mlflow.db")
+        client = MlflowClient(f"sqlite:///{home}/mlflow.db")
+        client.create_registered_model("stripes")
+        client.create_model_version("stripes", str(saved_model))
+        (home / "policy.toml").write_text(policy_text)
+        command = [
+            *(sys.executable, "-m", "governance", "assess", "models:/stripes/1"),
+            *("--policy", "policy.toml", "--out", "assessment", "--json"),
+        ]
+        tracking = f"sqlite:///{home}/mlflow.db"
+        environment = {**os.environ, "MLFLOW_TRACKING_URI": tracking, "OMP_NUM_THREADS": "1"}
+        ended = subprocess.run(
+            command, cwd=home, env=environment, capture_output=True, text=True, check=False
+        )
+        kept = {"returncode": ended.returncode, "stdout": ended.stdout, "stderr": ended.stderr}
+        (home / "ended.json").write_text(json.dumps(kept))
+
+    home = once(tmp_path_factory, "assessed", assess)
+    database = tmp_path_factory.mktemp("assessed") / "mlflow.db"
+    shutil.copy(home / "mlflow.db", database)
+    ended = json.loads((home / "ended.json").read_text())
+    return Assessed(
+        home / "assessment", f"sqlite:///{database}", subprocess.CompletedProcess([], **ended)
     )
-    return Assessed(home, ended)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 import servers
 from cryptography.fernet import Fernet
+from lanes import needs
 
 from governance.approval import Keyring, PrivateKey, Statement, sign, waiver_tag
 from governance.approval.tags import APPROVAL
@@ -160,6 +161,7 @@ def new_registry():
 
 
 @pytest.fixture(scope="session")
+@needs("server")
 def governed_server(migrated_store, tmp_path_factory):
     """A server whose registry is governed, and its office."""
     folder = tmp_path_factory.mktemp("governed")
@@ -172,6 +174,7 @@ def governed_server(migrated_store, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+@needs("postgresql")
 def governed_postgresql(tmp_path_factory):
     """The URIs of a governed registry on PostgreSQL and of the plain one, and the office."""
     folder = tmp_path_factory.mktemp("postgresql")
@@ -196,7 +199,12 @@ def registry(migrated_store, tmp_path, monkeypatch):
     return in_process(f"sqlite:///{tmp_path}/mlflow.db", Office.in_(tmp_path), monkeypatch)
 
 
-PLACES = ["process", "server", pytest.param("postgresql", marks=pytest.mark.postgresql)]
+#: What they start is asked for by name, which no hook sees.
+PLACES = [
+    "process",
+    pytest.param("server", marks=pytest.mark.server),
+    pytest.param("postgresql", marks=pytest.mark.postgresql),
+]
 
 
 @pytest.fixture(params=PLACES)

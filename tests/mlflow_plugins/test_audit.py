@@ -2,9 +2,9 @@ import pytest
 import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
-from mlflow_plugins.audit import TABLE, Entry, append, prepare
+from mlflow_plugins.audit import TABLE, AuditEntry, append, prepare
 
-ENTRY = Entry(
+ENTRY = AuditEntry(
     action="set_registered_model_alias", model="m", outcome="refused", reason="no approval",
     user="ann", version="1", created=7, alias="champion", token="0" * 64,
 )  # fmt: skip
@@ -70,7 +70,9 @@ def test_nothing_is_truncated(governed_postgresql):
 def test_a_hostile_text_is_kept_as_far_as_there_is_room(engine):
     prepare(engine)
 
-    append(engine, Entry(action="a", model="m\0" * 300, outcome="refused", reason="'; --" * 999))
+    append(
+        engine, AuditEntry(action="a", model="m\0" * 300, outcome="refused", reason="'; --" * 999)
+    )
 
     last = everything(engine)[-1]
     assert len(last["model"]) == 256

@@ -100,3 +100,7 @@ def test_rules_written_again_count_at_once(rules):
 def test_a_ring_that_is_missing_is_told(rules):
     with pytest.raises(ApprovalError, match="cannot be read"):
         rules('keyring = "none.toml"').ring()
+
+
+def test_rules_of_an_editor_that_marks_utf_8_are_read(rules):
+    assert rules('\ufeffkeyring = "k"').problem is None

@@ -11,6 +11,7 @@ from governance.errors import EvidenceError
 from governance.records.drift_terms import DriftTerms
 from governance.records.evidence import Evidence
 from governance.records.lineage import Lineage
+from governance.records.version_ref import VersionRef
 from reports.comparison import to_html
 
 
@@ -43,7 +44,7 @@ def test_every_answer_is_printed_once(assessment):
 
 
 def test_names_of_models_are_text(assessment):
-    ref = replace(assessment.identity.ref, name="<b>x</b>")
+    ref = VersionRef(name="<b>x</b>", version="1", created=1)
     hostile = replace(assessment.identity, uri="<script>alert(1)</script>", ref=ref)
     page = to_html(replace(assessment, identity=hostile))
     assert "<script>" not in page

@@ -1,19 +1,19 @@
 """The page of a history: every version, what is missing and why, and names as text."""
 
 from governance.records.evidence import Figure, Interval
-from governance.records.lineage import Entry, History
+from governance.records.lineage import History, HistoryEntry
 from reports.history import to_html
 
 ENDS = Interval(low=0.1, high=0.4, n=60)
 HISTORY = History(
     name="<i>digits</i>",
     entries=(
-        Entry(version="1", verdict="approved", created="2026-11-22T12:00:00+00:00",
+        HistoryEntry(version="1", verdict="approved", created="2026-11-22T12:00:00+00:00",
               metrics={"performance.accuracy": 0.9}),
-        Entry(version="2", verdict="review", created="2026-11-23T12:00:00+00:00",
+        HistoryEntry(version="2", verdict="review", created="2026-11-23T12:00:00+00:00",
               metrics={"performance.accuracy": 0.91}, to_previous=(0.25, ENDS),
               to_first=(0.25, ENDS), drift="INCONCLUSIVE"),
-        Entry(version="3", verdict="approved, not to be relied on",
+        HistoryEntry(version="3", verdict="approved, not to be relied on",
               problems=("its files <b>differ</b>",)),
     ),
 )  # fmt: skip

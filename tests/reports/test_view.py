@@ -26,17 +26,17 @@ def test_open_findings_come_first_and_the_gravest_of_them_at_the_head(assessment
 
 
 def test_sections_are_data_performance_analyses_in_order_and_the_rest(assessment):
-    titles = [entry.title for entry in view(assessment).entries]
+    titles = [entry.title for entry in view(assessment).chapters]
 
     assert titles == [
         "Data", "Performance", "Filter importance", "Layer prediction", "Genetic explanation",
         "Comparison with the baseline", "Findings in full", "Environment", "Limits",
     ]  # fmt: skip
-    assert [entry.number for entry in view(assessment).entries] == list(range(1, 10))
+    assert [entry.number for entry in view(assessment).chapters] == list(range(1, 10))
 
 
 def test_metrics_of_classes_stand_apart_from_those_of_the_model(assessment):
-    section = view(assessment).entries[1].content
+    section = view(assessment).chapters[1].content
 
     assert "accuracy" in [row.name for row in section.rows]
     assert not [row.name for row in section.rows if row.name.startswith("recall.")]
@@ -48,7 +48,7 @@ def test_metrics_of_classes_stand_apart_from_those_of_the_model(assessment):
 def test_thousand_classes_are_cut_and_counted(make_sample):
     arranged = view(make_sample(classes=tuple(f"class {i}" for i in range(1000))))
 
-    section = arranged.entries[1].content
+    section = arranged.chapters[1].content
     assert len(section.classes) + section.classes_left == 1000
     assert section.classes_left == 940
     assert len(arranged.findings) + arranged.unlisted["findings"] == 1009
@@ -65,7 +65,7 @@ def test_family_beyond_those_with_a_column_keeps_its_rows(make_sample):
 
     arranged = view(dataclasses.replace(assessment, evidence=(evidence,)))
 
-    section = next(e.content for e in arranged.entries if not isinstance(e.content, str))
+    section = next(e.content for e in arranged.chapters if not isinstance(e.content, str))
     in_columns = {row.name for _, rows in section.classes for row in rows if row}
     assert in_columns | {row.name for row in section.rows} == set(metrics)
 
@@ -89,7 +89,7 @@ def test_assessment_without_evidence_can_be_arranged(assessment):
     )
 
     assert view(bare).data is None
-    assert all(isinstance(entry.content, str) for entry in view(bare).entries)
+    assert all(isinstance(entry.content, str) for entry in view(bare).chapters)
 
 
 def answered(assessment, named):

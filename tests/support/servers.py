@@ -12,6 +12,7 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+import lanes
 import pytest
 
 
@@ -42,6 +43,7 @@ def mlflow_server(folder, *options, backend=None, environment=None):
 
 def start_mlflow(folder, port, *options, backend=None, environment=None):
     """The process of a server that answers on a port; see `mlflow_server`."""
+    lanes.allow("server")
     address = f"http://127.0.0.1:{port}"
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"),
@@ -84,6 +86,7 @@ def _wait_until_healthy(server, address, log):
 @contextmanager
 def postgresql(folder):
     """A PostgreSQL of its own in a folder; the address of its database, without a scheme."""
+    lanes.allow("postgresql")
     found = shutil.which("initdb")
     programs = Path(found).resolve().parent if found else None
     if programs is None:

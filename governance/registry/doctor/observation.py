@@ -15,7 +15,7 @@ class Observation:
         about: What was looked at, such as `alias`.
         state: A `problem` lets something through that should be held up, or stops assessments; a
             `warning` is something that could not be seen, or that someone should know.
-        found: One sentence.
+        found: What was seen, in one sentence.
         cure: What to do; empty where nothing is wrong.
     """
 

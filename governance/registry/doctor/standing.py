@@ -8,7 +8,7 @@ from governance.approval.lifecycle import awaits_verdict
 from governance.errors import RegistryError
 from governance.registry.approvals import standing_of
 from governance.registry.doctor.observation import Observation, ok, problem, warning
-from governance.registry.listing import Entry, listed, models, newest
+from governance.registry.listing import ListedVersion, listed, models, newest
 from governance.registry.versions import APPROVAL, STATUS
 
 __all__ = ["standing"]
@@ -22,7 +22,7 @@ def standing(ring: Keyring | None, now: float) -> tuple[Observation, ...]:
     """Versions without a verdict, statements that do not count, and aliases that nothing covers.
 
     Args:
-        ring: Whose signatures count; None looks at no signature.
+        ring: Whose signatures count; with None no signature is checked.
         now: Seconds since 1970.
     """
     try:
@@ -38,7 +38,7 @@ def standing(ring: Keyring | None, now: float) -> tuple[Observation, ...]:
         )
 
 
-def _unassessed(entries: Iterable[Entry]) -> Observation:
+def _unassessed(entries: Iterable[ListedVersion]) -> Observation:
     waiting = [item.version.uri for item in entries if awaits_verdict(item.tags.get(STATUS))]
     if not waiting:
         return ok("assessments", "every version has a verdict")
@@ -50,7 +50,7 @@ def _unassessed(entries: Iterable[Entry]) -> Observation:
 
 
 def _signatures(
-    entries: Iterable[Entry], ring: Keyring | None, now: float
+    entries: Iterable[ListedVersion], ring: Keyring | None, now: float
 ) -> Iterator[Observation]:
     signed = [item for item in entries if APPROVAL in item.tags]
     if ring is None:
@@ -110,7 +110,7 @@ def _aliases(ring: Keyring | None, now: float) -> Observation:
     return ok("aliases in use", f"{checked} protected aliases, each on a version that is {how}")
 
 
-def _approved(entry: Entry, ring: Keyring | None, now: float) -> bool:
+def _approved(entry: ListedVersion, ring: Keyring | None, now: float) -> bool:
     if entry.tags.get(STATUS) != "approved":
         return False
     if ring is None:

@@ -1,14 +1,19 @@
 """Images: validation images on disk, and what can be said of them without a model.
 
 ```
-validation.py       a folder of class folders, or an .npz, as a validation set read lazily
-manifest.py         a list of files with their labels, as such a set
-table.py            one row per image: size, brightness, sharpness, duplicates
-near_duplicates.py  which pictures show the same thing
+opening          validation images at a place, whatever they lie in
+folders          a folder of class folders as a validation set, read lazily
+arrays           an .npz as a validation set
+image_list       a list of files with their labels as a validation set
+decoding         the bytes of an image file as pixels
+problems         what every reader of validation images refuses
+validation_set   labelled images, and even samples of them
+table            one row per image: size, brightness, sharpness, duplicates
+near_duplicates  pictures that show the same thing
 ```
 """
 
-from governance.subject.images.manifest import open_manifest
-from governance.subject.images.validation import open_validation
+from governance.subject.images.image_list import open_image_list
+from governance.subject.images.opening import open_validation
 
-__all__ = ["open_manifest", "open_validation"]
+__all__ = ["open_image_list", "open_validation"]

@@ -122,14 +122,14 @@ def _correlation(
     one: NDArray[np.int64],
     two: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    found = np.zeros(len(one))
+    correlations = np.zeros(len(one))
     for start in range(0, len(one), CHUNK):
         part = slice(start, start + CHUNK)
         a = _standardised(thumbnails[one[part]]) - mean
         b = _standardised(thumbnails[two[part]]) - mean
         size = np.sqrt((a * a).sum(1) * (b * b).sum(1))
-        found[part] = np.divide((a * b).sum(1), size, out=np.zeros(len(a)), where=size > 0)
-    return found
+        correlations[part] = np.divide((a * b).sum(1), size, out=np.zeros(len(a)), where=size > 0)
+    return correlations
 
 
 def _standardised(thumbnails: NDArray[np.uint8]) -> NDArray[np.float64]:

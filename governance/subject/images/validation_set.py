@@ -1,7 +1,10 @@
 """Validation set: labelled images, read when asked for."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +35,31 @@ class ValidationSet:
     ids: tuple[str, ...]
     hashes: tuple[str, ...]
     digest: str
+
+    @classmethod
+    def of(
+        cls,
+        images: Sequence[NDArray[np.uint8]],
+        labels: NDArray[np.int64],
+        class_names: Sequence[str],
+        ids: Sequence[str],
+        hashes: Sequence[str],
+        location: str,
+    ) -> Self:
+        """Images and labels with the digest that is taken over them."""
+        # JSON, so that no class name can pass for two.
+        digest = hashlib.sha256(json.dumps(list(class_names)).encode())
+        for label, content in zip(labels, hashes, strict=True):
+            digest.update(f"\n{label} {content}".encode())
+        return cls(
+            location=location,
+            images=images,
+            labels=labels,
+            class_names=tuple(class_names),
+            ids=tuple(ids),
+            hashes=tuple(hashes),
+            digest=f"sha256:{digest.hexdigest()}",
+        )
 
     def __len__(self) -> int:
         return len(self.labels)

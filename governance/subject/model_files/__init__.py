@@ -1,10 +1,10 @@
 """Model files: from a folder that MLflow wrote to a model that can be examined, running none of it.
 
 ```
-reading.py  what is in the folder, its digests, and the module it holds
-archive.py  whether an exported model can be opened without running code that came with it
-batch.py    an export frozen at one batch size, made to take any
-trial.py    whether the model classifies images at all, tried on a few
+reading  the content of the folder, its digests, and the module it holds
+archive  whether an exported model can be opened without running code that came with it
+batch    an export frozen at one batch size, made to take any
+trial    whether the model classifies images at all, tried on a few
 ```
 """
 

@@ -35,14 +35,14 @@ def free_batch(program: torch.export.ExportedProgram, name: str) -> torch.export
     """The same model for any batch size; `program` itself where its batch is free already.
 
     Args:
-        program: With one input (B, C, H, W) and one output; used up.
-        name: What to call it in messages.
+        program: Export with one input (B, C, H, W) and one output; it is used up.
+        name: Name of the export in messages.
 
     Raises:
         SubjectError: If a step depends on the batch size in a way that cannot be taken out.
     """
-    taken = program.graph_signature.user_inputs[0]
-    images = next(node for node in program.graph.nodes if node.name == taken)
+    input_name = program.graph_signature.user_inputs[0]
+    images = next(node for node in program.graph.nodes if node.name == input_name)
     sizes = images.meta["val"].shape
     if not isinstance(sizes[0], int):
         return program
@@ -65,11 +65,11 @@ def free_batch(program: torch.export.ExportedProgram, name: str) -> torch.export
             (inputs,),
             dynamic_shapes=({**free, 0: torch.export.Dim.DYNAMIC},),
         )
-        found = _answers(widened, inputs, batch=len(inputs))
+        together = _answers(widened, inputs, batch=len(inputs))
         alone = _answers(widened, inputs, batch=1)
     except (RuntimeError, ValueError, AssertionError, TypeError) as error:
         raise SubjectError(cure.format(str(error).partition("\n")[0])) from error
-    if max(difference(expected, found), difference(expected, alone)) > TOLERANCE:
+    if max(difference(expected, together), difference(expected, alone)) > TOLERANCE:
         raise SubjectError(cure.format("its answers would change"))
     return widened
 

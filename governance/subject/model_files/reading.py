@@ -49,10 +49,10 @@ class ModelFiles:
     """A folder with an MLmodel file, looked at but not loaded.
 
     Attributes:
-        folder: As MLflow wrote it.
-        weights: The one file with the model in it.
-        format: How the weights are stored.
-        shape: What the signature says; unknown where there is none.
+        folder: Folder that MLflow wrote.
+        weights: Path of the one file with the model in it.
+        format: Storage format of the weights.
+        shape: Input shape of the signature; unknown where there is no signature.
     """
 
     folder: Path
@@ -66,10 +66,10 @@ class LoadedModel:
     """A model in evaluation mode.
 
     Attributes:
-        model: On the device asked for.
-        shape: What it takes: of the export where there is one, else of the signature.
-        digest: sha256 over its tensors.
-        parameters: Number of numbers in its weights.
+        model: Module on the device asked for.
+        shape: Input shape, of the export where there is one, else of the signature.
+        digest: sha256 over the model's tensors.
+        parameters: Number of trainable numbers.
     """
 
     model: nn.Module
@@ -78,7 +78,7 @@ class LoadedModel:
     parameters: int
 
     def identity(self, files: ModelFiles, **place: Any) -> ModelIdentity:
-        """What a record keeps of this model; `place` is where it is in MLflow."""
+        """Identity for the record; `place` names the model in MLflow."""
         return ModelIdentity(
             digest=self.digest,
             artifact_digest=artifact_digest(files.folder),
@@ -138,8 +138,8 @@ def read(folder: Path) -> ModelFiles:
     data = folder / str(flavors["pytorch"].get("model_data", "data"))
     if not data.resolve().is_relative_to(folder.resolve()):
         raise SubjectError(f"{folder}/MLmodel: model_data lies outside the folder")
-    found = {"pt2": data / "model.pt2", "pickle": data / "model.pth"}
-    present = [kind for kind, path in found.items() if path.is_file()]
+    candidates = {"pt2": data / "model.pt2", "pickle": data / "model.pth"}
+    present = [kind for kind, path in candidates.items() if path.is_file()]
     if len(present) != 1:
         raise SubjectError(
             f"{folder}: {len(present)} of {data.name}/model.pt2 and {data.name}/model.pth; exactly "
@@ -147,7 +147,7 @@ def read(folder: Path) -> ModelFiles:
         )
     return ModelFiles(
         folder=folder,
-        weights=found[present[0]],
+        weights=candidates[present[0]],
         format="pt2" if present == ["pt2"] else "pickle",
         shape=_signature_shape(described.get("signature"), folder),
     )
@@ -239,19 +239,19 @@ def _load_export(path: Path, device: torch.device) -> tuple[nn.Module, Shape]:
 
 def _input(program: torch.export.ExportedProgram) -> torch.fx.Node:
     name = program.graph_signature.user_inputs[0]
-    found: torch.fx.Node = next(node for node in program.graph.nodes if node.name == name)
-    return found
+    node: torch.fx.Node = next(node for node in program.graph.nodes if node.name == name)
+    return node
 
 
 def _export_problems(program: torch.export.ExportedProgram) -> Iterator[str]:
-    taken, given = program.graph_signature.user_inputs, program.graph_signature.user_outputs
-    if len(taken) != 1 or len(given) != 1:
-        yield f"{len(taken)} inputs and {len(given)} outputs; one of each is accepted"
+    inputs, outputs = program.graph_signature.user_inputs, program.graph_signature.user_outputs
+    if len(inputs) != 1 or len(outputs) != 1:
+        yield f"{len(inputs)} inputs and {len(outputs)} outputs; one of each is accepted"
         return
     value = _input(program).meta.get("val")
     if not isinstance(value, Tensor) or value.dtype != torch.float32 or value.dim() != IMAGES:
-        found = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value)
-        yield f"the input is {found}; float32 images (B, C, H, W) are accepted"
+        kind = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value)
+        yield f"the input is {kind}; float32 images (B, C, H, W) are accepted"
     training = list(dict.fromkeys(_training_steps(program.graph)))
     if training:
         yield (

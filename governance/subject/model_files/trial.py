@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from governance.errors import SubjectError
+from governance.records.numbers import number
 
 __all__ = ["TOLERANCE", "check_batch", "check_outputs", "difference"]
 
@@ -18,9 +19,9 @@ def check_batch(model: nn.Module, inputs: Tensor, where: str) -> Tensor:
     """Outputs (B, K) for a few inputs, checked to be the same for each image alone.
 
     Args:
-        model: In evaluation mode.
+        model: Module in evaluation mode.
         inputs: (B, C, H, W), B >= 2, images that differ.
-        where: What to call the model in messages.
+        where: Name of the model in messages.
 
     Raises:
         SubjectError: If the model fails, does not return one tensor (B, K), answers differently
@@ -36,9 +37,9 @@ def check_batch(model: nn.Module, inputs: Tensor, where: str) -> Tensor:
             "(B, C, H, W) is accepted: check size and channels in [model] of the policy"
         ) from error
     if not isinstance(outputs, Tensor) or outputs.shape[:1] != inputs.shape[:1]:
-        found = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        answer = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
         raise SubjectError(
-            f"{where}: returns {found} for {len(inputs)} images; one tensor (B, K) is accepted"
+            f"{where}: returns {answer} for {len(inputs)} images; one tensor (B, K) is accepted"
         )
     if difference(outputs, again) > TOLERANCE:
         raise SubjectError(
@@ -73,8 +74,8 @@ def check_outputs(
     Args:
         outputs: (B, K) for some real images.
         classes: Number of classes of the validation set.
-        kind: What the policy says the model returns.
-        where: What to call the model in messages.
+        kind: Meaning of the outputs that the policy declares.
+        where: Name of the model in messages.
 
     Raises:
         SubjectError: If the shape is another, a number is not finite, or the outputs are
@@ -88,15 +89,16 @@ def check_outputs(
     if not bool(torch.isfinite(outputs).all()):
         raise SubjectError(f"{where}: an output is NaN or infinite; finite numbers are accepted")
     sums = outputs.sum(1)
-    shares = bool((outputs >= 0).all()) and bool(((sums - 1).abs() < 1e-3).all())  # noqa: PLR2004 - rounding of a float32 softmax
-    if shares and kind == "logits":
+    sum_to_one = bool((outputs >= 0).all()) and bool(((sums - 1).abs() < 1e-3).all())  # noqa: PLR2004 - rounding of a float32 softmax
+    if sum_to_one and kind == "logits":
         raise SubjectError(
             f"{where}: returns numbers from 0 to 1 that sum to 1, and the policy says logits; set "
             "outputs = 'probabilities' in [model] of the policy"
         )
-    if not shares and kind == "probabilities":
+    if not sum_to_one and kind == "probabilities":
         raise SubjectError(
-            f"{where}: returns numbers that are no probabilities (sums from {float(sums.min()):g} "
-            f"to {float(sums.max()):g}), and the policy says they are; set outputs = 'logits' in "
-            "[model] of the policy"
+            f"{where}: returns numbers that are no probabilities (sums from "
+            f"{number(float(sums.min()))} "
+            f"to {number(float(sums.max()))}), and the policy says they are; set outputs = "
+            "'logits' in [model] of the policy"
         )

@@ -76,7 +76,7 @@ def test_the_map_of_a_linear_model_is_weight_times_distance_to_the_mean(tiny_sub
     assert measured.metrics["self_agreement"] == pytest.approx(1, abs=1e-4)
     assert measured.metrics["completeness_gap"] == pytest.approx(0, abs=1e-4)
     assert frame(measured, "units").empty
-    assert any(note.startswith("No filter signatures") for note in measured.notes)
+    assert any(note.startswith("No filter response profiles") for note in measured.notes)
 
 
 def test_maps_sum_to_one_and_twins_stand_beside_the_images_explained_twice(found):

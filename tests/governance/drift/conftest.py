@@ -41,7 +41,7 @@ def version_of(tiny_subject, make_trained):
         identity = replace(
             tiny_subject.identity,
             uri=place,
-            version=place.rpartition("/")[2],
+            ref=replace(tiny_subject.identity.ref, version=place.rpartition("/")[2]),
             digest=tensor_digest(model),
             layers=layer_digests(model),
         )

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from versions import record
 
 from governance.drift.matching import matched, matching
-from governance.drift.version import Signatures, version_of
+from governance.drift.version import ResponseProfiles, version_of
 
 
 def signatures(responses):
-    return Signatures(units=tuple(range(len(responses))), responses=responses)
+    return ResponseProfiles(units=tuple(range(len(responses))), responses=responses)
 
 
 def drawn(units=6, images=60, seed=0):

@@ -154,7 +154,7 @@ CASES = {
     "evolved.evolve": lambda form: evolved.evolve(predict, form(FEW[0]), budget=60),
     "evolved.evolve_many": lambda form: evolved.evolve_many(predict, form(FEW), budget=60),
     "evolved.evolve_map": lambda form: evolved.evolve_map(predict, form(FEW[0]), budget=60, grid=3),
-    "filter_ablation.study": lambda form: filter_ablation.study(
+    "filter_ablation.measure_filters": lambda form: filter_ablation.measure_filters(
         network(), form(SOME), LABELS[:24], tier="smoke", seed=0
     ),
     "lens_and_probe.read": lambda form: lens_and_probe.read(
@@ -164,7 +164,7 @@ CASES = {
         network(), form(SOME), layers=["one"], depths=["one", "two"], labels=LABELS[:24]
     ),
     "decision_rules.find_cut": lambda form: decision_rules.find_cut(network(), form(SOME)),
-    "decision_rules.study": lambda form: decision_rules.study(
+    "decision_rules.find_rules": lambda form: decision_rules.find_rules(
         network(), [form(IMAGES)], "one", boundaries=20, max_rules=2
     ),
     "decision_rules.representative_rules": lambda form: decision_rules.representative_rules(
@@ -201,6 +201,7 @@ WITHOUT_IMAGES = {
     "network.TracedNetwork.resumed": "takes activations of this network",
     "correlation.fisher": "takes correlations",
     "decision_rules.places": "takes names",
+    "filter_ablation.filter_estimates": "takes measurements",
     "faithfulness.agreement": "takes numbers",
 }
 SLOW_STORE = "training.record_epoch"  # needs an MLflow

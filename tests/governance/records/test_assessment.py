@@ -198,7 +198,7 @@ def test_a_whole_number_where_a_fraction_is_meant_changes_nothing(tmp_path):
 def test_a_record_that_could_not_be_read_is_not_written(tmp_path):
     odd = replace(example(), environment={"threads": 2})
 
-    with pytest.raises(EvidenceError, match=r"environment\.threads is int"):
+    with pytest.raises(EvidenceError, match=r"environment\.threads: is 2; a text"):
         odd.save(tmp_path / "odd")
 
     assert list(tmp_path.iterdir()) == []

@@ -5,7 +5,7 @@ import json
 from versions import record
 
 from governance.records.evidence import Interval
-from governance.records.lineage import Entry, History, Lineage
+from governance.records.lineage import History, HistoryEntry, Lineage
 
 
 def test_without_a_previous_version_there_is_no_baseline():
@@ -23,7 +23,7 @@ def test_the_baseline_is_what_the_previous_version_recorded():
 
 def test_a_history_is_plain_data():
     ends = Interval(low=0.1, high=0.3, n=60)
-    entry = Entry(
+    entry = HistoryEntry(
         version="1", verdict="approved", metrics={"performance.accuracy": 0.9},
         to_previous=(0.2, ends),
     )  # fmt: skip

@@ -20,9 +20,10 @@ from strategies import (
 from governance.approval import Statement
 from governance.errors import AnalysisError, EvidenceError
 from governance.records.assessment import Assessment
+from governance.records.decoding import FLAT, UNWRITTEN
 from governance.records.evidence import Evidence, Interval, Measurement, ModelIdentity
 from governance.records.policy import Expectation, Policy
-from governance.records.serialisation import FLAT, UNWRITTEN, canonical, from_data, parse, to_data
+from governance.records.serialisation import canonical, from_data, parse, to_data
 from governance.records.version_ref import VersionRef
 
 LAWS = settings(max_examples=30, deadline=None)
@@ -134,25 +135,46 @@ def test_bytes_that_are_no_record_are_refused_by_place(content):
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        ({}, r"^record: missing \['leaf'\], unknown \[\]"),
-        ({"leaf": {}, "loaf": 1}, r"^record: missing \[\], unknown \['loaf'\]"),
-        ({"leaf": {"kind": "c"}}, r"^record\.leaf\.kind is 'c'; one of \('a', 'b'\) is accepted"),
-        ({"leaf": {"pair": [1]}}, r"^record\.leaf\.pair has 1 items; 2 are accepted"),
-        ({"leaf": {"pair": ["1", 2]}}, r"^record\.leaf\.pair\[0\] is str '1'"),
-        ({"leaf": {"pair": [True, 2]}}, r"^record\.leaf\.pair\[0\] is bool 'True'"),
-        ({"leaf": {"pair": [1, math.inf]}}, r"^record\.leaf\.pair\[1\] is inf; a finite number"),
-        ({"leaf": {"pair": [1, 10**400]}}, r"^record\.leaf\.pair\[1\] is 1000.*; a finite number"),
-        ({"leaf": [1]}, r"^record\.leaf is list"),
-        ({"leaf": {}, "cells": {}}, r"^record\.cells is dict"),
-        ({"leaf": {}, "cells": [1, [2]]}, r"^record\.cells\[1\] is '\[2\]'; one of "),
-        ({"leaf": {}, "named": {"x": {"kind": 1}}}, r"^record\.named\.x\.kind is 1"),
+        ({}, r"^record\.leaf: missing; a table is needed$"),
+        ({"leaf": {}, "loaf": 1}, r"^record\.loaf: unknown key; accepted are cells, free, leaf"),
+        ({"leaf": {"kind": "c"}}, r"^record\.leaf\.kind: is 'c'; one of 'a', 'b' is accepted"),
+        ({"leaf": {"pair": [1]}}, r"^record\.leaf\.pair: is \[1\]; a list of 2 whole numbers is"),
+        ({"leaf": {"pair": ["1", 2]}}, r"^record\.leaf\.pair\[0\]: is '1'; a whole number is"),
+        ({"leaf": {"pair": [True, 2]}}, r"^record\.leaf\.pair\[0\]: is True; a whole number"),
+        ({"leaf": {"pair": [1, math.inf]}}, r"^record\.leaf\.pair\[1\]: is inf; a number is"),
+        ({"leaf": {"pair": [1, 10**400]}}, r"^record\.leaf\.pair\[1\]: is 1000.*; a number is"),
+        ({"leaf": [1]}, r"^record\.leaf: is \[1\]; a table is accepted"),
+        ({"leaf": {}, "cells": {}}, r"^record\.cells: is \{\}; a list of items is accepted"),
+        ({"leaf": {}, "cells": [1, [2]]}, r"^record\.cells\[1\]: is \[2\]; true or false or "),
+        ({"leaf": {}, "named": {"x": {"kind": 1}}}, r"^record\.named\.x\.kind: is 1; one of"),
         ({"leaf": {}, "free": "bad"}, r"^record: free is bad"),
-        (None, r"^record is NoneType"),
+        (None, r"^record: is None; a table is accepted"),
     ],
 )
 def test_a_damaged_record_is_refused_by_place(data, problem):
     with pytest.raises(EvidenceError, match=problem):
         from_data(Tree, data)
+
+
+def test_all_problems_of_a_record_are_told_at_once():
+    data = {"leaf": {"kind": "c", "pair": [1, "x"]}, "cells": [[], {}], "loaf": 1}
+
+    with pytest.raises(EvidenceError) as caught:
+        from_data(Tree, data)
+
+    places = [problem.partition(":")[0] for problem in caught.value.problems]
+    assert places == [
+        "record.loaf", "record.leaf.kind", "record.leaf.pair[1]", "record.cells[0]",
+        "record.cells[1]",
+    ]  # fmt: skip
+
+
+def test_the_first_problems_of_many_are_told_and_the_rest_counted():
+    with pytest.raises(EvidenceError) as caught:
+        from_data(Tree, {"leaf": {}, "cells": [[]] * 100})
+
+    assert len(caught.value.problems) == 21
+    assert caught.value.problems[-1] == "record: 80 more problems"
 
 
 def test_what_a_type_leaves_free_is_taken_as_it_is():
@@ -224,12 +246,12 @@ def test_what_is_not_written_has_its_default_when_read():
 @pytest.mark.parametrize(
     ("kind", "data", "words"),
     [
-        (House, {"rooms": 3}, ("missing ['street']",)),
-        (House, {"street": None}, ("house.street", "str")),
-        (House, {"street": "A", "place": {"street": "B"}}, ("unknown ['place']",)),
-        (House, {"street": "A", "seen": "now"}, ("unknown ['seen']",)),
-        (Tent, {"number": 4}, ("missing ['street']",)),
-        (Tent, {"street": None, "number": 4}, ("house.street", "str")),
+        (House, {"rooms": 3}, ("house.street: missing; a text is needed",)),
+        (House, {"street": None}, ("house.street: is None; a text",)),
+        (House, {"street": "A", "place": {"street": "B"}}, ("house.place: unknown key",)),
+        (House, {"street": "A", "seen": "now"}, ("house.seen: unknown key",)),
+        (Tent, {"number": 4}, ("house.street: missing; a text is needed",)),
+        (Tent, {"street": None, "number": 4}, ("house.street: is None; a text",)),
     ],
 )
 def test_a_flat_record_that_is_damaged_is_refused_by_place(kind, data, words):

@@ -4,12 +4,14 @@ import shutil
 
 import pytest
 import servers
+from lanes import needs
 from workers import Site, log_models, new_office
 
 SHARED = "a secret of the tests' webhook"
 
 
 @pytest.fixture(scope="session")
+@needs("postgresql")
 def postgresql_place(tmp_path_factory):
     """The address of a PostgreSQL of the tests' own."""
     with servers.postgresql(tmp_path_factory.mktemp("postgresql")) as place:
@@ -41,6 +43,7 @@ WEBHOOKS = {
 
 
 @pytest.fixture(scope="session")
+@needs("server", "worker")
 def site(migrated_store, tmp_path_factory, policy_text, tiny_subject):
     """A governed server for all tests of the worker, each with models of its own name."""
     from mlflow import MlflowClient  # noqa: PLC0415 - seconds, for the few tests that need it

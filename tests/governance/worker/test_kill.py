@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import servers
+from lanes import needs
 from workers import Site, job_of, log_models, new_office, start_worker
 
 from governance import registry
@@ -70,6 +71,7 @@ def start_server(folder, port):
 
 
 @pytest.fixture
+@needs("server", "worker")
 def stage(migrated_store, tmp_path, policy_text, tiny_subject, monkeypatch):
     import mlflow  # noqa: PLC0415 - seconds, for the few tests that need it
 

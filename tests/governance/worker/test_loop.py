@@ -53,7 +53,9 @@ def test_good_is_approved_bad_is_rejected_and_the_alias_follows(calls, tmp_path)
     with pytest.raises(MlflowException, match="approval"):
         site.client.set_registered_model_alias(name, "champion", good.version)
 
-    with worker(site.office, site.address, "--poll", "1", ledger=ledger_of(site)) as running:
+    # The command as an operator types it; the other tests fork their workers.
+    typed = {"ledger": ledger_of(site), "forked": False}
+    with worker(site.office, site.address, "--poll", "1", **typed) as running:
         uri = f"models:/{name}"
         for version, verdict in ((good, "approved"), (bad, "rejected")):
             line = running.wait_for("done", 500, version=f"{uri}/{version.version}")

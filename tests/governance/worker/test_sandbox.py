@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from lanes import needs
 
 from governance.errors import HostError
 from governance.records.assessment import Assessment
@@ -31,7 +32,9 @@ ODD = """
         metrics = {
             "secrets": Metric(meaning="secrets in the environment", better="lower"),
             "network": Metric(meaning="networks that can be reached", better="lower"),
-            "limit": Metric(meaning="address space in bytes", better="lower"),
+            "limit": Metric(
+                meaning="address space in bytes", better="lower", highest=None
+            ),
             "tf32": Metric(meaning="whether convolutions may round to TF32", better="lower"),
         }
 
@@ -69,6 +72,7 @@ ODD = """
 
 
 @pytest.fixture
+@needs("worker")
 def ask(install, saved_model, images_file, policy_text, tmp_path, monkeypatch):
     """A request for an assessment in which the odd analysis does what its mode says."""
     install("odd", ODD, about="Odd: does what it is told.", point="{module}:Odd")

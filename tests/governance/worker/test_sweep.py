@@ -10,7 +10,7 @@ from governance.approval import sign
 from governance.approval.tags import APPROVAL, STATUS
 from governance.records.version_ref import VersionRef
 from governance.registry import listing
-from governance.registry.listing import Entry
+from governance.registry.listing import ListedVersion
 from governance.registry.signing import in_progress, not_assessable, verdict_of
 from governance.registry.versions import ModelVersion
 from governance.worker import sweep
@@ -24,7 +24,7 @@ HERE = ModelVersion(uri=REF.uri, ref=REF, source="models:/m-1")
 
 def entry(statement, key, *, version=HERE, status=None, **tags):
     token = {} if statement is None else {APPROVAL: sign(statement, key)}
-    return Entry(version=version, tags={**token, STATUS: status or "undetermined", **tags})
+    return ListedVersion(version=version, tags={**token, STATUS: status or "undetermined", **tags})
 
 
 def said(**changes):
@@ -63,7 +63,7 @@ def test_a_statement_signed_by_another_is_invalid(office):
 
 
 def test_nonsense_is_invalid_and_not_expired(office):
-    found = Entry(version=HERE, tags={APPROVAL: "nonsense", STATUS: "approved"})
+    found = ListedVersion(version=HERE, tags={APPROVAL: "nonsense", STATUS: "approved"})
 
     assert sweep.need(found, office.ring, NOW, Terms()) == "invalid statement"
 
@@ -170,7 +170,7 @@ def test_an_alias_that_no_approval_covers_is_told(aliases, approved, ledger, off
 
     assert bare == 1
     assert told == [
-        {"model": "stripes", "version": approved[1].version, "alias": "prod", "removed": False}
+        {"model": "stripes", "version": approved[1].ref.version, "alias": "prod", "removed": False}
     ]
     assert aliases() == {"champion", "prod", "candidate"}
 

@@ -1,14 +1,14 @@
 """Histories: the plots of one; reading it from MLflow is tried on the command line."""
 
 from governance.records.evidence import Interval
-from governance.records.lineage import Entry, History
+from governance.records.lineage import History, HistoryEntry
 from governance.workflows.history import plots
 
 
 def entry(number, accuracy=None, drift=None):
     ends = None if drift is None else Interval(low=drift / 2, high=2 * drift, n=60)
     metrics = {} if accuracy is None else {"performance.accuracy": accuracy}
-    return Entry(
+    return HistoryEntry(
         version=str(number), verdict="approved", metrics=metrics, to_previous=(drift, ends),
         to_first=(drift, ends),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Manifest: a list of image files with their labels, as a validation set."""
+"""Image list: a list of image files with their labels, as a validation set."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -7,21 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from governance.records.wording import first_few
-from governance.subject.images.validation import (
-    SUFFIXES,
-    Files,
-    collected,
-    hashed,
-    inside,
-    refuse,
-    taken,
-)
+from governance.subject.images.decoding import SUFFIXES
+from governance.subject.images.folders import Files, file_hash, leads_inside
+from governance.subject.images.problems import class_name_problems, refuse
 from governance.subject.images.validation_set import ValidationSet
 
-__all__ = ["open_manifest"]
+__all__ = ["open_image_list"]
 
 
-def open_manifest(
+def open_image_list(
     paths: Sequence[str],
     labels: Sequence[str],
     *,
@@ -29,14 +23,15 @@ def open_manifest(
     location: str,
     class_names: Sequence[str] | None = None,
 ) -> ValidationSet:
-    """The images that a manifest lists, hashed now and decoded when asked for.
+    """The listed images, hashed now and decoded when asked for.
 
     Args:
         paths: (N,) files, absolute or from `root`; none may lie outside of it.
-        labels: (N,) class name of each.
+        labels: (N,) class name of each image.
         root: Folder of the images.
-        location: What to call the manifest, for the record and for messages.
-        class_names: In the order of the model's outputs; the sorted labels if not given.
+        location: Name of the list, for the record and for messages.
+        class_names: Class names in the order of the model's outputs; the sorted labels if not
+            given.
 
     Raises:
         SubjectError: All problems at once.
@@ -44,7 +39,11 @@ def open_manifest(
     # Resolved, so that a link cannot lead out of the folder unseen.
     root = root.resolve()
     names = list(class_names) if class_names is not None else sorted(set(labels))
-    problems = [*taken(names), *_class_problems(names, labels), *_path_problems(paths, root)]
+    problems = [
+        *class_name_problems(names, "class names"),
+        *_label_problems(names, labels),
+        *_path_problems(paths, root),
+    ]
     refuse(problems, location)
     within = [(root / path).resolve().relative_to(root).as_posix() for path in paths]
     problems += [
@@ -52,10 +51,10 @@ def open_manifest(
         for name, count in Counter(within).items()
         if count > 1
     ]
-    hashes = [hashed(root / name, name, problems) for name in within]
+    hashes = [file_hash(root / name, name, problems) for name in within]
     refuse(problems, location)
     index = {name: place for place, name in enumerate(names)}
-    return collected(
+    return ValidationSet.of(
         Files(root, tuple(within), tuple(hashes), location),
         np.array([index[label] for label in labels], dtype=np.int64),
         names,
@@ -65,15 +64,9 @@ def open_manifest(
     )
 
 
-def _class_problems(names: Sequence[str], labels: Sequence[str]) -> Iterator[str]:
+def _label_problems(names: Sequence[str], labels: Sequence[str]) -> Iterator[str]:
     if len(set(labels)) < 2:  # noqa: PLR2004 - there is nothing to tell apart
         yield f"labels: {len(set(labels))} class has images; images of two classes are needed"
-    if len(set(names)) < len(names):
-        twice = [name for name, count in Counter(names).items() if count > 1]
-        yield f"class names: {first_few(twice)} repeat; a name for each is needed"
-    strange = [name for name in names if not name.strip() or not name.isprintable()]
-    if strange:
-        yield f"class names: {first_few([*map(repr, strange)])} cannot be printed; rename them"
     unknown = sorted(set(labels) - set(names))
     if unknown:
         yield f"labels: {first_few(unknown)} are none of the classes {first_few(names)}"
@@ -86,7 +79,7 @@ def _path_problems(paths: Sequence[str], root: Path) -> Iterator[str]:
             yield f"{path!r}: a name that cannot be printed; rename it"
         elif not file.is_file():
             yield f"{path}: no such file; paths start at {root.name} or are absolute"
-        elif not inside(file, root):
+        elif not leads_inside(file, root):
             yield f"{path}: lies outside of the folder {root.name}; name another root"
         elif file.suffix.lower() not in SUFFIXES:
             yield f"{path}: not an image; {', '.join(SUFFIXES)} are accepted"

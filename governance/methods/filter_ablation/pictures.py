@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from governance.methods.figures import bars, gallery, heatmap, overlay
-from governance.methods.filter_ablation.study import Study
-from governance.methods.filter_ablation.summary import mass
+from governance.methods.filter_ablation.estimates import mass
+from governance.methods.filter_ablation.measurement import FilterMeasurements
 from governance.methods.network import TracedNetwork
 from governance.records.evidence import Figure
 from governance.records.numbers import number
@@ -23,7 +23,7 @@ DRAWN = 25  # most classes of a heat map
 
 
 def pictures(
-    found: Study,
+    measurements: FilterMeasurements,
     table: pd.DataFrame,
     top: pd.DataFrame,
     network: TracedNetwork,
@@ -35,8 +35,8 @@ def pictures(
     """The top of the list, importance by layer and class, and what excites the first filters.
 
     Args:
-        found: The measurements.
-        table: Their rows.
+        measurements: From `measure_filters`.
+        table: Their estimates, from `filter_estimates`.
         top: The rows of the list's head.
         network: The model, cut open.
         names: Of the classes.
@@ -59,7 +59,7 @@ def pictures(
             ),
         )
     ]  # fmt: skip
-    by_class = mass(found, table, "dp_true", by_class=True)
+    by_class = mass(measurements, table, "dp_true", by_class=True)
     if not by_class.empty and len(names) <= DRAWN:
         grid = by_class.pivot_table(index="layer", columns="class", values="mass", aggfunc="sum")
         grid = grid.reindex([unit.layer for unit in network.units()]).fillna(0.0)
@@ -87,8 +87,8 @@ def _excited(top: pd.DataFrame, network: TracedNetwork, pixels: Tensor, inputs: 
     layers = sorted({layer for layer, _ in filters})
     peaks: list[Tensor] = []
     places: list[Tensor] = []
-    for _, _, found in network.features(inputs, layers):
-        maps = [found[layer][:, unit].flatten(1) for layer, unit in filters]
+    for _, _, activations in network.features(inputs, layers):
+        maps = [activations[layer][:, unit].flatten(1) for layer, unit in filters]
         peaks.append(torch.stack([item.amax(1) for item in maps], 1))
         places.append(torch.stack([item.argmax(1) for item in maps], 1))
     strength, place = torch.cat(peaks), torch.cat(places)

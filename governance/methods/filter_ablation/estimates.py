@@ -1,4 +1,4 @@
-"""Importance, summed up: the table of all estimates and the numbers drawn from a study of filters.
+"""Estimates: what measurements of filters say about all images and all filters.
 
 Whatever stands for filters that were not measured comes from the random audit sample alone.
 """
@@ -10,12 +10,21 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from governance.methods.filter_ablation.ablation import Estimate, Filters
-from governance.methods.filter_ablation.study import Block, Study
+from governance.methods.filter_ablation.measurement import FilterMeasurements, MeasuredFilters
+from governance.methods.filter_ablation.regression import Estimate, estimated
+from governance.methods.filter_ablation.survey import Filters, Survey
 from governance.methods.statistics.intervals import LEVEL, wilson, wilson_ends
 from governance.records.evidence import Interval
 
-__all__ = ["COLUMNS", "class_dependence", "concentration", "mass", "missed", "null", "rows"]
+__all__ = [
+    "COLUMNS",
+    "class_dependence",
+    "concentration",
+    "filter_estimates",
+    "mass",
+    "missed",
+    "null",
+]
 
 Array = NDArray[np.float64]
 
@@ -31,32 +40,42 @@ TOP_SHARE = 0.1  # of the filters, whose share of all importance is reported
 DRAWS = 200  # of random signs for the null
 
 
-def rows(
-    found: Study, labels: NDArray[np.int64], names: Sequence[str] | None = None
+def filter_estimates(
+    measurements: FilterMeasurements,
+    labels: NDArray[np.int64],
+    names: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """One row per filter, class and metric; `COLUMNS` says which columns.
+    """Estimates of all filters: one row per filter (or group of filters), class and metric.
 
-    Filters that were only screened have a rank and no estimate. Rows of groups have no unit.
+    Args:
+        measurements: From `measure_filters`.
+        labels: (N,) class of each image.
+        names: K names of the classes; their numbers if not given.
+
+    Returns:
+        The columns of `COLUMNS`. Filters that were only screened have a rank and no estimate; rows
+        of groups have no unit.
     """
-    parts = [_block_rows(found, block, labels, names) for block in found.blocks]
-    if found.groups is not None:
-        parts.append(_block_rows(found, found.groups, labels, names))
-    measured = {filters for block in found.blocks for filters in block.effects.filters}
-    open_ones = [f for f in found.seen.filters if f not in measured]
-    if open_ones:
-        parts.append(_screened_rows(open_ones))
+    survey = measurements.survey
+    parts = [_rows(survey, measured, labels, names) for measured in measurements.single]
+    if measurements.groups is not None:
+        parts.append(_rows(survey, measurements.groups, labels, names))
+    done = {filters for item in measurements.single for filters in item.effects.filters}
+    unmeasured = [filters for filters in survey.filters if filters not in done]
+    if unmeasured:
+        parts.append(_screened_rows(unmeasured))
     table = pd.concat(parts, ignore_index=True)
     table["unit"] = table["unit"].astype("Int64")
-    table["n_taylor"] = len(found.seen.loss)
-    place = {filters: i for i, filters in enumerate(found.seen.filters)}
+    table["n_taylor"] = len(measurements.survey.loss)
+    place = {filters: i for i, filters in enumerate(measurements.survey.filters)}
     single = [
         place.get((layer, (unit,))) if not pd.isna(unit) else None
         for layer, unit in zip(table["layer"], table["unit"], strict=True)
     ]
     table["rank"] = pd.array(
-        [None if i is None else int(found.rank[i]) for i in single], dtype="Int64"
+        [None if i is None else int(measurements.rank[i]) for i in single], dtype="Int64"
     )
-    table["screened"] = [i is not None and bool(found.screened[i]) for i in single]
+    table["screened"] = [i is not None and bool(measurements.screened[i]) for i in single]
     table["q_value"] = _adjusted(table)
     table = table[list(COLUMNS)]
     return table.sort_values(
@@ -70,49 +89,49 @@ def rows(
     ).reset_index(drop=True)
 
 
-def concentration(found: Study) -> tuple[float | None, Interval | None]:
+def concentration(measurements: FilterMeasurements) -> tuple[float | None, Interval | None]:
     """Share of all positive importance that the most important tenth of the filters holds.
 
     Filters that were not measured are stood for by the audit sample. The interval is a
     delete-a-group jackknife over images and audited filters at once.
     """
-    value = _share_of_top(found, None)
+    value = _share_of_top(measurements, None)
     if value is None:
         return None, None
-    without = [_share_of_top(found, group) for group in range(BLOCKS)]
+    without = [_share_of_top(measurements, group) for group in range(BLOCKS)]
     kept = np.array([share for share in without if share is not None])
     if len(kept) < BLOCKS:
         return value, None
     error = float(np.sqrt((BLOCKS - 1) / BLOCKS * ((kept - kept.mean()) ** 2).sum()))
     half = float(stats.t.ppf(0.5 + LEVEL / 2, BLOCKS - 1)) * error
     return value, Interval(
-        low=max(0.0, value - half), high=min(1.0, value + half), n=len(found.seen.loss),
+        low=max(0.0, value - half), high=min(1.0, value + half), n=len(measurements.survey.loss),
         method="delete-a-group jackknife",
     )  # fmt: skip
 
 
-def missed(found: Study) -> tuple[float | None, Interval | None]:
+def missed(measurements: FilterMeasurements) -> tuple[float | None, Interval | None]:
     """Share of the filters nobody chose that belong in the top list, from the audit sample.
 
     Zero without an interval where every filter was chosen; None where there is nothing to compare,
     since silencing adds to the loss with no filter or no filter was left to the audit.
     """
-    if not any((block.estimate.mean > 0).any() for block in found.blocks):
+    losses = [(_loss(measurements.survey, item).mean, item.audit) for item in measurements.single]
+    if not any((loss > 0).any() for loss, _ in losses):
         return None, None
-    if found.rest == 0:
+    if measurements.rest == 0:
         return 0.0, None
-    chosen = np.concatenate(
-        [b.estimate.mean for b in found.blocks if not b.audit] or [np.array([])]
-    )
-    audit = np.concatenate([b.estimate.mean for b in found.blocks if b.audit] or [np.array([])])
+    none = [np.array([])]
+    chosen = np.concatenate([loss for loss, audited in losses if not audited] or none)
+    audit = np.concatenate([loss for loss, audited in losses if audited] or none)
     if not len(audit) or not len(chosen):
         return None, None
-    weakest = np.sort(chosen)[::-1][min(found.top, len(chosen)) - 1]
+    weakest = np.sort(chosen)[::-1][min(measurements.top, len(chosen)) - 1]
     over = int((audit > max(weakest, 0.0)).sum())
     return over / len(audit), wilson(over, len(audit))
 
 
-def null(found: Study, seed: int) -> tuple[float, int]:
+def null(measurements: FilterMeasurements, seed: int) -> tuple[float, int]:
     """What the head of the list would show if silencing did nothing on average.
 
     Each image's effects get a random sign, common to all filters; the 95 % quantile over draws of
@@ -121,10 +140,10 @@ def null(found: Study, seed: int) -> tuple[float, int]:
     rng = np.random.default_rng(seed)
     largest = np.full(DRAWS, -np.inf)
     count = 0
-    signs = rng.choice([-1.0, 1.0], (DRAWS, len(found.seen.loss)))
-    for block in found.blocks:
-        dloss, images = block.effects.dloss, block.effects.images
-        weight = np.ones(len(images)) if block.chance is None else 1 / block.chance
+    signs = rng.choice([-1.0, 1.0], (DRAWS, len(measurements.survey.loss)))
+    for measured in measurements.single:
+        dloss, images = measured.effects.dloss, measured.effects.images
+        weight = np.ones(len(images)) if measured.chance is None else 1 / measured.chance
         mean = signs[:, images] @ (weight[:, None] * dloss) / weight.sum()
         largest = np.maximum(largest, mean.max(1))
         count += dloss.shape[1]
@@ -155,7 +174,9 @@ def class_dependence(table: pd.DataFrame) -> tuple[float | None, Interval | None
     )
 
 
-def mass(found: Study, table: pd.DataFrame, metric: str, *, by_class: bool = False) -> pd.DataFrame:
+def mass(
+    measurements: FilterMeasurements, table: pd.DataFrame, metric: str, *, by_class: bool = False
+) -> pd.DataFrame:
     """Positive importance of every measured filter, audited ones standing for those not chosen.
 
     Returns:
@@ -163,55 +184,88 @@ def mass(found: Study, table: pd.DataFrame, metric: str, *, by_class: bool = Fal
     """
     single = table[(table["metric"] == metric) & table["unit"].notna()].dropna(subset="estimate")
     single = single[single["class"].ne("all") if by_class else single["class"].eq("all")]
-    audited = sum(len(block.effects.filters) for block in found.blocks if block.audit)
-    weight = np.where(single["audit"], found.rest / max(1, audited), 1.0)
+    audited = sum(len(item.effects.filters) for item in measurements.single if item.audit)
+    weight = np.where(single["audit"], measurements.rest / max(1, audited), 1.0)
     return single[["layer", "class"]].assign(mass=single["estimate"].clip(lower=0) * weight)
 
 
-def _block_rows(
-    found: Study, block: Block, labels: NDArray[np.int64], names: Sequence[str] | None
+def _rows(
+    survey: Survey,
+    measured: MeasuredFilters,
+    labels: NDArray[np.int64],
+    names: Sequence[str] | None,
 ) -> pd.DataFrame:
-    effects, everywhere = block.effects, found.seen.taylor_of(block.effects.filters)
+    effects, near = measured.effects, survey.taylor_of(measured.effects.filters)
     # A change of loss moves the probability by itself times that: the covariate for dp_true.
-    near_p = everywhere * found.seen.p_true[:, None]
-    share = block.estimated(effects.dp_true, near_p)
+    near_p = near * survey.p_true[:, None]
+    loss, probability = _loss(survey, measured), _among(measured, effects.dp_true, near_p)
     parts = [
-        _metric_rows(block, "all", "dloss", block.estimate, len(effects.images)),
-        _metric_rows(block, "all", "dp_true", share, len(effects.images)),
-        _flip_rows(block, len(found.seen.loss)),
+        _metric_rows(measured, "all", "dloss", loss, len(effects.images)),
+        _metric_rows(measured, "all", "dp_true", probability, len(effects.images)),
+        _flip_rows(measured, len(survey.loss)),
     ]
     for label in np.unique(labels):
-        mine = labels[effects.images] == label
-        if mine.sum() < CLASS_LEAST:
+        members = labels == label
+        count = int(members[effects.images].sum())
+        if count < CLASS_LEAST:
             continue
         name = int(label) if names is None else names[label]
         for metric, exact, covariate, whole in (
-            ("dloss", effects.dloss, everywhere, block.estimate),
-            ("dp_true", effects.dp_true, near_p, share),
+            ("dloss", effects.dloss, near, loss),
+            ("dp_true", effects.dp_true, near_p, probability),
         ):
-            estimate = block.estimated(exact, covariate, labels == label, slope=whole.slope)
-            parts.append(_metric_rows(block, name, metric, estimate, int(mine.sum())))
+            estimate = _among(measured, exact, covariate, members, whole.slope)
+            parts.append(_metric_rows(measured, name, metric, estimate, count))
     return pd.concat(parts, ignore_index=True)
 
 
+def _loss(survey: Survey, measured: MeasuredFilters) -> Estimate:
+    """Mean loss added over all images."""
+    effects, near = measured.effects, survey.taylor_of(measured.effects.filters)
+    return estimated(effects.dloss, near[effects.images], near, chance=measured.chance)
+
+
+def _among(
+    measured: MeasuredFilters,
+    exact: Array,
+    near: Array,
+    members: NDArray[np.bool_] | None = None,
+    slope: Array | None = None,
+) -> Estimate:
+    """The mean of what was measured, for all images or the members among them.
+
+    Args:
+        measured: Says which images were measured, and with what chance they were drawn.
+        exact: (n, S), one row for each measured image.
+        near: (N, S) the covariate on all images.
+        members: (N,) which of all images are meant; all if not given.
+        slope: As `regression.estimated` takes it.
+    """
+    images = measured.effects.images
+    taken = np.ones(len(images), dtype=bool) if members is None else members[images]
+    chance = None if measured.chance is None else measured.chance[taken]
+    whole = near if members is None else near[members]
+    return estimated(exact[taken], near[images][taken], whole, slope=slope, chance=chance)
+
+
 def _metric_rows(
-    block: Block, label: str | int, metric: str, estimate: Estimate, n: int
+    measured: MeasuredFilters, label: str | int, metric: str, estimate: Estimate, n: int
 ) -> pd.DataFrame:
     low, high = estimate.interval()
-    return _frame(block, label, metric, n).assign(
+    return _frame(measured, label, metric, n).assign(
         estimate=estimate.mean, ci_lo=low, ci_hi=high, p_value=estimate.p_values()
     )
 
 
-def _flip_rows(block: Block, images: int) -> pd.DataFrame:
-    flips = block.effects.flip
-    frame = _frame(block, "all", "flip", len(flips))
-    if block.chance is None:
+def _flip_rows(measured: MeasuredFilters, images: int) -> pd.DataFrame:
+    flips = measured.effects.flip
+    frame = _frame(measured, "all", "flip", len(flips))
+    if measured.chance is None:
         low, high = wilson_ends(flips.sum(0), len(flips))
         return frame.assign(estimate=flips.mean(0), ci_lo=low, ci_hi=high, p_value=np.nan)
     # Images that count for several are no trials of a coin: Student's t, kept within 0 and 1.
     nothing = np.zeros((images, flips.shape[1]))
-    estimate = block.estimated(flips.astype(np.float64), nothing)
+    estimate = _among(measured, flips.astype(np.float64), nothing)
     low, high = estimate.interval()
     return frame.assign(
         estimate=estimate.mean,
@@ -221,8 +275,8 @@ def _flip_rows(block: Block, images: int) -> pd.DataFrame:
     )
 
 
-def _frame(block: Block, label: str | int, metric: str, n: int) -> pd.DataFrame:
-    filters = block.effects.filters
+def _frame(measured: MeasuredFilters, label: str | int, metric: str, n: int) -> pd.DataFrame:
+    filters = measured.effects.filters
     return pd.DataFrame(
         {
             "layer": [layer for layer, _ in filters],
@@ -230,8 +284,8 @@ def _frame(block: Block, label: str | int, metric: str, n: int) -> pd.DataFrame:
             "class": label,
             "metric": metric,
             "n_exact": n,
-            "method": block.method,
-            "audit": block.audit,
+            "method": measured.method,
+            "audit": measured.audit,
             "members": ["+".join(map(str, units)) for _, units in filters],
         }
     )
@@ -269,21 +323,24 @@ def _adjusted(table: pd.DataFrame) -> Array:
     return result
 
 
-def _share_of_top(found: Study, without: int | None) -> float | None:
+def _share_of_top(measurements: FilterMeasurements, without: int | None) -> float | None:
     values: list[Array] = []
     weights: list[Array] = []
-    groups = np.random.default_rng(0).permutation(len(found.seen.loss)) % BLOCKS
-    for block in found.blocks:
-        effects, everywhere = block.effects, found.seen.taylor_of(block.effects.filters)
-        mean = block.estimate.mean
-        if without is not None:
-            mean = block.estimated(effects.dloss, everywhere, groups != without).mean
+    groups = np.random.default_rng(0).permutation(len(measurements.survey.loss)) % BLOCKS
+    for measured in measurements.single:
+        if without is None:
+            mean = _loss(measurements.survey, measured).mean
+        else:
+            near = measurements.survey.taylor_of(measured.effects.filters)
+            mean = _among(measured, measured.effects.dloss, near, groups != without).mean
         here = np.ones(len(mean), dtype=bool)
-        if block.audit and without is not None:
+        if measured.audit and without is not None:
             here = np.arange(len(mean)) % BLOCKS != without
         if here.any():
             values.append(np.maximum(mean[here], 0.0))
-            weights.append(np.full(here.sum(), found.rest / here.sum() if block.audit else 1.0))
+            weights.append(
+                np.full(here.sum(), measurements.rest / here.sum() if measured.audit else 1.0)
+            )
     value, weight = np.concatenate(values), np.concatenate(weights)
     total = float((value * weight).sum())
     if total <= 0:

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from governance.errors import SubjectError
-from governance.subject.images import open_manifest, open_validation
+from governance.subject.images import open_image_list, open_validation
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def listed(folder):
 def test_a_manifest_of_a_folder_is_that_folder(folder):
     paths, labels = listed(folder)
 
-    found = open_manifest(paths, labels, root=folder, location="list")
+    found = open_image_list(paths, labels, root=folder, location="list")
 
     expected = open_validation(folder, "list")
     assert found.digest == expected.digest
@@ -40,7 +40,7 @@ def test_a_manifest_of_a_folder_is_that_folder(folder):
 def test_paths_may_be_absolute_and_classes_may_have_no_images(folder):
     paths, labels = listed(folder)
 
-    found = open_manifest(
+    found = open_image_list(
         [str(folder / path) for path in paths], labels,
         root=folder, location="list", class_names=("dog", "owl", "cat"),
     )  # fmt: skip
@@ -59,7 +59,7 @@ def test_all_problems_are_told_at_once(folder):
     paths = ["gone.png", "notes.txt", "link.png", "../outside.png", "cat/0.png"]
     # act
     with pytest.raises(SubjectError) as caught:
-        open_manifest(
+        open_image_list(
             paths, ["cat", "cat", "cat", "dog", "owl"],
             root=folder, location="list", class_names=("cat", "dog"),
         )  # fmt: skip
@@ -83,12 +83,12 @@ def test_all_problems_are_told_at_once(folder):
 )
 def test_labels_that_make_no_classes_are_refused(folder, labels, wanted):
     with pytest.raises(SubjectError, match=wanted):
-        open_manifest(["cat/0.png", "dog/0.png"], labels, root=folder, location="list")
+        open_image_list(["cat/0.png", "dog/0.png"], labels, root=folder, location="list")
 
 
 def test_an_image_that_stands_twice_is_refused(folder):
     with pytest.raises(SubjectError, match=r"cat/0\.png: listed 2 times"):
-        open_manifest(
+        open_image_list(
             ["cat/0.png", "./cat/0.png", "dog/0.png"], ["cat", "cat", "dog"],
             root=folder, location="list",
         )  # fmt: skip

@@ -1,0 +1,134 @@
+"""Arrays: an `.npz` with images, labels and class names as a validation set, all in memory."""
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from governance.subject.images.problems import class_name_problems, refuse
+from governance.subject.images.validation_set import ValidationSet
+
+__all__ = ["ARRAYS", "open_arrays"]
+
+#: Names of the arrays in such a file.
+ARRAYS = ("images", "labels", "class_names")
+
+
+def open_arrays(path: Path, location: str) -> ValidationSet:
+    """The images of an `.npz`, which may name classes without images.
+
+    Args:
+        path: File with `images` (N, H, W) or (N, H, W, C) uint8 with C of 1 or 3, `labels` (N,)
+            and `class_names` (K,).
+        location: Name of the set, for the record and for messages.
+
+    Raises:
+        SubjectError: All problems at once.
+    """
+    problems: list[str] = []
+    stored = _loaded(path, problems)
+    images, labels, names = (stored.get(key) for key in ARRAYS)
+    if images is not None:
+        problems += _image_problems(images)
+    if names is not None:
+        problems += _name_problems(names)
+    if labels is not None:
+        problems += _label_problems(labels, images, names)
+    refuse(problems, location)
+    pictures = images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images  # type: ignore[union-attr, index] # noqa: PLR2004 - (N, H, W, C)
+    pictures.flags.writeable = False  # type: ignore[union-attr]
+    hashes = [
+        # The shape too: the same bytes make another picture in another shape.
+        hashlib.sha256(f"{picture.shape}\n".encode() + picture.tobytes()).hexdigest()
+        for picture in pictures  # type: ignore[union-attr]
+    ]
+    return ValidationSet.of(
+        tuple(pictures),  # type: ignore[arg-type]
+        labels.astype(np.int64),  # type: ignore[union-attr]
+        [str(name) for name in names],  # type: ignore[union-attr]
+        [str(index) for index in range(len(hashes))],
+        hashes,
+        location,
+    )
+
+
+def _loaded(path: Path, problems: list[str]) -> dict[str, NDArray[Any]]:
+    loaded: dict[str, NDArray[Any]] = {}
+    try:
+        # Opened here, since numpy leaves a damaged file open.
+        with path.open("rb") as stream:
+            if not zipfile.is_zipfile(stream):
+                what = "not a whole archive" if stream.seek(0, 2) else "an empty file"
+                problems.append(
+                    f"cannot be read as an .npz: {what}; a file of np.savez is accepted"
+                )
+                return loaded
+            stream.seek(0)
+            stored = np.load(stream, allow_pickle=False)
+            for key in ARRAYS:
+                if key not in stored.files:
+                    problems.append(f"{key}: missing; {', '.join(ARRAYS)} are needed")
+                    continue
+                try:
+                    loaded[key] = stored[key]
+                except ValueError as error:
+                    problems.append(
+                        f"{key}: {error}; save a plain array, such as np.array(names, dtype=str)"
+                    )
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        problems.append(f"cannot be read as an .npz: {error}; a file of np.savez is accepted")
+    return loaded
+
+
+def _image_problems(images: NDArray[Any]) -> Iterator[str]:
+    colours = images.ndim == 4 and images.shape[3] in {1, 3}  # noqa: PLR2004 - (N, H, W, C)
+    if not (images.ndim == 3 or colours):  # noqa: PLR2004 - (N, H, W)
+        yield (
+            f"images: shape {images.shape}; (N, H, W), (N, H, W, 1) or (N, H, W, 3) is accepted, "
+            "channels last"
+        )
+    elif images.size == 0:
+        yield f"images: shape {images.shape} holds no pixel; at least one image is needed"
+    if images.dtype != np.uint8:
+        yield (
+            f"images: {images.dtype}; uint8 from 0 to 255 is accepted: numbers in [0, 1] want "
+            "(images * 255).round().astype('uint8')"
+        )
+
+
+def _name_problems(names: NDArray[Any]) -> Iterator[str]:
+    if names.ndim != 1 or names.dtype.kind != "U":
+        yield (
+            f"class_names: {names.dtype} of shape {names.shape}; a list of texts is accepted: "
+            "np.array(names, dtype=str)"
+        )
+        return
+    yield from class_name_problems(map(str, names), "class_names")
+
+
+def _label_problems(
+    labels: NDArray[Any], images: NDArray[Any] | None, names: NDArray[Any] | None
+) -> Iterator[str]:
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        yield (
+            f"labels: {labels.dtype} of shape {labels.shape}; one whole number per image, the "
+            "index into class_names, is accepted"
+        )
+        return
+    if images is not None and images.ndim and len(labels) != len(images):
+        yield f"labels: {len(labels)} for {len(images)} images; one per image is needed"
+    if names is not None and names.ndim == 1:
+        out = np.flatnonzero((labels < 0) | (labels >= len(names)))
+        if len(out):
+            shown = ", ".join(f"{labels[i]} at {i}" for i in out[:5])
+            yield (
+                f"labels: {len(out)} out of range ({shown}{', ...' if len(out) > 5 else ''}); "  # noqa: PLR2004 - a line
+                f"0 to {len(names) - 1} is accepted"
+            )
+    if len(labels) and (labels == labels[0]).all():
+        yield f"labels: all images are of class {labels[0]}; images of two classes are needed"

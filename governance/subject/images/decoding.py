@@ -1,0 +1,101 @@
+"""Decoding: the bytes of an image file as pixels.
+
+A decoded picture has 8 bits, is grey (H, W) or RGB (H, W, 3), and stands upright. Orientation tags
+are applied, since labels were given by people who saw the picture upright (OpenCV's reader does so,
+torchvision's `ImageFolder` does not: store pictures upright where that matters). Palettes, CMYK and
+other colour spaces become RGB, transparency is dropped and the first frame taken, as by Pillow's
+`convert`, which those readers use. Grey deeper than 8 bits is refused: only a person who knows the
+camera can decide which range becomes black and white.
+"""
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from governance.errors import SubjectError
+
+__all__ = ["SUFFIXES", "decoded"]
+
+#: Endings of the files that are read as images.
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+ORIENTATION_TAG = 0x0112
+UPRIGHT = MappingProxyType(
+    {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }
+)
+# What Pillow raises on damaged files, by format and kind of damage.
+DAMAGE = (
+    OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError, KeyError,
+    TypeError, OverflowError, Image.DecompressionBombError, Image.DecompressionBombWarning,
+)  # fmt: skip
+
+
+def decoded(content: bytes, where: str) -> NDArray[np.uint8]:
+    """The picture in a file, (H, W) grey or (H, W, 3) RGB, 0 to 255, upright.
+
+    Args:
+        content: Bytes of the whole file.
+        where: Name of the file in messages.
+
+    Raises:
+        SubjectError: If the bytes are no whole image, or one of more than 8 bits per channel.
+    """
+    if not content:
+        raise SubjectError(f"{where}: cannot be decoded: an empty file; a whole image is accepted")
+    try:
+        with warnings.catch_warnings(), _whole_images_only():
+            # Damaged metadata is a warning; the picture is then taken as stored upright.
+            warnings.simplefilter("ignore", UserWarning)
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture = _upright(content)
+    except UnidentifiedImageError as error:
+        # Pillow names the object that it read from, which says nothing to anyone.
+        raise SubjectError(
+            f"{where}: cannot be decoded: not the beginning of an image of a known kind; a whole "
+            f"image ({', '.join(SUFFIXES)}) is accepted"
+        ) from error
+    except DAMAGE as error:
+        raise SubjectError(f"{where}: cannot be decoded: {error}; a whole image is accepted") from (
+            error
+        )
+    if picture.mode in {"I", "F"} or picture.mode.startswith("I;"):
+        raise SubjectError(
+            f"{where}: grey deeper than 8 bits (mode {picture.mode}); 8 bits per channel are "
+            "accepted: convert with the range that the model was trained with"
+        )
+    grey = picture.mode in {"1", "L", "LA", "La"}
+    return np.asarray(picture.convert("L" if grey else "RGB"))
+
+
+@contextmanager
+def _whole_images_only() -> Iterator[None]:
+    """Importing WeasyPrint lets Pillow fill up cut images with grey, in the whole process."""
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+def _upright(content: bytes) -> Image.Image:
+    formats = sorted({Image.registered_extensions()[suffix] for suffix in SUFFIXES})
+    with Image.open(io.BytesIO(content), formats=formats) as picture:
+        picture.load()
+        turn = UPRIGHT.get(picture.getexif().get(ORIENTATION_TAG, 1))
+        return picture.transpose(turn) if turn is not None else picture.copy()

@@ -1,0 +1,35 @@
+"""Opening: the validation images at a place, whatever they lie in."""
+
+from pathlib import Path
+
+from governance.errors import SubjectError
+from governance.subject.images.arrays import ARRAYS, open_arrays
+from governance.subject.images.folders import open_folder
+from governance.subject.images.validation_set import ValidationSet
+
+__all__ = ["open_validation"]
+
+
+def open_validation(path: Path, location: str) -> ValidationSet:
+    """The validation images at `path`, hashed now and decoded when asked for.
+
+    Args:
+        path: A folder of class folders (`png`, `jpg`, `bmp`, `webp`, `gif`, `tiff`), whose sorted
+            names are the class names; or an `.npz` with `images` (N, H, W) or (N, H, W, C) uint8
+            with C of 1 or 3, `labels` (N,) and `class_names` (K,). An `.npz` may name classes
+            without images, as a model with more outputs needs.
+        location: Path or URI as the policy names it, for the record and for messages.
+
+    Raises:
+        SubjectError: All problems at once. Item `i` of `images` raises
+            it too, if that file is damaged or no longer what was hashed.
+    """
+    if path.is_dir():
+        return open_folder(path, location)
+    if path.suffix.lower() == ".npz" and path.is_file():
+        return open_arrays(path, location)
+    problem = "is neither" if path.exists() else "does not exist"
+    raise SubjectError(
+        f"validation images {location}: {problem}; a folder of class folders or an .npz with "
+        f"{', '.join(ARRAYS)} is accepted"
+    )

@@ -1,0 +1,36 @@
+"""Problems: what every reader of validation images refuses, whatever the images lie in."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from governance.errors import SubjectError
+from governance.records.wording import first_few
+
+__all__ = ["class_name_problems", "refuse"]
+
+#: Name of the rows over all classes in the tables of the analyses.
+OVERALL = "all"
+
+
+def class_name_problems(names: Iterable[str], where: str) -> Iterator[str]:
+    """Class names that repeat, cannot be printed, or stand for something else in tables.
+
+    Args:
+        names: Names of all classes.
+        where: Place of the names in messages.
+    """
+    counts = Counter(names)
+    repeated = [repr(name) for name, count in counts.items() if count > 1]
+    if repeated:
+        yield f"{where}: {first_few(repeated)} repeat; a name for each is needed"
+    if OVERALL in counts:
+        yield f"class {OVERALL!r}: tables call the rows over all classes so; rename the class"
+    unprintable = [repr(name) for name in counts if not name.strip() or not name.isprintable()]
+    if unprintable:
+        yield f"{where}: {first_few(unprintable)} cannot be printed; rename them"
+
+
+def refuse(problems: Sequence[str], location: str) -> None:
+    """Refuse a validation set that has problems, all at once."""
+    if problems:
+        raise SubjectError(f"validation images {location}: {problem}" for problem in problems)
