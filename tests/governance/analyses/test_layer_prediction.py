@@ -219,11 +219,14 @@ def test_the_metrics_of_a_class_that_waits_for_a_mark(clean, tiny_subject):
     decoded = (images.permute(0, 2, 3, 1).clamp(0, 1) * 255).to(torch.uint8).numpy()
     subject = replace(
         tiny_subject,
-        model=waiting_for_a_mark(),
+        classifier=replace(
+            tiny_subject.network,
+            model=waiting_for_a_mark(),
+            preprocessing=Preprocessing(size=(SIZE, SIZE)),
+        ),
         validation=replace(
             tiny_subject.validation, images=decoded, labels=labels, ids=tuple(map(str, range(150)))
         ),
-        preprocessing=Preprocessing(size=(SIZE, SIZE)),
     )
 
     # act
