@@ -71,9 +71,18 @@ def watch():
 
 
 def order(items):
-    """Put files that need most to the front, so that two processes end together."""
-    first = {}
+    """Put the files that need most to the front, so that two processes end together.
+
+    Files go to the processes in turn. Workers spend much of their time waiting, so each file that
+    starts some is followed by one that computes: one process waits while the other works.
+    """
+    rank = {}
     for item in items:
-        ranks = [NEEDS.index(name) for name in NEEDS if item.get_closest_marker(name)]
-        first[item.path] = min([*ranks, len(NEEDS), first.get(item.path, len(NEEDS))])
-    items.sort(key=lambda item: first[item.path])
+        marks = [index for index, name in enumerate(NEEDS) if item.get_closest_marker(name)]
+        rank[item.path] = min([*marks, rank.get(item.path, len(NEEDS))])
+    waiting = [path for path in rank if rank[path] == 0]
+    others = sorted((path for path in rank if rank[path] > 0), key=rank.__getitem__)
+    pairs = zip(waiting, others, strict=False)
+    first = dict.fromkeys([*(path for pair in pairs for path in pair), *waiting, *others])
+    place = {path: index for index, path in enumerate(first)}
+    items.sort(key=lambda item: place[item.path])
