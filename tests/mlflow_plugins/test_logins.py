@@ -5,8 +5,8 @@ import shutil
 import pytest
 import requests
 import servers
-from lanes import needs
 import sqlalchemy
+from lanes import needs
 
 PASSWORD = "a long password for tests"  # noqa: S105 - of a server that lives for a minute
 
