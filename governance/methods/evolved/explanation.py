@@ -38,10 +38,14 @@ from governance.methods.masking.superpixels import (
     superpixels,
 )
 
-__all__ = ["Explanation", "Point", "Profile", "Status", "evolve", "evolve_many"]
+__all__ = ["FOUND", "Explanation", "Point", "Profile", "Status", "evolve", "evolve_many"]
 
 Status = Literal["sufficient", "fragile", "not_found", "undefined_baseline"]
 Profile = Literal["own", "paper"]
+
+#: Of these, the ones with a region that means anything.
+FOUND: tuple[Status, ...] = ("sufficient", "fragile")
+
 Segments = int | NDArray[np.integer] | Tensor | None
 
 SMALLEST_BUDGET = 20

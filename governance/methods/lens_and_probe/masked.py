@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from governance.errors import AnalysisError
-from governance.methods.lens_and_probe.readings import Reading
+from governance.methods.lens_and_probe.estimates import Reading
 from governance.methods.network import HEAD, TracedNetwork
 
-__all__ = ["ELSEWHERE", "KEPT", "MASK", "Seen", "mask_readings", "seen_by"]
+__all__ = ["ELSEWHERE", "KEPT", "MASK", "Local", "Seen", "mask_readings", "seen_by"]
 
 MASK = "mask"
 # The control of `mask`: the same region moved to another place of the image.
@@ -50,6 +50,25 @@ class Seen:
     kept: NDArray[np.float64]
     answers: NDArray[np.float64]
     elsewhere: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Local:
+    """Some of the images read, looked at one by one.
+
+    Attributes:
+        places: (B,) of the images among those read.
+        ids: What a person calls them.
+        rules: By which each was chosen.
+        pixels: (B, C, H, W) in [0, 1].
+        seen: What layers found for the class the model names.
+    """
+
+    places: NDArray[np.int64]
+    ids: tuple[str, ...]
+    rules: tuple[str, ...]
+    pixels: Tensor
+    seen: Seen
 
 
 def seen_by(

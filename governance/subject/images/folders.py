@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from governance.errors import SubjectError
+from governance.records.wording import first_few
 from governance.subject.images.decoding import SUFFIXES, decoded
 from governance.subject.images.problems import class_name_problems, refuse
 from governance.subject.images.validation_set import ValidationSet
@@ -36,6 +37,7 @@ def open_folder(path: Path, location: str) -> ValidationSet:
     class_names: list[str] = []
     names: list[str] = []
     labels: list[int] = []
+    empty: list[str] = []
     for folder in _entries(root, root, problems):
         if not folder.is_dir():
             problems.append(f"{folder.name}: a file beside the class folders; none is accepted")
@@ -46,10 +48,16 @@ def open_folder(path: Path, location: str) -> ValidationSet:
             if _is_image(file, root, problems)
         ]
         if not files:
-            problems.append(f"{folder.name}: a class folder without images; remove it or fill it")
+            empty.append(folder.name)
         names += files
         labels += [len(class_names)] * len(files)
         class_names.append(folder.name)
+    if len(empty) == 1:
+        problems.append(f"{empty[0]}: a class folder without images; remove it or fill it")
+    elif empty:
+        problems.append(
+            f"{first_few(empty)}: {len(empty)} class folders without images; remove or fill them"
+        )
     problems += class_name_problems(class_names, "class folders")
     if not names:
         problems.append(f"no images; class folders with {', '.join(SUFFIXES)} are accepted")

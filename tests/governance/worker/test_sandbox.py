@@ -32,7 +32,9 @@ ODD = """
         metrics = {
             "secrets": Metric(meaning="secrets in the environment", better="lower"),
             "network": Metric(meaning="networks that can be reached", better="lower"),
-            "limit": Metric(meaning="address space in bytes", better="lower"),
+            "limit": Metric(
+                meaning="address space in bytes", better="lower", highest=None
+            ),
             "tf32": Metric(meaning="whether convolutions may round to TF32", better="lower"),
         }
 

@@ -265,6 +265,16 @@ def test_a_link_within_the_folder_is_followed(folder):
     assert open_validation(folder, "here").hashes[0] == open_validation(folder, "here").hashes[-1]
 
 
+def test_many_class_folders_without_images_are_counted_in_one_line(folder):
+    for index in range(30):
+        (folder / f"{index:02}").mkdir()
+
+    assert problems(folder) == (
+        "validation images here: 00, 01, 02, 03, 04 and 25 more: 30 class folders without images; "
+        "remove or fill them"
+    )
+
+
 def test_at_most_twenty_problems_are_printed(folder):
     for index in range(30):
         (folder / f"{index}.txt").write_text("x")
