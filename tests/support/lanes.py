@@ -27,10 +27,18 @@ def needs(*marks):
 
 
 def mark(item):
-    """Give a test the marks of all fixtures behind it."""
+    """Give a test the marks of all fixtures behind it, and whether it is traced for coverage.
+
+    The tracer nearly doubles the time of what computes. Of tests that work in other processes it
+    sees little, and what takes long, such as the many examples of a property, runs lines that
+    other tests run too; so these run untraced.
+    """
     for definitions in item._fixtureinfo.name2fixturedefs.values():
         for name in getattr(definitions[-1].func, "needs", ()):
             item.add_marker(name)
+    of_a_property = hasattr(item.function, "hypothesis")
+    if of_a_property or any(item.get_closest_marker(name) for name in NEEDS):
+        item.add_marker("no_cover")
 
 
 def enter(item):
