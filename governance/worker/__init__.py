@@ -8,6 +8,7 @@ choice    which policy applies to a registered model
 setup     a worker's files read and checked before it touches the registry
 ledger    which versions wait, are in work and are done; shared by workers on several hosts
 webhook   MLflow's deliveries, verified; wakes the loop; /healthz and /metrics
+host      whether this machine can run assessments at all
 sandbox   one assessment in a process of its own that holds no credential
 request   what that process is told, as files in the folder that it is given
 confined  what runs in that process
