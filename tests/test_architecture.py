@@ -52,8 +52,6 @@ LONG = {
         "signature and docstring are 40 lines",
     "governance/methods/lens_and_probe/estimates.py:read":
         "signature and docstring are 28 lines",
-    "governance/methods/network/network.py":
-        "one class: all that can be asked of a traced network",
     "governance/training/certified.py:certified_finetune":
         "signature and docstring are 48 lines; the rest is one training loop",
     "governance/workflows/assessing.py:assess_model":
