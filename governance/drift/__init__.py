@@ -12,7 +12,7 @@ identity       whether anything differs beyond the explainer's own noise
 matching       which filters of two versions are the same
 moved          images with the same answer and another reason
 tables         the tables of a comparison
-measurement    a comparison as a measurement
+measurement    a comparison as a measurement with the metrics of drift
 selftest       the detector tried on no change and on a test fault
 expectations   what a policy may say and expect of drift
 evidence       the comparison as evidence, with its self-tests and the allowed changes

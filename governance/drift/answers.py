@@ -164,18 +164,18 @@ class Comparison:
         exchangeability: Could the new version be one more harmless run?
         equivalence: Is the change inside the tolerance?
         to_first: Equivalence with the version that was approved first; None where none was given.
-        distance: Mean map distance (1 - rank correlation) of the new version to the old one and
-            the references; to the old one alone without references.
-        upper: Upper end of its one-sided 95 % interval.
-        lower: Lower end of its one-sided 95 % interval.
-        tolerance: What `upper` was held against; None where there is nothing to hold it against.
-        reason_share: Among images both answer rightly, the share whose map moved beyond the noise
-            limit: same answer, different reason. With its interval.
+        distance: Mean heat map distance (1 - rank correlation) of the new version to the old one
+            and the reference runs; to the old one alone without reference runs.
+        upper: Upper end of the one-sided 95 % interval of `distance`.
+        lower: Lower end of the one-sided 95 % interval of `distance`.
+        tolerance: Tolerance that `upper` is compared with; None without one.
+        reason_share: Share of the images that both versions answer rightly whose heat map moved
+            beyond the noise limit: same answer, different reason.
         reason_interval: Confidence interval of `reason_share`.
-        band: Map distance beyond which an image counts as moved.
+        band: Noise limit: heat map distance beyond which an image counts as moved.
         changes: All statistics of how far the new version is from the others.
         unmeasured: Statistics that the terms name and the records do not hold.
-        null: The combined score of each reference, in order.
+        null: The combined score of each reference run, in order.
         observed: The combined score of the new version.
         matching: Which filters of the two versions are the same.
         rules_held: Share of the recorded rules that still hold; None where nobody asked.

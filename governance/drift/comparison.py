@@ -1,35 +1,38 @@
-"""Drift: whether a new version of a model still decides for the same reasons.
+"""Drift: does a new version of a model still decide for the same reasons?
 
 Purpose
     A version may be as accurate as the one before and decide for other reasons. This comparison
-    puts two recorded versions, and reference runs beside them, to three questions that are answered
-    apart. Is anything different beyond the explainer's own noise (identity)? Could the new version
-    be one more harmless run (exchangeability)? Is the change inside what is tolerated
-    (equivalence)?
+    asks three questions about two recorded versions and answers them separately, with reference
+    runs beside them. Do the versions differ by more than the explainer's own noise (identity)?
+    Could the new version be one more harmless run (exchangeability)? Is the change within the
+    tolerance (equivalence)?
 
 Method
-    Everything is read from the records of explanation_maps, and of the other analyses where both
-    versions hold them; no model runs. The drift of a version is the mean distance of its maps (1 -
-    rank correlation, on the same images, for the same class) to those of the old version and of
-    all reference runs, which are harmless. Its rank among the drifts of the reference runs is the
-    p-value, since the replicate is the training run and not the image. All statistics share one
-    rank test through the largest of their standardised values. The upper end of a bootstrap over
-    runs and images at once is held against the tolerance: the declared one, or the 95 % point of
-    the reference runs. Filters are matched by their response profiles on the same images (Hungarian
-    method). There are three controls: every reference run is judged as if it were the new version,
-    the same weights are compared on disjoint images, and a test fault must be found.
+    The comparison reads the records of explanation_maps, and those of other analyses if both
+    versions have them. No model runs. The drift of a version is the mean distance of its heat maps
+    to those of the old version and of all reference runs, which are harmless. The distance of two
+    heat maps is 1 - rank correlation, on the same image and for the same class. The p-value is the
+    rank of this drift among the drifts of the reference runs, because the training run is the
+    replicate and not the image. All statistics share one rank test through the largest of their
+    standardised values.
+
+    A bootstrap over runs and images at once gives an interval of the drift. Its upper end is
+    compared with the tolerance, which is the declared one or the 95 % point of the reference runs.
+    Filters are matched by their response profiles on the same images (Hungarian method). There are
+    three controls. Every reference run is judged as if it were the new version, the same weights
+    are compared on disjoint images, and a test fault must be found.
 
 Signs of risk
-    The verdict is DRIFT. A large share of the images that both versions answer rightly have maps
-    that moved. One class alone changed. The equivalence rests on reference runs that differ widely
-    themselves.
+    The verdict is DRIFT. A large share of the images that both versions answer rightly have heat
+    maps that moved. Only one class changed. The equivalence rests on reference runs that differ
+    widely themselves.
 
 Limits
-    What harmless runs vary in is not seen as drift. A change that maps on these images do not show
-    is not seen at all: a learnt mark shows best on images that carry it. With m reference runs no
-    p-value is below 1/(m + 1), and without any and without a tolerance drift is unknown. Reference
-    runs that are checkpoints of one run vary too little, so that drift is found too often.
-    EQUIVALENT speaks of these images, this explainer and this tolerance.
+    Changes that harmless runs also show do not count as drift. A change that heat maps on these
+    images do not show is not seen at all. A learnt mark shows best on images that carry it. With m
+    reference runs the smallest possible p-value is 1/(m + 1). Without reference runs and without a
+    tolerance, drift is unknown. Reference runs that are checkpoints of one run vary too little, so
+    drift is found too often. EQUIVALENT holds for these images, this explainer and this tolerance.
 """
 
 from collections.abc import Sequence
@@ -73,7 +76,7 @@ from governance.records.evidence import Interval
 
 __all__ = ["compare"]
 
-#: Numbers that stand beside every comparison, besides all of the data's.
+#: Metrics that stand beside every comparison, in addition to all metrics of the data quality.
 BESIDE = (
     "performance.accuracy", "performance.recall_worst", "performance.ece", "performance.nll",
     "explanation_maps.self_agreement",
@@ -96,12 +99,12 @@ def compare(
     Args:
         old: The version compared with.
         new: The version in question.
-        references: Harmless runs: retrained with other seeds, or trained on from the old version.
-        terms: Of the policy's `[drift]`; the defaults of `DriftTerms` if not given.
-        first: The version approved first, for the drift over the whole lineage.
-        asked: What the new version says to the old one's rules (the `rules` of a
+        references: Reference runs, retrained with other seeds or trained on from the old version.
+        terms: Terms of the policy's `[drift]`; the defaults of `DriftTerms` if None.
+        first: The version approved first, for the drift over the whole version history.
+        asked: The new version's answers to the old one's rules (the `rules` of a
             `decision_rules.recorded.RuleAgreement`), where it was asked.
-        seed: Of resampling.
+        seed: Seed of the resampling.
 
     Raises:
         EvidenceError: All reasons at once why the records cannot be compared: other classes or
@@ -120,8 +123,10 @@ def compare(
     versions, earliest = everyone[: len(versions)], everyone[-1] if earliest else None
     parts = {name: comparable_parts(list(named.values()), name) for name in SOURCES.values()}
     unusable = {name: reason for name, reason in parts.items() if reason}
-    found, left_out = distances(versions, terms, unusable)
-    compared = _complete(_compared(versions, found, terms, seed), found, terms)
+    measured_distances, left_out = distances(versions, terms, unusable)
+    compared = _complete(
+        _compared(versions, measured_distances, terms, seed), measured_distances, terms
+    )
     held = _rules_held(asked)
     return replace(
         compared,
@@ -133,17 +138,17 @@ def compare(
 
 
 def _compared(
-    versions: list[Version], found: Distances, terms: DriftTerms, seed: int
+    versions: list[Version], between: Distances, terms: DriftTerms, seed: int
 ) -> Comparison:
     """Old and new version beside the references, by their distances."""
     (old, new, *rest), places = versions, range(2, len(versions))
-    judged = judge(found, 1, places, terms, seed)
-    moved = moved_images(versions, found.by_image)
+    judged = judge(between, 1, places, terms, seed)
+    moved = moved_images(versions, between.by_image)
     pairing, filters, about_filters = matching(old, new)
     beside = _beside(old, new)
     tables = (
         statistics_table(judged.changes, len(rest)),
-        class_table(versions, found.by_image, moved),
+        class_table(versions, between.by_image, moved),
         filters,
         image_table(old, new, moved),
         map_table(old, new, moved),
@@ -164,22 +169,22 @@ def _compared(
         reason_share=moved.share, reason_interval=moved.interval, band=moved.band,
         changes=judged.changes, null=judged.null, observed=judged.observed,
         matching=pairing,
-        false_alarms=false_alarms(found, places, terms, seed),
+        false_alarms=false_alarms(between, places, terms, seed),
         beside=beside,
         tables=tuple(table for table in tables if table is not None),
         notes=(*about_filters, *notes(moved, terms, len(rest))),
     )  # fmt: skip
 
 
-def _complete(compared: Comparison, found: Distances, terms: DriftTerms) -> Comparison:
-    """What is called equivalent only where every statistic that the terms name was measured."""
+def _complete(compared: Comparison, between: Distances, terms: DriftTerms) -> Comparison:
+    """The comparison; EQUIVALENT only if every statistic that the terms name was measured."""
     if not terms.statistics:
         return compared
-    unmeasured = tuple(name for name in wanted(terms) if name not in found.between)
+    unmeasured = tuple(name for name in wanted(terms) if name not in between.between)
     if not unmeasured or compared.verdict == "DRIFT":
         return replace(compared, unmeasured=unmeasured)
     names = ", ".join(unmeasured)
-    why = f"Named in [drift] and not measured: {names}; without it drift is not ruled out."
+    why = f"Statistics named in [drift] were not measured: {names}. Drift is not ruled out."
     return replace(
         compared, unmeasured=unmeasured, verdict="INCONCLUSIVE",
         reasons=(why,) if compared.verdict == "EQUIVALENT" else (*compared.reasons, why),

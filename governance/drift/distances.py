@@ -30,13 +30,13 @@ Array = NDArray[np.float64]
 
 #: What each statistic measures; `region` is followed by the name of a declared region.
 MEANINGS: Mapping[str, str] = {
-    "rank": "mean over images of 1 - rank correlation of the maps for the true class",
+    "rank": "mean over images of 1 - rank correlation of the heat maps for the true class",
     "top": "mean over images of 1 - overlap of the top tenth of the cells",
-    "region": "difference of the mean share of the maps inside the region",
+    "region": "difference of the mean share of the heat maps inside the region",
     "lens": "largest difference of a class's lens recall at any layer",
     "importance": "largest difference of a class's filter-importance mass, relative to the mean",
     "rules": "share of images that went in or out of the rules of their class",
-    "verified": "difference of the share of decisions certified",
+    "verified": "difference of the share of certified decisions",
 }
 
 #: Differences up to this count as none: a tiny effect can be significant.
@@ -64,8 +64,8 @@ class Distances:
     """Distances between versions.
 
     Attributes:
-        by_image: Map distance of every pair on every image, (V, V, N): 1 - rank correlation.
-        between: By statistic, the distance of every pair, (V, V).
+        by_image: Heat map distance (1 - rank correlation) of every pair per image, (V, V, N).
+        between: Distance of every pair by statistic, (V, V).
     """
 
     by_image: Array
@@ -78,9 +78,9 @@ def distances(
     """All distances between versions that the terms ask for and the records hold.
 
     Args:
-        versions: At least two, on the same images.
-        terms: Which statistics and regions; no statistic named asks for every one there is.
-        unusable: Analyses that cannot be compared over all versions, with the reason.
+        versions: At least two versions on the same images.
+        terms: Terms that name the statistics and regions; no named statistic means all of them.
+        unusable: Analyses that cannot be compared over all versions, each with the reason.
 
     Returns:
         The distances, and a sentence for each statistic that was left out.
@@ -98,13 +98,13 @@ def distances(
             continue
         source = SOURCES.get(kind_of(name))
         reason = unusable.get(source) if source else None
-        found = None if reason else _between(name, versions, terms.regions)
-        if found is None:
+        matrix = None if reason else _between(name, versions, terms.regions)
+        if matrix is None:
             left_out.append(
-                f"Statistic {name} left out: {reason or 'the records hold too little'}."
+                f"Statistic {name} was left out: {reason or 'the records hold too little'}."
             )
         else:
-            between[name] = found
+            between[name] = matrix
     return Distances(by_image=by_image, between=between), tuple(left_out)
 
 
@@ -133,7 +133,7 @@ def _refuse_unknown(terms: DriftTerms) -> None:
 
 
 def wanted(terms: DriftTerms) -> list[str]:
-    """Every statistic that terms ask for, by its full name."""
+    """Full names of all statistics that the terms ask for."""
     regions = [f"region:{name}" for name in terms.regions]
     asked = terms.statistics or tuple(MEANINGS)
     listed = [part for name in asked for part in (regions if name == "region" else [name])]
@@ -169,11 +169,11 @@ def _lens_change(one: Version, other: Version) -> Array:
 def _pairs(count: int, distance: Callable[[int, int], Array]) -> Array:
     """The symmetric matrix of a distance over all pairs, (count, count, ...)."""
     example = distance(0, 1)
-    found = np.zeros((count, count, *np.shape(example)))
+    matrix = np.zeros((count, count, *np.shape(example)))
     for a in range(count):
         for b in range(a + 1, count):
-            found[a, b] = found[b, a] = distance(a, b)
-    return found
+            matrix[a, b] = matrix[b, a] = distance(a, b)
+    return matrix
 
 
 def _known(matrix: Array) -> Array | None:

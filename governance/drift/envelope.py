@@ -1,4 +1,4 @@
-"""Envelope: whether a version changed only where, by what and as far as a policy allows."""
+"""Allowed changes: does a version stay within the change envelope of its policy?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ LISTED = 8  # names in a sentence
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """One side of an envelope, held against what was found.
+    """One kind of allowed change, compared with the change that was found.
 
     Attributes:
-        name: `layers`, `data` or `drift`.
-        allowed: In words.
-        found: In words.
-        inside: None where the records do not tell.
+        name: Kind of change: `layers`, `data` or `drift`.
+        allowed: Allowed change in words.
+        found: Change that was found, in words.
+        inside: Whether the change is allowed; None if the records do not tell.
     """
 
     name: str
@@ -37,22 +37,22 @@ def sides(
     data: Sequence[tuple[str, str]],
     upper: float | None,
 ) -> tuple[Side, ...]:
-    """The sides that an envelope closes.
+    """The kinds of change that an envelope limits, each compared with the change found.
 
     Args:
-        envelope: As the policy states it.
-        old: The version before.
+        envelope: Allowed changes as the policy states them.
+        old: The baseline version.
         new: The version in question.
-        data: Name and digest of the data sets that its training run logged.
-        upper: Upper end of the interval of its drift from the version before.
+        data: Name and digest of each data set that the new version's training run logged.
+        upper: Upper end of the interval of the drift from the baseline version.
     """
-    found = []
+    checked = []
     if envelope.allowed_layers is not None:
-        found.append(_layers(envelope.allowed_layers, old, new))
+        checked.append(_layers(envelope.allowed_layers, old, new))
     if envelope.data is not None:
-        found.append(_data(envelope.data, data))
+        checked.append(_data(envelope.data, data))
     if envelope.drift is not None:
-        found.append(
+        checked.append(
             Side(
                 name="drift",
                 allowed=f"at most {envelope.drift:g}",
@@ -60,11 +60,11 @@ def sides(
                 inside=None if upper is None else upper <= envelope.drift,
             )
         )
-    return tuple(found)
+    return tuple(checked)
 
 
 def changed_layers(old: ModelIdentity, new: ModelIdentity) -> tuple[str, ...] | None:
-    """Modules whose tensors differ, or that one version alone has; None where not recorded."""
+    """Modules whose tensors differ or that only one version has; None if not recorded."""
     if not old.layers or not new.layers:
         return None
     names = sorted({*old.layers, *new.layers})
@@ -77,10 +77,10 @@ def _layers(allowed: Sequence[str], old: ModelIdentity, new: ModelIdentity) -> S
     if changed is None:
         return Side(name="layers", allowed=words, found="not recorded", inside=None)
     stray = [name for name in changed if not _below(name, allowed)]
-    found = f"{len(changed)} changed"
+    observed = f"{len(changed)} changed"
     if stray:
-        found += f", of these not allowed: {first_few(stray, LISTED)}"
-    return Side(name="layers", allowed=words, found=found, inside=not stray)
+        observed += f", of these not allowed: {first_few(stray, LISTED)}"
+    return Side(name="layers", allowed=words, found=observed, inside=not stray)
 
 
 def _below(name: str, allowed: Sequence[str]) -> bool:
@@ -90,25 +90,25 @@ def _below(name: str, allowed: Sequence[str]) -> bool:
 def _data(allowed: Sequence[str], data: Sequence[tuple[str, str]]) -> Side:
     words = first_few(allowed, LISTED) or "none"
     if not data:
-        found = "the training run logged no data set"
-        return Side(name="data", allowed=words, found=found, inside=None)
+        observed = "the training run logged no data set"
+        return Side(name="data", allowed=words, found=observed, inside=None)
     stray = [" ".join(item) for item in data if not set(item) & set(allowed)]
-    found = first_few([" ".join(item) for item in data], LISTED)
-    return Side(name="data", allowed=words, found=found, inside=not stray)
+    observed = first_few([" ".join(item) for item in data], LISTED)
+    return Side(name="data", allowed=words, found=observed, inside=not stray)
 
 
-def outside(found: Sequence[Side]) -> float | None:
-    """How many sides were overstepped; None where that could not be told of one, and none was."""
-    overstepped = sum(side.inside is False for side in found)
-    unknown = any(side.inside is None for side in found)
+def outside(checked: Sequence[Side]) -> float | None:
+    """Number of changes beyond the envelope; None if none is known and one is unknown."""
+    overstepped = sum(side.inside is False for side in checked)
+    unknown = any(side.inside is None for side in checked)
     return None if unknown and not overstepped else float(overstepped)
 
 
-def table(found: Sequence[Side]) -> Table:
-    """The sides as rows."""
+def table(checked: Sequence[Side]) -> Table:
+    """One row per kind of change."""
     return Table(
         name="envelope",
-        caption="The change envelope of the policy: what may differ from the version before.",
+        caption="Changes that the policy allows from the baseline version, and those found.",
         columns=("side", "allowed", "found", "inside"),
-        rows=tuple((side.name, side.allowed, side.found, side.inside) for side in found),
+        rows=tuple((side.name, side.allowed, side.found, side.inside) for side in checked),
     )

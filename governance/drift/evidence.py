@@ -1,4 +1,4 @@
-"""Measured: the comparison with the version before as evidence, and what vouches for it."""
+"""The comparison with the baseline version as evidence, with self-tests and allowed changes."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -33,29 +33,31 @@ Pixels = Callable[[Comparison], Mapping[int, NDArray[np.float32]]]
 
 
 def measured(subject: "Subject", new: Assessment, lineage: Lineage) -> Measurement:
-    """What changed since the version before.
+    """Change of a version under assessment since the baseline version.
 
     Args:
-        subject: Live; left as found.
-        new: Its assessment so far.
-        lineage: With a previous version.
+        subject: The model under assessment; left as found.
+        new: The assessment of the model so far.
+        lineage: Version history with a previous version.
 
     Raises:
         EvidenceError: If the records cannot be compared; all reasons at once.
-        AnalysisError: If there is no version before, or no terms to compare under.
+        AnalysisError: If there is no previous version, or the policy has no terms of drift.
     """
     previous, terms = lineage.previous, new.policy.drift
     if previous is None or terms is None:
         raise AnalysisError("no version before, or no [drift] in the policy; both are needed")
     asked, unasked = rules_asked(subject, previous)
-    _, found = compared(
+    _, measurement = compared(
         new,
         replace(lineage, first=lineage.first or previous),
         terms,
         asked=frame_of(asked[0]) if asked else None,
         pixels=lambda comparison: _pixels(subject, comparison),
     )
-    return replace(found, tables=(*found.tables, *asked), notes=(*found.notes, *unasked))
+    return replace(
+        measurement, tables=(*measurement.tables, *asked), notes=(*measurement.notes, *unasked)
+    )
 
 
 def compared(
@@ -67,19 +69,19 @@ def compared(
     pixels: Pixels = lambda _comparison: {},
     drawn: bool = True,
 ) -> tuple[Comparison, Measurement]:
-    """A version held against the one before, from records alone.
+    """A version compared with the baseline version, from records alone.
 
     Args:
-        new: The version.
-        lineage: With a previous version.
-        terms: What counts as drift.
-        asked: What the version says to the rules of the one before, where it was asked.
-        pixels: Finds the images of the gallery, by their place.
-        drawn: Whether the measurement shall hold pictures.
+        new: Assessment of the version in question.
+        lineage: Version history with a previous version.
+        terms: Terms that define drift.
+        asked: Answers of the version to the rules of the baseline version, where it was asked.
+        pixels: Function that finds the images of the gallery by their place.
+        drawn: Whether the measurement holds pictures.
 
     Raises:
         EvidenceError: If the records cannot be compared; all reasons at once.
-        AnalysisError: If there is no version before.
+        AnalysisError: If there is no previous version.
     """
     previous = lineage.previous
     if previous is None:
@@ -95,41 +97,44 @@ def compared(
         seed=new.policy.seed,
     )
     tested = self_tests(new, previous, lineage, terms)
-    found = to_measurement(
+    measurement = to_measurement(
         comparison,
         _pictures(comparison, pixels) if drawn else (),
         withdrawn=tuple(item.words for item in tested if item.passed is not True),
     )
-    notes = [*found.notes, *(item.words for item in tested), *unread]
-    tables = (_answer_table(comparison), *found.tables, _test_table(tested))
-    open_ones = (*found.unanswered, *_unanswered(comparison, lineage, terms))
-    kept = replace(found, tables=tables, notes=tuple(notes), unanswered=open_ones)
+    notes = [*measurement.notes, *(item.words for item in tested), *unread]
+    tables = (_answer_table(comparison), *measurement.tables, _test_table(tested))
+    open_ones = (*measurement.unanswered, *_unanswered(comparison, lineage, terms))
+    kept = replace(measurement, tables=tables, notes=tuple(notes), unanswered=open_ones)
     return comparison, _with_envelope(kept, terms, previous, new, lineage)
 
 
 def _unanswered(comparison: Comparison, lineage: Lineage, terms: DriftTerms) -> Iterator[str]:
-    """What the first page must say is not known."""
+    """Open questions for the first page of the report."""
     count = len(lineage.references)
     if count < FEWEST:
         yield (
-            f"how much harmless training changes: {count} references are recorded and {FEWEST} are "
-            "needed (governance references make)"
+            f"how much harmless training changes: {count} reference runs are recorded and {FEWEST} "
+            "are needed (governance references make)"
         )
     elif 1 / (count + 1) > terms.alpha:
         yield (
-            f"whether the version is like harmless runs: with {count} references no p-value is "
+            f"whether the version is like harmless runs: with {count} reference runs no p-value is "
             f"below {number(1 / (count + 1), 2)}, and alpha is {terms.alpha:g}"
         )
     if comparison.unmeasured:
         yield (
-            "whether what the policy names changed: not measured in every record are "
+            "whether statistics that the policy names changed: some records lack "
             f"{', '.join(comparison.unmeasured)}"
         )
     if comparison.tolerance is None:
-        yield "whether the change is tolerable: no tolerance is declared and no references show one"
+        yield (
+            "whether the change is tolerable: no tolerance is declared and no reference runs "
+            "show one"
+        )
     if lineage.planted is None:
         yield (
-            "whether a planted fault would be found: none was recorded for the version before "
+            "whether a test fault would be found: none was recorded for the baseline version "
             "(governance drift selftest)"
         )
 
@@ -137,13 +142,13 @@ def _unanswered(comparison: Comparison, lineage: Lineage, terms: DriftTerms) -> 
 def self_tests(
     new: Assessment, previous: Assessment, lineage: Lineage, terms: DriftTerms
 ) -> tuple[SelfTest, ...]:
-    """The detector put to the proof on these very records.
+    """Self-tests of the detector on the records of this comparison.
 
     Args:
-        new: Whose maps are held against each other, the same weights on disjoint images.
-        previous: The version before.
-        lineage: With a planted fault, if one was recorded.
-        terms: Of the policy.
+        new: Assessment whose heat maps on disjoint images are compared with each other.
+        previous: Assessment of the baseline version.
+        lineage: Version history with the test fault, if one was recorded.
+        terms: Terms of drift in the policy.
     """
     seed = new.policy.seed
     tests = [aa_trials(new, seed=seed, alpha=terms.alpha)]
@@ -152,23 +157,33 @@ def self_tests(
     return tuple(tests)
 
 
-def _answer_table(found: Comparison) -> Table:
+def _answer_table(measurement: Comparison) -> Table:
     """The verdict and the answers to the three questions, in words."""
     named = {
-        "identity": found.identity,
-        "exchangeability": found.exchangeability,
-        "equivalence": found.equivalence,
-        "to_first": found.to_first,
+        "identity": measurement.identity,
+        "exchangeability": measurement.exchangeability,
+        "equivalence": measurement.equivalence,
+        "to_first": measurement.to_first,
     }
     rows = [
         (name, item.outcome, item.words, item.statistic, item.p, item.p_floor, item.n, item.m)
         for name, item in named.items()
         if item is not None
     ]
-    verdict = ("verdict", found.verdict, " ".join(found.reasons), None, None, None, None, None)
+    verdict = (
+        "verdict",
+        measurement.verdict,
+        " ".join(measurement.reasons),
+        None,
+        None,
+        None,
+        None,
+        None,
+    )
     return Table(
         name="answers",
-        caption="Three questions and their answers; n images, m references.",
+        caption="The verdict and the answers to three questions, from n images and m reference "
+        "runs.",
         columns=("question", "outcome", "words", "statistic", "p", "p_floor", "n", "m"),
         rows=(verdict, *rows),
     )
@@ -178,8 +193,8 @@ def _test_table(tests: Sequence[SelfTest]) -> Table:
     return Table(
         name="self_tests",
         caption=(
-            "The detector put to the proof: how often it alarmed on the same weights and disjoint "
-            "images (`aa`), and on a fault planted on purpose (`planted`). 95 % Clopper-Pearson."
+            "Self-tests of the detector: how often it alarmed on the same weights and disjoint "
+            "images (`aa`) and on a test fault (`planted`), with 95 % Clopper-Pearson intervals."
         ),
         columns=("test", "alarms", "trials", "low", "high", "nominal", "passed"),
         rows=tuple(
@@ -211,21 +226,27 @@ def _pixels(subject: "Subject", comparison: Comparison) -> dict[int, NDArray[np.
 
 
 def _comparable(first: Assessment, new: Assessment) -> tuple[Assessment | None, tuple[str, ...]]:
-    """The version approved first, unless its record is about other images or another explainer."""
+    """The version approved first, unless its record has other images or another explainer."""
     try:
         refuse({"first": first, "new": new})
     except EvidenceError as error:
         problems = "; ".join(error.problems)
-        return None, (f"Not compared with the version approved first: {problems}.",)
+        return None, (f"The version approved first was not compared: {problems}.",)
     return first, ()
 
 
 def _with_envelope(
-    found: Measurement, terms: DriftTerms, previous: Assessment, new: Assessment, lineage: Lineage
+    measurement: Measurement,
+    terms: DriftTerms,
+    previous: Assessment,
+    new: Assessment,
+    lineage: Lineage,
 ) -> Measurement:
     if terms.envelope is None:
-        return found
-    metrics, upper = dict(found.metrics), found.metrics["upper"]
+        return measurement
+    metrics, upper = dict(measurement.metrics), measurement.metrics["upper"]
     sides = envelope.sides(terms.envelope, previous.identity, new.identity, lineage.data, upper)
     metrics["outside_envelope"] = envelope.outside(sides)
-    return replace(found, metrics=metrics, tables=(*found.tables, envelope.table(sides)))
+    return replace(
+        measurement, metrics=metrics, tables=(*measurement.tables, envelope.table(sides))
+    )

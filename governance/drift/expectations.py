@@ -1,4 +1,4 @@
-"""Terms: what a policy may say about drift, and expect of it."""
+"""Expectations that a policy may state about drift, and those that are built in."""
 
 import inspect
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from governance.records.policy import DRIFT, INAPPLICABLE, Expectation, Policy, 
 
 __all__ = ["METRICS", "about", "problems", "standing", "unanswerable"]
 
-#: What a policy may expect as `drift.<name>`: of the comparison, and of the envelope around it.
+#: Metrics that a policy may name as `drift.<name>`: of the comparison and of the allowed changes.
 METRICS = {
     **measurement.METRICS,
     "outside_envelope": Metric(
-        meaning="sides of the policy's change envelope (layers, data, drift) that were overstepped",
+        meaning="Number of kinds of change (layers, data, drift) that the policy does not allow.",
         better="lower",
         highest=3.0,
     ),
@@ -30,13 +30,13 @@ def about() -> str:
 
 
 def problems(policy: Policy, written: Sequence[Written]) -> list[str]:
-    """What is wrong with what a policy says about drift.
+    """Problems in what a policy states about drift.
 
     Args:
-        policy: As read.
-        written: Its expectations.
+        policy: Policy as read.
+        written: Expectations as the policy writes them.
     """
-    terms, found = policy.drift, []
+    terms, messages = policy.drift, []
     if terms is None:
         return [
             f"{item.place}.metric: {item.metric!r} is expected and drift is not looked for; a "
@@ -45,60 +45,62 @@ def problems(policy: Policy, written: Sequence[Written]) -> list[str]:
             if item.metric.partition(".")[0] == DRIFT
         ]
     if MAPS not in policy.analyses:
-        found.append(f"[drift]: compares what {MAPS} records; a table [analyses.{MAPS}] is needed")
+        messages.append(
+            f"[drift]: compares what {MAPS} records; a table [analyses.{MAPS}] is needed"
+        )
     accepted = [name for name in MEANINGS if name != "region"]
     accepted += [f"region:{name}" for name in terms.regions]
-    found += [
+    messages += [
         f"drift.statistics: no such statistic {name!r}; accepted are {', '.join(accepted)}"
         for name in terms.statistics
         if name not in accepted
     ]
-    return found
+    return messages
 
 
 def standing(terms: DriftTerms) -> tuple[Expectation, ...]:
-    """What is expected under a policy with these terms, unless it states its own.
+    """Built-in expectations of drift, which hold unless the policy states its own.
 
-    Drift rejects; where neither drift nor equivalence is shown, a person is asked. A budget and an
-    envelope were written down by someone, and reject.
+    Drift rejects a version. If neither drift nor equivalence is shown, a person must decide. A
+    budget and an envelope are declared in the policy, so a miss rejects.
     """
-    found = [
+    expected = [
         Expectation(
             metric=f"{DRIFT}.drifted",
             at_most=0.0,
-            rationale="The version does not decide for other reasons than harmless training gives.",
+            rationale="The version decides for no other reasons than harmless training gives.",
         ),
         Expectation(
             metric=f"{DRIFT}.excess",
             at_most=1.0,
             severity="review",
-            rationale="The explanations are shown to have moved no further than is tolerated.",
+            rationale="The heat maps are shown to have moved no further than is tolerated.",
         ),
     ]
     if terms.budget is not None:
-        found.append(
+        expected.append(
             Expectation(
                 metric=f"{DRIFT}.to_first_upper",
                 at_most=terms.budget,
-                rationale="Many small drifts are one large one: the budget of the whole lineage.",
+                rationale="Many small drifts add up to a large one; the budget limits their sum.",
             )
         )
     if terms.envelope is not None:
-        found.append(
+        expected.append(
             Expectation(
                 metric=f"{DRIFT}.outside_envelope",
                 at_most=0.0,
-                rationale="A version changes only where, by what and as far as was agreed.",
+                rationale="A version changes only as far as the policy allows.",
             )
         )
-    return tuple(found)
+    return tuple(expected)
 
 
 def unanswerable(lineage: Lineage | None) -> Failure | None:
-    """Why there is nothing to compare a version with; None where there is.
+    """The failure of a comparison without a previous version; None if there is one.
 
-    For a version that no approved one went before what is expected of its drift does not apply;
-    where that is not known, it could not be measured.
+    Expectations of drift do not apply to a version without an approved predecessor. If it is
+    unknown whether there is one, drift could not be measured.
     """
     if lineage is not None and lineage.previous is not None:
         return None

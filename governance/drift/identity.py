@@ -1,4 +1,4 @@
-"""Identity: whether two versions' maps differ by more than the explainer differs from itself."""
+"""Identity: whether heat maps of two versions differ by more than the explainer's own noise."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +18,17 @@ Array = NDArray[np.float64]
 
 
 def identity(old: Version, new: Version, seed: int) -> DriftAnswer:
-    """Is anything different beyond the explainer's own noise?
+    """Do two versions differ by more than the explainer's own noise?
 
-    On images explained twice under both versions, two maps of each: were the weights the same, all
-    four would be draws of one explainer, and exchanging the second maps between the versions would
-    change nothing. The statistic is the mean distance between versions less that within them; p is
-    the share of random exchanges, image by image, that reach it.
+    The test uses images that were explained twice under both versions. If the weights were the
+    same, all four heat maps would be draws of one explainer, and exchanging the second ones between
+    the versions would change nothing. The statistic is the mean distance between versions minus
+    that within them. The p-value is the share of random exchanges, image by image, that reach it.
 
     Args:
         old: One version.
-        new: The other, on the same images.
-        seed: Of the exchanges.
+        new: The other version, on the same images.
+        seed: Seed of the exchanges.
     """
     excess = _excess(old, new)
     n = len(excess)
@@ -41,7 +41,7 @@ def identity(old: Version, new: Version, seed: int) -> DriftAnswer:
     different = p <= LEVEL and observed > 0
     floor = max(1 / (DRAWS + 1), 0.5**n)
     if floor > LEVEL:
-        # So few images can never reach the level: that nothing was found says nothing.
+        # So few images can never reach the level, so a miss says nothing.
         outcome: Outcome = "open"
         verb = f"cannot be told from the explainer's own noise on {n} images"
     else:
@@ -57,8 +57,8 @@ def identity(old: Version, new: Version, seed: int) -> DriftAnswer:
         n=n,
         m=0,
         words=(
-            f"Identity: the maps {verb} (mean distance between "
-            f"versions less that within them {signed(observed)}, p = {number(p)}, n = {n} images "
+            f"Identity: the heat maps {verb} (mean distance between "
+            f"versions minus that within them {signed(observed)}, p = {number(p)}, n = {n} images "
             "explained twice)."
         ),
     )

@@ -1,7 +1,7 @@
-"""Judging: a candidate against the references it should be exchangeable with, and the tolerance.
+"""Judging: compare a version with the reference runs and the tolerance, and state a verdict.
 
-The same judgement is passed on the new version and, to see how often it errs, on every reference
-in turn as if it were the new one.
+The same function judges the new version and, to count false alarms, every reference run in turn as
+if it were the new version.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,18 +31,18 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Judged:
-    """What the distances say of one candidate.
+    """The judgement of one version by its distances.
 
     Attributes:
-        changes: Every statistic.
-        null: Combined score of every reference.
-        observed: Combined score of the candidate; None with fewer than two references.
-        p: Of the rank test; None where no reference was given.
-        estimate: Mean map distance to the old version and the references.
-        lower: One-sided 95 % bound of it.
-        upper: The other one.
-        tolerance: Declared, or what the references show; None with neither.
-        verdict: Of all this.
+        changes: Change in every statistic.
+        null: Combined score of every reference run.
+        observed: Combined score of the version; None with fewer than two reference runs.
+        p: P-value of the rank test; None without a reference run.
+        estimate: Mean heat map distance to the old version and the reference runs.
+        lower: One-sided lower 95 % bound of `estimate`.
+        upper: One-sided upper 95 % bound of `estimate`.
+        tolerance: Declared tolerance, or that of the reference runs; None with neither.
+        verdict: Verdict on the version.
     """
 
     changes: tuple[Change, ...]
@@ -57,32 +57,32 @@ class Judged:
 
 
 def judge(
-    found: Distances, candidate: int, references: Sequence[int], terms: DriftTerms, seed: int
+    between: Distances, candidate: int, references: Sequence[int], terms: DriftTerms, seed: int
 ) -> Judged:
-    """Judge one version against the old one and the references.
+    """Judge one version against the old one and the reference runs.
 
-    DRIFT where the rank test rejects and a statistic that drives it is large enough to matter, or
-    where the map distance is beyond a declared tolerance with confidence; else EQUIVALENT where
-    its upper bound is inside the tolerance; else INCONCLUSIVE.
+    The verdict is DRIFT if the rank test rejects and a statistic that drives it is large enough to
+    matter, or if the lower bound of the heat map distance exceeds a declared tolerance. Otherwise
+    it is EQUIVALENT if the upper bound is within the tolerance. Otherwise it is INCONCLUSIVE.
 
     Args:
-        found: All distances; place `OLD` is the old version.
-        candidate: Its place.
-        references: Theirs.
-        terms: Tolerance and alpha.
-        seed: Of the bootstrap.
+        between: All distances; place `OLD` is the old version.
+        candidate: Place of the version to judge.
+        references: Places of the reference runs.
+        terms: Terms with tolerance and alpha.
+        seed: Seed of the bootstrap.
     """
     members, m = (candidate, *references), len(references)
-    totals = {name: reach(matrix, members, (OLD,)) for name, matrix in found.between.items()}
+    totals = {name: reach(matrix, members, (OLD,)) for name, matrix in between.between.items()}
     counted = _counted(totals, terms.tolerance)
     scores = combined(counted)
     drifts = totals["rank"]
     tolerance = terms.tolerance
     if tolerance is None and m >= FEWEST:
-        # Among themselves: were the new version among them, it would widen its own tolerance.
-        harmless = reach(found.between["rank"], references, (OLD,))
+        # Without the new version, which would widen its own tolerance.
+        harmless = reach(between.between["rank"], references, (OLD,))
         tolerance = float(np.quantile(harmless, HARMLESS))
-    low, high = bounds(found.by_image[candidate][[OLD, *references]], seed)
+    low, high = bounds(between.by_image[candidate][[OLD, *references]], seed)
     judged = Judged(
         changes=_changes(totals, counted, terms),
         null=tuple(float(score) for score in scores[1:]),
@@ -98,8 +98,8 @@ def bounds(distances: Array, seed: int) -> tuple[float, float]:
     """One-sided 95 % bounds of a mean distance, by a bootstrap over runs and images at once.
 
     Args:
-        distances: (runs, images).
-        seed: Of the resampling.
+        distances: Distances, (runs, images).
+        seed: Seed of the resampling.
 
     Source:
         The two-way ("pigeonhole") bootstrap, Owen 2007.
@@ -119,16 +119,17 @@ def bounds(distances: Array, seed: int) -> tuple[float, float]:
 
 
 def false_alarms(
-    found: Distances, references: Sequence[int], terms: DriftTerms, seed: int
+    between: Distances, references: Sequence[int], terms: DriftTerms, seed: int
 ) -> SelfTest:
-    """How often a reference would be called drifted, each in turn against the others.
+    """How often a reference run would be called drifted, each judged against the others.
 
-    All trials rank the same runs, so that not more of them than promised can stand out but by the
-    declared tolerance; what is seen is how many of these also went far enough to matter.
+    All trials rank the same runs, so by rank alone no more of them than promised can stand out. The
+    test counts how many of these also moved far enough to matter or beyond a declared tolerance.
     """
     m = len(references)
     if m <= FEWEST:
-        words = f"False alarms: not known; {m} references leave too few to judge one by the others."
+        words = f"False alarms: unknown, since {m} reference runs are too few to judge one by the "
+        words += "others."
         return SelfTest(
             name="leave_one_out", trials=0, alarms=0, nominal=terms.alpha, interval=None,
             passed=None, words=words,
@@ -137,7 +138,7 @@ def false_alarms(
     nominal = max(terms.alpha, 1 / m)
     kept = replace(terms, alpha=nominal)
     verdicts = [
-        judge(found, one, [other for other in references if other != one], kept, seed).verdict
+        judge(between, one, [other for other in references if other != one], kept, seed).verdict
         for one in references
     ]
     alarms, equal = verdicts.count("DRIFT"), verdicts.count("EQUIVALENT")
@@ -151,25 +152,25 @@ def false_alarms(
         interval=interval,
         passed=interval is not None and interval.low <= nominal,
         words=(
-            f"False alarms: {alarms} of {m} references would be called drifted, each judged by the "
-            f"others (95 % interval {span}, as if the trials were independent, which they are not; "
-            f"{number(nominal, 2)} promised, and by rank alone no more can be); {equal} would be "
-            "called equivalent."
+            f"False alarms: {alarms} of {m} reference runs would be called drifted, each judged by "
+            f"the others, and {equal} would be called equivalent. The 95 % interval of the rate is "
+            f"{span}, as if the trials were independent, which they are not. At most "
+            f"{number(nominal, 2)} is promised."
         ),
     )
 
 
 def rejectable(references: int, alpha: float) -> bool:
-    """Whether a rank test over so many references can give a p-value of at most alpha."""
+    """Whether a rank test over so many reference runs can give a p-value of at most alpha."""
     return references >= FEWEST and 1 / (references + 1) <= alpha
 
 
 def _counted(totals: Mapping[str, Array], tolerance: float | None) -> dict[str, Array]:
-    """Every member's distances with those too small to matter as none.
+    """Distances of every member, with 0 in place of those too small to matter.
 
-    It is done to all members alike, so that ranks stay exchangeable; a statistic in which nobody
-    went far then adds no noise to the others. A declared tolerance is one on maps: for a member
-    inside it neither ranks nor tops count.
+    All members are treated alike, so ranks stay exchangeable. A statistic in which no member moved
+    far then adds no noise to the others. A declared tolerance limits heat map distances, so for a
+    member within it neither `rank` nor `top` counts.
     """
     outside = totals["rank"] > (tolerance or 0.0)
     return {

@@ -1,7 +1,7 @@
-"""Matching: which filters of two versions are the same, by what they answer to the same images.
+"""Matching: which filters of two versions are the same, by their responses to the same images.
 
-Filters of a fine-tune keep their places; filters of an independent training run have nothing to do
-with each other, and then no statement about single filters is made.
+Filters of a fine-tune keep their places. Filters of independent training runs are unrelated, and
+then no statement about single filters is made.
 """
 
 import numpy as np
@@ -28,9 +28,9 @@ def matched(old: ResponseProfiles, new: ResponseProfiles) -> tuple[NDArray[np.in
     """The one-to-one assignment of a layer's filters with the largest total correlation.
 
     Returns:
-        For every old filter the row of its new one (-1 for none), (old,); their correlation, NaN
-        where there is none or one of the two is constant, (old,); and all correlations,
-        (old, new), 0 for constant filters.
+        The row of the new filter for every old one, -1 for none, (old,); the correlation of each
+        pair, NaN without a partner or if one of the two is constant, (old,); and all correlations,
+        0 for constant filters, (old, new).
 
     Source:
         Kuhn 1955 (the Hungarian method), by scipy; Li et al. 2016 for networks.
@@ -50,7 +50,7 @@ def matching(old: Version, new: Version) -> tuple[FilterMatching, Table | None, 
     """Match the filters of all layers that both versions have.
 
     Returns:
-        What was found, one row a filter, and what a reader should know besides.
+        The matching, a table with one row per filter, and notes for the reader.
     """
     shared = [layer for layer in old.filters if layer in new.filters]
     if not old.filters or not new.filters:
@@ -75,7 +75,7 @@ def matching(old: Version, new: Version) -> tuple[FilterMatching, Table | None, 
     median = float(np.median(values)) if len(values) else None
     died, born, split, merged = (int(count) for count in counts)
     same = [row[1] == row[2] for row in rows if row[3] is not None]
-    found = FilterMatching(
+    matched_filters = FilterMatching(
         status=_status(median),
         correlation=median,
         identical=float(np.mean(same)) if same else None,
@@ -83,7 +83,7 @@ def matching(old: Version, new: Version) -> tuple[FilterMatching, Table | None, 
         filters=len(rows),
         images=old.filters[shared[0]].responses.shape[1],
     )  # fmt: skip
-    return found, _table(rows, found), _notes(found, rows)
+    return matched_filters, _table(rows, matched_filters), _notes(matched_filters, rows)
 
 
 def _status(median: float | None) -> Comparable:
@@ -97,8 +97,10 @@ def _unit_length(responses: Array) -> Array:
     length = np.linalg.norm(centred, axis=1, keepdims=True)
     # What a constant filter answers differs by rounding alone.
     live = length > 1e-9 * np.abs(responses).max(1, keepdims=True, initial=0.0)
-    found: Array = np.divide(centred, length, out=np.zeros_like(centred), where=live & (length > 0))
-    return found
+    unit_length: Array = np.divide(
+        centred, length, out=np.zeros_like(centred), where=live & (length > 0)
+    )
+    return unit_length
 
 
 def _turnover(
@@ -129,15 +131,16 @@ def _rows(
     return rows
 
 
-def _table(rows: list[tuple[Cell, ...]], found: FilterMatching) -> Table:
+def _table(rows: list[tuple[Cell, ...]], matched_filters: FilterMatching) -> Table:
     ordered = sorted(rows, key=lambda row: (row[3] is not None, float(row[3] or 0.0)))
     return Table(
         name="filters",
         caption=(
-            f"Filters of the old version and their matches in the new one ({found.status}), by the "
-            f"correlation of what they answer to the same {found.images} images, lowest first; "
-            "empty where one of the two is constant. Beside them the loss added by silencing each "
-            "(nats), where it was measured."
+            "Filters of the old version and their matches in the new one "
+            f"({matched_filters.status}), with the correlation of their responses to the same "
+            f"{matched_filters.images} images, lowest first. The correlation is empty if one of "
+            "the two is constant. Beside each stands the loss that silencing it adds (nats), where "
+            "it was measured."
         ),
         columns=("layer", "old", "new", "correlation", "old_dloss", "new_dloss"),
         rows=tuple(ordered),
@@ -145,10 +148,13 @@ def _table(rows: list[tuple[Cell, ...]], found: FilterMatching) -> Table:
     )
 
 
-def _notes(found: FilterMatching, rows: list[tuple[Cell, ...]]) -> tuple[str, ...]:
-    if found.status == "not_comparable":
+def _notes(matched_filters: FilterMatching, rows: list[tuple[Cell, ...]]) -> tuple[str, ...]:
+    if matched_filters.status == "not_comparable":
         return (
-            "Filters: not comparable; only statistics of whole layers and of maps are compared.",
+            (
+                "Filters: not comparable. Only statistics of whole layers and of heat maps are "
+                "compared."
+            ),
         )
     pairs = np.array(
         [row[4:6] for row in rows if row[4] is not None and row[5] is not None], dtype=np.float64

@@ -1,4 +1,4 @@
-"""Measurement: a comparison as evidence that a policy can expect something of."""
+"""Measurement: a comparison as evidence with metrics that a policy can name."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -9,72 +9,72 @@ from governance.records.evidence import Figure, Interval, Measurement, Metric
 
 __all__ = ["METRICS", "to_measurement"]
 
-#: What a policy may expect, as `drift.<name>`.
+#: Metrics that a policy may name as `drift.<name>`.
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
         "distance": Metric(
-            meaning="mean distance (1 - rank correlation) of the explanation maps to those of the "
-            "previous version and of the references, on the same images",
+            meaning="Mean distance (1 - rank correlation) of the heat maps to those of the "
+            "previous version and of the reference runs, on the same images.",
             better="lower",
             highest=2.0,
         ),
         "upper": Metric(
-            meaning="upper end of the one-sided 95 % interval of `distance`",
+            meaning="Upper end of the one-sided 95 % interval of `distance`.",
             better="lower",
             highest=None,
         ),
         "excess": Metric(
-            meaning="`upper` over the tolerance; above 1 the version is not shown to be equivalent",
+            meaning="Metric `upper` divided by the tolerance; above 1, equivalence is not shown.",
             better="lower",
             highest=None,
         ),
         "drifted": Metric(
-            meaning="1 where the verdict is DRIFT, else 0; 0 alone does not show equivalence; "
-            "missing where drift could not have been found (neither a tolerance nor enough "
-            "reference runs), or where a statistic that the policy names was not measured",
+            meaning="1 if the verdict is DRIFT, else 0, which alone does not show equivalence. "
+            "Missing if drift could not have been found (neither a tolerance nor enough reference "
+            "runs), or if a statistic that the policy names was not measured.",
             better="lower",
         ),
         "p": Metric(
-            meaning="p-value that the version is one more harmless run (rank test over the "
-            "references); missing with fewer than 4 references",
+            meaning="P-value of the rank test that the version is one more harmless run; missing "
+            "with fewer than 4 reference runs.",
             better="higher",
         ),
         "changed_reason_share": Metric(
-            meaning="among images both versions answer rightly, the share whose explanation moved "
-            "beyond the noise band",
+            meaning="Share of the images that both versions answer rightly whose heat map moved "
+            "beyond the noise limit.",
             better="lower",
         ),
         "rules_held": Metric(
-            meaning="share of the previous version's recorded rules that still hold",
+            meaning="Share of the previous version's recorded rules that still hold.",
             better="higher",
         ),
         "matched_correlation": Metric(
-            meaning="median correlation of filters matched between the versions; below 0.6 they "
-            "are not comparable",
+            meaning="Median correlation of the filters matched between the versions; below 0.6 "
+            "they are not comparable.",
             better="higher",
             lowest=-1.0,
         ),
         "to_first": Metric(
-            meaning="mean distance of the explanation maps to those of the version that was "
-            "approved first",
+            meaning="Mean distance of the heat maps to those of the version that was approved "
+            "first.",
             better="lower",
             highest=2.0,
         ),
         "to_first_upper": Metric(
-            meaning="upper end of the one-sided 95 % interval of `to_first`",
+            meaning="Upper end of the one-sided 95 % interval of `to_first`.",
             better="lower",
             highest=None,
         ),
         "false_alarm_rate": Metric(
-            meaning="share of the references that would be called drifted were they the new "
-            "version (leave-one-out)",
+            meaning="Share of the reference runs that would be called drifted if they were the new "
+            "version (leave-one-out).",
             better="lower",
         ),
         "references": Metric(
-            meaning="number of references behind the answers", better="higher", highest=None
+            meaning="Number of reference runs behind the answers.", better="higher", highest=None
         ),
         "accuracy_change": Metric(
-            meaning="accuracy of the new version less that of the previous one",
+            meaning="Accuracy of the new version minus that of the previous one.",
             better="higher",
             lowest=-1.0,
         ),
@@ -91,9 +91,9 @@ def to_measurement(
     """A comparison as a measurement with the metrics of `METRICS`.
 
     Args:
-        comparison: What was found.
-        figures: Drawn from it (`governance.drift.pictures.pictures`).
-        withdrawn: Why it must not be relied on, such as a failed self-test.
+        comparison: Comparison of two versions.
+        figures: Figures of the comparison (`governance.drift.pictures.pictures`).
+        withdrawn: Reasons why it must not be relied on, such as a failed self-test.
     """
     answers = (
         comparison.identity, comparison.exchangeability, comparison.equivalence,
@@ -136,7 +136,7 @@ def _values(comparison: Comparison) -> dict[str, float | None]:
 
 
 def _drifted(comparison: Comparison) -> float | None:
-    """1 for DRIFT, 0 where it would have been found; None where nobody can tell."""
+    """1 for DRIFT, 0 if drift would have been found; None if that is unknown."""
     if comparison.verdict == "DRIFT":
         return 1.0
     shown = comparison.testable or comparison.verdict == "EQUIVALENT"
@@ -148,7 +148,8 @@ def _undefined(comparison: Comparison) -> tuple[str, ...]:
     if _drifted(comparison) is not None:
         return ()
     if comparison.unmeasured:
-        return (missing(["drifted"], f"not measured are {', '.join(comparison.unmeasured)}"),)
+        why = f"these statistics were not measured: {', '.join(comparison.unmeasured)}"
+        return (missing(["drifted"], why),)
     count = len(comparison.references)
     why = (
         f"no tolerance is declared and {count} reference runs are too few for a p-value of alpha: "
@@ -159,11 +160,11 @@ def _undefined(comparison: Comparison) -> tuple[str, ...]:
 
 def _intervals(comparison: Comparison) -> dict[str, Interval]:
     first = comparison.to_first
-    found = {
+    intervals = {
         "distance": comparison.equivalence.interval,
         "changed_reason_share": comparison.reason_interval,
         "rules_held": comparison.rules_interval,
         "to_first": first.interval if first else None,
         "false_alarm_rate": comparison.false_alarms.interval,
     }
-    return {name: item for name, item in found.items() if item}
+    return {name: item for name, item in intervals.items() if item}

@@ -1,4 +1,4 @@
-"""Moved: images that both versions answer rightly, for another reason than before."""
+"""Moved images: those that both versions answer rightly, for another reason than before."""
 
 from dataclasses import dataclass
 
@@ -13,18 +13,18 @@ from governance.records.evidence import Interval
 
 __all__ = ["Moved", "moved_images"]
 
-BAND = 0.95  # share of harmless distances inside the noise band
+BAND = 0.95  # share of harmless distances within the noise limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Moved:
-    """Which explanations moved beyond the noise band.
+    """Images whose heat map moved beyond the noise limit.
 
     Attributes:
-        band: Map distance beyond which an image counts as moved.
-        rests_on: What the band was taken from.
-        distance: Map distance of each image between the versions, (N,).
-        moved: Whether it lies beyond the band, (N,).
+        band: Noise limit: heat map distance beyond which an image counts as moved.
+        rests_on: Source of the noise limit in words.
+        distance: Heat map distance of each image between the versions, (N,).
+        moved: Whether the distance of an image exceeds the noise limit, (N,).
         both: Whether both versions answer the image rightly, (N,).
     """
 
@@ -36,31 +36,31 @@ class Moved:
 
     @property
     def share(self) -> float | None:
-        """Moved among those that both versions answer rightly; None where there are none."""
+        """Share of moved images among those that both versions answer rightly; None without any."""
         n = int(self.both.sum())
         return int((self.moved & self.both).sum()) / n if n else None
 
     @property
     def interval(self) -> Interval | None:
-        """Wilson's, of `share`."""
+        """Wilson interval of `share`."""
         return wilson(int((self.moved & self.both).sum()), int(self.both.sum()))
 
 
 def moved_images(versions: list[Version], by_image: NDArray[np.float64]) -> Moved:
-    """Hold each image's map distance between the versions against that of harmless runs.
+    """Compare each image's heat map distance between the versions with that of harmless runs.
 
-    The band holds 95 % of the distances from the old version to the references, over all images;
-    without references, of those between an image's two maps under one version, which is less than
-    what harmless training does.
+    The noise limit is the 95 % point of the distances from the old version to the reference runs,
+    over all images. Without reference runs it is that of the distances between the two heat maps
+    of an image under one version, which are smaller than those of harmless training.
 
     Args:
-        versions: Old, new, references.
-        by_image: (V, V, N) map distances.
+        versions: Old version, new version and reference runs.
+        by_image: Heat map distances, (V, V, N).
     """
     old, new = versions[:2]
     if len(versions) > 2:  # noqa: PLR2004 - references beside old and new
         harmless = by_image[OLD, 2:].ravel()
-        rests_on = f"{len(versions) - 2} references"
+        rests_on = f"{len(versions) - 2} reference runs"
     else:
         noise = [
             rank_distance(ranked(item.maps[item.twice]), ranked(item.again)) for item in (old, new)

@@ -21,17 +21,17 @@ COLUMNS = 6
 def pictures(
     comparison: Comparison, pixels: Mapping[int, NDArray[np.float32]] | None = None
 ) -> tuple[Figure, ...]:
-    """What there is to be drawn of a comparison.
+    """All figures that a comparison has data for.
 
     Args:
-        comparison: Of two versions.
-        pixels: Validation images by their place, (C, H, W) in [0, 1]; where they are given, the
-            maps of the gallery are laid over them.
+        comparison: Comparison of two versions.
+        pixels: Validation images by their place, (C, H, W) in [0, 1]. If given, the heat maps of
+            the gallery are laid over them.
 
     Returns:
-        `null` (the new version among the references), `emergence` (lens recall by layer of both
-        versions), `matched_filters` and `gallery` (same answer, different reason), as far as the
-        comparison holds what they show.
+        `null` (the new version among the reference runs), `emergence` (lens recall by layer of both
+        versions), `matched_filters` and `gallery` (same answer, different reason), each only if the
+        comparison holds its data.
     """
     drawn = (
         _null(comparison),
@@ -58,13 +58,15 @@ def _null(comparison: Comparison) -> Figure | None:
     shown = np.clip(values, None, known.max() if len(known) else 0.0)
     order = np.argsort(-shown, kind="stable")
     names = ["new version", *(f"reference {place}" for place in range(1, m + 1))]
-    measure = "largest statistic, standard deviations over the rest" if score else "map distance"
+    measure = (
+        "largest statistic, standard deviations over the rest" if score else "heat map distance"
+    )
     return Figure(
         name="null",
         caption=(
-            f"The new version among the {m} references: {measure}. Dashed: the reference that lies "
-            "farthest. Were the new version one more harmless run, every place in this list would "
-            "be equally likely."
+            f"The new version among the {m} reference runs: {measure}. The dashed line is the "
+            "reference run that lies farthest. If the new version were one more harmless run, "
+            "every place in this list would be equally likely."
         ),
         image=figures.bars(
             [names[place] for place in order], shown[order], axis=measure,
@@ -82,10 +84,10 @@ def _emergence(table: Table | None) -> Figure | None:
     layers = list(dict.fromkeys(frame["layer"]))
     mean = frame.groupby("layer")[["old", "new"]].mean().loc[layers]
     worst = str(frame.loc[frame["change"].abs().idxmax(), "class"])
-    mine = frame[frame["class"] == worst].set_index("layer").reindex(layers)
+    rows = frame[frame["class"] == worst].set_index("layer").reindex(layers)
     lines = {
         "all classes, old": mean["old"], "all classes, new": mean["new"],
-        f"{worst}, old": mine["old"], f"{worst}, new": mine["new"],
+        f"{worst}, old": rows["old"], f"{worst}, new": rows["new"],
     }  # fmt: skip
     return Figure(
         name="emergence",
@@ -100,8 +102,8 @@ def _emergence(table: Table | None) -> Figure | None:
 
 
 def _filters(comparison: Comparison) -> Figure | None:
-    table, found = comparison.table("filters"), comparison.matching
-    if table is None or found.status == "not_comparable":
+    table, matched = comparison.table("filters"), comparison.matching
+    if table is None or matched.status == "not_comparable":
         return None
     columns = [table.columns.index(name) for name in ("old_dloss", "new_dloss")]
     pairs = [[row[place] for place in columns] for row in table.rows]
@@ -111,9 +113,9 @@ def _filters(comparison: Comparison) -> Figure | None:
     return Figure(
         name="matched_filters",
         caption=(
-            f"Loss added by silencing each of {len(known)} matched filters in both versions "
-            f"({found.status}, median correlation {number(found.correlation, 2)}); off the line "
-            "its importance changed."
+            f"Loss that silencing adds for each of {len(known)} matched filters in both versions "
+            f"({matched.status}, median correlation {number(matched.correlation, 2)}). The "
+            "importance of filters off the line changed."
         ),
         image=figures.points(
             known[:, 0], known[:, 1], x_axis="added loss, old version (nats)",
@@ -135,8 +137,8 @@ def _gallery(table: Table | None, pixels: Mapping[int, NDArray[np.float32]]) -> 
         name="gallery",
         caption=(
             f"Same answer, different reason: {len(table.rows)} images that both versions answer "
-            "rightly and whose maps moved farthest beyond the noise band; each as the old and as "
-            "the new version sees it, bright where the evidence lies."
+            "rightly and whose heat maps moved farthest beyond the noise limit. Each image has the "
+            "heat map of the old and of the new version; bright parts hold the evidence."
         ),
         image=figures.gallery(drawn, columns=COLUMNS),
     )

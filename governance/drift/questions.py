@@ -1,4 +1,4 @@
-"""Questions: the answers of a comparison, worded so that each can be read by itself."""
+"""Questions: the answers of a comparison, each in words that can be read alone."""
 
 from collections.abc import Sequence
 
@@ -20,9 +20,9 @@ def exchangeability(judged: Judged, versions: Sequence[Version], terms: DriftTer
     """Could the new version be one more harmless run?
 
     Args:
-        judged: The new version.
-        versions: Old, new, references.
-        terms: With alpha and the kind of references.
+        judged: Judgement of the new version.
+        versions: Old version, new version and reference runs.
+        terms: Terms with alpha and the kind of reference runs.
     """
     m = len(versions) - 2
     floor = 1 / (m + 1)
@@ -30,26 +30,26 @@ def exchangeability(judged: Judged, versions: Sequence[Version], terms: DriftTer
         judged.observed if judged.observed is not None and np.isfinite(judged.observed) else None
     )
     outcome: Outcome = "open"
-    words = "no references were given; there is nothing to compare with."
+    words = "no reference runs were given, so there is nothing to compare with."
     if 0 < m < FEWEST:
         outcome = "advisory"
         spread = "without a spread" if score is None else f"combined score {number(score, 2)}"
-        words = f"advisory, {m} references are too few for a p-value ({spread})."
+        words = f"advisory, since {m} reference runs are too few for a p-value ({spread})."
     elif m >= FEWEST and judged.p is not None:
         rejected = judged.p <= terms.alpha
         far = "beyond any scale" if score is None else f"{number(score, 2)}"
         words = (
-            f"the new version is {'unlike' if rejected else 'like one of'} the {m} references "
+            f"the new version is {'unlike' if rejected else 'like one of'} the {m} reference runs "
             f"(rank test over {len(judged.changes)} statistics, combined score {far}, p = "
             f"{number(judged.p, 3)}; the smallest possible is {number(floor, 3)})."
         )
         outcome = "no" if rejected else "yes"
         if floor > terms.alpha:
             outcome = "open"
-            words += f" So few references can never reach alpha = {terms.alpha:g}."
+            words += f" So few reference runs can never reach alpha = {terms.alpha:g}."
     if terms.references == "checkpoint" and m:
-        words += " The references are checkpoints of one run and differ too little among each "
-        words += "other: the test alarms too often."
+        words += " The reference runs are checkpoints of one run and differ too little from each "
+        words += "other, so the test alarms too often."
     return DriftAnswer(
         question="exchangeability",
         outcome=outcome,
@@ -66,28 +66,28 @@ def equivalence(judged: Judged, versions: Sequence[Version], terms: DriftTerms) 
     """Is the drift inside the tolerance?
 
     Args:
-        judged: The new version.
-        versions: Old, new, references.
-        terms: Whose tolerance, if any, was declared.
+        judged: Judgement of the new version.
+        versions: Old version, new version and reference runs.
+        terms: Terms with the declared tolerance, if any.
     """
     outcome: Outcome = "open"
     n, m = len(versions[0].labels), len(versions) - 2
-    found = (
-        f"mean map distance {number(judged.estimate)}, one-sided 95 % bounds "
-        f"{number(judged.lower)} and {number(judged.upper)}, n = {n} images, {m} references"
+    measured = (
+        f"mean heat map distance {number(judged.estimate)}, one-sided 95 % bounds "
+        f"{number(judged.lower)} and {number(judged.upper)}, n = {n} images, {m} reference runs"
     )
     if judged.tolerance is None:
-        words = f"no tolerance was declared and too few references show one ({found})."
+        words = f"no tolerance was declared and too few reference runs show one ({measured})."
     else:
         inside = judged.upper <= judged.tolerance
         outcome = "yes" if inside else "no"
         source = (
             "declared" if terms.tolerance is not None
-            else f"95 % point of the drifts of {m} references among themselves, interpolated"
+            else f"95 % point of the drifts of {m} reference runs among themselves, interpolated"
         )  # fmt: skip
         words = (
             f"the upper bound is {'inside' if inside else 'not inside'} the tolerance of "
-            f"{number(judged.tolerance)} ({source}); {found}."
+            f"{number(judged.tolerance)} ({source}); {measured}."
         )
     return DriftAnswer(
         question="equivalence",
@@ -106,13 +106,13 @@ def _two_way(low: float, high: float, n: int) -> Interval:
 
 
 def to_first(first: Version, new: Version, terms: DriftTerms, seed: int) -> DriftAnswer:
-    """Is the drift over the whole lineage inside its budget?
+    """Is the drift over the whole version history within its budget?
 
     Args:
         first: The version approved first.
         new: The version in question.
-        terms: With the budget.
-        seed: Of the bootstrap.
+        terms: Terms with the budget.
+        seed: Seed of the bootstrap.
     """
     distance = rank_distance(ranked(first.maps), ranked(new.maps))
     low, high = bounds(distance[None], seed)
@@ -131,65 +131,79 @@ def to_first(first: Version, new: Version, terms: DriftTerms, seed: int) -> Drif
         n=n,
         m=0,
         words=(
-            f"To the version approved first ({first.identity.uri}): {held}; mean map distance "
+            f"To the version approved first ({first.identity.uri}): {held} (mean heat map distance "
             f"{number(estimate)}, one-sided 95 % bounds {number(low)} and {number(high)}, n = {n} "
-            "images."
+            "images)."
         ),
     )
 
 
 def reasons(judged: Judged, terms: DriftTerms, m: int) -> tuple[str, ...]:
-    """Why the verdict is what it is.
+    """Reasons for the verdict.
 
     Args:
-        judged: The new version.
-        terms: Alpha and tolerance.
-        m: References.
+        judged: Judgement of the new version.
+        terms: Terms with alpha and tolerance.
+        m: Number of reference runs.
     """
     drivers = [change.name for change in judged.changes if change.drives]
     if judged.verdict == "DRIFT":
-        found = []
+        why = []
         if judged.p is not None and m >= FEWEST and judged.p <= terms.alpha and drivers:
-            found.append(
-                f"Beyond the references in {', '.join(drivers)} (p = {number(judged.p, 3)})."
+            why.append(
+                f"The version lies beyond the reference runs in {', '.join(drivers)} "
+                f"(p = {number(judged.p, 3)})."
             )
         if terms.tolerance is not None and judged.lower > terms.tolerance:
-            found.append(f"The lower bound of the map distance is above {number(terms.tolerance)}.")
-        return tuple(found)
+            why.append(
+                f"The lower bound of the heat map distance exceeds {number(terms.tolerance)}."
+            )
+        return tuple(why)
     if judged.verdict == "EQUIVALENT":
-        return ("The upper bound of the map distance is inside the tolerance.",)
+        return ("The upper bound of the heat map distance is inside the tolerance.",)
     if judged.tolerance is None:
-        return (f"{m} references and no declared tolerance: nothing says how much is harmless.",)
+        return (
+            (
+                f"There are {m} reference runs and no declared tolerance, so it is unknown how "
+                "much change is harmless."
+            ),
+        )
     return (
-        "The map distance is neither shown to be inside the tolerance nor unlike the references.",
+        (
+            "The heat map distance is neither shown to be inside the tolerance nor unlike the "
+            "reference runs."
+        ),
     )
 
 
 def notes(moved: Moved, terms: DriftTerms, m: int) -> tuple[str, ...]:
-    """What a reader must know besides the answers.
+    """Notes that a reader needs beside the answers.
 
     Args:
-        moved: Images whose maps moved.
-        terms: With the kind of references.
-        m: References.
+        moved: Images whose heat maps moved.
+        terms: Terms with the kind of reference runs.
+        m: Number of reference runs.
     """
     share = moved.share
     both = int(moved.both.sum())
-    found = [
+    sentences = [
         "Same answer, different reason: "
         + (
             "no image is answered rightly by both versions."
             if share is None
             else f"{number(share, 3)} of the {both} images answered rightly by both versions moved "
-            "beyond "
-            f"a map distance of {number(moved.band)}, which 5 % of harmless distances exceed (from "
-            f"{moved.rests_on})."
+            f"beyond a heat map distance of {number(moved.band)}, which 5 % of harmless distances "
+            f"exceed (from {moved.rests_on})."
         )
     ]
     if m == 0:
-        found.append("Without references no harmless change is known; the explainer's own noise is "
-                     "far less than that of training anew.")  # fmt: skip
+        sentences.append(
+            "Without reference runs no harmless change is known. The explainer's own noise is far "
+            "smaller than the change from retraining."
+        )
     elif terms.references == "checkpoint":
-        found.append("References are checkpoints of one run: their spread is too small, and drift "
-                     "is found too often (anticonservative).")  # fmt: skip
-    return tuple(found)
+        sentences.append(
+            "The reference runs are checkpoints of one run. Their spread is too small, so drift is "
+            "found too often (anticonservative)."
+        )
+    return tuple(sentences)

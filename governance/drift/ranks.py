@@ -1,9 +1,9 @@
-"""Ranks: whether a run stands out among runs it should be exchangeable with.
+"""Ranks: whether a run stands out among runs that it should be exchangeable with.
 
-The replicate is the training run, not the image. If the new version were one more run of the
-references' kind, each of them would be as likely to lie farthest from the rest; so the rank of its
-distance among theirs is a p-value without any assumption on distances. Several statistics share
-one rank test through the largest of their standardised values.
+The training run is the replicate and not the image. If the new version were one more reference run,
+each run would be equally likely to lie farthest from the rest. The rank of its distance is
+therefore a p-value without any assumption on distances. Several statistics share one rank test
+through the largest of their standardised values.
 
 Source:
     Rank and permutation tests as in Lehmann, Romano, "Testing statistical hypotheses";
@@ -24,22 +24,22 @@ def reach(distances: Array, members: Sequence[int], fixed: Sequence[int] = ()) -
     """Mean distance of every member to all other members and the fixed ones, (members,).
 
     Args:
-        distances: (V, V), symmetric.
-        members: Those that are exchangeable under the null hypothesis.
-        fixed: Others that all members are compared with, such as the old version.
+        distances: Symmetric distances, (V, V).
+        members: Places of the runs that are exchangeable under the null hypothesis.
+        fixed: Places of others that all members are compared with, such as the old version.
     """
     everyone = [*members, *fixed]
     between = distances[np.ix_(members, everyone)]
-    own = np.eye(len(members), len(everyone), dtype=bool)
-    found: Array = between[~own].reshape(len(members), -1).mean(1)
-    return found
+    itself = np.eye(len(members), len(everyone), dtype=bool)
+    means: Array = between[~itself].reshape(len(members), -1).mean(1)
+    return means
 
 
 def studentised(values: Array) -> Array:
-    """Each value less the mean of the others, in their standard deviations, (n,).
+    """Each value minus the mean of the others, in their standard deviations, (n,).
 
-    Infinite where the others are all alike and the value is not; 0 where all are alike, or where
-    fewer than two others are there to vary.
+    The result is infinite if the others are all alike and the value is not. It is 0 if all are
+    alike or there are fewer than two others.
     """
     n = len(values)
     if n < 3:  # noqa: PLR2004 - two others at least have a spread
@@ -47,14 +47,14 @@ def studentised(values: Array) -> Array:
     others = np.broadcast_to(values, (n, n))[~np.eye(n, dtype=bool)].reshape(n, n - 1)
     away, spread = values - others.mean(1), others.std(1, ddof=1)
     beyond = np.where(away == 0, 0.0, np.copysign(np.inf, away))
-    found: Array = np.divide(away, spread, out=beyond, where=spread > 0)
-    return found
+    scores: Array = np.divide(away, spread, out=beyond, where=spread > 0)
+    return scores
 
 
 def combined(totals: Mapping[str, Array]) -> Array:
     """The largest studentised value of each member over all statistics, (members,).
 
-    It treats all members alike, so its ranks are as exchangeable as those of one statistic.
+    All members are treated alike, so the ranks are as exchangeable as those of one statistic.
     """
     scores = np.stack([studentised(values) for values in totals.values()])
     largest: Array = scores.max(0)
@@ -62,7 +62,7 @@ def combined(totals: Mapping[str, Array]) -> Array:
 
 
 def share_reached(values: Array, place: int) -> float:
-    """The rank test's p: the share of all members whose value is at least that of `place`.
+    """P-value of the rank test: share of all members whose value is at least that of `place`.
 
     With m references that is `(1 + #{reference >= observed}) / (m + 1)`, and never below 1/(m + 1).
     """

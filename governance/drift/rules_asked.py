@@ -1,4 +1,4 @@
-"""Rules: what was recorded of the version before, put to the new one."""
+"""The decision rules recorded for the baseline version, put to the new version."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ ASKED, MOVED = "rules_asked", "rules_moved"
 def rules_asked(
     subject: "Subject", previous: Assessment
 ) -> tuple[tuple[Table, ...], tuple[str, ...]]:
-    """The rules of the version before as this one answers them, or why it could not be asked."""
+    """Tables of how this version answers the baseline version's rules, and notes if it cannot."""
     recorded = _recorded_rules(previous)
     if recorded is None:
         return (), ()
@@ -42,8 +42,8 @@ def rules_asked(
         return (), (f"The recorded rules could not be asked: {error}.",)
     tables = []
     for name, frame, caption in (
-        (ASKED, answer.rules, "The rules recorded for the version before, as this one answers."),
-        (MOVED, answer.images, "Images that went from one rule to another."),
+        (ASKED, answer.rules, "Rules recorded for the previous version, and this one's answers."),
+        (MOVED, answer.images, "Images that moved from one rule to another."),
     ):
         rows = tuple(frame.replace({np.nan: None}).itertuples(index=False, name=None))
         columns = tuple(str(column) for column in frame.columns)
@@ -73,11 +73,11 @@ def _batches(subject: "Subject", order: list[int]) -> Iterator["Tensor"]:
 
 
 def asked_before(old: Assessment, new: Assessment) -> pd.DataFrame | None:
-    """What a version said to the rules of another one when it was assessed; None if not asked."""
+    """A version's recorded answers to the rules of another version; None if it was not asked."""
     if new.baseline is None or new.baseline.identity != old.identity:
         return None
     measurements = [item.measurement for item in new.evidence if item.analysis == DRIFT]
-    tables = [table for found in measurements if found for table in found.tables]
+    tables = [table for measurement in measurements if measurement for table in measurement.tables]
     return next((frame_of(table) for table in tables if table.name == ASKED), None)
 
 

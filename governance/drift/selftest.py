@@ -1,7 +1,7 @@
-"""Self-test: the detector put to the proof before anyone relies on it.
+"""Self-test: does the detector stay silent without a change and alarm at a test fault?
 
-A detector that alarms where nothing changed, or is silent where a fault was planted, must not
-gate. Both are tried with the very functions that judge versions.
+A detector that alarms without a change, or misses a test fault, must not gate. Both tests use the
+functions that judge versions.
 """
 
 import math
@@ -37,22 +37,23 @@ def aa_trials(
     seed: int = 0,
     alpha: float = DriftTerms().alpha,
 ) -> SelfTest:
-    """How often the rank test alarms on one and the same weights, looked at on disjoint images.
+    """How often the rank test alarms on the same weights and disjoint images.
 
-    In each trial the images fall at random into ten parts or more, as even over the classes as can
-    be, and each part's mean map stands for a version; one of them plays the new version. The parts
-    are exchangeable by construction: it is the test that is tried here and not the references.
+    In each trial the images are split at random into ten parts or more, as evenly over the classes
+    as possible. The mean heat map of each part stands for a version, and one part plays the new
+    version. The parts are exchangeable by construction, so this tests the rank test and not the
+    reference runs.
 
     Args:
-        assessment: With maps.
-        trials: How often; so often that 40 alarms are promised if not given, whatever alpha is:
-            of fewer the interval would reach beyond its limit where nothing is wrong.
-        seed: Of the parts.
+        assessment: Assessment with heat maps.
+        trials: Number of trials. By default it is so large that 40 alarms are expected, whatever
+            alpha is. With fewer the interval would exceed its limit although nothing is wrong.
+        seed: Seed of the parts.
         alpha: Share of trials that may alarm.
 
     Returns:
-        Passed where the upper end of the 95 % interval of the rate is below twice alpha; None
-        where there are fewer images than two for each part.
+        A self-test that passed if the upper end of the 95 % interval of the rate is below twice
+        alpha. With fewer than two images for each part, `passed` is None.
     """
     version = version_of(assessment)
     # As many parts as it takes for a p of alpha.
@@ -65,7 +66,7 @@ def aa_trials(
     if not ranked(version.maps).any():
         return SelfTest(
             name="aa", trials=0, alarms=0, nominal=alpha, interval=None, passed=None,
-            words="A/A: no image has a map, so that there is nothing to try the test on.",
+            words="A/A: no image has a heat map, so there is nothing to try the test on.",
         )  # fmt: skip
     trials = math.ceil(PROMISED / alpha) if trials is None else trials
     rng = np.random.default_rng(seed)
@@ -79,8 +80,8 @@ def aa_trials(
         words=(
             f"A/A {'passed' if passed else 'failed'}: {alarms} alarms in {trials} trials on the "
             f"same weights and disjoint images (95 % interval {span}; nominal {alpha:g}, the upper "
-            f"end must stay below {LIMIT * alpha:g}). It tries the test; whether references "
-            "are like harmless training it does not tell."
+            f"end must stay below {LIMIT * alpha:g}). This checks the test. It does not tell "
+            "whether reference runs are like harmless training."
         ),
     )  # fmt: skip
 
@@ -93,23 +94,23 @@ def planted(
     terms: DriftTerms | None = None,
     seed: int = 0,
 ) -> SelfTest:
-    """Whether a version with a planted fault is called drifted; that it was learnt must be shown.
+    """Whether a version with a test fault is called drifted.
 
     Args:
-        old: The version it was made from.
-        faulty: With the fault.
-        references: Harmless runs.
-        terms: Of the policy's `[drift]`.
-        seed: Of resampling.
+        old: Version from which the faulty one was made.
+        faulty: Version that is shown to have learnt the test fault.
+        references: Reference runs, which are harmless.
+        terms: Terms of the policy's `[drift]`.
+        seed: Seed of the resampling.
     """
-    found = compare(old, faulty, references, terms=terms, seed=seed)
-    alarmed = found.verdict == "DRIFT"
+    comparison = compare(old, faulty, references, terms=terms, seed=seed)
+    alarmed = comparison.verdict == "DRIFT"
     return SelfTest(
         name="planted", trials=1, alarms=int(alarmed), nominal=None,
         interval=clopper_pearson(int(alarmed), 1), passed=alarmed,
         words=(
-            f"Planted fault {'found' if alarmed else 'missed'}: {found.verdict}. "
-            f"{' '.join(found.reasons)}"
+            f"Test fault {'found' if alarmed else 'missed'}: {comparison.verdict}. "
+            f"{' '.join(comparison.reasons)}"
         ),
     )  # fmt: skip
 

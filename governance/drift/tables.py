@@ -35,7 +35,7 @@ Array = NDArray[np.float64]
 
 
 def statistics_table(changes: Sequence[Change], references: int) -> Table:
-    """One row a statistic."""
+    """One row per statistic."""
     rows: list[tuple[Cell, ...]] = [
         (
             item.name, item.value, float(np.mean(item.benign)) if item.benign else None,
@@ -47,11 +47,12 @@ def statistics_table(changes: Sequence[Change], references: int) -> Table:
     return Table(
         name="statistics",
         caption=(
-            "How far the new version is from the old one and the references, beside the mean and "
-            f"the largest of the same number over the {references} references; score: in standard "
-            "deviations over these; p: rank among them, alone and adjusted for all rows (Holm); "
-            "least: differences up to this count as none; beyond: whether it is farther than that "
-            "and than the references, where so many can tell."
+            "Mean distance of the new version to the old one and the reference runs, beside the "
+            f"mean and the largest of the same distance over the {references} reference runs. The "
+            "score is in their standard deviations. The p value is the rank among them, alone and "
+            "adjusted for all rows (Holm). Differences up to the column least count as none. "
+            "The column beyond tells whether the version lies farther than that and than the "
+            "reference runs, if these are enough to tell."
         ),
         columns=("statistic", "new", "benign_mean", "benign_most", "score", "p", "p_holm", "least",
                  "beyond", "meaning"),
@@ -60,18 +61,18 @@ def statistics_table(changes: Sequence[Change], references: int) -> Table:
 
 
 def class_table(versions: Sequence[Version], by_image: Array, moved: Moved) -> Table:
-    """One row a class, the largest change first."""
+    """One row per class, the largest change first."""
     old, new = versions[:2]
     members, m = tuple(range(1, len(versions))), len(versions) - 2
     lens = lens_change(old, new)
     rows: list[list[Cell]] = []
     for label, name in enumerate(old.class_names):
-        mine = old.labels == label
-        n = int(mine.sum())
+        inside = old.labels == label
+        n = int(inside.sum())
         if n == 0:
             continue
-        drifts = reach(by_image[:, :, mine].mean(2), members, (OLD,))
-        both = mine & moved.both
+        drifts = reach(by_image[:, :, inside].mean(2), members, (OLD,))
+        both = inside & moved.both
         hits = int((moved.moved & both).sum())
         mass = [None if item.importance is None else item.importance[label] for item in (old, new)]
         rows.append([
@@ -79,7 +80,8 @@ def class_table(versions: Sequence[Version], by_image: Array, moved: Moved) -> T
             share_reached(drifts, 0) if m >= FEWEST else None, None,
             int(both.sum()), hits / both.sum() if both.any() else None,
             *ends(wilson(hits, int(both.sum()))),
-            float(old.right[mine].mean()), float(new.right[mine].mean()), float(lens[label]), *mass,
+            float(old.right[inside].mean()), float(new.right[inside].mean()),
+            float(lens[label]), *mass,
         ])  # fmt: skip
     known = [row for row in rows if row[4] is not None]
     if known:
@@ -90,11 +92,13 @@ def class_table(versions: Sequence[Version], by_image: Array, moved: Moved) -> T
     return Table(
         name="classes",
         caption=(
-            "Per class: images, mean map distance of the new version and of the references, p of "
-            f"the rank test (at least {number(1 / (m + 1), 3)} with {m} references) and q "
-            "(Benjamini-Hochberg); among images that both versions answer rightly the share whose "
-            "map moved, with 95 % Wilson interval; share answered rightly before and now; largest "
-            "change of lens recall; filter-importance mass before and now. Largest distance first."
+            "Each row is a class, largest distance first. It gives the number of images, the mean "
+            "heat map distance of the new version and of the reference runs, p of the rank test "
+            f"(at least {number(1 / (m + 1), 3)} with {m} reference runs) and q "
+            "(Benjamini-Hochberg). The column moved is the share of the images that both versions "
+            "answer rightly whose heat map moved, with 95 % Wilson interval. Then follow the share "
+            "answered rightly before and now, the largest change of lens recall, and the mass of "
+            "filter importance before and now."
         ),
         columns=("class", "n", "distance", "benign", "p", "q", "both_right", "moved", "moved_low",
                  "moved_high", "right_old", "right_new", "lens_change", "importance_old",
@@ -107,7 +111,7 @@ def class_table(versions: Sequence[Version], by_image: Array, moved: Moved) -> T
 
 
 def image_table(old: Version, new: Version, moved: Moved) -> Table:
-    """One row an image, the farthest moved first."""
+    """One row per image, the farthest moved first."""
     names = old.class_names
     rows = tuple(
         (
@@ -120,10 +124,11 @@ def image_table(old: Version, new: Version, moved: Moved) -> Table:
     return Table(
         name="images",
         caption=(
-            f"Every image, n = {len(rows)}: its place in the validation set, true class, answers "
-            "and probability of the true class of both versions, map distance between them, "
-            f"whether it lies beyond the noise band ({number(moved.band)}, from {moved.rests_on}) "
-            "and whether both versions are right. Farthest first."
+            f"Each row is an image (n = {len(rows)}), farthest moved first. It gives the place in "
+            "the validation set, the true class, both versions' answers and probabilities of the "
+            "true class, and the heat map distance between them. It says whether this distance "
+            f"exceeds the noise limit ({number(moved.band)}, from {moved.rests_on}) and whether "
+            "both versions are right."
         ),
         columns=("image", "place", "true", "old", "new", "p_old", "p_new", "distance", "moved",
                  "both_right"),
@@ -133,7 +138,7 @@ def image_table(old: Version, new: Version, moved: Moved) -> Table:
 
 
 def map_table(old: Version, new: Version, moved: Moved) -> Table:
-    """Both maps of the images that moved farthest while both versions are right."""
+    """Both heat maps of the images that moved farthest while both versions are right."""
     order = [
         row for row in np.argsort(-moved.distance, kind="stable") if (moved.moved & moved.both)[row]
     ]
@@ -149,8 +154,8 @@ def map_table(old: Version, new: Version, moved: Moved) -> Table:
         name="maps",
         caption=(
             f"Same answer, different reason: the {len(rows)} of {len(order)} images answered "
-            "rightly by both versions whose maps moved farthest beyond the noise band, with both "
-            "maps (half-precision numbers row by row in base64)."
+            "rightly by both versions whose heat maps moved farthest beyond the noise limit, with "
+            "both heat maps (half-precision numbers row by row in base64)."
         ),
         columns=("image", "place", "class", "distance", "old_map", "new_map"),
         rows=rows,
@@ -159,7 +164,7 @@ def map_table(old: Version, new: Version, moved: Moved) -> Table:
 
 
 def lens_table(old: Version, new: Version) -> Table | None:
-    """Lens recall by layer of both versions, class by class; None where they share no layer."""
+    """Lens recall by layer of both versions, class by class; None if they share no layer."""
     shared = [layer for layer in old.lens if layer in new.lens]
     if not shared:
         return None
@@ -171,8 +176,8 @@ def lens_table(old: Version, new: Version) -> Table | None:
     return Table(
         name="lens",
         caption=(
-            "Lens recall of both versions by layer and class: what the model would answer from "
-            "the features of that depth."
+            "Lens recall of both versions by layer and class. The lens tells what the model would "
+            "answer from the features of that depth."
         ),
         columns=("layer", "class", "old", "new", "change"),
         rows=rows,
@@ -183,7 +188,7 @@ def lens_table(old: Version, new: Version) -> Table | None:
 def beside_table(
     old: Version, new: Version, beside: Mapping[str, tuple[float | None, float | None]]
 ) -> Table:
-    """What must be read beside drift: accuracy and the data."""
+    """Accuracy and data quality of both versions, to be read beside drift."""
     pair = Paired.of(new.right, old.right)
     rows: list[tuple[Cell, ...]] = [
         (
@@ -197,9 +202,9 @@ def beside_table(
     return Table(
         name="beside",
         caption=(
-            "What stands beside the drift: numbers of both records; the change of accuracy on the "
-            "images compared with Newcombe's paired 95 % interval. Both versions were assessed on "
-            "the same validation images, so that nothing in this comparison is due to other inputs."
+            "Metrics of both records to be read beside the drift. The change of accuracy on the "
+            "images compared has Newcombe's paired 95 % interval. Both versions were assessed on "
+            "the same validation images, so no difference is due to other inputs."
         ),
         columns=("measure", "old", "new", "change", "low", "high", "n"),
         rows=tuple(rows),

@@ -1,4 +1,4 @@
-"""Version: what a recorded assessment holds of how its model decides, ready to be compared."""
+"""Version: the recorded explanations of one assessed version, ready to be compared."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,11 +33,11 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ResponseProfiles:
-    """What the filters of one layer answer to the same images.
+    """Response profiles of the filters of one layer on the same images.
 
     Attributes:
         units: Numbers of the channels.
-        responses: (units, images) mean activations.
+        responses: Mean activations, (units, images).
     """
 
     units: tuple[int, ...]
@@ -49,22 +49,22 @@ class Version:
     """One version, as its record describes it.
 
     Attributes:
-        identity: Of the model.
-        class_names: In the order of its outputs.
-        images: What a person calls each image, (N).
-        places: Of the images in the validation set, (N,).
+        identity: Identity of the model.
+        class_names: Class names in the order of the model's outputs.
+        images: Names of the images, (N).
+        places: Places of the images in the validation set, (N,).
         labels: True classes, (N,).
         answers: Answered classes, (N,).
-        p_true: Probability of the true class, (N,).
-        maps: Coarse maps, (N, cells).
+        p_true: Probabilities of the true class, (N,).
+        maps: Coarse heat maps, (N, cells).
         twice: Rows of the images explained twice.
-        again: Their second maps, (twice, cells).
-        filters: By layer.
-        lens: Recall of the lens by layer and class, (K,) each; NaN where unknown.
-        importance: Mass of filter importance by class, (K,); None where not recorded.
+        again: Second heat maps of these images, (twice, cells).
+        filters: Response profiles by layer.
+        lens: Recall of the lens by layer and class, (K,) each; NaN if unknown.
+        importance: Mass of filter importance by class, (K,); None if not recorded.
         unit_importance: Added loss by layer and channel.
-        covered: By image, whether a representative rule of its answered class covers it.
-        metrics: All recorded numbers, by full name.
+        covered: Whether a representative rule of its answered class covers an image, by image.
+        metrics: All recorded metrics by full name.
     """
 
     identity: ModelIdentity
@@ -95,7 +95,7 @@ def refuse(named: Mapping[str, Assessment]) -> None:
     """Refuse assessments that cannot be compared.
 
     Args:
-        named: By what messages call them; the first is the old version.
+        named: Assessments by their name in messages; the first is the old version.
 
     Raises:
         EvidenceError: All problems at once, each with the assessment's place.
@@ -108,7 +108,7 @@ def refuse(named: Mapping[str, Assessment]) -> None:
         where, uri = f"{name} ({item.identity.uri})", item.identity.uri
         if uri in places:
             problems.append(f"{where}: is {places[uri]} itself; another version or run is accepted")
-        # A reference that repeats weights is no further run.
+        # A reference run that repeats weights is no further run.
         elif "reference" in name and item.identity.digest in weights:
             problems.append(
                 f"{where}: has the weights of {weights[item.identity.digest]}; a run of its own is "
@@ -122,48 +122,53 @@ def refuse(named: Mapping[str, Assessment]) -> None:
 
 
 def _differences(item: Assessment, first: Assessment, lead: str) -> list[str]:
-    found = []
+    problems = []
     if item.schema != first.schema:
-        found.append(f"schema {item.schema}; {first.schema}, as of {lead}, is accepted")
+        problems.append(f"schema {item.schema}; {first.schema}, as of {lead}, is accepted")
     if item.validation.class_names != first.validation.class_names:
-        found.append(
+        problems.append(
             f"classes {', '.join(item.validation.class_names)}; those of {lead} in the same order "
             f"are accepted: {', '.join(first.validation.class_names)}"
         )
     elif item.validation.digest != first.validation.digest:
-        found.append(
+        problems.append(
             f"validation images {item.validation.digest}; the same images as of {lead} are "
             f"accepted: {first.validation.digest}"
         )
-    own, theirs = _evidence(item, MAPS), _evidence(first, MAPS)
-    if own is None or own.measurement is None:
-        reason = own.failure.message if own is not None and own.failure else "was not run"
-        found.append(
+    recorded, theirs = _evidence(item, MAPS), _evidence(first, MAPS)
+    if recorded is None or recorded.measurement is None:
+        reason = (
+            recorded.failure.message if recorded is not None and recorded.failure else "was not run"
+        )
+        problems.append(
             f"holds no {MAPS} ({reason}); an assessment under a policy with [analyses.{MAPS}] is "
             "accepted"
         )
-    elif theirs is not None and (own.seed, own.parameters) != (theirs.seed, theirs.parameters):
-        found.append(
-            f"{MAPS} with seed {own.seed} and {dict(own.parameters)}; as of {lead} is accepted: "
-            f"seed {theirs.seed} and {dict(theirs.parameters)}"
+    elif theirs is not None and (recorded.seed, recorded.parameters) != (
+        theirs.seed,
+        theirs.parameters,
+    ):
+        problems.append(
+            f"{MAPS} with seed {recorded.seed} and {dict(recorded.parameters)}; as of {lead} is "
+            f"accepted: seed {theirs.seed} and {dict(theirs.parameters)}"
         )
-    return found
+    return problems
 
 
 def comparable_parts(named: Sequence[Assessment], analysis: str) -> str | None:
-    """Why an analysis cannot be compared over all these records; None where it can."""
-    found = [_evidence(item, analysis) for item in named]
-    missing = sum(item is None or item.measurement is None for item in found)
+    """Reason why an analysis cannot be compared over all these records; None if it can."""
+    recorded = [_evidence(item, analysis) for item in named]
+    missing = sum(item is None or item.measurement is None for item in recorded)
     if missing:
         return f"{analysis} is missing from {missing} of {len(named)} records"
-    settings = [(item.seed, dict(item.parameters)) for item in found if item is not None]
+    settings = [(item.seed, dict(item.parameters)) for item in recorded if item is not None]
     if any(other != settings[0] for other in settings):
         return f"{analysis} was run with different seeds or parameters"
     return None
 
 
 def version_of(assessment: Assessment) -> Version:
-    """Read an assessment that `refuse` let through.
+    """Read the version of an assessment that `refuse` accepted.
 
     Raises:
         EvidenceError: If a recorded table is damaged.
@@ -196,10 +201,10 @@ def version_of(assessment: Assessment) -> Version:
 
 
 def aligned(versions: Sequence[Version]) -> None:
-    """Refuse versions whose maps are of other images of the set, or of another grid, row by row.
+    """Refuse versions whose heat maps are of other images or of another grid.
 
     Raises:
-        EvidenceError: All of them at once.
+        EvidenceError: All such versions at once.
     """
     first = versions[0]
     problems = [
@@ -216,10 +221,10 @@ def aligned(versions: Sequence[Version]) -> None:
 
 
 def with_maps(versions: Sequence[Version]) -> tuple[list[Version], tuple[str, ...]]:
-    """Versions without the images on which none of them has a map, and a note on what was left out.
+    """Versions without the images on which none of them has a heat map, and a note on these.
 
-    A map without any order says that nothing in the image matters to the model. Two such maps are
-    alike, but nothing was compared.
+    In an empty heat map nothing in the image matters to the model. Two such heat maps are alike,
+    but nothing was compared.
 
     Raises:
         EvidenceError: If fewer than two images are left, or none that was explained twice.
@@ -261,16 +266,16 @@ def _evidence(assessment: Assessment, analysis: str) -> Evidence | None:
 
 
 def _parameter(assessment: Assessment, name: str) -> float:
-    found = _evidence(assessment, MAPS)
-    value = None if found is None else found.parameters.get(name)
+    evidence = _evidence(assessment, MAPS)
+    value = None if evidence is None else evidence.parameters.get(name)
     if not isinstance(value, int):
         raise EvidenceError(f"{assessment.identity.uri}: {MAPS} names no {name}")
     return value
 
 
 def _frame(assessment: Assessment, analysis: str, name: str) -> pd.DataFrame | None:
-    found = _evidence(assessment, analysis)
-    measurement: Measurement | None = None if found is None else found.measurement
+    evidence = _evidence(assessment, analysis)
+    measurement: Measurement | None = None if evidence is None else evidence.measurement
     tables: tuple[Table, ...] = () if measurement is None else measurement.tables
     table = next((item for item in tables if item.name == name), None)
     return None if table is None else pd.DataFrame(list(table.rows), columns=list(table.columns))
@@ -289,15 +294,15 @@ def _filters(assessment: Assessment, images: int) -> dict[str, ResponseProfiles]
     if frame is None:
         return {}
     where = f"{assessment.identity.uri}: {MAPS}/units"
-    found = {}
+    profiles = {}
     for layer, rows in frame.groupby("layer", sort=False):
         levels = np.stack([unpack(t, np.uint8, images, where) for t in rows["signature"]])
         low, high = (rows[name].to_numpy(np.float64)[:, None] for name in ("low", "high"))
-        found[str(layer)] = ResponseProfiles(
+        profiles[str(layer)] = ResponseProfiles(
             units=tuple(int(unit) for unit in rows["unit"]),
             responses=low + levels / LEVELS * (high - low),
         )
-    return found
+    return profiles
 
 
 def _lens(assessment: Assessment, names: Sequence[str]) -> dict[str, Array]:

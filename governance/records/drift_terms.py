@@ -10,8 +10,9 @@ from governance.records.toml_reader import Reader
 
 __all__ = ["KINDS", "Box", "DriftTerms", "Envelope", "ReferenceKind", "read_drift"]
 
-#: Kind of reference run: trained again with another seed, fine-tuned from the version, or saved
-#: along one run. The last differ too little from each other to show what is normal.
+#: Kind of reference run: `retrain` is trained again with another seed, `lineage` is fine-tuned from
+#: the version, and `checkpoint` is saved along one run. Checkpoints differ too little from each
+#: other to show what is normal.
 ReferenceKind = Literal["retrain", "lineage", "checkpoint"]
 KINDS: tuple[ReferenceKind, ...] = ("retrain", "lineage", "checkpoint")
 
@@ -25,11 +26,11 @@ class Envelope:
     """The changes that are allowed from one version to the next; None allows any.
 
     Attributes:
-        allowed_layers: Modules whose weights may differ from the baseline's. A name such as
+        allowed_layers: Modules whose weights may differ from the baseline version's. A name such as
             `layer4` stands for all modules inside it.
         data: Names or digests of the data sets that the version may have been trained on, as its
             training run logged them.
-        drift: Largest accepted drift from the baseline.
+        drift: Largest accepted drift from the baseline version.
     """
 
     allowed_layers: tuple[str, ...] | None = None
@@ -49,7 +50,7 @@ class DriftTerms:
         regions: Declared parts of the image, by name.
         references: Kind of the reference runs to compare with.
         budget: Largest accepted drift from the version that was approved first.
-        envelope: Changes that are allowed from the baseline; None allows any.
+        envelope: Allowed changes from the baseline version; None allows any.
     """
 
     tolerance: float | None = None

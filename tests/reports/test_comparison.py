@@ -32,7 +32,7 @@ def test_the_answers_stand_in_words_beside_what_they_rest_on(assessment):
     page = to_html(assessment)
     for text in (
         "Is anything different?", "Like one more harmless run?", "Inside what is tolerated?",
-        "models:/tiny/1", "among the 9 references", "The detector put to the proof",
+        "models:/tiny/1", "among the 9 reference runs", "Self-tests of the detector",
     ):  # fmt: skip
         assert text in page, text
 

@@ -120,7 +120,7 @@ def test_a_first_version_of_other_images_costs_only_its_own_answer(second, linea
     _, found = compared(second, far, second.policy.drift)
     assert found.metrics["to_first"] is None
     assert found.metrics["distance"] is not None
-    assert any("Not compared with the version approved first" in note for note in found.notes)
+    assert any("The version approved first was not compared" in note for note in found.notes)
 
 
 def test_a_planted_fault_that_is_missed_withdraws_the_comparison():
@@ -134,7 +134,7 @@ def test_a_planted_fault_that_is_missed_withdraws_the_comparison():
     _, found = compared(record("2", seed=2), harmless, DriftTerms())
     # assert
     (reason,) = found.withdrawn
-    assert reason.startswith("Planted fault missed")
+    assert reason.startswith("Test fault missed")
     tests = next(table for table in found.tables if table.name == "self_tests")
     assert [(row[0], row[-1]) for row in tests.rows] == [("aa", True), ("planted", False)]
 
@@ -160,7 +160,7 @@ def test_what_is_not_known_is_said_where_the_first_page_says_it(second):
     assert [sentence.partition(":")[0] for sentence in said] == [
         "how much harmless training changes",
         "whether the change is tolerable",
-        "whether a planted fault would be found",
+        "whether a test fault would be found",
     ]
 
 

@@ -74,7 +74,7 @@ def test_leave_one_out_counts_references_called_drifted():
     assert (tested.trials, tested.nominal) == (9, pytest.approx(1 / 9))
     assert tested.alarms == 1
     assert tested.passed is True
-    assert "1 of 9 references" in tested.words
+    assert "1 of 9 reference runs" in tested.words
 
 
 def test_too_few_references_leave_the_false_alarms_unknown():

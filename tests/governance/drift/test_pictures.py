@@ -38,7 +38,7 @@ def test_everything_that_the_records_hold_is_drawn(comparison):
 
     assert list(drawn) == ["null", "emergence", "matched_filters", "gallery"]
     assert all(figure.image.startswith(PNG) for figure in drawn.values())
-    assert "among the 5 references" in drawn["null"].caption
+    assert "among the 5 reference runs" in drawn["null"].caption
 
 
 def test_maps_are_laid_over_images_where_these_are_given(comparison):
