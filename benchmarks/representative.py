@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from governance.analyses.representative_interpretation import Interpretation, representative_rules
-from governance.methods.decision_rules.summary import summarised
+from governance.methods.decision_rules.estimates import estimate_rules
 from governance.methods.statistics.intervals import bootstrap, clopper_pearson
 
 KEPT = 0.2  # share of the pixels that a mask keeps
@@ -254,20 +254,20 @@ def heat_maps(case: Case, found: Interpretation) -> Iterator[tuple[str, Tensor, 
     from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, ScoreCAM  # noqa: PLC0415
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget  # noqa: PLC0415
 
-    study = found.study
+    all_rules = found.all_rules
     chosen: list[int] = []
     seeds: list[int] = []
     ours = []
     for rule in found.rules:
-        mine = study.unseen & rule.covered & (study.predicted == rule.label)
+        mine = all_rules.unseen & rule.covered & (all_rules.predicted == rule.label)
         some = [int(k) for k in np.flatnonzero(mine) if int(k) not in chosen][:PER_RULE]
         if some:
-            ours.append(torch.from_numpy(rule.heat(study.features[some])))
+            ours.append(torch.from_numpy(rule.heat(all_rules.features[some])))
             chosen += some
             seeds += [rule.seed] * len(some)
     images = case.images[chosen]
     yield "rules", images, torch.cat(ours)
-    targets = [ClassifierOutputTarget(int(study.predicted[k])) for k in chosen]
+    targets = [ClassifierOutputTarget(int(all_rules.predicted[k])) for k in chosen]
     for name, kind in (("Grad-CAM", GradCAM), ("Grad-CAM++", GradCAMPlusPlus)):
         with kind(case.model, [case.layer]) as cam:
             yield name, images, batched(cam, images, targets)
@@ -317,13 +317,13 @@ def report(case: Case, seed: int) -> None:
         case.model, case.images, case.labels, outputs=case.outputs, seed=seed
     )
     seconds = time.process_time() - begun
-    summary = summarised(found.study, seed)
+    summary = estimate_rules(found.all_rules, seed)
     print(f"\n## {case.name}\n")
     print(
         f"Cut at `{found.cut}`, {len(case.images)} images "
-        f"({int(found.study.unseen.sum())} unseen), {len(found.study.measured)} of 10 classes "
-        f"measured, {len(found.rules)} rules, accuracy "
-        f"{(found.study.predicted == case.labels).mean():.3f}.\n"
+        f"({int(found.all_rules.unseen.sum())} unseen), {len(found.all_rules.measured)} of 10 "
+        f"classes measured, {len(found.rules)} rules, accuracy "
+        f"{(found.all_rules.predicted == case.labels).mean():.3f}.\n"
     )
     covered = summary.total("coverage")
     stable = [rule.stability for rule in found.rules]

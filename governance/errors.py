@@ -6,6 +6,7 @@ GovernanceError
 ├── SubjectError    the model or its validation set cannot be assessed    (exit 2)
 ├── AnalysisError   an analysis cannot answer; kept as failed evidence
 ├── RegistryError   MLflow, its store or the disk refused                 (exit 3)
+├── HostError       this machine cannot run an assessment                 (exit 3)
 └── EvidenceError   a record does not match its digests                   (exit 40)
     └── ApprovalError  a signed statement or its key cannot be relied on  (exit 40)
 ```
@@ -14,6 +15,7 @@ Each message says where, what, and what would be accepted; `docs/messages.md` li
 cures.
 """
 
+import errno
 from collections.abc import Iterable
 
 __all__ = [
@@ -21,10 +23,15 @@ __all__ = [
     "ApprovalError",
     "EvidenceError",
     "GovernanceError",
+    "HostError",
     "PolicyError",
     "RegistryError",
     "SubjectError",
 ]
+
+#: What the operating system says where the disk is full or fails, or the system has no file handle
+#: left. Memory, processes and handles of a process are limited, so that their end is its own.
+OF_THE_HOST = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENFILE})
 
 #: Problems that a message prints; the rest are counted.
 PRINTED = 20
@@ -63,6 +70,23 @@ class AnalysisError(GovernanceError):
 
 class RegistryError(GovernanceError):
     """MLflow, its store or the disk refused an operation."""
+
+
+class HostError(GovernanceError):
+    """This machine cannot run an assessment, whatever the model: no verdict follows from it."""
+
+    @classmethod
+    def behind(cls, error: BaseException) -> "HostError | None":
+        """The fault of the machine that caused an error; None if there is none in its causes."""
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, HostError):
+                return cause
+            if isinstance(cause, OSError) and cause.errno in OF_THE_HOST:
+                return cls(f"this machine: {cause}")
+            hidden = cause.__suppress_context__
+            cause = cause.__cause__ if hidden else cause.__cause__ or cause.__context__
+        return None
 
 
 class EvidenceError(GovernanceError):

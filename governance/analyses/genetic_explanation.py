@@ -48,9 +48,10 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from governance.methods.evolved import Explanation, Profile, evolve, evolve_many, summary
+from governance.methods.evolved import Explanation, Profile, evolve, evolve_many, tables
+from governance.methods.evolved.explanation import FOUND
+from governance.methods.evolved.pictures import pictures
 from governance.methods.evolved.selection import choose
-from governance.methods.evolved.summary import FOUND
 from governance.methods.faithfulness import MAP_METRICS, Check, Maps, SelfTest, agreement, self_test
 from governance.methods.masking.superpixels import FEWEST, MOST, Baseline
 from governance.methods.missing import missing
@@ -172,18 +173,18 @@ class GeneticExplanation:
         return Measurement(
             metrics=values,
             intervals=spread,
-            figures=summary.pictures(subject, choices, found, pixels.cpu().numpy()),
+            figures=pictures(subject, choices, found, pixels.cpu().numpy()),
             tables=(
-                summary.images_table(subject, choices, found),
-                summary.seeds_table(
+                tables.images_table(subject, choices, found),
+                tables.seeds_table(
                     subject, [(choices[i], found[i]) for i in few], agreed, self.seeds
                 ),
-                summary.wrong_table(subject, choices, wrong),
+                tables.wrong_table(subject, choices, wrong),
                 test.curves,
                 test.table,
             ),
             notes=(
-                *summary.notes(choices, found, wrong),
+                *tables.notes(choices, found, wrong),
                 *_undefined(values, test),
                 *test.notes,
                 (
@@ -309,7 +310,7 @@ def _metrics(
     counts = {
         "share_sufficient": (sum(item.status == "sufficient" for item in found), len(found)),
         "share_fragile": (sum(item.status == "fragile" for item in found), len(found)),
-        "null_class_rate": (sum(map(summary.survives, wrong)), len(wrong)),
+        "null_class_rate": (sum(map(tables.survives, wrong)), len(wrong)),
     }
     values: dict[str, float | None] = {
         name: hits / n if n else None for name, (hits, n) in counts.items()

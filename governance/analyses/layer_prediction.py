@@ -51,10 +51,14 @@ from torch import Tensor, nn
 
 from governance.methods.evolved.selection import choose
 from governance.methods.lens_and_probe import METHODS, Method, Readings, read
-from governance.methods.lens_and_probe.emergence import emergence, gap_map, worst_classes
-from governance.methods.lens_and_probe.masked import MASK, mask_readings, seen_by
-from governance.methods.lens_and_probe.strips import Local, local_table, strips
-from governance.methods.lens_and_probe.tables import class_table, gap_table, layer_table
+from governance.methods.lens_and_probe.masked import MASK, Local, mask_readings, seen_by
+from governance.methods.lens_and_probe.pictures import emergence, gap_map, strips, worst_classes
+from governance.methods.lens_and_probe.tables import (
+    class_table,
+    gap_table,
+    layer_table,
+    local_table,
+)
 from governance.methods.missing import missing, one_answer
 from governance.methods.network import HEAD, TracedNetwork, trace
 from governance.methods.statistics.intervals import wilson

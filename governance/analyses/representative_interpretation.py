@@ -51,16 +51,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from governance.methods.decision_rules import find_cut, study
+from governance.methods.decision_rules import find_cut, find_rules
+from governance.methods.decision_rules.estimates import RuleEstimates, estimate_rules
 from governance.methods.decision_rules.interpretation import (
     Interpretation,
     representative_rules,
     spread_out,
 )
 from governance.methods.decision_rules.pictures import pictures
-from governance.methods.decision_rules.recorded import boundary_table, image_table
-from governance.methods.decision_rules.study import LEAST
-from governance.methods.decision_rules.summary import Summary, summarised
+from governance.methods.decision_rules.rules import LEAST
+from governance.methods.decision_rules.tables import boundary_table, image_table
 from governance.methods.missing import missing
 from governance.methods.network import TracedNetwork, trace
 from governance.methods.statistics import intervals
@@ -160,12 +160,12 @@ class RepresentativeInterpretation:
         network = trace(subject.network.model, example[:2], batch_size=subject.batch_size)
         cut, room = find_cut(network, example, self.cut, subject.network.outputs)
         used = chosen if room >= len(chosen) else validation.sample(room, seed)
-        found = study(
+        found = find_rules(
             network, _batches(subject, used), cut, boundaries=self.boundaries,
             max_rules=self.max_rules, seed=seed, outputs=subject.network.outputs,
         )  # fmt: skip
         names = validation.class_names
-        summary = summarised(found, seed)
+        summary = estimate_rules(found, seed)
         hashes = [validation.hashes[place] for place in used]
         ids = [validation.ids[place] for place in used]
         values, spread = _metrics(summary, names)
@@ -192,9 +192,9 @@ def _batches(subject: Subject, chosen: NDArray[np.int64]) -> Iterator[Tensor]:
 
 
 def _metrics(
-    summary: Summary, names: Sequence[str]
+    summary: RuleEstimates, names: Sequence[str]
 ) -> tuple[dict[str, float | None], dict[str, Interval]]:
-    found = summary.study
+    found = summary.all_rules
     empty = ClassShare(hits=0, n=0)
     values: dict[str, float | None] = {}
     spread: dict[str, Interval | None] = {}
@@ -237,12 +237,12 @@ def _undefined(metrics: Mapping[str, float | None]) -> Iterator[str]:
         yield missing(shown, why)
 
 
-def _class_table(summary: Summary, names: Sequence[str]) -> Table:
+def _class_table(summary: RuleEstimates, names: Sequence[str]) -> Table:
     return _table(
         "classes",
         (
             "Classes, by what the model answers, on the unseen half (n = "
-            f"{int(summary.study.unseen.sum())} images): number of rules and how many of them "
+            f"{int(summary.all_rules.unseen.sum())} images): number of rules and how many of them "
             "cover 80 % of the reference images; share of the class that the rules cover and share "
             "of the covered that is of the class, with 95 % Clopper-Pearson intervals; and the "
             "precision of each baseline that covers as many of the class."
@@ -257,11 +257,11 @@ def _class_table(summary: Summary, names: Sequence[str]) -> Table:
     )  # fmt: skip
 
 
-def _rule_table(summary: Summary, names: Sequence[str], ids: Sequence[str]) -> Table:
+def _rule_table(summary: RuleEstimates, names: Sequence[str], ids: Sequence[str]) -> Table:
     return _table(
         "rules",
         (
-            f"Rules in the features at {summary.study.cut}: seed image, number of boundaries, "
+            f"Rules in the features at {summary.all_rules.cut}: seed image, number of boundaries, "
             "classes on their other side (most frequent first), coverage and precision on the "
             "reference and on the unseen half with 95 % Clopper-Pearson intervals, stability, and "
             "the baselines' precision at the same unseen coverage."
@@ -289,9 +289,9 @@ def _table(name: str, caption: str, frame: pd.DataFrame, printed: tuple[str, ...
 
 
 def _notes(
-    summary: Summary, names: Sequence[str], used: int, asked: int, network: TracedNetwork
+    summary: RuleEstimates, names: Sequence[str], used: int, asked: int, network: TracedNetwork
 ) -> tuple[str, ...]:
-    found = summary.study
+    found = summary.all_rules
     half = int(found.unseen.sum())
     notes = [
         (
@@ -320,7 +320,7 @@ def _notes(
     return tuple(notes)
 
 
-def _against_linear(summary: Summary) -> str:
+def _against_linear(summary: RuleEstimates) -> str:
     ours, theirs = summary.total("precision"), summary.total("linear")
     edge = summary.edge()
     if edge is None or ours.share is None or theirs.share is None:
@@ -344,7 +344,7 @@ def _against_linear(summary: Summary) -> str:
     )
 
 
-def _against_others(summary: Summary) -> str:
+def _against_others(summary: RuleEstimates) -> str:
     parts = []
     for name in ("k-means", "ball"):
         share = summary.total(name)

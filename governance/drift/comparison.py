@@ -100,7 +100,7 @@ def compare(
         terms: Of the policy's `[drift]`; the defaults of `DriftTerms` if not given.
         first: The version approved first, for the drift over the whole lineage.
         asked: What the new version says to the old one's rules (the `rules` of a
-            `decision_rules.recorded.Answer`), where it was asked.
+            `decision_rules.recorded.RuleAgreement`), where it was asked.
         seed: Of resampling.
 
     Raises:

@@ -8,6 +8,7 @@ severities     what it does to the verdict that an expectation is not met
 policy         what a model is put through and what is expected of it
 decision       evidence held against a policy: findings and a verdict
 assessment     one assessment and its folder of files
+table_files    the rows of a table as Parquet and as CSV
 waiver         a named person's permission for one version to miss one expectation
 lineage        the versions that one version is compared with
 drift_terms    what a policy says about drift

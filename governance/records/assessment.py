@@ -14,9 +14,7 @@ of the assessment*: it covers all evidence, and the reports print it. `docs/evid
 specifies the files apart from the code.
 """
 
-import csv
 import hashlib
-import io
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,17 +24,14 @@ from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from governance.errors import EvidenceError
+from governance.records import table_files
 from governance.records.decision import Decision
 from governance.records.evidence import (
     MOST_PRINTED,
     Evidence,
     Interval,
     ModelIdentity,
-    Table,
     ValidationIdentity,
 )
 from governance.records.policy import DRIFT, INAPPLICABLE, Policy
@@ -262,8 +257,8 @@ def _files(assessment: Assessment) -> dict[str, bytes]:
         for figure in measurement.figures if measurement else ():
             files[f"{home}/{figure.name}.png"] = figure.image
         for table in measurement.tables if measurement else ():
-            files[f"{home}/{table.name}.parquet"] = _parquet(table)
-            files[f"{home}/{table.name}.csv"] = _csv(table)
+            files[f"{home}/{table.name}.parquet"] = table_files.parquet(table)
+            files[f"{home}/{table.name}.csv"] = table_files.csv(table)
     return files
 
 
@@ -290,7 +285,7 @@ def _record(assessment: Assessment) -> bytes:
             entry.update(
                 path=f"{home}/{table.name}.parquet",
                 sha256=_sha256(canonical(table.rows)),
-                csv_sha256=_sha256(_csv(table)),
+                csv_sha256=_sha256(table_files.csv(table)),
                 row_count=len(table.rows),
             )
     return canonical(data)
@@ -324,10 +319,9 @@ def _fill(measurement: dict[str, Any], folder: Path) -> None:
 def _rows(folder: Path, path: str) -> tuple[list[list[Any]], str]:
     """The rows of a table and their digest."""
     try:
-        columns = pq.read_table(io.BytesIO(_content(folder, path))).to_pydict()
-        rows = [list(row) for row in zip(*columns.values(), strict=True)]
+        rows = table_files.rows_of(_content(folder, path))
         return rows, _sha256(canonical(rows))
-    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise EvidenceError(f"{folder}: {path} cannot be read as a table: {error}") from error
 
 
@@ -343,28 +337,6 @@ def _content(folder: Path, path: str) -> bytes:
 def _same(folder: Path, path: str, digest: str, recorded: object) -> None:
     if digest != recorded:
         raise EvidenceError(f"{folder}/{RECORD}: {path} is not the file it was written with")
-
-
-def _parquet(table: Table) -> bytes:
-    columns = list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
-    arrays = [pa.array(list(column)) for column in columns]
-    buffer = io.BytesIO()
-    pq.write_table(pa.table(arrays, names=list(table.columns)), buffer)
-    return buffer.getvalue()
-
-
-def _csv(table: Table) -> bytes:
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows([_unformulaic(cell) for cell in row] for row in table.rows)
-    return buffer.getvalue().encode()
-
-
-def _unformulaic(cell: object) -> object:
-    # Class names are untrusted: a spreadsheet must not run "=..." as a formula.
-    risky = isinstance(cell, str) and cell[:1] in {"=", "+", "-", "@", "\t", "\r"}
-    return f"'{cell}" if risky else cell
 
 
 def _parsed(folder: Path, name: str) -> dict[str, Any]:

@@ -16,15 +16,19 @@ __all__ = ["main"]
 NEW_USER, NEW_NETWORK = 0x10000000, 0x40000000
 DEATH_SIGNAL, NO_NEW_PRIVILEGES = 1, 38
 
-REFUSED, UNCONFINED, FAILED = 2, 4, 3
+REFUSED, FAILED, UNCONFINED, HOST = 2, 3, 4, 5
 
 
 def main() -> int:
-    """Assess what the folder named on the command line asks for.
+    """Assess what a folder asks for; or with a device, only see whether that could be done.
+
+    Command line: the folder, the worker's process id, `network` of `worker.toml`, and the device if
+    there is nothing to assess.
 
     Returns:
         0 if the assessment lies in the folder, 2 if the model, its images or the policy were
-        refused, 4 if the network could not be given up and had to be.
+        refused, 3 if something else failed, 4 if the network could not be given up and had to be, 5
+        if this machine lacks the device, or its disk is full or fails.
     """
     folder, worker, network = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     isolated = network == "as the worker" or leave_network()
@@ -33,7 +37,7 @@ def main() -> int:
         sys.stderr.write("the network could not be given up\n")
         if network == "none":
             return UNCONFINED
-    return _assess(folder)
+    return _check_device(*sys.argv[4:]) if sys.argv[4:] else _assess(folder)
 
 
 def leave_network() -> bool:
@@ -51,23 +55,38 @@ def die_with(worker: int) -> None:
         os._exit(FAILED)
 
 
+def _check_device(device: str) -> int:
+    if device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            sys.stderr.write("device = 'cuda': torch finds no GPU here\n")
+            return HOST
+    return 0
+
+
 def _assess(folder: Path) -> int:
-    from governance.errors import GovernanceError, PolicyError, SubjectError
+    from governance.errors import GovernanceError, HostError, PolicyError, SubjectError
     from governance.worker.request import Request
     from governance.workflows.assessing import measure
 
     try:
         request = Request.load(folder)
+        if (code := _check_device(request.device)) != 0:
+            return code
         assessment = measure(
             request.materials, request.policy, device=request.device, lineage=request.lineage
         )
         assessment.save(folder / "assessment")
-    except (PolicyError, SubjectError) as error:
-        sys.stderr.write("".join(f"{problem}\n" for problem in error.printed))
-        return REFUSED
-    except GovernanceError as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
-        return FAILED
+    except (GovernanceError, OSError) as error:
+        if (fault := HostError.behind(error)) is not None:
+            sys.stderr.write(f"{fault}\n")
+            return HOST
+        if not isinstance(error, GovernanceError):
+            raise
+        refused = isinstance(error, PolicyError | SubjectError)
+        sys.stderr.write(f"{error}\n" if refused else f"{type(error).__name__}: {error}\n")
+        return REFUSED if refused else FAILED
     return 0
 
 

@@ -16,6 +16,7 @@ from governance.approval.tags import APPROVAL
 from governance.errors import (
     EvidenceError,
     GovernanceError,
+    HostError,
     PolicyError,
     RegistryError,
     SubjectError,
@@ -31,6 +32,7 @@ from governance.registry.versions import ModelVersion
 from governance.subject import model_files
 from governance.worker import sandbox
 from governance.worker.choice import choose
+from governance.worker.host import check_host
 from governance.worker.ledger import Lease, Ledger
 from governance.worker.request import Request
 from governance.worker.sweep import WAIVERS, need
@@ -100,15 +102,27 @@ def work(lease: Lease, tools: Tools) -> Outcome:
             back = not lost.is_set() and ledger.hand_back(lease)
             return Outcome(state="back" if back else "lost")
         except (GovernanceError, OSError) as error:
-            why = str(error)
+            failure, why = error, str(error)
         if lost.is_set():
             return Outcome(state="lost", why=why)
-        if not listing.answers():
+        fault = _fault_of_host(failure, terms)
+        if fault is not None or not listing.answers():
             # Not the version's fault: an attempt is not counted.
             back = ledger.hand_back(lease, delay=terms.retry_seconds)
-            return Outcome(state="back" if back else "lost", why=why)
+            return Outcome(state="back" if back else "lost", why=fault or why)
         noted = ledger.fail(lease, why, delay=_delay(lease, terms))
         return Outcome(state="again" if noted else "lost", why=why)
+
+
+def _fault_of_host(error: Exception, terms: Terms) -> str | None:
+    """Why an attempt failed for want of something that this machine should have, if it did."""
+    fault = HostError.behind(error)
+    if fault is None:
+        try:
+            check_host(terms)
+        except HostError as found:
+            fault = found
+    return None if fault is None else str(fault)
 
 
 def _delay(lease: Lease, terms: Terms) -> float:
@@ -172,6 +186,8 @@ def _done(lease: Lease, tools: Tools, lost: Event) -> Outcome:
         with TemporaryDirectory(prefix="governance-worker-") as scratch:
             return _assessed(lease, tools, version, said, Path(scratch), lost)
     except (PolicyError, SubjectError) as error:
+        if (fault := HostError.behind(error)) is not None:
+            raise fault from error
         return _undetermined(lease, tools, version, str(error))
 
 
@@ -239,6 +255,8 @@ def _measured(
     found = Assessment.load(folder)
     if wrong := tuple(_strange(found, version, policy, digest)):
         raise EvidenceError(wrong)
+    if any(item.failure is not None for item in found.evidence):
+        check_host(tools.terms)  # a full disk or a lost GPU is no evidence about a model
     return found
 
 

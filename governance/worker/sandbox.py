@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from governance.errors import SubjectError
+from governance.errors import HostError
 from governance.worker.request import Request
 from governance.worker.terms import Terms
 
-__all__ = ["Ending", "environment", "run"]
+__all__ = ["Ending", "environment", "run", "try_out"]
 
 #: What a process needs to find libraries, fonts and cores; nothing secret.
 PASSED_ON = (
@@ -34,7 +34,10 @@ PASSED_ON = (
 FILE_SIZE = 8 * 2**30
 TAIL = 4000  # bytes of standard error that are kept
 WATCH = 0.1  # seconds between looks at the process
-REFUSED = 2
+REFUSED, UNCONFINED = 2, 4
+STARTED = 60.0  # seconds within which a process without a model ends, torch imported
+#: Signals by which a system that shuts down ends all processes, the worker among them.
+SHUTDOWN, NOTICE = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}, 2.0
 LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 
@@ -62,34 +65,88 @@ def run(request: Request, folder: Path, terms: Terms, *, interrupted: Callable[[
         interrupted: Asked all the while; the process is killed once it says so.
 
     Raises:
-        SubjectError: If the user of the terms cannot be taken.
-        OSError: If the disk refuses.
+        HostError: If the process cannot be started as asked, or the disk refuses.
     """
-    request.save(folder)
-    scratch = folder / "scratch"
-    scratch.mkdir()
+    try:
+        request.save(folder)
+    except OSError as error:
+        raise HostError(f"{folder}: what to assess cannot be written: {error}") from error
+    code, ending = _confined(
+        folder, terms, seconds=terms.minutes * 60, extra=(), interrupted=interrupted
+    )
+    if code is None:
+        return ending
+    if -code in SHUTDOWN and _told_meanwhile(interrupted):
+        return Ending(kind="interrupted")
+    return _ending(code, _tail(folder / "stderr"))
+
+
+def try_out(folder: Path, terms: Terms) -> None:
+    """Start a confined process that has nothing to assess, and see whether it gets what it needs.
+
+    Raises:
+        HostError: If it does not.
+    """
+    code, ending = _confined(
+        folder, terms, seconds=STARTED, extra=(terms.device,), interrupted=lambda: False
+    )
+    said = _tail(folder / "stderr")
+    if code is None:
+        raise HostError(f"a confined process without a model {ending.error}")
+    if code == UNCONFINED:
+        raise HostError(
+            f"network = {terms.network!r}: {said}; 'none if possible' and 'as the worker' are "
+            "accepted where the kernel does not let this user leave the network"
+        )
+    if code != 0:
+        raise HostError(f"a confined process without a model ended with code {code}: {said}")
+
+
+def _confined(
+    folder: Path,
+    terms: Terms,
+    *,
+    seconds: float,
+    extra: tuple[str, ...],
+    interrupted: Callable[[], bool],
+) -> tuple[int | None, Ending]:
+    """The code of a confined process; None with the reason if it was killed here."""
     command = [
         *(sys.executable, "-P", "-m", "governance.worker.confined"),
-        *(str(folder), str(os.getpid()), terms.network),
+        *(str(folder), str(os.getpid()), terms.network, *extra),
     ]
     began = time.monotonic()
-    with (
-        (folder / "stderr").open("wb") as stderr,
-        _started(command, folder, scratch, terms, stderr.fileno()) as process,
-    ):
+    try:
+        scratch = folder / "scratch"
+        scratch.mkdir()
+        stderr = (folder / "stderr").open("wb")
+    except OSError as error:
+        raise HostError(f"{folder}: cannot be written: {error}") from error
+    with stderr, _started(command, folder, scratch, terms, stderr.fileno()) as process:
         try:
             _limit(process.pid, terms)
             # Not reaped before its group is killed, so that the number stays its own.
             while os.waitid(os.P_PID, process.pid, LOOK) is None:
                 if interrupted():
-                    return Ending(kind="interrupted")
-                if time.monotonic() - began > terms.minutes * 60:
-                    return Ending(kind="failed", error=f"took over {terms.minutes:g} minutes")
+                    return None, Ending(kind="interrupted")
+                if time.monotonic() - began > seconds:
+                    late = f"took over {seconds / 60:g} minutes"
+                    return None, Ending(kind="failed", error=late)
                 # A wait for the process itself would not see what else there is to see.
                 time.sleep(WATCH)
         finally:
             _kill(process)
-    return _ending(process.returncode, _tail(folder / "stderr"))
+    return process.returncode, Ending(kind="assessed")
+
+
+def _told_meanwhile(interrupted: Callable[[], bool]) -> bool:
+    """Whether the worker itself is told to end, now or a moment after the process was."""
+    until = time.monotonic() + NOTICE
+    while time.monotonic() < until:
+        if interrupted():
+            return True
+        time.sleep(WATCH)
+    return interrupted()
 
 
 def environment(scratch: Path, given: Mapping[str, str]) -> dict[str, str]:
@@ -128,7 +185,7 @@ def _started(
             extra_groups=None if user is None else [],
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise SubjectError(
+        raise HostError(
             f"an assessment as the user {terms.user or 'of the worker'} cannot be started: {error}"
         ) from error
 
@@ -137,7 +194,7 @@ def _give(path: Path, user: str) -> None:
     try:
         shutil.chown(path, user, user)
     except (OSError, LookupError) as error:
-        raise SubjectError(
+        raise HostError(
             f"user = {user!r}: its folder cannot be given to it: {error}; a user with a group of "
             "the same name is accepted, where the worker runs as root"
         ) from error
@@ -146,17 +203,22 @@ def _give(path: Path, user: str) -> None:
 def _limit(process: int, terms: Terms) -> None:
     cores = os.cpu_count() or 1
     limits = {
-        resource.RLIMIT_CPU: math.ceil(terms.minutes * 60) * cores,
-        resource.RLIMIT_FSIZE: FILE_SIZE,
-        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_CPU: ("minutes", math.ceil(terms.minutes * 60) * cores),
+        resource.RLIMIT_FSIZE: ("file size", FILE_SIZE),
+        resource.RLIMIT_CORE: ("core size", 0),
     }
     if terms.device == "cpu":
-        limits[resource.RLIMIT_AS] = int(terms.memory_gib * 2**30)
-    for what, limit in limits.items():
+        limits[resource.RLIMIT_AS] = ("memory_gib", int(terms.memory_gib * 2**30))
+    for kind, (key, limit) in limits.items():
         try:
-            resource.prlimit(process, what, (limit, limit))
+            resource.prlimit(process, kind, (limit, limit))
         except ProcessLookupError:
             return  # it ended already
+        except (OSError, ValueError, OverflowError) as error:
+            raise HostError(
+                f"{key}: an assessment cannot be limited to {limit}: {error}; what this "
+                "machine lets the worker have is accepted"
+            ) from error
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from governance.approval import Keyring, PrivateKey
 from governance.errors import ApprovalError, PolicyError
 from governance.registry import listing
+from governance.worker.host import check_host
 from governance.worker.job import Tools
 from governance.worker.ledger import Ledger
 from governance.worker.terms import Terms
@@ -27,6 +28,7 @@ def prepare(policies: Path, signing_key: Path, keys: Path | None, ledger: str) -
 
     Raises:
         PolicyError: If the file or a policy that it names is wrong; all problems at once.
+        HostError: If this machine cannot run an assessment as the file asks.
         ApprovalError: If the key cannot be read, or does not count by the ring.
         RegistryError: If the ledger cannot be opened.
     """
@@ -39,6 +41,7 @@ def prepare(policies: Path, signing_key: Path, keys: Path | None, ledger: str) -
             problems += error.problems
     if problems:
         raise PolicyError(dict.fromkeys(problems))
+    check_host(terms)
     key = PrivateKey.load(signing_key)
     ring = _ring(key, keys)
     return Tools(

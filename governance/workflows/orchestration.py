@@ -19,7 +19,7 @@ import torch
 
 from governance import analyses, drift
 from governance.analyses import Analysis
-from governance.errors import AnalysisError, PolicyError, RegistryError, SubjectError
+from governance.errors import AnalysisError, HostError, PolicyError, RegistryError, SubjectError
 from governance.records.assessment import Assessment
 from governance.records.decision import judge
 from governance.records.evidence import Evidence, Failure, Measurement, Metric
@@ -156,6 +156,7 @@ def assess(
         PolicyError: Before anything runs, if an analysis or a class does not exist.
         SubjectError: If the model or its images turn out not to be assessable.
         AnalysisError: If an analysis changed the model, after which nothing can be trusted.
+        HostError: If an analysis ended because the disk of this machine is full or fails.
     """
     built = build(policy, standing)
     judged = judged_by(policy, standing)
@@ -250,7 +251,10 @@ def _answered(
         measurement = _measured(run(), metrics)
     except (SubjectError, RegistryError):
         raise
-    except Exception as error:  # noqa: BLE001 - the one place that turns a crash into evidence
+    except Exception as error:
+        # A full disk says nothing about a model.
+        if (fault := HostError.behind(error)) is not None:
+            raise fault from error
         failure = Failure(kind=type(error).__name__, message=str(error) or type(error).__name__)
     seconds = round(time.monotonic() - begun, 3)
     return replace(unmeasured, seconds=seconds, measurement=measurement, failure=failure)

@@ -1,12 +1,12 @@
 """Correlation: which features of a network move together, within a layer and across layers.
 
 ```
-correlation.py  sums over batches, and what follows from them
-pictures.py     block heat maps and bars
+estimates  sums over batches of images, and the correlations that follow from them
+pictures   block heat maps and bars
 ```
 """
 
-from governance.methods.correlation.correlation import (
+from governance.methods.correlation.estimates import (
     LABELS,
     LEAST,
     Channels,

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage
 
-from governance.methods.correlation.correlation import Channels, Correlations
+from governance.methods.correlation.estimates import Channels, Correlations
 from governance.methods.figures import bars, heatmap
 from governance.records.evidence import Figure
 from governance.records.numbers import number

@@ -1,30 +1,36 @@
-"""Rules: regions of feature space, bounded by the network's own linear decision boundaries.
+"""Decision rules: regions of feature space, bounded by linear decision boundaries.
 
 ```
-interpretation.py  the rules of a model and images, for use by themselves
-study.py           the rules of every class, found on one half of the images
-boundaries.py      linear pieces of the decision boundary behind a cut, by bisection
-cover.py           which boundaries make a rule, which rules make a class
-baselines.py       plain ways to group images, at matched coverage
-summary.py         coverage and precision on the unseen half, beside the baselines
-pictures.py        the images of a rule
-recorded.py        rules as plain tables, and what a later version says to them
+interpretation  representative_rules: the rules of a model on images, for use by themselves
+boundaries      linear pieces of the decision boundary behind a cut, by bisection
+cover           which boundaries make a rule, which rules make a class
+rules           find_rules: the rules of every class, found on one half of the images
+baselines       plain ways to group images, at matched coverage
+estimates       coverage and precision on the unseen half, beside the baselines
+recorded        ask: which recorded rules hold for a later version
+tables          rules and the images they cover, as they are recorded
+pictures        the images of a rule
 ```
 """
 
 from governance.methods.decision_rules.interpretation import Interpretation, representative_rules
-from governance.methods.decision_rules.recorded import Answer, ask, ask_in_order, places
-from governance.methods.decision_rules.study import Rule, Study, find_cut, study
+from governance.methods.decision_rules.recorded import RuleAgreement, ask, ask_in_order, places
+from governance.methods.decision_rules.rules import (
+    DecisionRule,
+    DecisionRules,
+    find_cut,
+    find_rules,
+)
 
 __all__ = [
-    "Answer",
+    "DecisionRule",
+    "DecisionRules",
     "Interpretation",
-    "Rule",
-    "Study",
+    "RuleAgreement",
     "ask",
     "ask_in_order",
     "find_cut",
+    "find_rules",
     "places",
     "representative_rules",
-    "study",
 ]

@@ -10,6 +10,7 @@ Source:
     the sampling, its published description was read.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Boundaries", "Suffix", "is_linear", "sample"]
+__all__ = ["Boundaries", "Suffix", "boundary_digest", "is_linear", "sample"]
 
 #: From features (B, C, H, W) to logits (B, K): the network behind the cut.
 Suffix = Callable[[Tensor], Tensor]
@@ -153,3 +154,11 @@ def _slope(suffix: Suffix, pivots: Tensor, label: int) -> tuple[Tensor, Tensor, 
         lead = logits[:, label] - logits.gather(1, against[:, None])[:, 0]
         (slope,) = torch.autograd.grad(lead.sum(), at)
     return slope.flatten(1), lead.detach(), against
+
+
+def boundary_digest(bounds: Boundaries) -> str:
+    """Sha256 of the numbers of boundaries, to be kept beside them."""
+    digest = hashlib.sha256(bounds.normals.to(torch.int8).cpu().numpy().tobytes())
+    for numbers in (bounds.scales, bounds.offsets):
+        digest.update(numbers.detach().cpu().to(torch.float32).numpy().tobytes())
+    return f"sha256:{digest.hexdigest()}"

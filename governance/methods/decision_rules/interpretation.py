@@ -9,9 +9,15 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from governance.errors import AnalysisError
-from governance.methods.decision_rules.recorded import boundary_table, image_table
-from governance.methods.decision_rules.study import Outputs, Rule, Study, find_cut, study
-from governance.methods.decision_rules.summary import summarised
+from governance.methods.decision_rules.estimates import estimate_rules
+from governance.methods.decision_rules.rules import (
+    DecisionRule,
+    DecisionRules,
+    Outputs,
+    find_cut,
+    find_rules,
+)
+from governance.methods.decision_rules.tables import boundary_table, image_table
 from governance.methods.image_tensors import Images, image_labels, image_tensor
 from governance.methods.network import trace
 from governance.records.evidence import Table
@@ -34,30 +40,30 @@ class Interpretation:
             rules together, and the baselines'.
         boundaries: The rules as they are recorded; `decision_rules.ask` takes it.
         images: Which rules cover which image; `decision_rules.ask` takes it.
-        study: Features, halves and answers that the tables were made from.
+        all_rules: Features, halves and answers that the tables were made from.
     """
 
     cut: str
-    rules: tuple[Rule, ...]
+    rules: tuple[DecisionRule, ...]
     table: pd.DataFrame
     classes: pd.DataFrame
     boundaries: Table
     images: Table
-    study: Study
+    all_rules: DecisionRules
 
-    def similar(self, rule: Rule) -> pd.DataFrame:
+    def similar(self, rule: DecisionRule) -> pd.DataFrame:
         """All images by semantic distance to a rule's seed, the nearest first.
 
         Returns:
             Columns image (number), distance (logits), covered, answer.
         """
-        features = self.study.features
+        features = self.all_rules.features
         frame = pd.DataFrame(
             {
                 "image": np.arange(len(features)),
                 "distance": rule.distances(features, features[rule.seed]),
                 "covered": rule.covered,
-                "answer": self.study.predicted,
+                "answer": self.all_rules.predicted,
             }
         )
         return frame.sort_values("distance", kind="stable", ignore_index=True)
@@ -85,8 +91,8 @@ def representative_rules(
             covered unseen images whose true class is the rule's.
         cut: Layer whose output the rules speak of, or `auto`.
         boundaries: Sampled for each rule.
-        max_rules: Most rules of a class.
-        seed: Of the halves, the boundaries and the baselines.
+        max_rules: Maximum number of rules of a class.
+        seed: Seed of the halves, the boundaries and the plain methods.
         class_names: K names; numbers if not given.
         outputs: Whether the model returns logits or probabilities.
         batch_size: Images per forward pass.
@@ -104,13 +110,13 @@ def representative_rules(
     network = trace(model, images[:2], batch_size=batch_size)
     example = images[spread_out(np.arange(len(images))).tolist()]
     layer, _ = find_cut(network, example, cut, outputs)
-    found = study(
+    found = find_rules(
         network, [images], layer, boundaries=boundaries, max_rules=max_rules, seed=seed,
         outputs=outputs,
     )  # fmt: skip
     names = class_names or [str(label) for label in range(network.classes)]
     ids = [str(index) for index in range(len(images))]
-    summary = summarised(found, seed)
+    summary = estimate_rules(found, seed)
     table = summary.rule_rows(names, ids)
     if truth is not None:
         masks = [rule.covered & found.unseen for rule in found.rules]
@@ -121,7 +127,7 @@ def representative_rules(
     return Interpretation(
         cut=layer, rules=found.rules, table=table, classes=summary.class_rows(names),
         boundaries=boundary_table(found, names), images=image_table(found, names, ids),
-        study=found,
+        all_rules=found,
     )  # fmt: skip
 
 

@@ -8,8 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from governance.methods import figures
-from governance.methods.decision_rules.study import Rule, Study
-from governance.methods.decision_rules.summary import name_of
+from governance.methods.decision_rules.rules import DecisionRule, DecisionRules
 from governance.records.evidence import Figure
 from governance.records.numbers import number
 
@@ -21,32 +20,37 @@ ROW = 5  # nearest, and farthest covered, images beside the seed
 Pixels = Callable[[list[int]], Tensor]
 
 
-def pictures(study: Study, names: Sequence[str], pixels: Pixels) -> tuple[Figure, ...]:
+def pictures(all_rules: DecisionRules, names: Sequence[str], pixels: Pixels) -> tuple[Figure, ...]:
     """A picture of the first rule of each class, for up to 12 classes.
 
     Args:
-        study: The rules.
-        names: Of the classes.
-        pixels: Gives some of the study's images by number, (B, C, H, W) in [0, 1].
+        all_rules: The rules.
+        names: Names of the classes.
+        pixels: Gives some of the images by number, (B, C, H, W) in [0, 1].
     """
-    first = [rule for rule in study.rules if rule.number == 1][:SHOWN]
-    return tuple(_picture(study, rule, names, pixels) for rule in first)
+    first = [rule for rule in all_rules.rules if rule.number == 1][:SHOWN]
+    return tuple(_picture(all_rules, rule, names, pixels) for rule in first)
 
 
-def _picture(study: Study, rule: Rule, names: Sequence[str], pixels: Pixels) -> Figure:
-    distances = rule.distances(study.features, study.features[rule.seed])
+def _picture(
+    all_rules: DecisionRules, rule: DecisionRule, names: Sequence[str], pixels: Pixels
+) -> Figure:
+    distances = rule.distances(all_rules.features, all_rules.features[rule.seed])
     others = np.arange(len(distances)) != rule.seed
     inside = np.flatnonzero(rule.covered & others)
     order = inside[np.argsort(distances[inside], kind="stable")].tolist()
     near, far = order[:ROW], order[ROW:][-ROW:]
     shown = [rule.seed, *near, *far]
     images = pixels(shown).cpu()
-    heat = torch.from_numpy(rule.heat(study.features[shown]))[:, None]
+    heat = torch.from_numpy(rule.heat(all_rules.features[shown]))[:, None]
     large = functional.interpolate(heat, images.shape[2:], mode="bilinear", align_corners=False)
     roles = ["seed", *["near"] * len(near), *["far"] * len(far)]
     cells = [
         (
-            f"{role}: {names[int(study.predicted[place])]}\ndistance {number(distances[place], 1)}",
+            (
+                f"{role}: {names[int(all_rules.predicted[place])]}\n"
+                f"distance {number(distances[place], 1)}"
+            ),
             figures.overlay(image, heat=mask),
         )
         for role, place, image, mask in zip(
@@ -56,7 +60,7 @@ def _picture(study: Study, rule: Rule, names: Sequence[str], pixels: Pixels) -> 
     return Figure(
         name=f"rule_{rule.label}_{rule.number}",
         caption=(
-            f"Rule {name_of(rule, names)}: its seed, the nearest {len(near)} and the farthest "
+            f"Rule {rule.name(names)}: its seed, the nearest {len(near)} and the farthest "
             f"{len(far)} of the other {len(order)} images it covers, with the model's answer and "
             "the semantic distance to the seed in logits. Bright is where a place of the image "
             "keeps it away from the rule's boundaries, on average over the boundaries."

@@ -7,7 +7,6 @@ images that are still answered alike means anything.
 """
 
 import base64
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,23 +19,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from governance.errors import AnalysisError
-from governance.methods.decision_rules.boundaries import Boundaries
+from governance.methods.decision_rules.boundaries import Boundaries, boundary_digest
 from governance.methods.decision_rules.cover import cover
-from governance.methods.decision_rules.study import Outputs, Study, features_at
-from governance.methods.decision_rules.summary import name_of
+from governance.methods.decision_rules.rules import Outputs, features_at
 from governance.methods.image_tensors import Images, image_tensor
 from governance.methods.network import trace
 from governance.methods.statistics.intervals import clopper_pearson
 from governance.methods.statistics.proportions import ends
 from governance.records.evidence import Cell, Table
 
-__all__ = ["Answer", "ask", "ask_in_order", "boundary_table", "image_table", "places"]
+__all__ = ["RuleAgreement", "ask", "ask_in_order", "places"]
 
 SAME = 0.5  # Jaccard index of covered images from which a rule is called the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Answer:
+class RuleAgreement:
     """What a later version says to recorded rules, on the same images.
 
     Attributes:
@@ -53,60 +51,6 @@ class Answer:
     images: pd.DataFrame
 
 
-def boundary_table(study: Study, names: Sequence[str]) -> Table:
-    """The rules of a study as rows, one a boundary."""
-    rows: list[tuple[Cell, ...]] = []
-    shape = "x".join(str(size) for size in study.features.shape[1:])
-    for rule in study.rules:
-        digest = _digest(rule.boundaries)
-        whole = rule.boundaries.normals.to(torch.int8).cpu().numpy()
-        rows += [
-            (name_of(rule, names), rule.label, study.cut, shape, names[opposing], opposing,
-             float(rule.boundaries.scales[place]), float(rule.boundaries.offsets[place]),
-             base64.b64encode(whole[place].tobytes()).decode(), digest)
-            for place, opposing in enumerate(rule.boundaries.opposing.tolist())
-        ]  # fmt: skip
-    return Table(
-        name="boundaries",
-        caption=(
-            "The boundaries of every rule. An image is covered where scale times the inner product "
-            "of normal and features, plus offset, is at least 0 for each of them. Normals are "
-            "signed bytes in base64, in the order channel, row, column."
-        ),
-        columns=("rule", "label", "cut", "shape", "opposing", "opposing_label", "scale", "offset",
-                 "normal", "digest"),
-        rows=tuple(rows),
-        shown=0,
-    )  # fmt: skip
-
-
-def image_table(study: Study, names: Sequence[str], ids: Sequence[str]) -> Table:
-    """Which rules cover which image, as rows."""
-    covering: list[list[str]] = [[] for _ in study.predicted]
-    for rule in study.rules:
-        for image in np.flatnonzero(rule.covered):
-            covering[image].append(name_of(rule, names))
-    own = [study.covered(label) for label in range(study.classes)]
-    rows = tuple(
-        (
-            ids[image], int(label), names[int(label)], bool(study.unseen[image]),
-            json.dumps(covering[image]), bool(own[label][image]),
-        )
-        for image, label in enumerate(study.predicted)
-    )  # fmt: skip
-    return Table(
-        name="images",
-        caption=(
-            f"Every image, n = {len(rows)}: what the model answers, whether it was unseen when the "
-            "rules were made, the rules that cover it (a JSON list), and whether one of them is of "
-            "its class."
-        ),
-        columns=("image", "label", "answer", "unseen", "rules", "covered"),
-        rows=rows,
-        shown=0,
-    )
-
-
 def ask(
     boundaries: Table,
     images: Table,
@@ -116,18 +60,18 @@ def ask(
     *,
     outputs: Outputs = "logits",
     batch_size: int = 64,
-) -> Answer:
+) -> RuleAgreement:
     """Ask a model which of the rules recorded for another version hold on the same images.
 
     A rule holds where it covers mostly the same images (Jaccard index of at least 0.5) and its
     precision has not fallen: the upper end of its interval is not below what was recorded.
 
     Args:
-        boundaries: As recorded.
-        images: As recorded.
+        boundaries: Table of the boundaries, as recorded.
+        images: Table of the images, as recorded.
         model: The version in question, (B, C, H, W) to (B, K); left as found.
         inputs: (N, C, H, W) in its input space; further images are ignored.
-        ids: What the images are called in the record; their numbers if not given.
+        ids: Names of the images in the record; their numbers if not given.
         outputs: Whether the model returns logits or probabilities.
         batch_size: Images per forward pass.
 
@@ -156,7 +100,7 @@ def ask_in_order(
     *,
     outputs: Outputs = "logits",
     batch_size: int = 64,
-) -> Answer:
+) -> RuleAgreement:
     """As `ask`, of images that come batch by batch in the order of the record.
 
     Raises:
@@ -206,7 +150,7 @@ def _answer(
     then: pd.DataFrame,
     features: Tensor,
     now: NDArray[np.int64],
-) -> Answer:
+) -> RuleAgreement:
     listed = [set(json.loads(text)) for text in then["rules"]]
     before = then["label"].to_numpy()
     rows, first_then, first_now = [], [""] * len(then), [""] * len(then)
@@ -220,7 +164,7 @@ def _answer(
             if covered[image] and now[image] == label and not first_now[image]:
                 first_now[image] = name
     moved = [place for place in range(len(then)) if first_then[place] != first_now[place]]
-    return Answer(
+    return RuleAgreement(
         rules=pd.DataFrame(rows),
         images=pd.DataFrame(
             {
@@ -276,17 +220,10 @@ def _rules(boundaries: Table) -> dict[str, tuple[int, Boundaries]]:
             offsets=torch.tensor(rows["offset"].to_numpy(), dtype=torch.float32),
             opposing=rows["opposing_label"].to_numpy(),
         )
-        if {_digest(bounds)} != set(rows["digest"]):
+        if {boundary_digest(bounds)} != set(rows["digest"]):
             raise AnalysisError(
                 f"rule {name!r}: its boundaries do not match their digest; the record as it was "
                 "written is accepted"
             )
         found[str(name)] = (int(rows["label"].iloc[0]), bounds)
     return found
-
-
-def _digest(bounds: Boundaries) -> str:
-    digest = hashlib.sha256(bounds.normals.to(torch.int8).cpu().numpy().tobytes())
-    for numbers in (bounds.scales, bounds.offsets):
-        digest.update(numbers.detach().cpu().to(torch.float32).numpy().tobytes())
-    return f"sha256:{digest.hexdigest()}"

@@ -1,16 +1,15 @@
-"""Readings: what each depth of a network would already answer, image by image.
+"""Lens and probe: what each depth of a network would already answer, image by image.
 
 ```
-readings.py   lens and probe at each depth
-readout.py    cross-fitted linear maps
-masked.py     what is left of an answer when only what a layer looked at is seen
-emergence.py  pictures of how an answer takes shape
-strips.py     single images: heat map and answers at each depth
-tables.py     rows by class and by layer
+estimates  read: the answers of lens and probe at each depth, with intervals
+readout    cross-fitted linear maps
+masked     what is left of an answer when only what a layer looked at is seen
+tables     rows by class, by layer and for single images
+pictures   how an answer takes shape over depth, over all images and in some
 ```
 """
 
-from governance.methods.lens_and_probe.readings import (
+from governance.methods.lens_and_probe.estimates import (
     METHODS,
     PERMUTED,
     Method,

@@ -1,19 +1,26 @@
-"""Tables of what each depth answers: by class at the last stage, by layer, by class and layer."""
+"""Tables: what each depth answers, by class, by layer and for single images."""
 
 from collections.abc import Sequence
 
 import pandas as pd
 
+from governance.methods.lens_and_probe.estimates import Readings
+from governance.methods.lens_and_probe.masked import Local
 from governance.methods.statistics.proportions import ClassShare, Paired, ends
 from governance.records.evidence import Cell, Table
 
-__all__ = ["class_table", "gap_table", "layer_table"]
+__all__ = ["class_table", "gap_table", "layer_table", "local_table"]
 
 # Printed tables stop here; evidence keeps every row.
 PRINTED = 25
 GAP_COLUMNS = (
     "class", "n", "lens_recall", "lens_low", "lens_high", "probe_recall",
     "gap", "gap_low", "gap_high", "p",
+)  # fmt: skip
+
+LOCAL_COLUMNS = (
+    "image", "rule", "class", "answer", "p_answer", "layer", "lens_answer", "lens_p", "p_masked",
+    "p_moved", "kept",
 )  # fmt: skip
 
 
@@ -69,6 +76,38 @@ def class_table(frame: pd.DataFrame) -> Table:
         columns=columns,
         rows=_rows(frame, columns),
         shown=0,
+    )
+
+
+def local_table(local: Local, readings: Readings, names: Sequence[str]) -> Table:
+    """One row per chosen image and layer: what the lens says, and what is left under the mask."""
+    rows: list[tuple[Cell, ...]] = []
+    for row, image in enumerate(local.places):
+        own = int(readings.final[image])
+        about = (
+            local.ids[row], local.rules[row], names[readings.labels[image]], names[own],
+            float(readings.probabilities[image, own]),
+        )  # fmt: skip
+        for column, layer in enumerate(local.seen.layers):
+            lens = readings.found[layer, "lens"]
+            said = None if lens.probabilities is None else float(lens.probabilities[image, own])
+            under = (local.seen.answers[row, column, own], local.seen.elsewhere[row, column, own])
+            kept = local.seen.kept[row, column]
+            rows.append((*about, layer, names[lens.answers[image]], said, *under, kept))
+    return Table(
+        name="images",
+        caption=(
+            f"Images chosen by rule (n = {len(local.places)}), one row per layer: what the model "
+            "answers and with which probability; what the lens would answer at the layer (lens_p: "
+            "its probability for the model's answer); the model's probability for that answer when "
+            "all but the part the layer looked at is blurred (p_masked), and the control with the "
+            "same "
+            "region moved elsewhere (p_moved); kept: share of the pixels left. Single images: no "
+            "intervals."
+        ),
+        columns=LOCAL_COLUMNS,
+        rows=tuple(rows),
+        shown=len(local.seen.layers) * 2,
     )
 
 

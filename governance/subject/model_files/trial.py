@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from governance.errors import SubjectError
+from governance.records.numbers import number
 
 __all__ = ["TOLERANCE", "check_batch", "check_outputs", "difference"]
 
@@ -96,7 +97,8 @@ def check_outputs(
         )
     if not sum_to_one and kind == "probabilities":
         raise SubjectError(
-            f"{where}: returns numbers that are no probabilities (sums from {float(sums.min()):g} "
-            f"to {float(sums.max()):g}), and the policy says they are; set outputs = 'logits' in "
-            "[model] of the policy"
+            f"{where}: returns numbers that are no probabilities (sums from "
+            f"{number(float(sums.min()))} "
+            f"to {number(float(sums.max()))}), and the policy says they are; set outputs = "
+            "'logits' in [model] of the policy"
         )

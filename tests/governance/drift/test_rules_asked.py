@@ -9,8 +9,8 @@ from versions import record
 
 from governance.drift import asked_before
 from governance.drift.rules_asked import frame_of, rules_asked
-from governance.methods.decision_rules import study
-from governance.methods.decision_rules.recorded import boundary_table, image_table
+from governance.methods.decision_rules import find_rules
+from governance.methods.decision_rules.tables import boundary_table, image_table
 from governance.methods.network import trace
 from governance.records.evidence import Evidence, Measurement, Table
 from governance.records.lineage import Lineage
@@ -37,7 +37,7 @@ def asked():
     """A version with rules, and what it takes to ask another about them."""
     images = inputs(coloured()[0])
     colours = Colours(images)
-    found = study(trace(Bent(), images[:2]), [images], "stem", boundaries=30)
+    found = find_rules(trace(Bent(), images[:2]), [images], "stem", boundaries=30)
     tables = (boundary_table(found, NAMES), image_table(found, NAMES, colours.hashes))
     return with_rules(record("1"), tables), colours
 

@@ -164,7 +164,7 @@ CASES = {
         network(), form(SOME), layers=["one"], depths=["one", "two"], labels=LABELS[:24]
     ),
     "decision_rules.find_cut": lambda form: decision_rules.find_cut(network(), form(SOME)),
-    "decision_rules.study": lambda form: decision_rules.study(
+    "decision_rules.find_rules": lambda form: decision_rules.find_rules(
         network(), [form(IMAGES)], "one", boundaries=20, max_rules=2
     ),
     "decision_rules.representative_rules": lambda form: decision_rules.representative_rules(

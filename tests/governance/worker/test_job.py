@@ -4,6 +4,8 @@ import time
 from dataclasses import replace
 
 import pytest
+import refused_network
+import torch
 
 from governance import registry
 from governance.approval import decode
@@ -16,6 +18,7 @@ from governance.registry.signing import revoke, waive
 from governance.worker import sweep
 from governance.worker.job import Tools, work
 from governance.worker.ledger import Ledger
+from governance.worker.request import Request
 from governance.worker.terms import Rule, Terms
 from governance.workflows import printing
 
@@ -172,6 +175,53 @@ def test_an_attempt_is_not_counted_while_the_registry_is_away(tools, new_version
 
     job = tools.ledger.find(lease.key)
     assert (outcome.state, job.state, job.attempts) == ("back", "waiting", 0)
+
+
+@pytest.mark.parametrize("fault", ["confinement", "user", "device", "disk"])
+def test_a_fault_of_the_machine_is_no_attempt_and_no_statement(
+    tools, new_version, tmp_path, monkeypatch, fault
+):
+    # arrange: as after the last attempt but one
+    terms = {"confinement": {"network": "none"}, "user": {"user": "nobody at all"},
+             "device": {"device": "cuda"}, "disk": {}}[fault]  # fmt: skip
+    if fault == "device" and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    if fault == "confinement":
+        refused_network.install(tmp_path)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    if fault == "disk":
+        # the worker's own file that it writes next lies on a full disk
+        save = Request.save
+
+        def on_a_full_disk(self, folder):
+            (folder / "policy.toml").symlink_to("/dev/full")
+            save(self, folder)
+
+        monkeypatch.setattr(Request, "save", on_a_full_disk)
+    tools = replace(tools, terms=replace(tools.terms, retry_seconds=0.001, **terms))
+    lease = leased(tools, new_version(), failed=2)
+
+    # act
+    for _ in range(3):
+        outcome = work(lease, tools)
+        job = tools.ledger.find(lease.key)
+        assert (outcome.state, job.state, job.attempts) == ("back", "waiting", 2)
+        lease = claimed(tools)
+
+    # assert: it still waits, and the reason was told
+    said, tags = statement(lease)
+    assert said.verdict == tags["governance.status"] == "pending"
+    words = {"confinement": "network could not be given up", "user": "nobody at all",
+             "device": "torch finds no GPU here", "disk": "No space left on device"}  # fmt: skip
+    assert words[fault] in outcome.why
+
+
+def claimed(tools):
+    """The next lease, once it is due."""
+    until = time.monotonic() + 30
+    while (lease := tools.ledger.claim("me", 60)) is None:
+        assert time.monotonic() < until
+    return lease
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from lanes import needs
 
-from governance.errors import SubjectError
+from governance.errors import HostError
 from governance.records.assessment import Assessment
 from governance.records.lineage import Lineage
 from governance.records.version_ref import VersionRef
@@ -32,13 +32,22 @@ ODD = """
         metrics = {
             "secrets": Metric(meaning="secrets in the environment", better="lower"),
             "network": Metric(meaning="networks that can be reached", better="lower"),
-            "limit": Metric(meaning="address space in bytes", better="lower"),
+            "limit": Metric(
+                meaning="address space in bytes", better="lower", highest=None
+            ),
             "tf32": Metric(meaning="whether convolutions may round to TF32", better="lower"),
         }
 
         def run(self, subject, seed):
             if self.mode == "die":
                 os.kill(os.getpid(), signal.SIGKILL)
+            if self.mode == "end":
+                sys.stderr.write(f"ending {os.getpid()}\\n")
+                sys.stderr.flush()
+                os.kill(os.getpid(), signal.SIGTERM)
+            if self.mode == "full":
+                with open("/dev/full", "w") as stream:
+                    stream.write("x")
             if self.mode == "hoard":
                 bytearray(2**40)
             if self.mode == "spawn":
@@ -200,8 +209,32 @@ def test_the_environment_is_made_of_what_is_needed():
 
 
 def test_another_user_that_does_not_exist_is_refused(ask, room):
-    with pytest.raises(SubjectError, match="user = 'nobody at all'"):
+    with pytest.raises(HostError, match="user = 'nobody at all'"):
         run(ask("1"), room, Terms(user="nobody at all"), interrupted=never)
+
+
+def test_a_full_disk_is_a_fault_of_the_machine(ask, room):
+    (room / "policy.toml").symlink_to("/dev/full")
+
+    with pytest.raises(HostError, match="No space left on device"):
+        run(ask("1"), room, Terms(), interrupted=never)
+
+
+def test_a_full_disk_under_an_analysis_is_no_evidence(ask, room):
+    ending = run(ask("full"), room, Terms(), interrupted=never)
+
+    assert ending.kind == "failed"
+    assert "ended with code 5: this machine: [Errno 28] No space left on device" in ending.error
+
+
+def test_a_signal_of_a_system_that_shuts_down_is_no_failed_attempt(ask, room):
+    told = room / "stderr"
+
+    def ended():
+        text = _tail(told) if told.exists() else ""
+        return "ending " in text and not _runs(int(text.rpartition("ending ")[2].split()[0]))
+
+    assert run(ask("end"), room, Terms(), interrupted=ended).kind == "interrupted"
 
 
 ORPHAN = """

@@ -2,7 +2,7 @@
 
 import pytest
 
-from governance.errors import ApprovalError, PolicyError
+from governance.errors import ApprovalError, HostError, PolicyError
 from governance.worker.setup import prepare
 
 
@@ -34,6 +34,13 @@ def test_a_key_that_does_not_count_is_refused(office, store, tmp_path):
         prepared(office, keys=other)
     with pytest.raises(ApprovalError, match="one of the role assessor is accepted"):
         prepared(office, signing_key=office.folder / "ann.pem")
+
+
+def test_a_machine_that_cannot_do_the_work_is_refused_at_the_start(office, store):
+    office.terms('user = "nobody at all"')
+
+    with pytest.raises(HostError, match="user = 'nobody at all'"):
+        prepared(office)
 
 
 def test_a_policy_that_is_wrong_is_refused_at_the_start(office, store):

@@ -10,17 +10,17 @@ from bent import NAMES, Bent, coloured, inputs
 from torch import nn
 
 from governance.errors import AnalysisError
-from governance.methods.decision_rules import ask, study
-from governance.methods.decision_rules.recorded import boundary_table, image_table
+from governance.methods.decision_rules import ask, find_rules
+from governance.methods.decision_rules.tables import boundary_table, image_table
 from governance.methods.network import trace
 
 
 @pytest.fixture(scope="module")
 def record():
-    """Boundaries, images, the study, and the images' inputs and names."""
+    """Boundaries, images, the all_rules, and the images' inputs and names."""
     images = inputs(coloured()[0])
     ids = [f"image {index}" for index in range(len(images))]
-    found = study(trace(Bent(), images[:2]), [images], "stem", boundaries=30)
+    found = find_rules(trace(Bent(), images[:2]), [images], "stem", boundaries=30)
     return boundary_table(found, NAMES), image_table(found, NAMES, ids), found, images, ids
 
 

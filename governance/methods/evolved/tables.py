@@ -1,32 +1,23 @@
-"""Summary: evolved regions as the tables, pictures and sentences of a report."""
+"""Tables: evolved regions as rows and sentences of a report."""
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from governance.methods import figures
-from governance.methods.evolved.explanation import Explanation
+from governance.methods.evolved.explanation import FOUND, Explanation
 from governance.methods.evolved.selection import Choice
-from governance.records.evidence import Cell, Figure, Table
-from governance.records.numbers import number, percent
+from governance.records.evidence import Cell, Table
 from governance.subject.subject import Subject
 
 __all__ = [
-    "FOUND",
     "SURE",
     "images_table",
     "notes",
-    "pictures",
     "seeds_table",
     "survives",
     "survives_all",
     "wrong_table",
 ]
 
-SHOWN = 24  # pictures in the gallery
 SURE = 0.5  # probability from which a wrong class counts as explained
-FOUND = ("sufficient", "fragile")
 
 
 def survives(item: Explanation) -> bool:
@@ -129,37 +120,6 @@ def wrong_table(subject: Subject, choices: list[Choice], wrong: list[Explanation
         ),
         rows=rows,
     )  # fmt: skip
-
-
-def pictures(
-    subject: Subject, choices: list[Choice], found: list[Explanation], pixels: NDArray[np.float32]
-) -> tuple[Figure, ...]:
-    """The gallery of regions."""
-    names = subject.validation.class_names
-    shown = list(zip(choices, found, pixels, strict=True))[:SHOWN]
-    cells = [
-        (
-            f"{names[item.label]} {number(item.p_full, 2)}, {choice.rule}\n{_brief(item)}",
-            figures.overlay(image, outline=item.mask if item.status in FOUND else None),
-        )
-        for choice, item, image in shown
-    ]
-    return (
-        Figure(
-            name="regions",
-            caption=f"The regions that alone carry the decision, {len(shown)} images: predicted "
-            "class with its probability, the rule that chose the image, status and share of the "
-            "pixels. The rest is faded; an image shown plain has no region that means anything.",
-            image=figures.gallery(cells),
-        ),
-    )
-
-
-def _brief(item: Explanation) -> str:
-    # Under a small picture there is room for about 20 letters.
-    if item.status in FOUND:
-        return f"{item.status}, {percent(item.area)}"
-    return "undefined" if item.status == "undefined_baseline" else "not found"
 
 
 def notes(

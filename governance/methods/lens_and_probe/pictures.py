@@ -1,17 +1,20 @@
-"""Emergence: pictures of how a network's answer takes shape from layer to layer."""
+"""Pictures: how a network's answer takes shape from layer to layer, over all images and in some."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from governance.methods.figures import curves, heatmap
-from governance.methods.lens_and_probe.readings import METHODS, PERMUTED, Readings
+from governance.methods.figures import curves, gallery, heatmap, overlay
+from governance.methods.lens_and_probe.estimates import METHODS, PERMUTED, Readings
+from governance.methods.lens_and_probe.masked import Local
 from governance.methods.statistics.proportions import ClassShare, chance, span, whiskers
 from governance.records.evidence import Figure
+from governance.records.numbers import number
 
-__all__ = ["emergence", "gap_map", "worst_classes"]
+__all__ = ["emergence", "gap_map", "strips", "worst_classes"]
 
+ACROSS = 6  # pictures in a row: the image and five depths
 DRAWN = 25
 NUMBERED = 12
 WORST = 2
@@ -91,6 +94,40 @@ def gap_map(readings: Readings, class_names: Sequence[str]) -> Figure:
             limits=(-limit, limit),
             marks=len(order) <= NUMBERED,
         ),
+    )
+
+
+def strips(local: Local, readings: Readings, names: Sequence[str]) -> Figure:
+    """A row per chosen image: the image, then heat map and probabilities at up to five depths."""
+    count = len(local.seen.layers)
+    drawn = np.unique(np.linspace(0, count - 1, min(count, ACROSS - 1)).round().astype(int))
+    pictures: list[tuple[str, NDArray[np.float32]]] = []
+    for row, image in enumerate(local.places):
+        own = int(readings.final[image])
+        pixels = local.pixels[row].cpu().numpy()
+        said = readings.probabilities[image, own]
+        title = (
+            f"{names[readings.labels[image]]} ({local.rules[row]})\n"
+            f"said {names[own]} {number(said, 2)}"
+        )
+        pictures.append((title, overlay(pixels)))
+        for column in drawn:
+            layer = local.seen.layers[column]
+            lens = names[readings.found[layer, "lens"].answers[image]]
+            under = local.seen.answers[row, column, own]
+            heat = local.seen.heat[row, column]
+            pictures.append(
+                (f"{layer}: {number(under, 2)}\nlens {lens}", overlay(pixels, heat=heat))
+            )
+    return Figure(
+        name="strips",
+        caption=(
+            f"Images chosen by rule (worst, borderline, best, random; n = {len(local.places)}), "
+            "each with what it is and what the model says. To the right, by depth: where the layer "
+            "found evidence for that answer (bright), the model's probability for it when all but "
+            "the brightest fifth of the image is blurred, and what the lens would answer there."
+        ),
+        image=gallery(pictures, columns=len(drawn) + 1),
     )
 
 

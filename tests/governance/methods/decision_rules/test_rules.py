@@ -10,8 +10,8 @@ from bent import Bent, coloured, inputs
 from torch import nn
 
 from governance.errors import AnalysisError
-from governance.methods.decision_rules import find_cut, study
-from governance.methods.decision_rules.summary import summarised
+from governance.methods.decision_rules import find_cut, find_rules
+from governance.methods.decision_rules.estimates import estimate_rules
 from governance.methods.network import trace
 
 
@@ -20,7 +20,7 @@ def found():
     pixels, _ = coloured()
     images = inputs(pixels)
     network = trace(Bent(), images[:2])
-    return study(network, torch.split(images, 50), "stem", boundaries=30)
+    return find_rules(network, torch.split(images, 50), "stem", boundaries=30)
 
 
 def with_head(*layers):
@@ -70,7 +70,7 @@ def test_halves_are_even_over_the_answers(found):
 
 
 def test_rules_beat_the_linear_surrogate_where_a_class_lies_on_two_sides(found):
-    summary = summarised(found, 0)
+    summary = estimate_rules(found, 0)
 
     assert summary.coverage(1).share == 1
     assert summary.precision(1).share == 1
@@ -86,7 +86,7 @@ def test_heat_is_where_the_image_keeps_away_from_the_boundary():
     pixels, _ = coloured()
     images = inputs(pixels)
     network = trace(Bent(), images[:2])
-    found = study(network, [images], "stem", boundaries=30)
+    found = find_rules(network, [images], "stem", boundaries=30)
     rule = found.of(1)[0]
     sign = 1 if pixels[rule.seed, ..., 0].mean() > pixels[rule.seed, ..., 1].mean() else -1
     features = torch.full((1, 2, 8, 8), 0.5)
@@ -105,7 +105,7 @@ def test_a_class_with_few_reference_images_is_not_measured():
     keep = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:40]])
     images = inputs(pixels[keep])
 
-    found = study(trace(Bent(), images[:2]), [images], "stem", boundaries=20)
+    found = find_rules(trace(Bent(), images[:2]), [images], "stem", boundaries=20)
 
     assert found.statuses == ("measured", "too few images", "never predicted")
     assert found.of(1) == ()
@@ -115,7 +115,7 @@ def test_images_that_are_all_answered_alike_are_refused():
     images = torch.full((80, 3, 4, 4), 0.5)
 
     with pytest.raises(AnalysisError, match="all 80 images are answered with class 0"):
-        study(trace(Bent(), images[:2]), [images], "stem")
+        find_rules(trace(Bent(), images[:2]), [images], "stem")
 
 
 def test_auto_is_the_last_cut_behind_which_the_network_is_not_linear():
@@ -168,12 +168,12 @@ def test_a_network_that_cannot_be_resumed_is_refused():
 def test_features_that_do_not_fit_or_are_not_finite_are_refused(monkeypatch):
     network = trace(Bent(), noise())
     with pytest.raises(AnalysisError, match="NaN or infinite"):
-        study(network, [noise() * torch.inf], "stem")
+        find_rules(network, [noise() * torch.inf], "stem")
 
-    monkeypatch.setattr(sys.modules[study.__module__], "MEMORY", 2048)
+    monkeypatch.setattr(sys.modules[find_rules.__module__], "MEMORY", 2048)
     assert find_cut(network, noise(4)) == ("stem", 4)
     with pytest.raises(AnalysisError, match="at most 4 images are accepted"):
-        study(network, [noise(5)], "stem")
+        find_rules(network, [noise(5)], "stem")
 
 
 def test_a_network_that_reads_the_batch_size_off_its_images_can_be_resumed():

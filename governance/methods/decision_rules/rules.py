@@ -1,10 +1,10 @@
-"""Study: the rules of every class, and what they are worth on images they have not seen.
+"""DecisionRules: the rules of every class, and what they are worth on images they have not seen.
 
 Half of the images makes the rules and the other half tests them. The class of an image is what the
 model answers; no labels are needed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -21,7 +21,16 @@ from governance.methods.image_tensors import Images
 from governance.methods.lens_and_probe.readout import folds
 from governance.methods.network import TracedNetwork
 
-__all__ = ["LEAST", "Outputs", "Rule", "Status", "Study", "features_at", "find_cut", "study"]
+__all__ = [
+    "LEAST",
+    "DecisionRule",
+    "DecisionRules",
+    "Outputs",
+    "Status",
+    "features_at",
+    "find_cut",
+    "find_rules",
+]
 
 Outputs = Literal["logits", "probabilities"]
 Status = Literal["measured", "too few images", "never predicted", "no rule"]
@@ -35,12 +44,12 @@ MAP = 4  # dimensions of a batch of feature maps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Rule:
+class DecisionRule:
     """A region of feature space around a seed image in which one class is answered.
 
     Attributes:
         label: The class.
-        number: Of the rule within its class, from 1; the first covers most.
+        number: Number of the rule within its class, from 1; the first covers most.
         seed: Index of the seed image.
         boundaries: Those that bound the region; the seed is on the positive side of each.
         covered: (N,) which images are in the region.
@@ -53,6 +62,10 @@ class Rule:
     boundaries: Boundaries
     covered: NDArray[np.bool_]
     again: NDArray[np.bool_]
+
+    def name(self, names: Sequence[str]) -> str:
+        """What the rule is called: its class and its number."""
+        return f"{names[self.label]} {self.number}"
 
     @property
     def stability(self) -> float:
@@ -80,7 +93,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Study:
+class DecisionRules:
     """Rules of every class and the images they were made and tested on.
 
     Attributes:
@@ -89,8 +102,8 @@ class Study:
         predicted: (N,) what the model answers.
         unseen: (N,) true for the half that tests, false for the reference half.
         classes: K.
-        statuses: By class, whether it could be measured.
-        rules: Of all classes, in their order.
+        statuses: Whether each class could be measured.
+        rules: Rules of all classes, in the order of the classes.
     """
 
     cut: str
@@ -99,9 +112,9 @@ class Study:
     unseen: NDArray[np.bool_]
     classes: int
     statuses: tuple[Status, ...]
-    rules: tuple[Rule, ...]
+    rules: tuple[DecisionRule, ...]
 
-    def of(self, label: int) -> tuple[Rule, ...]:
+    def of(self, label: int) -> tuple[DecisionRule, ...]:
         """The rules of a class."""
         return tuple(rule for rule in self.rules if rule.label == label)
 
@@ -118,7 +131,7 @@ class Study:
         return tuple(k for k, status in enumerate(self.statuses) if status == "measured")
 
 
-def study(
+def find_rules(
     network: TracedNetwork,
     batches: Iterable[Images],
     cut: str,
@@ -127,7 +140,7 @@ def study(
     max_rules: int = 10,
     seed: int = 0,
     outputs: Outputs = "logits",
-) -> Study:
+) -> DecisionRules:
     """Find the rules of every class.
 
     Args:
@@ -136,7 +149,7 @@ def study(
         cut: The layer, as `find_cut` gives it.
         boundaries: Sampled for a rule.
         max_rules: Seeds tried for a class, hence its most rules.
-        seed: Of the halves and of the boundaries.
+        seed: Seed of the halves and of the boundaries.
         outputs: Whether the network returns logits or probabilities.
 
     Raises:
@@ -152,7 +165,7 @@ def study(
     unseen = folds(predicted, 2, seed) == 1
     suffix = _suffix(network, cut, outputs)
     statuses: list[Status] = []
-    rules: list[Rule] = []
+    rules: list[DecisionRule] = []
     for label in range(network.classes):
         status = _status(predicted, unseen, label)
         if status == "measured":
@@ -161,7 +174,7 @@ def study(
             status = "measured" if found else "no rule"
             rules += found
         statuses.append(status)
-    return Study(
+    return DecisionRules(
         cut=cut, features=features, predicted=predicted, unseen=unseen, classes=network.classes,
         statuses=tuple(statuses), rules=tuple(rules),
     )  # fmt: skip
@@ -276,7 +289,7 @@ class _Class:
         return sampled.chosen(places), cover(inside, places)
 
 
-def _rules(task: _Class, lead: NDArray[np.float64], most: int) -> list[Rule]:
+def _rules(task: _Class, lead: NDArray[np.float64], most: int) -> list[DecisionRule]:
     """Rules peeled off one after the other, the most confidently answered image left as seed."""
     left = task.own & task.reference
     enough = max(2, round(SUPPORT * int(left.sum())))
@@ -295,7 +308,7 @@ def _rules(task: _Class, lead: NDArray[np.float64], most: int) -> list[Rule]:
         left[seed] = False
     kept = prune([covered & task.own & task.reference for _, _, covered in found])
     return [
-        Rule(
+        DecisionRule(
             label=task.label, number=number, seed=found[place][0], boundaries=found[place][1],
             covered=found[place][2], again=task.around(found[place][0], 1)[1],
         )

@@ -9,7 +9,7 @@ from torch import nn
 
 from governance.errors import AnalysisError
 from governance.methods.correlation import LABELS, correlate
-from governance.methods.correlation.correlation import _centred, fisher
+from governance.methods.correlation.estimates import _centred, fisher
 from governance.methods.network import trace
 
 
