@@ -24,11 +24,12 @@ from governance.worker.terms import Terms
 __all__ = ["INVALID", "UNSIGNED", "WAIVERS", "audit", "need", "offer"]
 
 #: Why a version needs work.
-UNSIGNED, WAITS, EXPIRED, INVALID, WAIVERS, STATUSES, RULED = (
+UNSIGNED, WAITS, EXPIRED, INVALID, REPLACED, WAIVERS, STATUSES, RULED = (
     "no signed statement",
     "pending",
     "expired",
     "invalid statement",
+    "replaced statement",
     "waivers changed",
     "status changed",
     "a policy applies now",
@@ -55,6 +56,8 @@ def need(entry: ListedVersion, ring: Keyring, now: float, terms: Terms) -> str |
         return UNSIGNED
     if statement is None:
         return INVALID
+    if answer.doubtful("replaced"):
+        return REPLACED
     if answer.doubtful("expired"):
         return EXPIRED
     if _ruled(entry, statement, terms):

@@ -139,7 +139,7 @@ def test_a_verdict_is_put_back_signed_anew(version, keys, assessed):
 
     after = read(tags()[APPROVAL], keys.ring, time.time())
     assert after.issued >= before.issued
-    assert dataclasses.replace(after, issued=before.issued) == before
+    assert dataclasses.replace(after, issued=before.issued, replaces=before.replaces) == before
     assert tags()["governance.status"] == "approved"
 
 
