@@ -5,9 +5,16 @@ Exit codes are fixed, scripts depend on them: 0 approved, 10 rejected, 20 review
 standard output, everything else to standard error; on no terminal there are no progress bars.
 
 ```
-approvals.py assess.py gates.py policies.py worker.py   the commands, by what they are about
-arguments.py                        arguments that several take alike
-answers.py                          exit codes, and what several say and write alike
+assess         `assess`, `report`, `demo`
+gates          `gate`, `promote`, `doctor`
+policies       `policy new`, `policy check`, `analyses`
+approvals      `keys`, `waive`, `revoke`
+drift          `compare`, `history`, `references`, `drift selftest`
+worker         `worker`, `sweep`
+demonstration  three versions of a digit classifier, for `demo`
+arguments      arguments that several commands take alike
+answers        exit codes, and what several commands say and write alike
+console        what is shown of an assessment, and of a problem
 ```
 """
 
