@@ -18,10 +18,10 @@ def prepared(office, **changes):
 
 
 def test_a_worker_is_ready_with_its_key_in_the_ring(office, store):
-    tools = prepared(office)
+    resources = prepared(office)
 
-    assert tools.key.id == office.assessor.id
-    assert {key.owner for key in tools.ring.keys} == {"worker", "ann"}
+    assert resources.key.id == office.assessor.id
+    assert {key.owner for key in resources.ring.keys} == {"worker", "ann"}
     assert [key.owner for key in prepared(office, keys=None).ring.keys] == ["this worker"]
 
 
