@@ -51,7 +51,7 @@ def bars(
         values: (n,) lengths of the bars.
         low: (n,) lower ends of the intervals, if known.
         high: (n,) upper ends.
-        axis: What is measured, with its unit.
+        axis: Measured quantity with its unit.
         reference: A value to draw as a dashed line: chance, threshold, baseline.
     """
     data = np.asarray(values, dtype=float)
@@ -87,8 +87,8 @@ def curves(
     Args:
         x: (n,) numbers, or names of the points.
         lines: (n,) values by name of the line; the first two names get the strongest colours.
-        x_axis: What the points are.
-        y_axis: What is measured, with its unit.
+        x_axis: Meaning of the points.
+        y_axis: Measured quantity with its unit.
         bands: Lower and upper ends, (n,) each, by name of the line.
         y_range: Ends of the vertical axis.
         diagonal: Whether to draw y = x, the line of perfect calibration.
@@ -138,7 +138,7 @@ def heatmap(
         values: (rows, columns); NaN cells stay white.
         rows: Names down the side.
         columns: Names along the bottom.
-        scale: What a colour means, with its unit.
+        scale: Meaning of the colours, with the unit.
         limits: Ends of the colour scale; a range symmetric about 0 gets a diverging scale.
         marks: Whether to print each number in its cell.
     """
@@ -223,8 +223,8 @@ def points(x: ArrayLike, y: ArrayLike, *, x_axis: str, y_axis: str) -> bytes:
     Args:
         x: (n,) numbers.
         y: (n,) numbers beside them.
-        x_axis: What `x` is, with its unit.
-        y_axis: What `y` is, with its unit.
+        x_axis: Quantity `x` with its unit.
+        y_axis: Quantity `y` with its unit.
     """
     canvas = Canvas(figsize=(WIDTH, WIDTH / 2), layout="constrained")
     axes = canvas.subplots()

@@ -25,7 +25,7 @@ def tensor_of(values: object, name: str = "image") -> Tensor:
 
     Args:
         values: A tensor, an array, or nested lists of numbers.
-        name: What it is called in a message.
+        name: Name of the values in a message.
 
     Raises:
         AnalysisError: If it is none of these.
@@ -48,7 +48,7 @@ def image_tensor(values: object, name: str = "images", *, dimensions: int = 4) -
 
     Args:
         values: (N, C, H, W) or, for one image, (C, H, W).
-        name: What they are called in a message.
+        name: Name of the images in a message.
         dimensions: 4 for images, 3 for one image.
 
     Raises:

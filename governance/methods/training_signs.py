@@ -61,12 +61,12 @@ def signs(
     First-order values enter as shares of their sum alone: they are no losses.
 
     Args:
-        network: From `network.trace`.
+        network: The model, cut open by `network.trace`.
         inputs: (N, C, H, W) as the model takes them.
         labels: (N,) true classes.
         classes: K names.
-        outputs: What the model returns.
-        seed: Of the folds of lens and probe.
+        outputs: Whether the model returns logits or probabilities.
+        seed: Seed of the folds of lens and probe.
 
     Returns:
         Value by name; a class without images, or a screen that is 0 everywhere, has none.

@@ -1,12 +1,10 @@
-"""Training: what a training loop calls to be governed later.
+"""Training: what a training loop calls to be governed later, inside the user's own process.
 
 ```
-epochs.py     record_epoch: the network's inner signs after an epoch, as metrics of the MLflow run
-lightning.py  the same as a callback of PyTorch Lightning (extra `lightning`)
-certified.py  certified_finetune: networks whose decisions can be certified
+epochs     record_epoch: inner signs of the network after an epoch, as metrics of the MLflow run
+lightning  the same as a callback of PyTorch Lightning (extra `lightning`)
+certified  certified_finetune: networks whose decisions can be certified
 ```
-
-Everything here runs inside the user's process.
 """
 
 from governance.training.certified import Finetuned, certified_finetune

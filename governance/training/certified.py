@@ -32,7 +32,7 @@ class Finetuned:
         model: The trained copy, in evaluation mode.
         eps: Radius in pixel values that it was trained for.
         accuracy_before: Share of the training images answered rightly by the given network.
-        accuracy_after: The same by the trained copy.
+        accuracy_after: Share of the training images answered rightly by the trained copy.
         certified: Share of the training images answered rightly and proven so by intervals. On
             images that were not trained on it is lower: ask `verified_perturbation`.
         losses: Mean loss of each epoch.
@@ -81,11 +81,11 @@ def certified_finetune(
         preprocess: Normalisation that stands before the model.
         epochs: Passes over the images.
         batch: Images per step.
-        rate: Of Adam, at its highest.
+        rate: Highest learning rate of Adam.
         weight: Share of the worst case in the final loss.
         warm_up: Share of all steps on clean images alone.
         ramp: Share of all steps in which box and weight grow.
-        seed: Of the order of images.
+        seed: Seed of the order of images.
 
     Raises:
         AnalysisError: If the network cannot be bounded, has nothing to train, or diverges.

@@ -49,10 +49,10 @@ def record_epoch(
         step: The epoch.
         class_names: K names in the order of the outputs, as the validation set of the policy names
             them, so that the assessment finds the curves; numbers if not given.
-        images: Most images used.
-        outputs: What the model returns.
-        batch_size: Most images in a forward pass.
-        seed: Of the sample and the folds.
+        images: Maximum number of images used.
+        outputs: Whether the model returns logits or probabilities.
+        batch_size: Maximum number of images in a forward pass.
+        seed: Seed of the sample and of the folds.
         run_id: The run to record in; the active one if not given.
 
     Returns:

@@ -23,9 +23,9 @@ class EpochRecorder(Callback):  # type: ignore[misc] # Lightning is not installe
     like the last, take at most `share` of the time since training began.
 
     Args:
-        validation: As for `record_epoch`.
+        validation: Images and labels, as `record_epoch` takes them.
         model: Name of the attribute that holds the network; the module itself if not given.
-        share: Most of the training time that recording may take.
+        share: Largest share of the training time that recording may take.
         options: Further arguments of `record_epoch`; without `run_id` the run is that of the
             Trainer's MLFlowLogger, else the active one.
     """

@@ -98,7 +98,7 @@ class Convolved(Affine):
         stride: Down and across.
         padding: Down and across.
         dilation: Down and across.
-        groups: Of channels.
+        groups: Number of groups of channels.
     """
 
     weight: Tensor
@@ -193,7 +193,7 @@ def rearrangement(
     """Any affine step without negative coefficients: reshaping, padding, averages, slices.
 
     Args:
-        shape: Of the source, without the leading dimension.
+        shape: Shape of the source, without the leading dimension.
         step: Applied to (N, *shape).
         example: A tensor of the wanted dtype and device.
         terms: Longest sum behind one output.

@@ -44,7 +44,7 @@ class Source:
 
     Attributes:
         place: Position of the step.
-        shape: Of its output, without the leading dimension.
+        shape: Shape of its output, without the leading dimension.
         example: A tensor of the dtype and device that new constants take.
     """
 

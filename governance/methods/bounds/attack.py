@@ -48,12 +48,12 @@ def attack(
     """The smallest margin that projected gradient descent finds in each box.
 
     Args:
-        model: As deployed, pixels to outputs; left as found.
+        model: Model as deployed, from pixels to outputs; left as found.
         image: (1, C, H, W) float32 with its decision.
         low: (N, C, H, W) lower ends of the boxes.
         high: (N, C, H, W) upper ends.
         decided: The class whose lead is attacked.
-        generator: Of the random starts.
+        generator: Source of the random starts.
         rival: The class to be put ahead; None for any.
         steps: Gradient steps per restart.
         restarts: The first starts at the image, the others at random points.

@@ -55,7 +55,7 @@ class Ranges:
     """Of every step so far: its range over a batch of boxes.
 
     Attributes:
-        program: Whose steps.
+        program: Network whose steps these are.
         spans: One range a step.
         relaxed: Enclosing lines by position, found when first asked for.
     """
@@ -100,7 +100,7 @@ def lower(
 
     Args:
         program: The network.
-        ranges: Of all steps that `at` depends on, for N boxes.
+        ranges: Ranges of all steps that `at` depends on, for N boxes.
         at: Position of the step.
         rows: (N or 1, S, *shape of the step) coefficients.
         affine_only: Whether to stop at the first curved step on each way back, which gives the
@@ -219,7 +219,7 @@ def margins(
         high: (N, *image) upper ends.
         rows: (1, S, classes) as from `margin_rows`.
         method: `tightened` includes `crown`, which includes `interval`.
-        neurons: As in `tightened_ranges`.
+        neurons: Maximum number of values bounded one by one, as in `tightened_ranges`.
 
     Returns:
         (N, S); a NaN means that nothing is known.

@@ -78,10 +78,10 @@ def deployed(
 
     Args:
         model: Maps normalised images to outputs.
-        channels: Of the image.
+        channels: Number of channels of the image.
         preprocess: Mean and std as declared, or any function of (N, C, H, W) that is affine per
             channel; None for none.
-        device: Of the model.
+        device: Device of the model.
 
     Raises:
         AnalysisError: If the preprocessing is not affine per channel.
@@ -126,14 +126,14 @@ class Case:
         model: As deployed, float32, pixels to outputs; to their logarithms if they are
             probabilities, so that margins are those before the softmax.
         program: The same network in float64 steps; None if it cannot be bounded.
-        refusal: Why not, if so.
+        refusal: Reason why it cannot be bounded; None where it can.
         image: (1, C, H, W) float32 in [0, 1].
         clean: The program's values for it; empty without a program.
         decided: The class the deployed model gives.
         rival: The only class to hold it against; None for every other.
         margin: Lead of the decided class in the deployed model.
         slack: For rounding; None without a program.
-        digest: Of the weights.
+        digest: Sha256 of the weights.
     """
 
     model: nn.Module
@@ -154,8 +154,8 @@ def case_of(
     """An image's case.
 
     Args:
-        model: As from `deployed`.
-        program: As read from it, or why it could not be read.
+        model: Model behind its normalisation, from `deployed`.
+        program: Steps read from it, or the reason why it could not be read.
         image: (C, H, W) in [0, 1].
         target: The only rival class; None for every other.
         reach: Largest radius that will be asked about.
@@ -240,7 +240,7 @@ def boxes(
     Args:
         image: (1, C, H, W).
         windows: N patches.
-        radii: Of each, in pixel values.
+        radii: Radius of each patch, in pixel values.
         mode: Whether only the patch moves, or everything else.
         sign: 1 if pixels may only grow brighter, -1 if only darker, None for both.
 

@@ -51,9 +51,9 @@ class Effort:
     Attributes:
         method: Of the bounds; `auto` tightens where the simpler ones leave a patch undecided, and
             only where the patch alone moves: elsewhere there is too much to tighten.
-        neurons: Most numbers per box that `tightened` bounds one by one.
-        steps: Of the attack's gradient descent.
-        restarts: Of the attack.
+        neurons: Maximum number of values per box that `tightened` bounds one by one.
+        steps: Gradient steps of the attack.
+        restarts: Starts of the attack: the first at the image, the others at random.
         batch: Boxes per forward pass of the attack.
     """
 
@@ -126,11 +126,11 @@ def decide(
     Args:
         case: The image.
         windows: N patches.
-        radii: Of each, in pixel values.
-        mode: As in `boxes`.
+        radii: Radius of each patch, in pixel values.
+        mode: Which pixels move, as in `boxes`.
         effort: How hard to try.
-        generator: Of the attack's random starts.
-        sign: As in `boxes`.
+        generator: Source of the attack's random starts.
+        sign: Direction in which pixels move, as in `boxes`.
 
     Raises:
         AnalysisError: If an attack goes below a proven bound: the run is invalid.
@@ -256,11 +256,11 @@ def verified_radii(
         windows: N patches.
         start: Radius already verified for each; 0 where none is.
         stop: Largest radius to try; it is tried first.
-        mode: As in `boxes`.
-        effort: Of the attack.
-        generator: Of the attack.
-        sign: As in `boxes`.
-        halvings: Of the bracket between `start` and `stop`.
+        mode: Which pixels move, as in `boxes`.
+        effort: How hard the attack tries.
+        generator: Source of the attack's random starts.
+        sign: Direction in which pixels move, as in `boxes`.
+        halvings: Number of halvings of the bracket between `start` and `stop`.
 
     Raises:
         AnalysisError: If an attack goes below a proven bound.
@@ -364,11 +364,11 @@ def verified_explain(
         preprocess: Normalisation that stands before the model.
         sign: 1 for brighter only, -1 for darker only, None for both.
         method: How hard to try; `auto` tightens where the simpler bounds leave a patch undecided.
-        neurons: Most numbers per patch that `tightened` bounds one by one.
-        steps: Of the attack's gradient descent.
-        restarts: Of the attack.
+        neurons: Maximum number of values per patch that `tightened` bounds one by one.
+        steps: Gradient steps of the attack.
+        restarts: Starts of the attack: the first at the image, the others at random.
         bisect: Whether to search the largest verified radius of each patch.
-        seed: Of the attack's random starts.
+        seed: Seed of the attack's random starts.
 
     Raises:
         AnalysisError: For a model or image that cannot be asked about, an operator that cannot be

@@ -33,7 +33,7 @@ class Bracket:
     Attributes:
         low: Proven, slack not yet taken off; NaN where nothing is known.
         high: Attained by the attack in the deployed model.
-        method: Which bound `low` comes from; None where there is none.
+        method: Method that gave `low`; None where there is none.
     """
 
     low: float
@@ -64,19 +64,19 @@ class Explanation:
         grid: Rows and columns of patches.
         map: (rows, columns): `solo` the clean margin less the proven worst margin, `drop` the fall
             of the proven margin when the patch moves with everything else, both 0 where negative.
-        status: Of each patch's claim.
-        bounds: Of each patch's worst margin.
+        status: Status of each patch's claim.
+        bounds: Bracket of each patch's worst margin.
         attained: The attack's margin for each patch.
-        gap: What lies between proof and attack.
+        gap: Distance between proof and attack, for each patch.
         max_verified_eps: Largest radius verified, where asked for; else the radius or 0.
-        vacuity: Of undecided patches: 1 means that the bound tells nothing.
+        vacuity: Vacuity of undecided patches: 1 means that the bound tells nothing.
         slack: Taken off every bound.
         op_coverage: How often each operator occurs in the bounded network.
-        model_hash: Of the weights.
+        model_hash: Sha256 of the weights.
         margin: Clean margin.
         clipped: Patches of a `drop` map that would have been negative.
         witnesses: Images that change the decision, by patch.
-        refusal: Why nothing could be bounded, if so.
+        refusal: Reason why nothing could be bounded; None where something could.
         escapes: Attacks below a proven bound; any raises, so this is 0.
         drop: The `drop` explanation beside a `solo` one, if both were asked for.
     """
@@ -111,11 +111,6 @@ class Explanation:
     def gap(self) -> tuple[float, ...]:
         """Attained less proven margins."""
         return tuple(bound.high - bound.low for bound in self.bounds)
-
-    @property
-    def certified_fraction(self) -> float:
-        """Share of patches VERIFIED."""
-        return self.status.count("VERIFIED") / len(self.status)
 
     def statement(self, patch: int) -> str:
         """The claim about a patch in words that may be printed."""

@@ -57,7 +57,7 @@ class Sum:
     """x + y or x - y, broadcast as torch does.
 
     Attributes:
-        shapes: Of the sources, without the leading dimension.
+        shapes: Shapes of the sources, without the leading dimension.
         signs: 1 or -1 for each source.
     """
 
@@ -100,7 +100,7 @@ class Concatenation:
 
     Attributes:
         dimension: Counted with the leading dimension of images, so at least 1.
-        lengths: Of each source along it.
+        lengths: Length of each source along it.
     """
 
     dimension: int
@@ -259,7 +259,7 @@ class Product:
     """x * y of two sources that both vary, broadcast as torch does.
 
     Attributes:
-        shapes: Of the sources, without the leading dimension.
+        shapes: Shapes of the sources, without the leading dimension.
     """
 
     shapes: tuple[tuple[int, ...], tuple[int, ...]]

@@ -36,11 +36,11 @@ class Step:
     """One operator applied to earlier steps.
 
     Attributes:
-        name: As in the exported graph.
+        name: Name in the exported graph.
         aten: Name of the aten operator.
-        operator: What it does; None for the image.
+        operator: Operation of the step; None for the image.
         sources: Positions of the steps it reads.
-        shape: Of its output, without the leading dimension.
+        shape: Shape of its output, without the leading dimension.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Program:
 
     Attributes:
         steps: In an order in which every source comes first.
-        dtype: Of all constants.
+        dtype: Type of all constants.
         softmax: Whether a final softmax was left away: it never changes which class is greatest.
     """
 
@@ -104,8 +104,8 @@ def read(
 
     Args:
         model: Maps (N, *shape) to (N, classes).
-        shape: Of one image, (C, H, W).
-        dtype: Of the constants; float64 where claims are made.
+        shape: Shape of one image, (C, H, W).
+        dtype: Type of the constants; float64 where claims are made.
         live: Whether convolutions and linear layers use the model's own parameters, so that bounds
             have gradients. Normalisation is always a constant.
 

@@ -201,7 +201,7 @@ def curve(name: str, *parameters: float) -> Curve:
     """The description of an activation by its aten name, such as `relu` or `hardtanh`.
 
     Args:
-        name: As the exported graph calls it, without namespace and overload.
+        name: Name in the exported graph, without namespace and overload.
         parameters: Its numbers in the order of the graph: slope of `leaky_relu`, ends of
             `hardtanh`.
 

@@ -28,12 +28,12 @@ class Row:
     Attributes:
         image: Position among the images asked about.
         patch: Position in the grid.
-        patches: Of the grid; 1 for a whole image.
-        mode: What moves.
+        patches: Number of patches of the grid; 1 for a whole image.
+        mode: Which pixels move.
         radius: In 255ths.
-        status: Of the claim.
-        bound: Of the worst margin.
-        vacuity: Of an undecided claim, else NaN.
+        status: Status of the claim.
+        bound: Bracket of the worst margin.
+        vacuity: Vacuity of an undecided claim; NaN for any other.
         witness: The pixels that change the decision, encoded; None where there are none or where
             those of a smaller radius serve.
     """

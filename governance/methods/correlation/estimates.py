@@ -43,7 +43,7 @@ class Channels:
         correlations: (C, C) Pearson over images and positions; 0 for a channel that never moves.
         exchanged: (C, C) the same between a channel and those on another image: the control.
         live: (C,) whether a channel moves at all.
-        images: How many.
+        images: Number of images.
     """
 
     correlations: Array
@@ -80,7 +80,7 @@ class Match:
         pairs: (P, 2) channel of the first and of the second layer, P the smaller number of both.
         correlations: (P,) Pearson of each pair, at the smaller of both resolutions.
         exchanged: Mean absolute correlation of the best match when images are exchanged.
-        images: How many.
+        images: Number of images.
     """
 
     pairs: NDArray[np.int64]
@@ -99,9 +99,9 @@ class Correlations:
     """All correlations of a network on the same images.
 
     Attributes:
-        images: How many.
-        channels: By layer.
-        matches: By pair of neighbouring depths.
+        images: Number of images.
+        channels: Correlations of the channels of each layer.
+        matches: Best match of the channels of each pair of neighbouring depths.
         depths: Names of the depths compared as wholes; `LABELS` last where labels were given.
         products: (batches, D, D) unbiased HSIC of every two depths.
         exchanged: (D, D) debiased CKA with the images of one side exchanged: the control.
@@ -149,12 +149,12 @@ def correlate(
     """Measure what moves together, in one pass over the images.
 
     Args:
-        network: From `network.trace`; its batch size is that of the CKA estimate.
+        network: The model, cut open by `network.trace`; its batch size is that of the CKA estimate.
         inputs: (N, C, H, W) as the model takes them.
-        layers: Whose channels are correlated.
+        layers: Layers whose channels are correlated.
         depths: In order; neighbours are matched, all are compared by CKA.
         labels: (N,) classes, to be compared with every depth.
-        seed: Of the order of the images, which decides the batches.
+        seed: Seed of the order of the images, which decides the batches.
 
     Raises:
         AnalysisError: If there are too few images, a layer gives no maps, or a number is not

@@ -78,7 +78,7 @@ def prune(covered: Sequence[Truth]) -> list[int]:
     """The fewest of several rules, greedily, that cover what all of them cover together.
 
     Args:
-        covered: By rule, (N,) which images of the class it covers.
+        covered: Images of the class, (N,), that each rule covers.
 
     Returns:
         Numbers of rules, the one that adds most first.

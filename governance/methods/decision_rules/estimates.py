@@ -35,8 +35,8 @@ class RuleEstimates:
 
     Attributes:
         all_rules: The rules.
-        seed: Of the baselines and of resampling.
-        scores: By baseline, how much each unseen image (M, K) is like each class.
+        seed: Seed of the plain methods and of resampling.
+        scores: Likeness (M, K) of each unseen image to each class, by plain method.
     """
 
     all_rules: DecisionRules

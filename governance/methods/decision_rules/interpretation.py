@@ -91,8 +91,8 @@ def representative_rules(
             covered unseen images whose true class is the rule's.
         cut: Layer whose output the rules speak of, or `auto`.
         boundaries: Sampled for each rule.
-        max_rules: Most rules of a class.
-        seed: Of the halves, the boundaries and the baselines.
+        max_rules: Maximum number of rules of a class.
+        seed: Seed of the halves, the boundaries and the plain methods.
         class_names: K names; numbers if not given.
         outputs: Whether the model returns logits or probabilities.
         batch_size: Images per forward pass.

@@ -25,7 +25,7 @@ def pictures(all_rules: DecisionRules, names: Sequence[str], pixels: Pixels) -> 
 
     Args:
         all_rules: The rules.
-        names: Of the classes.
+        names: Names of the classes.
         pixels: Gives some of the images by number, (B, C, H, W) in [0, 1].
     """
     first = [rule for rule in all_rules.rules if rule.number == 1][:SHOWN]

@@ -67,11 +67,11 @@ def ask(
     precision has not fallen: the upper end of its interval is not below what was recorded.
 
     Args:
-        boundaries: As recorded.
-        images: As recorded.
+        boundaries: Table of the boundaries, as recorded.
+        images: Table of the images, as recorded.
         model: The version in question, (B, C, H, W) to (B, K); left as found.
         inputs: (N, C, H, W) in its input space; further images are ignored.
-        ids: What the images are called in the record; their numbers if not given.
+        ids: Names of the images in the record; their numbers if not given.
         outputs: Whether the model returns logits or probabilities.
         batch_size: Images per forward pass.
 

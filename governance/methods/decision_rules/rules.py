@@ -49,7 +49,7 @@ class DecisionRule:
 
     Attributes:
         label: The class.
-        number: Of the rule within its class, from 1; the first covers most.
+        number: Number of the rule within its class, from 1; the first covers most.
         seed: Index of the seed image.
         boundaries: Those that bound the region; the seed is on the positive side of each.
         covered: (N,) which images are in the region.
@@ -102,8 +102,8 @@ class DecisionRules:
         predicted: (N,) what the model answers.
         unseen: (N,) true for the half that tests, false for the reference half.
         classes: K.
-        statuses: By class, whether it could be measured.
-        rules: Of all classes, in their order.
+        statuses: Whether each class could be measured.
+        rules: Rules of all classes, in the order of the classes.
     """
 
     cut: str
@@ -149,7 +149,7 @@ def find_rules(
         cut: The layer, as `find_cut` gives it.
         boundaries: Sampled for a rule.
         max_rules: Seeds tried for a class, hence its most rules.
-        seed: Of the halves and of the boundaries.
+        seed: Seed of the halves and of the boundaries.
         outputs: Whether the network returns logits or probabilities.
 
     Raises:

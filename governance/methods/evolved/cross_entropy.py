@@ -1,4 +1,4 @@
-"""Cross-entropy evolution of soft masks, with a regression on everything it tries.
+"""Cross-entropy evolution of smooth masks, with a regression on everything it tries.
 
 The engine `cem` of `maps.evolve_map`. Three parts, all black-box:
 
@@ -41,9 +41,9 @@ def search(trials: Trials, grid: int, rng: np.random.Generator) -> tuple[Numbers
     """What each place is worth, (r, r) with r twice the grid: more keeps the target's probability.
 
     Args:
-        trials: Where masks are tried, until its budget is spent.
+        trials: Trials of masks, until their budget is spent.
         grid: Cells a side.
-        rng: Of the masks.
+        rng: Source of the masks.
 
     Returns:
         The map, and two maps (2, r, r) from the regressions on every second trial each.
@@ -73,9 +73,9 @@ def regression(trials: Trials, grid: int, which: slice = slice(None)) -> Numbers
     second hangs on them.
 
     Args:
-        trials: What was tried.
+        trials: Masks that were tried, with their probabilities.
         grid: Cells a side.
-        which: Of the trials.
+        which: Numbers of the trials to use.
     """
     side = FINER * grid
     masks = trials.masks

@@ -102,7 +102,7 @@ def ridge(
         keep: (B, n).
         value: (B,).
         weight: (B,) of each row; None for all alike.
-        strength: Of the penalty.
+        strength: Strength of the penalty.
     """
     counts = np.ones(len(keep)) if weight is None else weight
     middle, mean = np.average(keep, axis=0, weights=counts), np.average(value, weights=counts)

@@ -1,7 +1,7 @@
 """Differential evolution: numbers in [0, 1] that make something least, by differences of others.
 
 Strategy current-to-best/1/bin, a whole generation evaluated at once: after Storn, Price 1997. The
-engine `de` of `maps.evolve_map` looks with it for the soft mask that keeps a
+engine `de` of `maps.evolve_map` looks with it for the smooth mask that keeps a
 prediction with little of the image.
 """
 
@@ -35,7 +35,7 @@ def minimise(
         cost: Maps points (B, size) in [0, 1] to their costs (B,).
         size: Numbers of a point.
         budget: Points that may be evaluated.
-        rng: Of everything random.
+        rng: Source of everything random.
         population: Points kept; four and more.
     """
     points = _stratified(min(population, budget), size, rng)
@@ -64,9 +64,9 @@ def search(trials: Trials, grid: int, rng: np.random.Generator) -> tuple[Numbers
     little by it, and whether two agree says how far to trust one.
 
     Args:
-        trials: Where masks are tried, until its budget is spent.
+        trials: Trials of masks, until their budget is spent.
         grid: Cells a side.
-        rng: Of the evolution.
+        rng: Source of the evolution's random numbers.
 
     Returns:
         The better of two masks, and both, (2, grid, grid).

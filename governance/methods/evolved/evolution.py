@@ -99,7 +99,7 @@ def find(search: Search, centre: NDArray[np.float64], budget: Plan, seed: int) -
         search: Knows at least the full and the empty subset.
         centre: (n, 2) row and column of each superpixel.
         budget: How passes are shared out.
-        seed: Of the breeding.
+        seed: Seed of the breeding.
     """
     if search.goal.mode == "confidence":
         return (yield from _most_probable(search, centre, budget, seed))

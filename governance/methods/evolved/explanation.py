@@ -60,7 +60,8 @@ class Point(NamedTuple):
     Attributes:
         size: Superpixels chosen.
         area: Share of the pixels chosen.
-        probability: Of the target: of the chosen part, or of the rest where the goal is a removal.
+        probability: Probability of the target for the chosen part, or for the rest where the goal
+            is a removal.
     """
 
     size: int
@@ -73,7 +74,7 @@ class Explanation:
     """A subset of an image's superpixels with what the model says of it.
 
     Attributes:
-        mode: What was looked for.
+        mode: Goal of the search.
         status: `sufficient`: the goal is reached, and the label holds under the second baseline
             (for removals: its change holds). `fragile`: reached under the search's baseline alone.
             `not_found`: the nearest subset is given. `undefined_baseline`: the baseline image
@@ -153,7 +154,7 @@ def evolve(
         image: (C, H, W) in [0, 1], grey or RGB; masks are composed on its device.
         target: Class to explain; None for the predicted one. For `contrastive` the class that the
             predicted one is contrasted with.
-        seed: Of every random choice; the same on the same device gives the same explanation.
+        seed: Seed of every random choice; the same seed on the same device gives the same result.
         budget: Forward passes of single images, at most, checks included.
         mode: `sufficient`: the smallest area that alone keeps the label and 0.9 of the
             probability. `necessary`: the smallest whose removal changes the label. `contrastive`:

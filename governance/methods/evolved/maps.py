@@ -1,6 +1,6 @@
 """Evolved maps: how much each part of an image keeps a prediction, from outputs alone.
 
-Soft masks over a coarse grid are evolved and what was learned of them is drawn as a heat map. Two
+Smooth masks over a coarse grid are evolved and what was learned of them is drawn as a heat map. Two
 engines: `de`, differential evolution after Karatsiolis, Kamilaris 2022 (DE-CAM-style, not a
 reproduction: only the abstract was read), whose map is its best mask; and `cem`, cross-entropy
 evolution with a regression on all it tried.
@@ -53,7 +53,7 @@ class EvolvedMap:
     """A heat map of an image for one class.
 
     Attributes:
-        engine: What evolved it.
+        engine: Engine that evolved it.
         status: `mapped`; `flat`: no mask made a difference, the map is 0 everywhere;
             `undefined_baseline`: the baseline image alone already keeps the label and nine tenths
             of its probability, so that no part means anything: nothing was searched, the map is 0.
@@ -98,7 +98,7 @@ def evolve_map(
         predict: Maps float32 (B, C, H, W) in [0, 1] to probabilities (B, K); nothing else is used.
         image: (C, H, W) in [0, 1], grey or RGB; masks are composed on its device.
         target: Class to explain; None for the predicted one.
-        seed: Of every random choice; the same on the same device gives the same map.
+        seed: Seed of every random choice; the same seed on the same device gives the same map.
         budget: Forward passes of single images, at most.
         grid: Cells a side, 2 to 32.
         engine: `cem` or `de`.
@@ -113,16 +113,16 @@ def evolve_map(
     _check(budget, grid, engine)
     check_image(image)
     image = image.to(torch.float32).contiguous()
-    veiled = replacement(image, baseline, seed)
+    filled = replacement(image, baseline, seed)
     forward = Forward(predict, batch_size, image)
-    ends = torch.stack([image, veiled])
+    ends = torch.stack([image, filled])
     told = forward(2, lambda start, stop: ends[start:stop])
     label = int(told[0].argmax())
     if target is not None and not 0 <= target < told.shape[1]:
         raise AnalysisError(f"target = {target}: 0 to {told.shape[1] - 1} are accepted")
     own = label if target is None else target
     full, empty = float(told[0, own]), float(told[1, own])
-    trials = Trials(forward, image, veiled, target=own, full=max(full, empty), budget=budget)
+    trials = Trials(forward, image, filled, target=own, full=max(full, empty), budget=budget)
     decided = told[1].argmax() == own and empty >= KEPT_SHARE * full
     status: MapStatus = "undefined_baseline"
     values, stability = np.zeros((grid, grid)), None

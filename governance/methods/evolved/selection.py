@@ -32,7 +32,7 @@ def choose(
         predictions: (N, K) probabilities.
         labels: (N,) true classes.
         count: Images wanted; fewer where there are fewer.
-        rng: Of the random rule and the order of the classes.
+        rng: Source of the random rule and of the order of the classes.
     """
     true = predictions[np.arange(len(labels)), labels]
     top = np.sort(predictions, axis=1)

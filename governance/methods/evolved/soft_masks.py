@@ -1,4 +1,4 @@
-"""Soft masks: smooth veils between an image and its baseline, from a few numbers on a grid.
+"""Smooth masks: smooth transitions between an image and its fill image, from a grid of numbers.
 
 A node of the grid keeps its surroundings (1) or gives them to the baseline (0); between the nodes
 a mask is bilinear. A mask may be shifted against the image by up to one cell, as in RISE (Petsiuk,
@@ -45,7 +45,7 @@ def spread(side: int, nodes: int, grid: int, shift: Numbers) -> Numbers:
 
     Args:
         side: Pixels of the axis.
-        nodes: Of the mask along it.
+        nodes: Number of nodes of the mask along it.
         grid: Cells of the axis; a node stands in the middle of its cell where nothing is shifted.
         shift: (B,) in cells.
     """
@@ -93,7 +93,7 @@ def random_shift(count: int, rng: np.random.Generator) -> Numbers:
 
 
 class Trials:
-    """Every soft mask tried on an image, with the probability of the target.
+    """Every smooth mask tried on an image, with the probability of the target.
 
     Attributes:
         full: Probability of the target that masks are held against: of the full image.
@@ -159,7 +159,7 @@ class Trials:
             down, right, nodes = (
                 part.to(self._image) for part in (*weights, torch.from_numpy(some.nodes))
             )
-            veil = down @ nodes @ right.mT
-            return torch.addcmul(self._image, veil[:, None], self._step).clamp_(0, 1)
+            mask = down @ nodes @ right.mT
+            return torch.addcmul(self._image, mask[:, None], self._step).clamp_(0, 1)
 
         return compose

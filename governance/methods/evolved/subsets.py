@@ -85,9 +85,9 @@ class Search:
     """What has been evaluated for one image and what each subset is worth.
 
     Attributes:
-        goal: What is looked for.
+        goal: Goal of the search.
         pixels: (n,) pixels of each superpixel.
-        baseline: What removed pixels are replaced with.
+        baseline: Name of the fill image for removed pixels.
         archive: Every subset evaluated under that baseline; its rows number the arrays below.
         value: (rows,) nearness to the goal, see `Goal.value`.
         met: (rows,) whether the goal is reached.

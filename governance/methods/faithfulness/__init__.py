@@ -1,12 +1,12 @@
-"""Faithfulness: whether maps of an image say what a model rests on, and when to withdraw them.
+"""Faithfulness: whether heat maps say what a model rests on, and when to withdraw them.
 
 ```
-controls.py       maps that say nothing: random, constant, centre
-measures.py       insertion, deletion, mu-Fidelity, sparseness of a map
-randomisation.py  maps while the weights of the model are shuffled, top down
-scores.py         a measure over images with its interval, beside its controls
-evaluation.py     evaluate: every measure of an explainer
-selftest.py       self_test: why evidence must be withdrawn
+controls       heat maps that say nothing: random, constant, centre
+measures       insertion, deletion, mu-Fidelity, sparseness of a heat map
+randomisation  heat maps while the weights of the model are shuffled, top down
+scores         a measure over images with its interval, beside its controls
+evaluation     evaluate: every measure of an explainer
+selftest       self_test: reasons why evidence must be withdrawn
 ```
 """
 

@@ -102,13 +102,13 @@ def evaluate(
         targets: Class explained of each; None for the predicted ones.
         model: The module that `explainer` and `predict` ask, for the randomisation of its weights;
             changed in place meanwhile and left as it was. None leaves that out.
-        baselines: What removed pixels are replaced with, in turn.
-        steps: Of the insertion and deletion curves.
-        subsets: Of mu-Fidelity.
+        baselines: Fill images that stand for removed pixels, in turn.
+        steps: Number of steps of the insertion and deletion curves.
+        subsets: Number of subsets for mu-Fidelity.
         radius: Largest change of a pixel for max-sensitivity.
         samples: Perturbed copies of an image for max-sensitivity; 0 leaves it out.
         stages: Depths of the randomisation; None for every layer.
-        seed: Of every random choice.
+        seed: Seed of every random choice.
         batch_size: Images per forward pass; None chooses.
 
     Raises:

@@ -16,7 +16,6 @@ from scipy import stats
 from torch import Tensor, nn
 
 from governance.methods.faithfulness.controls import Explainer, Maps, check_maps, random_maps
-from governance.methods.faithfulness.scores import beyond
 from governance.methods.statistics import intervals
 from governance.records.evidence import Interval
 
@@ -71,11 +70,6 @@ class Cascade:
             return ()
         pairs = zip(self.again, self.depths[-1].values, strict=True)
         return tuple(again / 2 - forgotten for again, forgotten in pairs)
-
-    @property
-    def sensitive(self) -> bool:
-        """Whether maps are shown to be less than half as alike without the weights as with them."""
-        return beyond(self.forgetting, 0.0)
 
 
 def alike(one: Maps, two: Maps) -> tuple[float, ...]:
@@ -141,9 +135,9 @@ def cascade(
         images: (N, C, H, W).
         targets: Class explained of each image, whatever the model predicts then.
         maps: (N, H, W) as `explain` gave them with `seed`.
-        again: The same with another seed.
+        again: (N, H, W) as `explain` gave them with another seed.
         stages: Depths tried, evenly spaced, all layers among them; None for every layer.
-        seed: Of the explainer and the shuffling.
+        seed: Seed of the explainer and of the shuffling.
     """
     names = layers(model)
     count = len(names) if stages is None else min(stages, len(names))

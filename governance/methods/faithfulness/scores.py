@@ -25,10 +25,10 @@ class Score:
 
     Attributes:
         metric: `insertion`, `deletion`, `mu_fidelity`, `max_sensitivity` or `sparseness`.
-        baseline: What removed pixels were replaced with; None where none were removed.
-        better: Which way is better.
-        values: Of each image; None where it has none, such as a correlation without spread.
-        controls: The same of other maps of these images: `random`, `constant`, perhaps `centre`.
+        baseline: Fill image for removed pixels; None where none were removed.
+        better: Better direction, `higher` or `lower`.
+        values: Value of each image; None where there is none, as of a correlation without spread.
+        controls: Values of other maps of these images: `random`, `constant`, perhaps `centre`.
         opponents: The controls that must be beaten.
         value: Mean over the images that have a value; None if none has.
         interval: Percentile bootstrap over those images.

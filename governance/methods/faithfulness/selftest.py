@@ -66,12 +66,12 @@ class Check:
     """A number of the self-test, image by image.
 
     Attributes:
-        name: What it is.
-        values: Of each image.
+        name: Name of the number.
+        values: Value of each image.
         span: Smallest and largest value that can occur.
-        limit: What the mean must be shown to exceed; None where it is only printed.
-        least: What the mean of these images must reach as well; None for nothing.
-        reason: Why the maps are withdrawn if it is not so.
+        limit: Value that the mean must be shown to exceed; None where it is only printed.
+        least: Value that the mean of these images must reach as well; None for nothing.
+        reason: Reason why the maps are withdrawn if the check fails.
     """
 
     name: str
@@ -114,7 +114,7 @@ class SelfTest:
 
     Attributes:
         scores: Insertion and deletion under each baseline.
-        cascade: Of the images that were explained again.
+        cascade: Randomisation of the images that were explained again.
         own: Checks of the explanation's own, its agreement over seeds among them.
         passes: Forward passes of the curves; those of the explainer are its own to count.
         shuffled: Whether there was a module whose weights could be shuffled.
@@ -269,7 +269,7 @@ def agreement(values: Sequence[float], chance: float = 0.0, *, lowest: float = -
 
     Args:
         values: Agreement of each image: rank correlation of maps, Jaccard index of regions.
-        chance: What maps or regions drawn at random would give.
+        chance: Agreement that maps or regions drawn at random would have.
         lowest: Smallest agreement there is: -1 of a correlation, 0 of a Jaccard index.
     """
     return Check(
@@ -317,9 +317,9 @@ def self_test(
         stages: Depths of the randomisation, evenly spaced from the uppermost layer to all.
         again: (tested, H, W) maps of a second run with another seed, where there are some.
         own: Checks of the explanation's own; None for the agreement of `maps` and `again`.
-        baselines: What removed pixels are replaced with, in turn.
-        steps: Of the curves.
-        seed: Of every random choice.
+        baselines: Fill images that stand for removed pixels, in turn.
+        steps: Number of steps of the curves.
+        seed: Seed of every random choice.
         batch_size: Images per forward pass; None chooses.
     """
     if not len(images):

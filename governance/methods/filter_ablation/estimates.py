@@ -48,7 +48,7 @@ def filter_estimates(
     """Estimates of all filters: one row per filter (or group of filters), class and metric.
 
     Args:
-        measurements: From `measure_filters`.
+        measurements: The measurements, from `measure_filters`.
         labels: (N,) class of each image.
         names: K names of the classes; their numbers if not given.
 
@@ -239,7 +239,7 @@ def _among(
         exact: (n, S), one row for each measured image.
         near: (N, S) the covariate on all images.
         members: (N,) which of all images are meant; all if not given.
-        slope: As `regression.estimated` takes it.
+        slope: Weight of the covariate, as `regression.estimated` takes it.
     """
     images = measured.effects.images
     taken = np.ones(len(images), dtype=bool) if members is None else members[images]

@@ -96,9 +96,9 @@ class _Given:
         network: The model, cut open.
         inputs: (N, C, H, W) all images.
         labels: (N,) their classes.
-        outputs: What the model returns.
-        survey: Of all filters on all images.
-        cost: By layer, cost of silencing one filter, as a share of a whole forward pass.
+        outputs: Whether the model returns logits or probabilities.
+        survey: First look at all filters on all images.
+        cost: Cost of silencing one filter of a layer, as a share of a whole forward pass.
         closed: Layers in which all filters are silenced at once, in closed form.
     """
 
@@ -131,7 +131,7 @@ def measure_filters(
             sample, `full` every filter on every image.
         seed: Seed of the choice of images and of the audit sample.
         top: Length of the list of most important filters aimed at.
-        outputs: What the model returns.
+        outputs: Whether the model returns logits or probabilities.
 
     Raises:
         AnalysisError: If images or labels cannot be used, or the loss of an image is not finite.

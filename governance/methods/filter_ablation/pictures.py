@@ -35,11 +35,11 @@ def pictures(
     """The top of the list, importance by layer and class, and what excites the first filters.
 
     Args:
-        measurements: From `measure_filters`.
+        measurements: The measurements, from `measure_filters`.
         table: Their estimates, from `filter_estimates`.
         top: The rows of the list's head.
         network: The model, cut open.
-        names: Of the classes.
+        names: Names of the classes.
         pixels: (N, C, H, W) in [0, 1].
         inputs: The same images in the model's input space.
         chance: Largest effect of the null.

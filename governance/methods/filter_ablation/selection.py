@@ -67,7 +67,7 @@ def class_candidates(
     """Filters that are not chosen yet but may matter to one class.
 
     Args:
-        survey: Of all filters.
+        survey: First look at all filters.
         labels: (N,) class of each image.
         chosen: Filters that are measured anyway.
         closed: (F,) whether a filter has a closed form, and so is measured anyway.

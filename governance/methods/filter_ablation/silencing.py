@@ -31,7 +31,7 @@ class Effects:
 
     Attributes:
         filters: The sets, S of them.
-        images: Which images, ascending, (n,).
+        images: Numbers of the images, ascending, (n,).
         dloss: Loss added, (n, S).
         dp_true: Probability of the true class lost, (n, S).
         flip: Whether the predicted class changed, (n, S).
@@ -68,11 +68,11 @@ def silence(
     Args:
         network: The model, cut open.
         inputs: All images, (N, C, H, W).
-        labels: Of all images, (N,).
+        labels: Classes of all images, (N,).
         survey: The survey of all images; gives the means and the undisturbed predictions.
-        filters: What is silenced.
+        filters: Sets of filters to silence, each set by itself.
         images: Indices of the images to do it on, ascending.
-        outputs: What the model returns.
+        outputs: Whether the model returns logits or probabilities.
     """
     by_layer: dict[str, list[int]] = defaultdict(list)
     for number, (layer, _) in enumerate(filters):

@@ -30,11 +30,11 @@ class Survey:
 
     Attributes:
         filters: Every filter of the network by itself, F of them.
-        means: By layer, mean of each channel over images and positions, (channels,).
+        means: Mean of each channel over images and positions, (channels,), by layer.
         taylor: First-order estimate of the loss added by silencing, (N, F). A screen and a control
             variate; never a measurement.
         constant: Whether a filter gave one and the same value everywhere, (F,): dead.
-        correlations: By layer, Pearson correlation of channels over images and positions.
+        correlations: Pearson correlation of channels over images and positions, by layer.
         loss: Cross-entropy of each image, (N,).
         p_true: Probability of the true class, (N,).
         predicted: Class of largest output, (N,).
@@ -70,7 +70,7 @@ def survey_filters(
         network: The model, cut open.
         inputs: (N, C, H, W).
         labels: (N,).
-        outputs: What the model returns.
+        outputs: Whether the model returns logits or probabilities.
     """
     inputs = image_tensor(inputs)
     target = torch.from_numpy(image_labels(labels, len(inputs)))

@@ -72,7 +72,7 @@ class Readings:
         layers: In order of depth, the head's input last.
         labels: (N,) true classes.
         probabilities: (N, K), the model's own.
-        found: By layer and method.
+        found: Reading by layer and method.
     """
 
     layers: tuple[str, ...]
@@ -140,15 +140,15 @@ def read(
     """Read a network at several layers, in one forward pass over the images.
 
     Args:
-        network: From `network.trace`.
+        network: The model, cut open by `network.trace`.
         batches: Model inputs (B, C, H, W), in the order of the labels; each is dropped once its
             pooled features are taken.
         labels: (N,) true classes.
         layers: In order of depth; the head's input is added.
-        methods: Which readings to take.
-        count: Folds of the cross-fitting.
-        seed: Of the folds and of the permuted labels.
-        outputs: What the model returns.
+        methods: Readings to take.
+        count: Number of folds of the cross-fitting.
+        seed: Seed of the folds and of the permuted labels.
+        outputs: Whether the model returns logits or probabilities.
 
     Raises:
         AnalysisError: If the network has no separable head, a feature is NaN or infinite, or the

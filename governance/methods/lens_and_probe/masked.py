@@ -58,10 +58,10 @@ class Local:
 
     Attributes:
         places: (B,) of the images among those read.
-        ids: What a person calls them.
-        rules: By which each was chosen.
+        ids: Names of the images for a person.
+        rules: Rule by which each image was chosen.
         pixels: (B, C, H, W) in [0, 1].
-        seen: What layers found for the class the model names.
+        seen: Evidence of the layers for the class that the model names.
     """
 
     places: NDArray[np.int64]
@@ -88,13 +88,13 @@ def seen_by(
     kept. All else is blurred: a mild baseline, yet one the model was not trained on.
 
     Args:
-        network: From `network.trace`.
+        network: The model, cut open by `network.trace`.
         inputs: (B, C, H, W) as the model takes them; blurring commutes with their normalisation.
         targets: (B,) class whose evidence is looked for.
         layers: Names of layers that give feature maps.
-        rng: Of the places the region is moved to.
+        rng: Source of the places that the region is moved to.
         draws: How often it is moved.
-        outputs: What the model returns.
+        outputs: Whether the model returns logits or probabilities.
 
     Raises:
         AnalysisError: If a layer gives no feature maps.
@@ -141,12 +141,12 @@ def mask_readings(
     The target is what the model itself names, so no label is used to make a mask.
 
     Args:
-        network: From `network.trace`.
+        network: The model, cut open by `network.trace`.
         batches: Model inputs (B, C, H, W), in the order of the labels.
         labels: (N,) true classes.
         layers: All layers that are read, in order of depth; the head's input gives no map.
-        seed: Of the control.
-        outputs: What the model returns.
+        seed: Seed of the control.
+        outputs: Whether the model returns logits or probabilities.
 
     Returns:
         By layer and method: `mask`, and its control with the region moved.

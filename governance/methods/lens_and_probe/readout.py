@@ -25,7 +25,7 @@ def folds(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]
     Args:
         labels: (N,) class of each image.
         count: Number of folds.
-        seed: Of the order within a class.
+        seed: Seed of the order within a class.
 
     Raises:
         AnalysisError: If there are fewer than two folds or fewer images than folds.

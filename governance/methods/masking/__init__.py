@@ -1,8 +1,8 @@
 """Masking: what a model says when only part of an image is left.
 
 ```
-masking.py      masked images composed on the device, asked once and kept; insertion and deletion
-superpixels.py  the regions an image is cut into, and what takes the place of their pixels
+masking      masked images composed on the device, asked once and kept; insertion and deletion
+superpixels  the regions an image is cut into, and the fill images for removed pixels
 ```
 """
 

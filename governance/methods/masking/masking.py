@@ -37,7 +37,7 @@ class Ask(NamedTuple):
 
     Attributes:
         keep: (B, n) true where a superpixel is kept.
-        baseline: Which replacement stands for the others.
+        baseline: Name of the fill image that stands for the others.
     """
 
     keep: Bits
@@ -272,7 +272,7 @@ def curve(
         target: Class watched.
         kind: `insertion` starts from the replacement, `deletion` from the image.
         steps: Equal steps from no pixel to all of them.
-        seed: Of the order among equal values.
+        seed: Seed of the order among equal values.
         batch_size: Images per pass; None chooses.
 
     Source:

@@ -159,7 +159,7 @@ def baseline_image(image: Tensor, name: str, labels: NDArray[np.int64], seed: in
         name: `blur` (Gaussian, sigma a twelfth of the shorter side), `mean` (colour of the image),
             `black`, `noise` (uniform) or `superpixel` (mean colour of each).
         labels: (H, W) superpixels, for `superpixel`.
-        seed: Of the noise.
+        seed: Seed of the noise.
 
     Returns:
         (C, H, W) on the image's device.
@@ -197,7 +197,7 @@ def replacement(
     Args:
         image: (C, H, W) in [0, 1].
         baseline: A name that `baseline_image` knows, or (C, H, W).
-        seed: Of the noise.
+        seed: Seed of the noise.
         labels: (H, W) superpixels; None cuts them where the baseline needs them.
 
     Returns:

@@ -1,8 +1,9 @@
 """Layers: the filters, the depths and the head that a list of operations holds, and their names.
 
-A *unit* is the output of a convolution after its normalisation and activation, found by walking on
-from the convolution as long as one such step alone reads it. A *stage* is a depth of the network: a
-feature map through which everything later sees the image. The *head* is the final linear layer.
+A layer of *filters* is the output of a convolution after its normalisation and activation. It is
+found by walking on from the convolution as long as one such step alone reads it. A *stage* is a
+depth of the network: a feature map through which everything later sees the image. The *head* is the
+final linear layer.
 """
 
 from collections import Counter
@@ -42,10 +43,11 @@ class Layers:
 
     Attributes:
         operations: In order of execution.
-        users: By operation, those that read it.
+        users: Operations that read each operation.
         modules: Operation that gives a module's output, by module path; with `#k` where the module
             is called more than once.
-        cuts: Operation that gives a unit's output, by the name of the convolution, in order.
+        cuts: Operation that gives the output of a layer of filters, by the name of the convolution,
+            in order.
         head: The final linear operation; None where the network ends otherwise.
     """
 
@@ -56,7 +58,7 @@ class Layers:
     head: int | None
 
     def place(self, layer: str) -> int:
-        """The operation whose output a name stands for; a convolution's stands for its unit.
+        """The operation whose output a name stands for; a convolution's stands for its filters.
 
         Raises:
             AnalysisError: If there is no such layer, or no head where its input is asked for.
@@ -73,8 +75,9 @@ class Layers:
         if layer in self.modules:
             return self.modules[layer]
         raise AnalysisError(
-            f"layer {layer!r} does not exist; units are {', '.join(self.cuts)}; names of other "
-            "modules the forward pass calls, and with #k those it calls repeatedly, are accepted"
+            f"layer {layer!r} does not exist; layers of filters are {', '.join(self.cuts)}; names "
+            "of other modules the forward pass calls, and with #k those it calls repeatedly, are "
+            "accepted"
         )
 
     def shape(self, place: int) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """Network: a convolutional classifier cut open between its layers, without changing it.
 
 A *layer* is named by its module path (`layer1.0.conv1`), with `#k` appended where the same module
-is used more than once (`layer1.0.relu#1`). The name of a convolution stands for its *unit output*:
+is used more than once (`layer1.0.relu#1`). The name of a convolution stands for its *filters*:
 the channels after their normalisation and activation, which is where filters are silenced. Because
 the cut is there, depthwise and grouped convolutions, concatenations and squeeze-excitation need no
 rules of their own.
@@ -59,7 +59,7 @@ class Unit:
 
 
 class TracedNetwork:
-    """A classifier with its units, its stages and its head; made by `trace`.
+    """A classifier with its layers of filters, its stages and its head; made by `trace`.
 
     Attributes:
         path: How it is run: `fx`, `export` or `hooks`.
@@ -103,7 +103,8 @@ class TracedNetwork:
 
         Args:
             inputs: (N, C, H, W), preprocessed.
-            layers: Names of units, of stages, of any module the forward pass calls, or `HEAD`.
+            layers: Names of layers of filters, of stages, of any module that the forward pass
+                calls, or `HEAD`.
 
         Yields:
             Which images, the model's outputs (B, K), and by layer the activation: (B, C, H, W),
@@ -164,7 +165,7 @@ class TracedNetwork:
 
         Args:
             inputs: (N, C, H, W).
-            layers: As for `features`.
+            layers: Names of layers, as `features` takes them.
             objective: From outputs (B, K) and which images they are to one number, a sum over
                 images; its gradient is then each image's own.
 
@@ -198,20 +199,20 @@ class TracedNetwork:
         *,
         closed_form: bool = True,
     ) -> Iterator[tuple[str, int, slice, Tensor]]:
-        """The model's outputs with channels of a unit held at a reference value.
+        """The model's outputs with filters of a layer held at a reference value.
 
         Args:
             inputs: (N, C, H, W).
             sets: By layer, the sets of channels to silence; each set is silenced by itself, its
                 channels together. The empty set silences nothing.
-            reference: By layer, the value each channel is held at, (channels,).
+            reference: Value that each channel is held at, (channels,), by layer.
             closed_form: Whether to use the closed form where there is one.
 
         Yields:
             Layer, number of the set, which images, outputs (B, K).
 
         Raises:
-            AnalysisError: If a layer is not a unit or a channel does not exist.
+            AnalysisError: If a layer is no layer of filters or a filter does not exist.
         """
         self._check_sets(sets)
         closed = {unit.layer for unit in self._units if unit.closed and closed_form}
@@ -332,7 +333,7 @@ class TracedNetwork:
         for layer, groups in sets.items():
             if layer not in channels:
                 raise AnalysisError(
-                    f"layer {layer!r} is not a unit; accepted are {', '.join(channels)}"
+                    f"layer {layer!r} is no layer of filters; accepted are {', '.join(channels)}"
                 )
             wrong = {j for group in groups for j in group if not 0 <= j < channels[layer]}
             if wrong:
@@ -354,7 +355,7 @@ def trace(
         model: Maps (B, C, H, W) to (B, K), in single or double precision.
         example: A few preprocessed images, (B, C, H, W); two are best, since programs may be
             special about one.
-        batch_size: Most images in a forward pass.
+        batch_size: Maximum number of images in a forward pass.
         path: How to run it; by default the fastest way that gives the model's own numbers.
 
     Raises:

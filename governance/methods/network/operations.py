@@ -26,9 +26,9 @@ class Operation:
         kind: Canonical name: `conv2d`, `batchnorm2d`, `relu`, `add`, ...
         module: Path of the innermost module it runs in.
         inputs: The operations it reads, by index.
-        shape: Of its output with the example's batch; None where it is no tensor.
+        shape: Shape of its output with the example's batch; None where it is no tensor.
         macs: Multiply-accumulate operations per image, of convolutions and linear layers.
-        bytes: Of its output, per image.
+        bytes: Size of its output, per image.
     """
 
     kind: str
@@ -48,8 +48,8 @@ def described(
         kind: Canonical name.
         module: Path of the innermost module.
         inputs: The operations it read.
-        value: What it gave.
-        weight: Of a convolution or linear layer; None for anything else.
+        value: Value that it gave.
+        weight: Weight of a convolution or linear layer; None for anything else.
     """
     shape = tuple(value.shape) if isinstance(value, Tensor) else None
     macs = 0

@@ -24,7 +24,7 @@ class Rerun:
     """A network that is watched while it runs and run again to change a step.
 
     Attributes:
-        operations: As the example's forward pass made them.
+        operations: Operations in the order of the example's forward pass.
         names: Index of the operation that gives a module call's output, by `path#k`.
         output: Index of the operation that gives the network's output.
     """

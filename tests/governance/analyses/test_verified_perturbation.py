@@ -49,7 +49,7 @@ def test_a_linear_model_is_decided_exactly():
     np.testing.assert_allclose([bound.low for bound in found.bounds], [0.5, 1, 1, 0.5], atol=1e-9)
     np.testing.assert_allclose(found.attained, [0.5, 1, 1, 0.5], atol=1e-5)
     assert max(found.gap) < 1e-5
-    assert found.certified_fraction == 1.0
+    assert set(found.status) == {"VERIFIED"}
     assert found.escapes == 0
 
 

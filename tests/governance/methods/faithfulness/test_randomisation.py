@@ -10,6 +10,7 @@ from torch import nn
 
 from governance.methods.faithfulness.controls import centre_maps, random_maps
 from governance.methods.faithfulness.randomisation import alike, cascade, layers, shuffled
+from governance.methods.faithfulness.scores import beyond
 
 IMAGES = torch.rand(5, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 TARGETS = [0, 1, 2, 3, 0]
@@ -97,7 +98,7 @@ def test_maps_of_the_model_change_with_its_weights_and_it_is_left_as_found(net):
     assert [(depth.layers, depth.last) for depth in found.depths] == [(1, "3"), (2, "0")]
     assert found.again == pytest.approx([1] * 5)
     assert found.depths[-1].value < 0.4
-    assert found.sensitive
+    assert beyond(found.forgetting, 0.0)
     assert all(torch.equal(item, before[name]) for name, item in bits(net).items())
 
 
@@ -113,7 +114,7 @@ def test_maps_of_the_model_change_with_its_weights_and_it_is_left_as_found(net):
 def test_maps_that_do_not_ask_the_model_are_not_sensitive(net, explain):
     maps, again = (explain(IMAGES, TARGETS, seed) for seed in (0, 1))
 
-    assert not cascade(explain, net, IMAGES, TARGETS, maps, again, stages=1).sensitive
+    assert not beyond(cascade(explain, net, IMAGES, TARGETS, maps, again, stages=1).forgetting, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -136,4 +137,4 @@ def test_a_model_without_weights_shows_nothing():
     found = cascade(lambda *_: maps, nn.ReLU(), IMAGES[:1], [0], maps, maps)
 
     assert found.depths == ()
-    assert not found.sensitive
+    assert not beyond(found.forgetting, 0.0)

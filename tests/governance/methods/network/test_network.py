@@ -300,12 +300,12 @@ def test_models_that_cannot_be_cut_open_are_refused_with_a_reason(model, message
 def test_a_layer_that_does_not_exist_is_refused_by_name(images):
     network = trace(seeded(Reused), images[:2])
     with pytest.raises(
-        AnalysisError, match=r"layer 'conv9' does not exist; units are conv1, conv2"
+        AnalysisError, match=r"layer 'conv9' does not exist; layers of filters are conv1, conv2"
     ):
         next(network.features(images, ["conv9"]))
     with pytest.raises(AnalysisError, match="has no channel 7; 0 to 3 are accepted"):
         silenced(network, images, "conv1", [(7,)])
-    with pytest.raises(AnalysisError, match="'relu#0' is not a unit"):
+    with pytest.raises(AnalysisError, match="'relu#0' is no layer of filters"):
         list(network.ablate(images, {"relu#0": [(0,)]}, {"relu#0": torch.zeros(4)}))
 
 
