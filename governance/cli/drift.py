@@ -46,7 +46,7 @@ def compare(
 ) -> None:
     """Compare the reasons of two versions on the same images.
 
-    Exits with 0 if they are equivalent, 10 for drift, 30 if that cannot be told. Nothing is recorded.
+    Exits with 0 if they are equivalent, 10 for drift, 30 if it cannot be told. Nothing is recorded.
     """
     from governance.workflows.comparing import compare_models
 
@@ -71,7 +71,7 @@ def references_make(
     recipe: Annotated[
         str,
         typer.Option(
-            help="Training function as module:function; called with a seed and a model to start from."
+            help="Training function as module:function; called with a seed and a start model."
         ),
     ],
     count: Annotated[
@@ -164,7 +164,7 @@ def history(
     record: Annotated[bool, typer.Option(help="Log the history as MLflow metrics.")] = True,  # noqa: FBT002 - a flag of the command line
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Show the verdicts, metrics and drift of a registered model's versions. Nothing is measured."""
+    """Show the verdicts, metrics and drift of a registered model's versions; measure nothing."""
     from governance.workflows import version_history
 
     found = version_history.read_history(name)

@@ -93,8 +93,9 @@ def work(lease: Lease, resources: Resources) -> JobOutcome:
             failure, why = error, str(error)
         if lost.is_set():
             return JobOutcome(state="lost", why=why)
-        fault = _fault_of_host(failure, config)
-        if fault is not None or not listing.answers():
+        away = not listing.answers()
+        fault = None if away else _fault_of_host(failure, config)
+        if away or fault is not None:
             # Not the version's fault: an attempt is not counted.
             back = jobs.hand_back(lease, delay=config.retry_seconds)
             return JobOutcome(state="back" if back else "lost", why=fault or why)

@@ -12,6 +12,8 @@ from governance.worker import host
 from governance.worker.config import WorkerConfig
 from governance.worker.host import check_host
 
+pytestmark = pytest.mark.worker
+
 
 @pytest.fixture
 def network_refused(tmp_path, monkeypatch):

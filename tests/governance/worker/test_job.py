@@ -26,14 +26,14 @@ from governance.workflows import printing
 @pytest.fixture
 def resources(store, office):
     rule = PolicyRule(models="stripes", policy=office.folder / "policy.toml")
-    ledger = JobDatabase(f"sqlite:///{office.folder}/ledger.db", "site")
+    jobs = JobDatabase(f"sqlite:///{office.folder}/ledger.db", "site")
     yield Resources(
-        ledger=ledger,
+        jobs=jobs,
         config=WorkerConfig(rules=(rule,)),
         key=office.assessor,
         ring=office.ring,
     )
-    ledger.close()
+    jobs.close()
 
 
 def leased(resources, uri, *, failed=0):
@@ -93,6 +93,7 @@ def test_after_the_last_attempt_the_version_is_undetermined_with_the_error(
     assert sweep.need(found, resources.ring, time.time(), resources.config) is None
 
 
+@pytest.mark.worker
 def test_where_even_undetermined_is_refused_it_is_tried_again_later(
     resources, new_version, monkeypatch
 ):
@@ -156,6 +157,7 @@ def test_a_lease_that_another_worker_took_over_records_nothing(resources, new_ve
     assert resources.jobs.renew(taken, 60)
 
 
+@pytest.mark.worker
 def test_a_worker_told_to_end_hands_the_version_back_as_it_was(resources, new_version):
     resources.stop.set()
     lease = leased(resources, new_version())
@@ -182,6 +184,7 @@ def test_an_attempt_is_not_counted_while_the_registry_is_away(resources, new_ver
     assert (outcome.state, job.state, job.attempts) == ("back", "waiting", 0)
 
 
+@pytest.mark.worker
 @pytest.mark.parametrize("fault", ["confinement", "user", "device", "disk"])
 def test_a_fault_of_the_machine_is_no_attempt_and_no_statement(
     resources, new_version, tmp_path, monkeypatch, fault

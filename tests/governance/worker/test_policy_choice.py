@@ -12,7 +12,7 @@ TAG = "governance.policy_uri"
 
 
 @pytest.fixture
-def terms(tmp_path, policy_text):
+def config(tmp_path, policy_text):
     (tmp_path / "allowed").mkdir()
     (tmp_path / "allowed" / "strict.toml").write_text(policy_text.replace('"Stripes"', '"Strict"'))
     (tmp_path / "secret.toml").write_text(policy_text)
