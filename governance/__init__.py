@@ -6,13 +6,19 @@ a *decision*; all of it together is an *assessment*, kept in MLflow, printed as 
 at the gate.
 
 ```
-errors, evidence, intervals, policy, assessment     plain records and the pure judgement of them
-subject, preprocessing, images, model_files         the live side: a model and its images
-analyses                                            one question to a model per file
-network, masking, explanation, importance, ...      the instruments analyses measure with
-orchestration, registry, printing, assessing        the whole way, and MLflow
-drift, succession, references, versions             what changed between versions
-cli, demo                                           what people call
+cli        the command line
+worker     the service that assesses every registered version and signs its verdict
+workflows  one module a user action: assessing, comparing, planting, printing
+training   what a training loop calls to record its epochs
+registry   everything that speaks to MLflow: resolve, open, record, read back, gate
+drift      what changed between two versions of a model
+analyses   one question to a model a file
+approval   keys, signed statements, waivers, and whether a statement counts
+methods    how things are measured, without policy or records
+subject    what is assessed: a model, its preprocessing and its images
+records    what is kept, as plain data, and the judgement of it
+errors     what can go wrong, as one tree
+__main__   `python -m governance` is the command line
 ```
 
 What is re-exported here is plain data: importing this package loads neither torch nor mlflow. Only
