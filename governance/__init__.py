@@ -5,14 +5,21 @@ each leaves *evidence*; a *policy* holds *expectations* against the evidence, gi
 a *decision*; all of it together is an *assessment*, kept in MLflow, printed as a report, and asked
 at the gate.
 
+Each room imports only rooms below it:
+
 ```
-errors, evidence, intervals, policy, assessment     plain records and the pure judgement of them
-subject, preprocessing, images, model_files         the live side: a model and its images
-analyses                                            one question to a model per file
-network, masking, explanation, importance, ...      the instruments analyses measure with
-orchestration, registry, printing, assessing        the whole way, and MLflow
-drift, succession, references, versions             what changed between versions
-cli, demo                                           what people call
+cli        the command line
+worker     whatever is registered gets assessed and signed
+workflows  what people do: one module a user action
+training   what a training loop calls to be governed later
+registry   registered versions in MLflow, and the records kept about them
+drift      what changed between two versions
+analyses   one question to a model per file
+approval   signed statements about versions, and when they count
+methods    how things are measured
+subject    the live side: a model and its images
+records    what is kept, as plain data, and the judgement of it
+errors     what can go wrong, in words
 ```
 
 What is re-exported here is plain data: importing this package loads neither torch nor mlflow. Only

@@ -40,10 +40,11 @@ from typing import ClassVar, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
+from torch import nn
 
 from governance.methods.correlation import LABELS, LEAST, Correlations, correlate, fisher
 from governance.methods.correlation.pictures import pictures
+from governance.methods.image_tensors import Images
 from governance.methods.missing import missing
 from governance.methods.network import trace
 from governance.methods.statistics.intervals import LEVEL
@@ -124,7 +125,7 @@ class FeatureCorrelation:
 
 def feature_correlation(
     model: nn.Module,
-    images: Tensor,
+    images: Images,
     labels: ArrayLike | None = None,
     *,
     layers: Literal["units"] | Sequence[str] = "units",
