@@ -160,7 +160,7 @@ def resamples(found: dict[str, Array], n: int, images: int) -> Iterator[tuple[Ar
         plain = estimated(exact[plain_took], near[plain_took], near[plain_took])
         row = []
         for item in (ours, cv, plain):
-            low, high = item.interval()
+            low, high = item.low, item.high
             row += [(low <= truth) & (truth <= high), high - low]
         yield tuple(row)
 

@@ -11,9 +11,9 @@ PAGE = Path(__file__).parent.parent / "docs" / "analyses.md"
 HEAD = """\
 # Analyses
 
-Written by `make docs` from the analyses' own docstrings and declarations; CI compares. A policy
-names an analysis by its table `[analyses.<name>]`, sets the parameters below as keys, and expects
-something of a metric by its full name.
+`make docs` writes this page from the docstrings and declarations of the analyses, and CI compares
+it with them. A policy names an analysis by its table `[analyses.<name>]`. It sets the parameters
+below as keys of that table. It states an expectation by the full name of a metric.
 """
 
 
@@ -31,7 +31,7 @@ def _section(name: str) -> str:
         lines += ["| parameter | default |", "|---|---|"]
         lines += [f"| `{item.name}` | `{item.default!r}` |" for item in fields]
         lines += [""]
-    lines += ["| metric | meaning | better | standing expectation |", "|---|---|---|---|"]
+    lines += ["| metric | meaning | better | built-in expectation |", "|---|---|---|---|"]
     standing = {item.metric: item for item in getattr(kind, "standing", ())}
     for metric, declared in analyses.metrics(name).items():
         item = standing.get(f"{name}.{metric}")

@@ -5,21 +5,20 @@ each leaves *evidence*; a *policy* holds *expectations* against the evidence, gi
 a *decision*; all of it together is an *assessment*, kept in MLflow, printed as a report, and asked
 at the gate.
 
-Each room imports only rooms below it:
-
 ```
 cli        the command line
-worker     whatever is registered gets assessed and signed
-workflows  what people do: one module a user action
-training   what a training loop calls to be governed later
-registry   registered versions in MLflow, and the records kept about them
-drift      what changed between two versions
-analyses   one question to a model per file
-approval   signed statements about versions, and when they count
-methods    how things are measured
-subject    the live side: a model and its images
+worker     the service that assesses every registered version and signs its verdict
+workflows  one module a user action: assessing, comparing, planting, printing
+training   what a training loop calls to record its epochs
+registry   everything that speaks to MLflow: resolve, open, record, read back, gate
+drift      what changed between two versions of a model
+analyses   one question to a model a file
+approval   keys, signed statements, waivers, and whether a statement counts
+methods    how things are measured, without policy or records
+subject    what is assessed: a model, its preprocessing and its images
 records    what is kept, as plain data, and the judgement of it
-errors     what can go wrong, in words
+errors     what can go wrong, as one tree
+__main__   `python -m governance` is the command line
 ```
 
 What is re-exported here is plain data: importing this package loads neither torch nor mlflow. Only

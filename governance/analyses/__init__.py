@@ -4,6 +4,21 @@ An analysis is a frozen dataclass whose fields are its parameters (the keys of
 `[analyses.<name>]` in a policy), named in its module's `__all__` as the only class with a `run`.
 Its module docstring is what the report prints. `docs/add-an-analysis.md` walks through one.
 Analyses of other distributions come through the entry-point group `governance.analyses`.
+
+```
+data_quality                   whether the validation images can carry a judgement at all
+preprocessing_check            whether the declared preprocessing is the one of the training
+performance                    how often the model is right, and how sure it may be
+learning_process               how the network came to be what it is, epoch by epoch
+layer_prediction               what each depth would already answer, and what it could
+filter_importance              what is lost when single filters are silenced
+feature_correlation            which features move together, within and across layers
+explanation_maps               what the model looks at, kept to be compared
+genetic_explanation            which part of an image alone carries the decision
+de_cam                         evolved heat maps, from the model's outputs alone
+representative_interpretation  what the decisions on many similar images share
+verified_perturbation          what provably cannot change the decision, and what can
+```
 """
 
 import dataclasses

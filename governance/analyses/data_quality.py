@@ -1,35 +1,39 @@
-"""Data quality: whether the validation images can carry a judgement of the model at all.
+"""Data quality: are the validation images good enough to judge a model by?
 
 Purpose
-    Every number in this report rests on the validation images. Images that cannot be read, the same
-    picture under two labels, copies that count twice and pictures that show nothing make those
-    numbers wrong or less certain than they look, however good the model is. The model itself plays
-    no part here.
+    Every number in this report rests on the validation images. Unreadable images, one picture under
+    two labels, copies that count twice and pictures without content make those numbers wrong or
+    less certain than they look. The analysis looks at the images alone. The model plays no part.
 
 Method
-    Each image is decoded once and described in a row of a table: size, brightness, contrast,
-    entropy, sharpness (variance of the Laplacian over the variance of brightness), the sha256 of
-    its file and a perceptual hash. Exact duplicates share a sha256. Near duplicates have perceptual
-    hashes that differ in at most 7 of 63 bits and thumbnails that correlate at 0.98 or more after
-    what all images of the set share was subtracted; chains of them are one group. Blurred, dark,
-    bright and oddly sized images lie more than 4 robust standard deviations from the set's median,
-    so that what is usual in this set counts as usual. The table is held against a suite of Great
-    Expectations; each check gives the share of images (or classes) that offend. Shares of single
-    images carry 95 % Wilson intervals, which say what to expect of further images of this source;
-    shares of duplicates and of classes are counts of this very set and have none.
+    Each image is decoded once. A table records its size, brightness, contrast, entropy, sharpness
+    (variance of the Laplacian divided by the variance of the brightness), the sha256 of its file
+    and a perceptual hash. A suite of Great Expectations checks this table. Each check returns the
+    share of images, or of classes, that fail it.
+
+    - Exact duplicates have the same sha256.
+    - Near duplicates have perceptual hashes that differ in at most 7 of 63 bits. Their thumbnails
+      also correlate at 0.98 or more once the mean of all images is subtracted. Chains of near
+      duplicates form one group.
+    - Blurred, dark, bright and oddly sized images lie more than 4 robust standard deviations from
+      the median of this set. An image is therefore compared with what is usual in this set.
+
+    Shares of single images carry 95 % Wilson intervals, which tell what to expect of further images
+    from the same source. Shares of duplicates and of classes are counts of this set and have no
+    interval.
 
 Signs of risk
-    The same picture under two labels, since one of them must be wrong; many copies, since intervals
-    are then narrower than the evidence; images of one brightness throughout, which point to damage
-    in transit; a class with a handful of images; faults that gather in one class, which a model can
-    learn in place of the class.
+    One picture stands under two labels, so one of the labels is wrong. There are many copies, so
+    intervals are narrower than the evidence allows. Images have one brightness throughout, which
+    points to damage in transit. A class has only a few images. Faults gather in one class, and a
+    model can learn the fault in place of the class.
 
 Limits
-    Labels are only checked against one another: a wrong label on a picture of its own is not found
-    here. Near duplicates that were mirrored, rotated or cropped are not found, and in sets of very
-    simple pictures (about 2 in 1,000 handwritten digits) different ones pass for near duplicates.
-    Where more than half of the images share a fault, the fault is what is usual and is not
-    reported. Nothing is said of copies between training and validation images.
+    Labels are compared only with one another. A wrong label on a picture without a duplicate is not
+    found. Near duplicates that were mirrored, rotated or cropped are not found. In sets of very
+    simple pictures, different ones pass for near duplicates (about 2 in 1,000 handwritten digits).
+    A fault that more than half of the images share is not reported, because it is then what is
+    usual. The analysis does not look for copies between training and validation images.
 """
 
 from collections.abc import Mapping, Sequence
@@ -66,7 +70,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataQuality:
-    """Faults of the validation images and their labels.
+    """Faults of the validation images and of their labels.
 
     Attributes:
         similarity: Smallest correlation of two thumbnails that counts as a near duplicate.
@@ -79,16 +83,18 @@ class DataQuality:
         {check.metric: Metric(meaning=check.meaning, better="lower") for check in CHECKS}
         | {
             "smallest_class_images": Metric(
-                meaning="images of the class that has fewest", better="higher", highest=None
+                meaning="Number of images of the class that has fewest.",
+                better="higher",
+                highest=None,
             ),
             "smallest_class_share": Metric(
-                meaning="share of images in the class that has fewest", better="higher"
+                meaning="Share of all images in the class that has fewest.", better="higher"
             ),
         }
     )
 
-    #: Hold under every policy that does not state its own on the same metric. Images that cannot be
-    #: read and labels without a class abort the assessment, so nothing is left to expect of them.
+    #: Hold under every policy that states no expectation on the same metric. Unreadable images and
+    #: labels without a class abort the assessment, so they need no expectation.
     standing: ClassVar[tuple[Expectation, ...]] = tuple(
         Expectation(
             metric=f"data_quality.{check.metric}",
@@ -165,10 +171,10 @@ def _checks_table(outcomes: Sequence[Outcome]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for item in outcomes:
         end = item.interval
-        found = None if item.offenders is None else len(item.offenders)
+        count = None if item.offenders is None else len(item.offenders)
         rows.append(
             (
-                item.check.metric, item.check.column, found, item.n, item.share,
+                item.check.metric, item.check.column, count, item.n, item.share,
                 end.low if end else None, end.high if end else None, item.check.allowed,
                 item.check.severity, item.success,
             )
@@ -176,9 +182,10 @@ def _checks_table(outcomes: Sequence[Outcome]) -> Table:
     return Table(
         name="checks",
         caption=(
-            "The suite of Great Expectations: offending rows of n, as a share with 95 % Wilson "
-            "interval where images offend one by one, and the share that the suite allows. A row "
-            "is an image, in the last two checks a class. Empty: could not be evaluated."
+            "Results of the suite of Great Expectations. Offending counts images, and in the last "
+            "two checks classes, among n. The share has a 95 % Wilson interval where images offend "
+            "one by one. The column allowed gives the largest share that the suite accepts. Empty "
+            "cells could not be evaluated."
         ),
         columns=COLUMNS,
         rows=tuple(rows),
@@ -205,8 +212,8 @@ def _class_table(by_class: pd.DataFrame) -> Table:
     return Table(
         name="classes",
         caption=(
-            f"Images of each class, fewest first, among n = {int(by_class['images'].sum())}; "
-            "of_even_share is 1 where all classes have as many."
+            f"Images of each class among n = {int(by_class['images'].sum())}, fewest first. The "
+            "column of_even_share is 1 if all classes have equally many images."
         ),
         columns=columns,
         rows=_rows(ordered, columns),
@@ -218,7 +225,7 @@ def _image_table(images: pd.DataFrame) -> Table:
     columns = tuple(str(name) for name in images.columns)
     return Table(
         name="images",
-        caption=f"Every validation image (n = {len(images)}) as the checks saw it.",
+        caption=f"Each row is a validation image (n = {len(images)}) with its checked values.",
         columns=columns,
         printed=columns[:MOST_PRINTED],
         rows=_rows(images, columns),
@@ -242,7 +249,7 @@ def _class_figure(by_class: pd.DataFrame) -> Figure:
         name="class_counts",
         caption=(
             f"Validation images per class ({which} classes, fewest first, "
-            f"n = {int(by_class['images'].sum())} images in all). Dashed: an even share."
+            f"n = {int(by_class['images'].sum())} images in all). The dashed line is an even share."
         ),
         image=bars(
             ordered["id"].tolist(), ordered["images"].tolist(), axis="images", reference=even
@@ -263,7 +270,7 @@ def _gallery(validation: ValidationSet, offenders: pd.DataFrame) -> Figure:
         name="offending_images",
         caption=(
             f"{len(pictures)} of {len(offenders)} offences, at most {each} of each check, "
-            "worst first. Above each: the check, the image's id and its class."
+            "worst first. Above each picture stand the check, the image's id and its class."
         ),
         image=gallery(pictures),
     )
@@ -279,8 +286,8 @@ def _notes(images: pd.DataFrame, outcomes: Sequence[Outcome]) -> tuple[str, ...]
     sizes = (images["width"].astype(str) + " x " + images["height"].astype(str)).value_counts()
     modes = images["mode"].value_counts()
     notes = [
-        f"All {len(images)} images were decoded. Commonest size {sizes.index[0]} pixels "
-        f"({sizes.iloc[0]} images); number of different sizes {len(sizes)}; modes "
+        f"All {len(images)} images were decoded. The commonest size is {sizes.index[0]} pixels "
+        f"({sizes.iloc[0]} images), and there are {len(sizes)} different sizes. Modes: "
         + ", ".join(f"{mode} ({count})" for mode, count in modes.items())
         + "."
     ]

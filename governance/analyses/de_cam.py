@@ -1,36 +1,39 @@
-"""DE-CAM: evolved heat maps of what the model's decisions rest on, from its outputs alone.
+"""DE-CAM: which parts of an image carry the model's decision, judged from its outputs alone?
 
-Purpose:
+Purpose
     A heat map shows which parts of an image carry a decision. This analysis makes one for any
-    model. It also says how far the map can be believed: the map is measured on the same images
-    beside maps that know nothing of the model.
+    model. It also measures how far the heat map can be believed, by comparing it on the same images
+    with controls that know nothing of the model.
 
-Method:
-    Smooth masks over a coarse grid let parts of an image through and give the rest to a blurred
+Method
+    Smooth masks over a coarse grid show some parts of an image and replace the rest by a blurred
     copy. The engine "cem" tries random masks, fits a smooth regression of probability and log odds
-    on them, and evolves a distribution of masks towards those that keep the decision with little
-    of the image; the map joins both. The engine "de" is differential evolution of one mask, after
-    Karatsiolis, Kamilaris 2022. It is DE-CAM-style and no reproduction, since only the abstract
-    was read.
-    The maps are put to a self-test. Pixels are revealed and removed in the order of the map
-    (insertion, where high is good, and deletion, where low is good), with a blurred copy and with
-    the image's mean colour as the fill image. The same is done with a random, a constant and a
-    centred map. Some images are mapped again while the weights of the model are shuffled, and with
-    other seeds. Evidence that fails the self-test is withdrawn. Images are taken evenly over the
-    classes by four rules: worst, borderline, best and random (by the model's digest).
+    on them, and evolves a distribution of masks towards those that keep the decision with little of
+    the image. The heat map combines both results. The engine "de" is differential evolution of one
+    mask, after Karatsiolis, Kamilaris 2022. It is no reproduction, since only the abstract was
+    read.
 
-Signs of risk:
-    The map lies outside the object. Insertion is no higher, or deletion no lower, than that of the
-    controls. Values hold with one fill image only. Maps change with the seed. Many images have no
-    map, since their blurred copy alone is decided alike.
+    The heat maps then pass a self-test. Pixels are revealed (insertion, where high is good) and
+    removed (deletion, where low is good) in the order of the heat map. The fill image is once a
+    blurred copy and once the image's mean colour. The controls are a random, a constant and a
+    centred heat map. Some images are explained again with shuffled weights of the model and with
+    other seeds. Evidence that fails the self-test is withdrawn.
 
-Limits:
-    A map of a coarse grid cannot show detail finer than a cell. Masked images are unlike any photo,
-    so a probability with a fill image is not one of the real world. Insertion and deletion favour
-    maps that are smooth and central, which is why smooth random and centred maps are printed
-    beside them. A map that beats these shows where the output comes from, not why. The images
-    chosen by the worst, borderline and best rules are no random sample: means describe the images
-    listed, and their intervals read as if these were drawn at random.
+    Images are chosen evenly over the classes by four rules: worst, borderline, best and random (by
+    the model's digest).
+
+Signs of risk
+    The heat map lies outside the object. Insertion is no higher, or deletion no lower, than that of
+    the controls. Values are good with only one of the two fill images. Heat maps change with the
+    seed. Many images have no heat map, because the model decides their blurred copy alike.
+
+Limits
+    A heat map cannot show detail finer than a cell of its grid. Masked images are unlike any photo,
+    so the probability of a masked image does not occur in practice. Insertion and deletion favour
+    smooth and central heat maps, so smooth random and centred ones are printed beside them. A heat
+    map that beats these controls shows where the output comes from and not why. The images of the
+    worst, borderline and best rules are no random sample. Means therefore describe the listed
+    images, and their intervals hold as if these had been drawn at random.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,13 +71,14 @@ class DeCam:
     """Evolved heat maps of images chosen by rule, with controls.
 
     Attributes:
-        images: Mapped, in equal parts by the four rules, evenly over the true classes.
-        budget: Forward passes of single images that one map may spend, at most.
-        grid: Cells a side.
-        engine: `cem`, or `de` for differential evolution.
-        baseline: What removed pixels are replaced with while searching.
-        repeated: Images mapped again: with other seeds, and with the weights shuffled.
-        seeds: Seeds in all for each of these.
+        images: Number of images that get a heat map, in equal parts by the four rules and evenly
+            over the true classes.
+        budget: Largest number of forward passes of single images for one heat map.
+        grid: Number of cells along each side of the heat map.
+        engine: Search method: `cem`, or `de` for differential evolution.
+        baseline: Fill image that replaces removed pixels during the search.
+        repeated: Number of images explained again with other seeds and with shuffled weights.
+        seeds: Number of seeds for each of these images, the first included.
     """
 
     needs: ClassVar[Needs] = "probabilities"
@@ -82,8 +86,8 @@ class DeCam:
         {
             **MAP_METRICS,
             "gain_blur": Metric(
-                meaning="Insertion less deletion over a blurred copy: mean advantage over the "
-                "centre of the image as map; 0 is no better than a map that knows nothing.",
+                meaning="Mean of insertion minus deletion over a blurred copy, less that of a "
+                "centred heat map; 0 is no better than a heat map that knows nothing.",
                 better="higher",
                 lowest=-2.0,
                 highest=2.0,
@@ -95,17 +99,17 @@ class DeCam:
                 highest=2.0,
             ),
             "stability": Metric(
-                meaning="Mean rank correlation of the maps made with different seeds.",
+                meaning="Mean rank correlation of the heat maps made with different seeds.",
                 better="higher",
                 lowest=-1.0,
             ),
             "share_undefined": Metric(
-                meaning="Share of images without a map: the baseline image alone already has the "
-                "label and probability, or no part makes a difference.",
+                meaning="Share of images without a heat map, because the fill image alone already "
+                "has the label and probability, or no part makes a difference.",
                 better="lower",
             ),
             "evaluations": Metric(
-                meaning="Mean number of forward passes that a map took.",
+                meaning="Mean number of forward passes for one heat map.",
                 better="lower",
                 highest=None,
             ),
@@ -129,40 +133,40 @@ class DeCam:
             raise ValueError(f"grid = {self.grid}: {CELLS[0]} to {CELLS[1]} are accepted")
 
     def run(self, subject: Subject, seed: int) -> Measurement:
-        """Map images of the subject and put the maps to the test."""
+        """Make heat maps of images of the model under assessment and run their self-test."""
         rng = np.random.default_rng([seed, int(subject.identity.digest.split(":")[-1][:15], 16)])
         choices = choose(subject.predictions(), subject.validation.labels, self.images, rng)
         pixels = subject.pixels([choice.image for choice in choices])
-        found = self._mapped(subject, pixels, [None] * len(pixels), seed)
-        mapped = [i for i, item in enumerate(found) if item.status == "mapped"]
+        evolved = self._mapped(subject, pixels, [None] * len(pixels), seed)
+        mapped = [i for i, item in enumerate(evolved) if item.status == "mapped"]
         few = mapped[: self.repeated]
         again = [
-            self._mapped(subject, pixels[few], [found[i].target for i in few], seed + step)
+            self._mapped(subject, pixels[few], [evolved[i].target for i in few], seed + step)
             for step in range(1, self.seeds)
         ]
-        agreed = _agreement([[found[i] for i in few], *again])
+        agreed = _agreement([[evolved[i] for i in few], *again])
         forgotten: list[EvolvedMap] = []
         test = self._tested(
-            subject, pixels[mapped], [found[i] for i in mapped], again[0], agreed, forgotten, seed
+            subject, pixels[mapped], [evolved[i] for i in mapped], again[0], agreed, forgotten, seed
         )
-        values, spread = _metrics(found, agreed, test, seed)
-        maps = [*found, *forgotten, *(item for run in again for item in run)]
+        values, spread = _metrics(evolved, agreed, test, seed)
+        maps = [*evolved, *forgotten, *(item for run in again for item in run)]
         return Measurement(
             metrics=values,
             intervals=spread,
-            figures=_pictures(subject, choices, found, pixels.cpu().numpy()),
+            figures=_pictures(subject, choices, evolved, pixels.cpu().numpy()),
             tables=(
-                _images(subject, choices, found, test),
-                _seeds(subject, [(choices[i], found[i]) for i in few], agreed, self.seeds),
+                _images(subject, choices, evolved, test),
+                _seeds(subject, [(choices[i], evolved[i]) for i in few], agreed, self.seeds),
                 test.curves,
                 test.table,
             ),
             notes=(
-                _brief(found, test),
+                _brief(evolved, test),
                 *_undefined(values, test),
                 (
-                    f"{sum(item.evaluations for item in maps)} forward passes of single images for "
-                    f"all maps, {test.passes} for insertion and deletion."
+                    f"All heat maps took {sum(item.evaluations for item in maps)} forward passes "
+                    f"of single images; insertion and deletion took {test.passes}."
                 ),
             ),
             withdrawn=test.reasons,
@@ -185,13 +189,13 @@ class DeCam:
         self,
         subject: Subject,
         pixels: Tensor,
-        found: list[EvolvedMap],
+        evolved: list[EvolvedMap],
         again: list[EvolvedMap],
         agreed: list[float],
         forgotten: list[EvolvedMap],
         seed: int,
     ) -> SelfTest:
-        """The self-test of what was found; maps made without weights are added to `forgotten`."""
+        """The self-test of the heat maps; those made with shuffled weights go into `forgotten`."""
 
         def explain(images: Tensor, targets: Sequence[int], seed: int) -> Maps:
             items = self._mapped(subject, images, targets, seed)
@@ -200,17 +204,17 @@ class DeCam:
 
         model = subject.classifier.model if isinstance(subject.classifier, Network) else None
         return self_test(
-            explain, subject.probabilities, model, pixels, [item.target for item in found],
-            _heat(found, pixels), tested=self.repeated, stages=STAGES,
+            explain, subject.probabilities, model, pixels, [item.target for item in evolved],
+            _heat(evolved, pixels), tested=self.repeated, stages=STAGES,
             again=_heat(again, pixels[: self.repeated]), own=[agreement(agreed)], seed=seed,
             batch_size=subject.batch_size,
         )  # fmt: skip
 
 
-def _heat(found: Sequence[EvolvedMap], images: Tensor) -> Maps:
+def _heat(evolved: Sequence[EvolvedMap], images: Tensor) -> Maps:
     # Stacked after an empty start: no image gives no map, in the right shape.
     nothing = np.empty((0, *images.shape[2:]))
-    return np.concatenate([nothing, *(item.heatmap[None] for item in found)])
+    return np.concatenate([nothing, *(item.heatmap[None] for item in evolved)])
 
 
 def _agreement(runs: list[list[EvolvedMap]]) -> list[float]:
@@ -231,18 +235,18 @@ def _agreement(runs: list[list[EvolvedMap]]) -> list[float]:
 
 
 def _metrics(
-    found: list[EvolvedMap], agreed: list[float], test: SelfTest, seed: int
+    evolved: list[EvolvedMap], agreed: list[float], test: SelfTest, seed: int
 ) -> tuple[dict[str, float | None], dict[str, Interval]]:
-    undefined = sum(item.status != "mapped" for item in found)
+    undefined = sum(item.status != "mapped" for item in evolved)
     curves = {f"{item.metric}_{item.baseline}": item for item in test.scores}
-    spent = [item.evaluations for item in found]
+    spent = [item.evaluations for item in evolved]
     # Most of these stand in the table of the self-test as well, with the same interval.
     measured: dict[str, tuple[float | None, Interval | None]] = {
         **{f"gain_{baseline}": test.lead(baseline, "centre").mean for baseline in ("blur", "mean")},
         "likeness_shuffled": test.likeness[-1].mean if test.likeness else (None, None),
         "stability": agreement(agreed).mean,
         "evaluations": (float(np.mean(spent)), intervals.bootstrap(np.mean, spent, seed)),
-        "share_undefined": (undefined / len(found), intervals.wilson(undefined, len(found))),
+        "share_undefined": (undefined / len(evolved), intervals.wilson(undefined, len(evolved))),
     }
     values = {name: value for name, (value, _) in measured.items()}
     spread = {name: interval for name, (_, interval) in measured.items()}
@@ -259,11 +263,11 @@ def _undefined(metrics: Mapping[str, float | None], test: SelfTest) -> Iterator[
         absent.remove("likeness_shuffled")
         yield missing(["likeness_shuffled"], "this model gives only probabilities")
     if absent:
-        yield missing(absent, "too few images have a map, or none was mapped again")
+        yield missing(absent, "too few images have a heat map, or none was explained again")
 
 
 def _images(
-    subject: Subject, choices: list[Choice], found: list[EvolvedMap], test: SelfTest
+    subject: Subject, choices: list[Choice], evolved: list[EvolvedMap], test: SelfTest
 ) -> Table:
     names = subject.validation.class_names
     areas = iter(zip(*(item.values for item in test.scores), strict=True))
@@ -281,14 +285,14 @@ def _images(
             item.stability,
             item.evaluations,
         )
-        for choice, item in zip(choices, found, strict=True)
+        for choice, item in zip(choices, evolved, strict=True)
     ]
     return Table(
         name="images",
-        caption=f"One row an image, n = {len(rows)}: the rule that chose it, the probability of "
-        "the predicted class for the full image and for the baseline alone, the areas under the "
-        "map's curves, and how far maps from the halves of one search agree. Empty where nothing "
-        "was mapped.",
+        caption=f"Each row is an image (n = {len(rows)}). It gives the rule that chose the image, "
+        "the probability of the predicted class for the full image and for the fill image alone "
+        "(p baseline), the areas under the curves of the heat map, and the agreement of heat maps "
+        "from the halves of one search. Cells are empty where no heat map was made.",
         columns=(
             "image", "true", "predicted", "rule", "status", "p full", "p baseline", *heads,
             "halves agree", "evaluations",
@@ -309,18 +313,18 @@ def _seeds(
     )
     return Table(
         name="seeds",
-        caption=f"Rank correlation of the maps made with {seeds} seeds, mean over all pairs, for "
-        f"n = {len(rows)} images, beside that of maps from the halves of the first search.",
+        caption=f"Mean rank correlation of the heat maps of n = {len(rows)} images over all pairs "
+        f"of {seeds} seeds, beside that of heat maps from the halves of the first search.",
         columns=("image", "halves agree", "seeds agree"),
         rows=rows,
     )
 
 
 def _pictures(
-    subject: Subject, choices: list[Choice], found: list[EvolvedMap], pixels: NDArray[np.float32]
+    subject: Subject, choices: list[Choice], evolved: list[EvolvedMap], pixels: NDArray[np.float32]
 ) -> tuple[Figure, ...]:
     names = subject.validation.class_names
-    shown = list(zip(choices, found, pixels, strict=True))[:SHOWN]
+    shown = list(zip(choices, evolved, pixels, strict=True))[:SHOWN]
     cells = [
         (
             f"{names[item.label]} {number(item.p_full, 2)}, {choice.rule}\n{item.status}",
@@ -333,19 +337,20 @@ def _pictures(
     return (
         Figure(
             name="maps",
-            caption=f"What {len(shown)} decisions rest on, yellow most: predicted class with its "
-            "probability and the rule that chose the image. Each map has its own scale from its "
-            "lowest to its highest; an image shown plain has no map that means anything.",
+            caption=f"Heat maps of {len(shown)} decisions; yellow marks the parts that count most. "
+            "Above each stand the predicted class with its probability, the rule that chose the "
+            "image and the status. Each heat map is scaled from its lowest to its highest value. "
+            "An image shown plain has no heat map.",
             image=figures.gallery(cells),
         ),
     )
 
 
-def _brief(found: list[EvolvedMap], test: SelfTest) -> str:
-    mapped = sum(item.status == "mapped" for item in found)
+def _brief(evolved: list[EvolvedMap], test: SelfTest) -> str:
+    mapped = sum(item.status == "mapped" for item in evolved)
     both = zip(test.gains("blur", "centre"), test.gains("mean", "centre"), strict=True)
     better = sum(min(pair) > 0 for pair in both)
     return (
-        f"{mapped} of {len(found)} images have a map; {better} of these are better than the centre "
-        "of the image as map, insertion less deletion, under both baselines."
+        f"{mapped} of {len(evolved)} images have a heat map. {better} of these beat a centred heat "
+        "map in insertion minus deletion with both fill images."
     )

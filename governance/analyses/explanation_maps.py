@@ -1,33 +1,36 @@
-"""Explanation maps: what the model looks at on a fixed set of images, kept to be compared.
+"""Explanation maps: what does the model look at on a fixed set of images?
 
 Purpose
     A later version of the model may be as accurate and decide for other reasons. This analysis
-    records how the model decides on the same validation images under every version: a coarse map of
-    where the evidence for the true class lies, the answer, and how strongly each filter responds. A
-    comparison of two versions then needs their records alone.
+    records how each version decides on the same validation images, so that two versions can be
+    compared from their records alone. It keeps a coarse heat map of where the evidence for the true
+    class lies, the answer, and the response of each filter.
 
 Method
     The explainer is integrated gradients (Sundararajan, Taly, Yan 2017) of the true class's score
-    above the mean score of all classes. Its path goes straight from the image's own mean colour to
+    above the mean score of all classes. Its path runs straight from the image's own mean colour to
     the image, at points drawn at random within equal steps. Absolute values are summed over
     channels, pooled to a coarse grid and scaled to sum to one. Some images are explained twice with
-    other points. That gives the explainer's own noise, below which no difference means anything.
-    The control is how much the maps of different images agree, since maps that look alike on every
-    image explain none. The response profile of a filter is its mean activation on each of at most
-    256 images. Images are drawn evenly over the classes, alike for every version with the same
-    validation set and seed. Images whose map is empty count in no metric; where all are empty, the
-    metrics are missing.
+    other points. The difference is the explainer's own noise, and smaller differences between
+    versions mean nothing.
+
+    The control is the agreement of heat maps of different images. Heat maps that look alike on
+    every image explain none. The response profile of a filter is its mean activation on each of at
+    most 256 images. Images are drawn evenly over the classes, and every version with the same
+    validation set and seed gets the same images. Images with an empty heat map count in no metric.
+    If all heat maps are empty, the metrics are missing.
 
 Signs of risk
-    Much of the map lies at the border of the image, where few objects are. The repeated map agrees
-    hardly more than maps of different images: the maps are noise, and no comparison can be built on
-    them. After training anew, maps moved although the answers stayed.
+    Much of the heat map lies at the border of the image, where few objects are. The repeated heat
+    map agrees hardly more than heat maps of different images: the heat maps are then noise, and no
+    comparison can be built on them. After retraining, heat maps moved although the answers stayed.
 
 Limits
-    A gradient map says where the score is sensitive along one path, not what the model means by
-    it. Another start of the path or another explainer gives other maps. Coarse cells hide what is
-    smaller than a cell, and absolute values hide evidence against the class. Distances of maps
-    depend on the explainer and mean something only beside those of harmless retraining.
+    A gradient heat map shows where the score is sensitive along one path and not what the model
+    means by it. Another start of the path or another explainer gives other heat maps. Coarse cells
+    hide anything smaller than a cell. Absolute values hide evidence against the class. Distances of
+    heat maps depend on the explainer, so read them only beside the distances of harmless
+    retraining.
 """
 
 from collections.abc import Mapping, Sequence
@@ -63,13 +66,13 @@ SMALL = 1e-6  # score that counts as none
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplanationMaps:
-    """Coarse explanation maps, answers and filter response profiles on a fixed set of images.
+    """Coarse heat maps, answers and filter response profiles on a fixed set of images.
 
     Attributes:
-        samples: Images, drawn evenly over the classes; at most 500.
-        steps: Points of the path, each one forward and backward pass of an image.
-        grid: Cells along each side of a map.
-        repeated: Images explained a second time, for the explainer's own noise.
+        samples: Number of images, drawn evenly over the classes; at most 500.
+        steps: Number of points on the path; each costs a forward and a backward pass of an image.
+        grid: Number of cells along each side of a heat map.
+        repeated: Number of images explained a second time to measure the explainer's own noise.
     """
 
     samples: int = 300
@@ -81,26 +84,26 @@ class ExplanationMaps:
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "self_agreement": Metric(
-                meaning="mean rank correlation of a map with the same image's map from other "
-                "points of the path; 1 is an explainer without noise",
+                meaning="Mean rank correlation of the two heat maps of an image from different "
+                "points of the path; 1 is an explainer without noise.",
                 better="higher",
                 lowest=-1.0,
             ),
             "distinctness": Metric(
-                meaning="self_agreement minus the mean rank correlation of maps of different "
-                "images; near 0 the maps tell images no better apart than noise",
+                meaning="Metric self_agreement minus the mean rank correlation of heat maps of "
+                "different images; near 0, heat maps tell images apart no better than noise.",
                 better="higher",
                 lowest=-2.0,
                 highest=2.0,
             ),
             "border_mass": Metric(
-                meaning="mean share of the map within an eighth of the image's border; a map "
-                "without preference has 0.4375",
+                meaning="Mean share of the heat map within an eighth of the image's border; a heat "
+                "map without preference has 0.4375.",
                 better="lower",
             ),
             "completeness_gap": Metric(
-                meaning="median difference between the sum of a map and the change of score it "
-                "should add up to, as a share of that change",
+                meaning="Median difference between the sum of a heat map and the change of score "
+                "that it should add up to, as a share of that change.",
                 better="lower",
                 highest=None,
             ),
@@ -116,7 +119,7 @@ class ExplanationMaps:
             raise ValueError(f"samples = {self.samples}: at most {MOST} are accepted")
 
     def run(self, subject: Subject, seed: int) -> Measurement:
-        """Take the model's fingerprints on a sample of the validation images."""
+        """Measure heat maps and filter response profiles on a sample of the validation images."""
         order = evenly(subject.validation.labels, np.random.default_rng(seed))[: self.samples]
         chosen = np.sort(order)
         labels = subject.validation.labels[chosen]
@@ -143,8 +146,9 @@ class ExplanationMaps:
             tables=(_map_table(rows, self.grid, signed), _unit_table(units, len(signed))),
             notes=(
                 (
-                    f"{len(chosen)} of {len(subject.validation)} validation images, drawn evenly "
-                    f"over the classes; {self.steps} points a path; {len(twice)} explained twice."
+                    f"Measured on {len(chosen)} of {len(subject.validation)} validation images, "
+                    f"drawn evenly over the classes, with {self.steps} points on each path. "
+                    f"{len(twice)} images were explained twice."
                 ),
                 *about,
                 *notes,
@@ -154,9 +158,9 @@ class ExplanationMaps:
     def _explained(
         self, subject: Subject, pixels: Tensor, labels: NDArray[np.int64], rng: np.random.Generator
     ) -> tuple[Maps, NDArray[np.float64]]:
-        """Maps, (N, cells), and how far each falls short of the score it should add up to, (N,).
+        """Heat maps, (N, cells), and the gap of each to the score it should add up to, (N,).
 
-        The second is a share of that score, and NaN where there is none to add up to.
+        The gap is a share of that score, and NaN where the score does not change.
         """
         drawn = (np.arange(self.steps) + rng.random((len(pixels), self.steps))) / self.steps
         points = torch.from_numpy(drawn.astype(np.float32))
@@ -199,7 +203,7 @@ def _integrated(
 
 
 def _slopes(subject: Subject, path: Tensor, truth: Tensor) -> Tensor:
-    found = []
+    gradients = []
     for rows in torch.split(torch.arange(len(path)), subject.batch_size):
         with torch.enable_grad():
             leaf = path[rows].detach().requires_grad_()
@@ -210,8 +214,8 @@ def _slopes(subject: Subject, path: Tensor, truth: Tensor) -> Tensor:
                     "differentiate is accepted"
                 )
             # To the input alone, so that no parameter is left with a gradient.
-            found.append(torch.autograd.grad(score.sum(), leaf)[0])
-    return torch.cat(found)
+            gradients.append(torch.autograd.grad(score.sum(), leaf)[0])
+    return torch.cat(gradients)
 
 
 def _score(subject: Subject, inputs: Tensor, truth: Tensor) -> Tensor:
@@ -229,7 +233,7 @@ def _coarse(heat: Tensor, grid: int) -> Tensor:
 
 
 def _units(subject: Subject, pixels: Tensor) -> tuple[list[tuple[Cell, ...]], tuple[str, ...]]:
-    """One row a filter: layer, channel, and its mean activation per image in 255 levels."""
+    """One row per filter: layer, channel, and its mean activation per image in 255 levels."""
     inputs = subject.network.inputs(pixels)
     try:
         network = trace(subject.network.model, inputs[:2], batch_size=subject.batch_size)
@@ -237,8 +241,8 @@ def _units(subject: Subject, pixels: Tensor) -> tuple[list[tuple[Cell, ...]], tu
         return [], (f"No filter response profiles: {error}",)
     layers = [unit.layer for unit in network.units()]
     means: dict[str, list[Tensor]] = {layer: [] for layer in layers}
-    for _, _, found in network.features(inputs, layers):
-        for layer, value in found.items():
+    for _, _, features in network.features(inputs, layers):
+        for layer, value in features.items():
             means[layer].append(value.mean((2, 3)))
     rows: list[tuple[Cell, ...]] = []
     for layer in layers:
@@ -250,13 +254,13 @@ def _units(subject: Subject, pixels: Tensor) -> tuple[list[tuple[Cell, ...]], tu
             (layer, channel, float(low[channel]), float(high[channel]), pack(levels[channel]))
             for channel in range(len(levels))
         ]
-    return rows, (f"Filters read by {network.path}.",)
+    return rows, (f"The network was read by {network.path} for the filter response profiles.",)
 
 
 def _metrics(
     maps: Maps, again: Maps, twice: NDArray[np.int64], gaps: NDArray[np.float64], seed: int
 ) -> tuple[dict[str, float | None], dict[str, Interval], tuple[str, ...]]:
-    """Values, intervals, and notes on what there was nothing to measure on."""
+    """Values, intervals, and notes on images and metrics without a value."""
     first, second = ranked(maps[twice]), ranked(again)
     ordered = first.any(1) | second.any(1)
     first, second = first[ordered], second[ordered]
@@ -288,16 +292,18 @@ def _metrics(
 
 
 def _empty(values: Mapping[str, float | None], seen: int, images: int) -> tuple[str, ...]:
-    """Notes on images whose map is empty, and on metrics that nothing was left for."""
+    """Notes on images whose heat map is empty, and on missing metrics."""
     notes = []
     if seen < images:
         notes.append(
-            f"The map of {images - seen} of {images} images is empty, since no pixel changes the "
-            "score of their class; they count in no metric."
+            f"The heat map of {images - seen} of {images} images is empty, since no pixel changes "
+            "the score of their class. They count in no metric."
         )
     unknown = [name for name, value in values.items() if value is None]
     if unknown:
-        notes.append(missing(unknown, "too few images have a map, or a score that changes at all"))
+        notes.append(
+            missing(unknown, "too few images have a heat map, or a score that changes at all")
+        )
     return tuple(notes)
 
 
@@ -325,10 +331,11 @@ def _map_table(rows: Sequence[tuple[Cell, ...]], grid: int, signed: NDArray[np.i
     return Table(
         name="maps",
         caption=(
-            f"Every image, n = {len(rows)}: its place in the validation set, true class and "
-            "answer by number, probability of the true class, and its map, "
-            f"{grid} x {grid} half-precision numbers row by row in base64; for some a second map "
-            "from other points of the path; and whether filters were read on it."
+            f"Each row is an image (n = {len(rows)}). It gives the place in the validation set, "
+            "true class and answer by number, the probability of the true class, and the heat map: "
+            f"{grid} x {grid} half-precision numbers row by row in base64. Some images have a "
+            "second heat map from other points of the path (again). The last column says whether "
+            "filters were read on the image."
         ),
         columns=("place", "image", "sha256", "label", "answer", "p_true", "map", "again", "signed"),
         rows=tuple((*row, place in marked) for place, row in enumerate(rows)),
@@ -340,8 +347,8 @@ def _unit_table(rows: Sequence[tuple[Cell, ...]], images: int) -> Table:
     return Table(
         name="units",
         caption=(
-            f"Every filter: its mean activation on each of {images} images, in base64 as bytes "
-            f"from 0 (`low`) to {LEVELS} (`high`)."
+            "Response profile of every filter: its mean activation on each of "
+            f"{images} images, as bytes from 0 (`low`) to {LEVELS} (`high`) in base64."
         ),
         columns=("layer", "unit", "low", "high", "signature"),
         rows=tuple(rows),
@@ -356,16 +363,17 @@ def _picture(
     rows = np.arange(pixels.shape[2]) * grid // pixels.shape[2]
     columns = np.arange(pixels.shape[3]) * grid // pixels.shape[3]
     for label in np.unique(labels)[:DRAWN]:
-        mine = labels == label
-        mean = maps[mine].mean(0).reshape(grid, grid)
+        members = labels == label
+        mean = maps[members].mean(0).reshape(grid, grid)
         heat = (mean / max(float(mean.max()), SMALL))[np.ix_(rows, columns)]
-        picture = figures.overlay(pixels[mine].mean(0), heat=heat.astype(np.float32))
-        cells.append((f"{names[label]}\nn = {int(mine.sum())}", picture))
+        picture = figures.overlay(pixels[members].mean(0), heat=heat.astype(np.float32))
+        cells.append((f"{names[label]}\nn = {int(members.sum())}", picture))
     return Figure(
         name="class_maps",
         caption=(
-            f"The mean map of each class over its mean image, {len(cells)} of {len(names)} "
-            "classes; bright is where the evidence for the class lies, scaled class by class."
+            f"The mean heat map of each class over its mean image, for {len(cells)} of "
+            f"{len(names)} classes. Bright parts hold the evidence for the class. Each class has "
+            "its own scale."
         ),
         image=figures.gallery(cells),
     )

@@ -1,34 +1,39 @@
-"""Feature correlation: which features of the network move together, within and across its layers.
+"""Feature correlation: which features of the network move together, within and across its layers?
 
 Purpose
-    Filters that say the same are capacity that is not there, and they hide one another when single
-    filters are silenced. Depths that hold the same geometry do nothing. This analysis shows which
-    channels of a layer follow each other, which channels of one depth live on in the next, and how
-    alike whole depths are, to one another and to the classes.
+    Filters that respond alike waste capacity. They also hide one another when single filters are
+    silenced. Depths that hold the same geometry add nothing. This analysis shows which channels of
+    a layer follow each other, which channels of one depth reappear in the next, and how alike whole
+    depths are to one another and to the classes.
 
 Method
-    After Yang et al. 2022, of which only the abstract was read; the terms and estimators are our
-    own. *Redundancy* of a layer: share of its filters (channels after normalisation and
-    activation) whose Pearson correlation with another filter of the layer, over images and
-    positions, is beyond 0.9 in size. *Matched correlation*: the best one-to-one assignment of the
-    channels of neighbouring depths, at the smaller resolution. *CKA*: linear centred kernel
-    alignment of depths with the unbiased estimator of HSIC, summed over batches, so that many
-    features and few images do not inflate it; a depth compared with itself gives 1. Intervals:
-    Fisher's z with images as observations for correlations, the jackknife over batches for CKA;
-    that of an extreme allows for its having been picked. Controls: everything again with the
-    images of one side exchanged.
+    The analysis follows Yang et al. 2022, of which only the abstract was read. The terms and
+    estimators are our own.
+
+    - *Redundancy* of a layer is the share of its filters whose Pearson correlation with another
+      filter of the layer exceeds 0.9 in size. Filters are channels after normalisation and
+      activation, and correlations run over images and positions.
+    - *Matched correlation* is that of the best one-to-one assignment of the channels of
+      neighbouring depths, at the smaller resolution.
+    - *CKA* is the linear centred kernel alignment of two depths with the unbiased estimator of
+      HSIC. It is summed over batches, so that many features and few images do not inflate it. A
+      depth compared with itself gives 1.
+
+    Intervals of correlations use Fisher's z with images as observations. Intervals of CKA use the
+    jackknife over batches. The interval of an extreme allows for its having been picked. The
+    controls repeat everything with the images of one side exchanged.
 
 Signs of risk
-    A layer in which most filters are redundant: silence groups, not single filters
-    (`filter_importance`), and suspect a network far too wide or a training that collapsed. A depth
-    as good as equal to the one before it. A last depth that hardly follows the classes. Compare
+    Most filters of a layer are redundant: silence groups and not single filters
+    (`filter_importance`), and suspect a network that is far too wide or a training that collapsed.
+    A depth is almost equal to the one before it. The last depth hardly follows the classes. Compare
     with the previous version on the same images.
 
 Limits
-    Correlation is linear and over these images: filters that differ on rare images look alike here.
-    CKA can be changed a lot without changing what a network answers (Davari et al. 2022) and is
-    dominated by directions of large variance: look at it, do not gate on it alone. Channels that
-    agree only at a finer resolution than the smaller of two depths are not matched.
+    Correlation is linear and covers these images only. Filters that differ on rare images look
+    alike here. CKA can change a lot while the network's answers stay (Davari et al. 2022), and
+    directions of large variance dominate it. Do not gate on it alone. Channels that agree only at a
+    finer resolution than that of the smaller depth are not matched.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,11 +69,11 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureCorrelation:
-    """Redundancy within layers, matches and similarity across depths.
+    """Redundancy within layers, and matches and similarity across depths.
 
     Attributes:
-        images: Most images used, drawn evenly over the classes.
-        limit: Size of a correlation beyond which a filter counts as redundant.
+        images: Largest number of images used, drawn evenly over the classes.
+        limit: Size of a correlation above which a filter counts as redundant.
     """
 
     images: int = 400
@@ -78,22 +83,23 @@ class FeatureCorrelation:
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "redundancy": Metric(
-                meaning="share of all filters that another filter of their layer follows",
+                meaning="Share of all filters that another filter of their layer follows "
+                "(redundant).",
                 better="lower",
             ),
             "redundancy_worst": Metric(
-                meaning="share of redundant filters in the layer that has most of them",
+                meaning="Share of redundant filters in the layer that has most of them.",
                 better="lower",
             ),
             "depth_similarity": Metric(
-                meaning="largest debiased CKA between neighbouring depths; near 1: nothing is "
-                "done between them",
+                meaning="Largest debiased CKA between neighbouring depths; near 1, the network "
+                "does nothing between them.",
                 better="lower",
                 lowest=None,
                 highest=None,
             ),
             "class_alignment": Metric(
-                meaning="debiased CKA between the last depth and the classes",
+                meaning="Debiased CKA between the last depth and the classes.",
                 better="higher",
                 lowest=None,
                 highest=None,
@@ -112,15 +118,16 @@ class FeatureCorrelation:
         chosen = subject.validation.sample(self.images, seed)
         inputs = subject.network.inputs(subject.pixels(chosen))
         network = trace(subject.network.model, inputs[:2], batch_size=BATCH)
-        found = correlate(
+        correlations = correlate(
             network, inputs, layers=[unit.layer for unit in network.units()],
             depths=network.stages(), labels=subject.validation.labels[chosen], seed=seed,
         )  # fmt: skip
         how = (
-            f"{len(chosen)} of {len(subject.validation)} validation images, drawn evenly over the "
-            f"classes, in {len(found.products)} batches; network read by {network.path}."
+            f"Measured on {len(chosen)} of {len(subject.validation)} validation images, drawn "
+            f"evenly over the classes, in {len(correlations.products)} batches. The network was "
+            f"read by {network.path}."
         )
-        return _measurement(found, self.limit, how)
+        return _measurement(correlations, self.limit, how)
 
 
 def feature_correlation(
@@ -160,101 +167,135 @@ def feature_correlation(
         AnalysisError: If a layer does not exist or gives no maps, or images are too few.
     """
     network = trace(model, images[:2], batch_size=batch_size)
-    found = correlate(
+    correlations = correlate(
         network, images,
         layers=[unit.layer for unit in network.units()] if layers == "units" else layers,
         depths=network.stages() if depths == "stages" else depths,
         labels=None if labels is None else np.asarray(labels, dtype=np.int64), seed=seed,
     )  # fmt: skip
-    rows = [*_channel_rows(found, keep), *_layer_rows(found, limit), *_depth_rows(found)]
+    rows = [
+        *_channel_rows(correlations, keep),
+        *_layer_rows(correlations, limit),
+        *_depth_rows(correlations),
+    ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"unit_a": "Int64", "unit_b": "Int64"})
 
 
-def _channel_rows(found: Correlations, keep: float) -> list[tuple[Cell, ...]]:
+def _channel_rows(correlations: Correlations, keep: float) -> list[tuple[Cell, ...]]:
     rows: list[tuple[Cell, ...]] = []
-    for layer, channels in found.channels.items():
+    for layer, channels in correlations.channels.items():
         for i, j in np.argwhere(np.triu(np.abs(channels.correlations), 1) > keep):
             r = channels.correlations[i, j]
             control = channels.exchanged[i, j]
             rows.append(
-                ("channels", layer, i, layer, j, r, *_ends(r, found), control, found.images)
+                (
+                    "channels",
+                    layer,
+                    i,
+                    layer,
+                    j,
+                    r,
+                    *_ends(r, correlations),
+                    control,
+                    correlations.images,
+                )
             )
     return rows
 
 
-def _ends(r: float, found: Correlations) -> tuple[float, float]:
-    low, high = fisher(np.array(r), found.images)
+def _ends(r: float, correlations: Correlations) -> tuple[float, float]:
+    low, high = fisher(np.array(r), correlations.images)
     return float(low), float(high)
 
 
-def _layer_rows(found: Correlations, limit: float) -> list[tuple[Cell, ...]]:
+def _layer_rows(correlations: Correlations, limit: float) -> list[tuple[Cell, ...]]:
     rows: list[tuple[Cell, ...]] = []
-    for layer, channels in found.channels.items():
+    for layer, channels in correlations.channels.items():
         share, blind = channels.redundant(limit), channels.redundant(limit, control=True)
         span = channels.redundant_ends(limit)
         at = (layer, None, layer, None)
-        rows.append(("redundancy", *at, share, *span, blind, found.images))
-        rows.append(("dimensions", *at, channels.dimensions(), None, None, None, found.images))
+        rows.append(("redundancy", *at, share, *span, blind, correlations.images))
+        rows.append(
+            ("dimensions", *at, channels.dimensions(), None, None, None, correlations.images)
+        )
     return rows
 
 
-def _depth_rows(found: Correlations) -> list[tuple[Cell, ...]]:
+def _depth_rows(correlations: Correlations) -> list[tuple[Cell, ...]]:
     rows: list[tuple[Cell, ...]] = []
-    for (one, other), match in found.matches.items():
+    for (one, other), match in correlations.matches.items():
         rows.append(
-            ("match", one, None, other, None, match.mean, None, None, match.exchanged, found.images)
+            (
+                "match",
+                one,
+                None,
+                other,
+                None,
+                match.mean,
+                None,
+                None,
+                match.exchanged,
+                correlations.images,
+            )
         )
         for (i, j), r in zip(match.pairs, match.correlations, strict=True):
-            rows.append(("matched", one, i, other, j, r, *_ends(r, found), None, found.images))
-    cka = found.cka()
-    for i, one in enumerate(found.depths):
-        for j, other in enumerate(found.depths[i:], i):
-            span = ends(found.cka_interval(one, other))
             rows.append(
-                ("cka", one, None, other, None, cka[i, j], *span, found.exchanged[i, j],
-                 found.images)
+                ("matched", one, i, other, j, r, *_ends(r, correlations), None, correlations.images)
+            )
+    cka = correlations.cka()
+    for i, one in enumerate(correlations.depths):
+        for j, other in enumerate(correlations.depths[i:], i):
+            span = ends(correlations.cka_interval(one, other))
+            rows.append(
+                ("cka", one, None, other, None, cka[i, j], *span, correlations.exchanged[i, j],
+                 correlations.images)
             )  # fmt: skip
     return rows
 
 
-def _measurement(found: Correlations, limit: float, how: str) -> Measurement:
-    aligned = float(found.cka()[-2, -1])
-    similar = _most_similar(found) or (None, None)
+def _measurement(correlations: Correlations, limit: float, how: str) -> Measurement:
+    aligned = float(correlations.cka()[-2, -1])
+    similar = _most_similar(correlations) or (None, None)
     measured = {
-        **_redundancy(found, limit),
+        **_redundancy(correlations, limit),
         "depth_similarity": similar,
         "class_alignment": (
-            aligned if np.isfinite(aligned) else None, found.cka_interval(found.depths[-2], LABELS)
+            aligned if np.isfinite(aligned) else None,
+            correlations.cka_interval(correlations.depths[-2], LABELS),
         ),
     }  # fmt: skip
     metrics = {name: value for name, (value, _) in measured.items()}
     return Measurement(
         metrics=metrics,
         intervals={name: item for name, (_, item) in measured.items() if item},
-        figures=pictures(found, limit),
-        tables=(_layer_table(found, limit), _match_table(found), _depth_table(found)),
-        notes=(how, *_notes(found, limit), *_undefined(metrics)),
+        figures=pictures(correlations, limit),
+        tables=(
+            _layer_table(correlations, limit),
+            _match_table(correlations),
+            _depth_table(correlations),
+        ),
+        notes=(how, *_notes(correlations, limit), *_undefined(metrics)),
     )
 
 
 def _redundancy(
-    found: Correlations, limit: float
+    correlations: Correlations, limit: float
 ) -> dict[str, tuple[float | None, Interval | None]]:
-    """Redundancy overall and in the worst layer; missing where no layer has two moving filters."""
-    compared = [item for item in found.channels.values() if item.live.sum() > 1]
+    """Redundancy overall and in the worst layer; missing if no layer has two moving filters."""
+    compared = [item for item in correlations.channels.values() if item.live.sum() > 1]
     if not compared:
         return {"redundancy": (None, None), "redundancy_worst": (None, None)}
-    everything = np.concatenate([item.partners() for item in found.channels.values()])
-    low, high = fisher(everything, found.images)
+    everything = np.concatenate([item.partners() for item in correlations.channels.values()])
+    low, high = fisher(everything, correlations.images)
     spans = [item.redundant_ends(limit) for item in compared]
     method = "Fisher z, each filter by itself"
     overall = Interval(
-        low=float((low > limit).mean()), high=float((high > limit).mean()), n=found.images,
+        low=float((low > limit).mean()), high=float((high > limit).mean()), n=correlations.images,
         method=method,
     )  # fmt: skip
     worst = Interval(
-        low=max(span[0] for span in spans), high=max(span[1] for span in spans), n=found.images,
-        method=method,
+        low=max(span[0] for span in spans), high=max(span[1] for span in spans),
+        n=correlations.images, method=method,
     )  # fmt: skip
     return {
         "redundancy": (float((everything > limit).mean()), overall),
@@ -263,7 +304,7 @@ def _redundancy(
 
 
 def _undefined(metrics: Mapping[str, float | None]) -> Iterator[str]:
-    """Why metrics are missing, a note each."""
+    """Reasons for missing metrics, one note per reason."""
     reasons = {
         ("redundancy", "redundancy_worst"): "no layer has two filters that move on these images",
         ("depth_similarity",): "a depth does not vary over these images, or there is but one",
@@ -276,57 +317,58 @@ def _undefined(metrics: Mapping[str, float | None]) -> Iterator[str]:
             yield missing(absent, why)
 
 
-def _most_similar(found: Correlations) -> tuple[float, Interval | None] | None:
+def _most_similar(correlations: Correlations) -> tuple[float, Interval | None] | None:
     """The largest similarity of neighbouring depths; the interval allows for the picking."""
-    depths = [depth for depth in found.depths if depth != LABELS]
+    depths = [depth for depth in correlations.depths if depth != LABELS]
     neighbours = list(pairwise(depths))
     if not neighbours:
         return None
-    cka, place = found.cka(), {depth: i for i, depth in enumerate(found.depths)}
+    cka, place = correlations.cka(), {depth: i for i, depth in enumerate(correlations.depths)}
     values = [float(cka[place[one], place[other]]) for one, other in neighbours]
     if not np.isfinite(values).all():
         return None
     joint = 1 - (1 - LEVEL) / len(neighbours)
-    own = [found.cka_interval(*pair) for pair in neighbours]
-    wide = [found.cka_interval(*pair, level=joint) for pair in neighbours]
-    known, wider = [item for item in own if item], [item for item in wide if item]
+    intervals = [correlations.cka_interval(*pair) for pair in neighbours]
+    wide = [correlations.cka_interval(*pair, level=joint) for pair in neighbours]
+    known, wider = [item for item in intervals if item], [item for item in wide if item]
     if len(known) < len(neighbours) or len(wider) < len(neighbours):
         return max(values), None
     return max(values), Interval(
         low=max(item.low for item in wider), high=max(item.high for item in known),
-        n=found.images, method=f"{known[0].method}, largest of {len(neighbours)}",
+        n=correlations.images, method=f"{known[0].method}, largest of {len(neighbours)}",
     )  # fmt: skip
 
 
-def _notes(found: Correlations, limit: float) -> tuple[str, ...]:
-    shares = {layer: item.redundant(limit) for layer, item in found.channels.items()}
+def _notes(correlations: Correlations, limit: float) -> tuple[str, ...]:
+    shares = {layer: item.redundant(limit) for layer, item in correlations.channels.items()}
     worst = max(shares, key=lambda layer: shares[layer])
-    still = sum(int((~item.live).sum()) for item in found.channels.values())
+    still = sum(int((~item.live).sum()) for item in correlations.channels.values())
     most = (
-        f"Most redundant is {worst}: {percent(shares[worst])} of its "
-        f"{len(found.channels[worst].live)} filters are followed by another one."
+        f"Layer {worst} is the most redundant: another filter follows {percent(shares[worst])} of "
+        f"its {len(correlations.channels[worst].live)} filters."
     )
     return (
-        most if shares[worst] else "No filter is followed by another one of its layer.",
-        f"{still} filters never moved on these images; they count as not redundant.",
+        most if shares[worst] else "No filter follows another one of its layer.",
+        f"{still} filters never moved on these images. They count as not redundant.",
     )
 
 
-def _layer_table(found: Correlations, limit: float) -> Table:
+def _layer_table(correlations: Correlations, limit: float) -> Table:
     rows: list[tuple[Cell, ...]] = []
-    for layer, channels in found.channels.items():
+    for layer, channels in correlations.channels.items():
         rows.append(
             (layer, len(channels.live), int((~channels.live).sum()), channels.redundant(limit),
              *channels.redundant_ends(limit), channels.redundant(limit, control=True),
-             channels.dimensions(), found.images)
+             channels.dimensions(), correlations.images)
         )  # fmt: skip
     return Table(
         name="layers",
         caption=(
-            f"Per layer: filters, how many never moved, the share that another one follows beyond "
-            f"{limit} with the share at either end of the correlations' 95 % intervals, the "
-            "control with images exchanged, and the number of uncorrelated filters that would vary "
-            "as much."
+            "Each row is a layer. It gives the number of filters, the number that never moved, and "
+            f"the share that another filter follows (correlation beyond {limit}), with the share "
+            "at either end of the correlations' 95 % intervals. The control exchanges images. "
+            "The column dimensions gives the number of uncorrelated filters that would vary as "
+            "much."
         ),
         columns=("layer", "filters", "still", "redundant", "low", "high", "control", "dimensions",
                  "n"),
@@ -335,30 +377,31 @@ def _layer_table(found: Correlations, limit: float) -> Table:
     )  # fmt: skip
 
 
-def _match_table(found: Correlations) -> Table:
+def _match_table(correlations: Correlations) -> Table:
     return Table(
         name="matches",
         caption=(
-            "Neighbouring depths: number of channels matched one to one, mean and lowest size of "
-            "their correlations, and the mean of the best match when images are exchanged "
-            f"(control); n = {found.images} images. No intervals: the assignment was picked."
+            f"Each row is a pair of neighbouring depths (n = {correlations.images} images). It "
+            "gives the number of channels matched one to one, and the mean and lowest size of "
+            "their correlations. The control is the mean of the best match with images exchanged. "
+            "There are no intervals, because the assignment was picked."
         ),
         columns=("depth", "next", "pairs", "mean", "lowest", "control"),
         rows=tuple(
             (one, other, len(match.pairs), match.mean, float(np.abs(match.correlations).min()),
              match.exchanged)
-            for (one, other), match in found.matches.items()
+            for (one, other), match in correlations.matches.items()
         ),
     )  # fmt: skip
 
 
-def _depth_table(found: Correlations) -> Table:
-    rows = [row for row in _depth_rows(found) if row[0] == "cka"]
+def _depth_table(correlations: Correlations) -> Table:
+    rows = [row for row in _depth_rows(correlations) if row[0] == "cka"]
     return Table(
         name="similarity",
         caption=(
-            "Debiased linear CKA of every two depths, and of each with the classes, with 95 % "
-            "jackknife intervals, and the control with images exchanged."
+            "Debiased linear CKA of every two depths, and of each depth with the classes, with "
+            "95 % jackknife intervals. The control exchanges images."
         ),
         columns=("depth", "other", "cka", "low", "high", "control", "n"),
         rows=tuple((row[1], row[3], *row[5:]) for row in rows),

@@ -1,42 +1,48 @@
-"""Filter importance: what is lost when single filters of the network are silenced.
+"""Filter importance: what does the model lose when single filters are silenced?
 
 Purpose
-    A network should not hang by a thread. This analysis silences filters (channels of a
-    convolution after normalisation and activation) one at a time and measures what each image
-    loses: on which filters the answers rest, in which layers, for which classes, and which filters
-    do nothing.
+    A network should not depend on a single filter. This analysis silences filters (channels of a
+    convolution after normalisation and activation) one at a time and measures the loss on each
+    image. It shows which filters the answers rest on, in which layers and for which classes, and
+    which filters do nothing.
 
 Method
-    After Yang et al. 2022, of which only the abstract was read; the terms and estimators here are
-    our own. A silenced filter is held at its mean over the images. Measured are the cross-entropy
-    added (`dloss`), the probability of the true class lost (`dp_true`) and the share of images
-    whose predicted class changes (`flip`); positive means that the filter helps. Effects are
-    exact: the forward pass is resumed behind the filter, or solved in closed form where only
-    channel-wise steps and the final linear layer follow. First-order (Taylor) values choose which
-    filters are worth measuring and, as a control variate, sharpen the estimate from few images;
-    they are never printed as losses. Few images carry the effect of a filter on a well-trained
-    network: images are drawn in proportion to what the screen expects them to show, and count for
-    as many as their chance says. Intervals are 95 % (Student t, with HC3 errors where a
-    control variate is used; Wilson for shares) and speak of images like these. Controls: silencing
-    nothing must change nothing; a random sample of the filters that were not chosen shows what
-    choosing missed; effects with random signs show how large the head of such a list gets by
-    chance. Filters of a layer that rise and fall together (correlation beyond 0.9) are also
-    silenced together, since redundant filters hide one another. q-values are Benjamini and
-    Hochberg's, within each list.
+    The analysis follows Yang et al. 2022, of which only the abstract was read. The terms and
+    estimators are our own. A silenced filter is held at its mean over the images. Three effects are
+    measured: the added cross-entropy (`dloss`), the lost probability of the true class (`dp_true`)
+    and the share of images whose predicted class changes (`flip`). Positive values mean that the
+    filter helps.
+
+    Effects are exact. The forward pass is resumed behind the filter, or solved in closed form where
+    only channel-wise steps and the final linear layer follow. First-order (Taylor) values choose
+    which filters are worth measuring. As a control variate they also sharpen the estimate from few
+    images. They are never printed as losses. Few images carry the effect of a filter on a
+    well-trained network, so images are drawn in proportion to their expected effect and weighted by
+    the inverse of their chance.
+
+    Intervals are 95 % and hold for images like these. They use Student's t, with HC3 errors where a
+    control variate is used, and Wilson's interval for shares. There are three controls. Silencing
+    nothing must change nothing. A random sample of the filters that were not chosen shows what the
+    choice missed. Effects with random signs show how large the top of such a list becomes by
+    chance.
+
+    Filters of a layer that rise and fall together (correlation beyond 0.9) are also silenced
+    together, because redundant filters hide one another. The q-values are those of Benjamini and
+    Hochberg, within each list.
 
 Signs of risk
-    One filter that takes much of a class's probability with it. Importance concentrated in a few
-    filters. Many dead filters: capacity that training did not reach, or pruning in disguise. A
-    group that matters where none of its members does. A miss rate far from 0: the list is not to
-    be trusted.
+    One filter takes much of a class's probability with it. Importance is concentrated in a few
+    filters. Many filters are dead: training did not reach this capacity, or the network was pruned.
+    A group matters although none of its members does. The miss rate is far from 0, so the list
+    cannot be trusted.
 
 Limits
-    Silencing single filters says nothing about how filters act together beyond the groups. The
-    mean is a mild intervention, yet the network never saw a filter without its variation.
-    Importance is not meaning: what a filter responds to has to be looked for in the pictures. A
-    filter that never moved on these images may move on others. Loss is heavy-tailed: a few images
-    may carry an estimate, and on other images the order of the list changes. The head of a list is
-    picked for being large; its intervals, taken one by one, do not allow for that.
+    Silencing single filters does not show how filters act together beyond the groups. The mean is a
+    mild intervention, but the network was never trained with a filter held constant. Importance is
+    not meaning: look at the pictures to learn what a filter responds to. A filter that never moved
+    on these images may move on others. Losses are heavy-tailed, so a few images may carry an
+    estimate, and other images change the order of the list. Filters at the top of a list were
+    picked for large values, and their single intervals do not allow for that.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -93,12 +99,12 @@ METHODS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterImportance:
-    """Loss by silencing filters, overall and by class.
+    """Losses from silencing filters, overall and by class.
 
     Attributes:
-        tier: `smoke` measures a handful of filters, `standard` the promising and a random sample,
-            `full` every filter on every image.
-        images: Most images used, drawn evenly over the classes.
+        tier: Extent of the measurement. `smoke` measures a handful of filters, `standard` the
+            promising ones and a random sample, and `full` every filter on every image.
+        images: Largest number of images used, drawn evenly over the classes.
         top: Length of the list of most important filters.
     """
 
@@ -110,21 +116,22 @@ class FilterImportance:
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "concentration": Metric(
-                meaning="share of all positive importance held by the top tenth of the filters",
+                meaning="Share of all positive importance in the top tenth of the filters.",
                 better="lower",
             ),
             "dead_filters": Metric(
-                meaning="share of the filters that gave one constant value on all images",
+                meaning="Share of the filters that gave one constant value on all images.",
                 better="lower",
             ),
             "top_class_dependence": Metric(
-                meaning="largest mean loss of true-class probability of one class by one filter",
+                meaning="Largest mean loss of true-class probability of one class when one filter "
+                "is silenced.",
                 better="lower",
                 lowest=-1.0,
                 per_class=True,
             ),
             "screen_miss_rate": Metric(
-                meaning="share of the filters not chosen for the list that belong on it",
+                meaning="Share of the filters left out of the list that belong on it.",
                 better="lower",
             ),
         }
@@ -245,7 +252,7 @@ def _measurement(
 
 
 def _undefined(metrics: Mapping[str, float | None]) -> Iterator[str]:
-    """Why metrics are missing, a note each."""
+    """Reasons for missing metrics, one note per reason."""
     listed = [name for name in ("concentration", "screen_miss_rate") if metrics[name] is None]
     if listed:
         yield missing(listed, "silencing adds to the loss with no filter, or too few were measured")
@@ -268,22 +275,25 @@ def _notes(
     notes = [
         f"Forward passes were {how[network.path]}.",
         (
-            f"{len(measurements.survey.filters)} filters, {images} images. Measured: {measured}; "
-            f"{counts.get('taylor', 0)} were screened only and have a rank but no estimate."
+            f"The network has {len(measurements.survey.filters)} filters, and {images} images were "
+            f"used. Filters measured: {measured}. {counts.get('taylor', 0)} filters were only "
+            "screened and have a rank but no estimate."
         ),
         (
-            f"Cost: {measurements.passes:,.0f} forward passes of one image; measuring every filter "
-            f"on every image would cost {measurements.exhaustive:,.0f}."
+            f"The measurement took {measurements.passes:,.0f} forward passes of one image. "
+            "Measuring every filter on every image would take "
+            f"{measurements.exhaustive:,.0f}."
         ),
         f"Control: silencing nothing changed an output by at most {number(measurements.nothing)}.",
         (
-            f"Dead filters gave one constant value on these {images} images; with 95 % confidence "
+            f"Dead filters gave one constant value on these {images} images. With 95 % confidence, "
             f"each of them moves on at most {percent(3 / images)} of images like these."
         ),
     ]
     few = single.dropna(subset="estimate")["n_exact"].min()
     if few < 128:  # noqa: PLR2004 - where the coverage of HC3 was measured to be sound
         notes.append(
-            f"Some intervals rest on {few} images; below 128 their coverage falls short of 95 %."
+            f"Some intervals rest on only {few} images. Below 128 images their coverage falls "
+            "short of 95 %."
         )
     return tuple(notes)

@@ -1,42 +1,53 @@
-"""Genetic explanation: which part of an image alone carries the model's decision.
+"""Genetic explanation: which part of an image is enough for the model's decision?
 
-Purpose:
-    To show what the model looks at, on images chosen by rule, and whether that can be believed: a
-    decision that rests on a corner, a border or scattered crumbs is a finding about the model.
+Purpose
+    This analysis shows what the model looks at on images chosen by rule, and whether that can be
+    believed. A decision that rests on a corner, a border or scattered fragments is a finding about
+    the model.
 
-Method:
-    An image is cut into superpixels (a grid below 64 pixels a side). A budgeted search over the
-    model's outputs alone looks for the smallest region that, with everything else replaced by a
-    blurred copy, keeps the label and nine tenths of its probability: ranked and greedy regions
-    first, then smaller neighbours of the best, then a population bred by crossover and by dropping,
-    adding and swapping superpixels, then removal of every superpixel that can be spared. After
-    Wang, Pei, Xue, Zhang 2022; not a reproduction: only the abstract was read. Controls: the label
-    must hold with the rest replaced by the image's mean colour as well (else the region is
-    "fragile"); random regions of the same area; the search repeated with other seeds; and the same
-    kind of search asked to raise the probability of a random wrong class. Maps of what each
-    superpixel adds come from the same passes. They are put to a self-test: pixels revealed and
-    removed in their order, under two baselines, against a random, a constant and a centred map
-    (insertion and deletion); some images explained again while the weights of the model are
-    shuffled; agreement over seeds. Evidence that fails it is withdrawn. Images are taken evenly
-    over the classes by four rules: worst (lowest probability of the true class), borderline
-    (smallest lead of the first class over the second), best (highest probability of the true class)
-    and random (by the model's digest).
+Method
+    An image is cut into superpixels (a grid if it is smaller than 64 pixels a side). A search looks
+    for the smallest sufficient region. A region is sufficient if it keeps the label and nine tenths
+    of its probability while a blurred copy replaces everything else. The search uses the model's
+    outputs alone and has a budget of forward passes. It starts with ranked and greedy regions and
+    tries smaller neighbours of the best. It then breeds a population by crossover and by dropping,
+    adding and swapping superpixels. At the end it removes every superpixel that can be spared. The
+    method follows Wang, Pei, Xue, Zhang 2022. It is no reproduction, since only the abstract was
+    read.
 
-Signs of risk:
-    Regions lie outside the object. Few regions are "sufficient" and many are "fragile": these
+    There are four controls.
+
+    - The label must also hold when the image's mean colour replaces the rest. If it does not, the
+      region depends on the fill (status "fragile").
+    - Random regions of the same area are tried.
+    - The search is repeated with other seeds.
+    - The same kind of search tries to raise the probability of a random wrong class.
+
+    Heat maps of what each superpixel adds come from the same passes and undergo a self-test. Pixels
+    are revealed (insertion) and removed (deletion) in the order of the heat map with two fill
+    images, beside a random, a constant and a centred heat map. Some images are explained again with
+    shuffled weights of the model. The agreement over seeds is measured. Evidence that fails the
+    self-test is withdrawn.
+
+    Images are chosen evenly over the classes by four rules: worst (lowest probability of the true
+    class), borderline (smallest lead of the first class over the second), best (highest probability
+    of the true class) and random (by the model's digest).
+
+Signs of risk
+    Regions lie outside the object. Few regions are "sufficient" and many are "fragile", so they
     depend on the fill. Wrong classes can be explained as well as right ones. Regions change with
-    the seed. Random regions do as well. A centred map, which knows nothing of the model, does as
-    well with both fill images. A minute region with full probability means that the model decides
-    on a detail, which is not proof that it ignores the rest.
+    the seed. Random regions do as well. A centred heat map, which knows nothing of the model, does
+    as well with both fill images. A tiny region with full probability means that the model decides
+    on a detail. It does not prove that the model ignores the rest.
 
-Limits:
-    A region is enough for the model, not the only one that is, and not a cause. Replaced pixels
-    are unlike any photo, so a probability under a baseline is not one of the real world; and a
-    blurred image still shows colours and coarse shapes: where "p baseline" is high, the region is
-    only what these lack. The
-    search is a heuristic: no single superpixel can be spared, yet a smaller region may exist. The
-    images chosen by the worst, borderline and best rules are no random sample: shares describe the
-    images listed and their intervals read as if these were drawn at random.
+Limits
+    A sufficient region is one of several possible ones and not a cause. Masked images are unlike
+    any photo, so the probability of a masked image does not occur in practice. A blurred image
+    still shows colours and coarse shapes. Where "p baseline" (the probability of the fill image
+    alone) is high, the region shows only what the fill image lacks. The search is a heuristic: no
+    single superpixel can be spared, yet a smaller region may exist. The images of the worst,
+    borderline and best rules are no random sample. Shares therefore describe the listed images, and
+    their intervals hold as if these had been drawn at random.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -70,35 +81,37 @@ class GeneticExplanation:
     """Evolved smallest sufficient regions of images chosen by rule, with controls.
 
     Attributes:
-        images: Explained, in equal parts by the four rules, evenly over the true classes.
-        budget: Forward passes of single images that one explanation may spend, at most. Below 160
+        images: Number of images explained, in equal parts by the four rules and evenly over the
+            true classes.
+        budget: Largest number of forward passes of single images for one explanation. Below 160
             there is no room for random regions, and evidence without them is withdrawn.
-        segments: Superpixels; None for 64 at 224 x 224 pixels, 32 to 100 by size, a grid of 36 to
-            64 cells below 64 pixels a side.
-        baseline: What removed pixels are replaced with.
-        repeated: Images explained again: with other seeds, and with the weights shuffled.
-        seeds: Seeds in all for each of these.
-        profile: `paper` re-creates what is known of the published method: the most probable region
-            on black, of any size, from 100 superpixels; leaves `segments` and `baseline` alone.
-        wrong_classes: Images for which the probability of a random wrong class is raised.
-        wrong_budget: Forward passes for each of these.
+        segments: Number of superpixels. None means 64 at 224 x 224 pixels, 32 to 100 by size, and
+            a grid of 36 to 64 cells below 64 pixels a side.
+        baseline: Fill image that replaces removed pixels.
+        repeated: Number of images explained again with other seeds and with shuffled weights.
+        seeds: Number of seeds for each of these images, the first included.
+        profile: Kind of search. `paper` recreates what is known of the published method: the most
+            probable region of any size on black, from 100 superpixels. It sets `segments` and
+            `baseline` itself.
+        wrong_classes: Number of images for which the search raises a random wrong class.
+        wrong_budget: Largest number of forward passes for each of these images.
     """
 
     needs: ClassVar[Needs] = "probabilities"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "share_sufficient": Metric(
-                meaning="Share of images with a sufficient region that holds its label under a "
-                "second baseline.",
+                meaning="Share of images with a sufficient region that keeps its label with a "
+                "second fill image.",
                 better="higher",
             ),
             "share_fragile": Metric(
-                meaning="Share of images whose sufficient region loses its label under a second "
-                "baseline.",
+                meaning="Share of images whose sufficient region depends on the fill: it loses its "
+                "label with a second fill image.",
                 better="lower",
             ),
             "area_median": Metric(
-                meaning="Median share of the pixels in the regions that reach sufficiency.",
+                meaning="Median share of the image's pixels in a sufficient region.",
                 better="lower",
             ),
             "stability": Metric(
@@ -106,8 +119,8 @@ class GeneticExplanation:
                 better="higher",
             ),
             "null_class_rate": Metric(
-                meaning="Share of random wrong classes raised above probability 0.5 under two "
-                "baselines.",
+                meaning="Share of random wrong classes raised above probability 0.5 with two fill "
+                "images.",
                 better="lower",
             ),
             "random_percentile": Metric(
@@ -117,14 +130,14 @@ class GeneticExplanation:
             ),
             **MAP_METRICS,
             "disjoint_regions": Metric(
-                meaning="Mean number of sufficient regions without a pixel in common, three at "
-                "most, where there is one.",
+                meaning="Mean number of sufficient regions without a common pixel (at most three), "
+                "over images that have one.",
                 better="higher",
                 lowest=1.0,
                 highest=3.0,
             ),
             "evaluations": Metric(
-                meaning="Mean number of forward passes that an explanation took.",
+                meaning="Mean number of forward passes for one explanation.",
                 better="lower",
                 highest=None,
             ),
@@ -152,44 +165,50 @@ class GeneticExplanation:
             raise ValueError("profile = 'paper' sets segments and baseline itself; leave them out")
 
     def run(self, subject: Subject, seed: int) -> Measurement:
-        """Explain images of the subject, with every control."""
+        """Explain images of the model under assessment, with every control."""
         rng = np.random.default_rng([seed, int(subject.identity.digest.split(":")[-1][:15], 16)])
         choices = choose(subject.predictions(), subject.validation.labels, self.images, rng)
         pixels = subject.pixels([choice.image for choice in choices])
-        found = self._evolved(subject, pixels, None, seed)
-        mapped = [i for i, item in enumerate(found) if item.status != "undefined_baseline"]
+        explanations = self._evolved(subject, pixels, None, seed)
+        mapped = [i for i, item in enumerate(explanations) if item.status != "undefined_baseline"]
         few = mapped[: self.repeated]
         again = [
             self._evolved(subject, pixels[few], None, seed + step) for step in range(1, self.seeds)
         ]
-        agreed = _agreement([[found[i] for i in few], *again])
-        wrong = self._wrong(subject, pixels, found, rng, seed)
+        agreed = _agreement([[explanations[i] for i in few], *again])
+        wrong = self._wrong(subject, pixels, explanations, rng, seed)
         forgotten: list[Explanation] = []
         test = self._tested(
-            subject, pixels[mapped], [found[i] for i in mapped], again[0], agreed, forgotten, seed
+            subject,
+            pixels[mapped],
+            [explanations[i] for i in mapped],
+            again[0],
+            agreed,
+            forgotten,
+            seed,
         )
-        values, spread = _metrics(found, agreed, wrong, test, seed)
-        searches = [*found, *wrong, *forgotten, *(item for run in again for item in run)]
+        values, spread = _metrics(explanations, agreed, wrong, test, seed)
+        searches = [*explanations, *wrong, *forgotten, *(item for run in again for item in run)]
         return Measurement(
             metrics=values,
             intervals=spread,
-            figures=pictures(subject, choices, found, pixels.cpu().numpy()),
+            figures=pictures(subject, choices, explanations, pixels.cpu().numpy()),
             tables=(
-                tables.images_table(subject, choices, found),
+                tables.images_table(subject, choices, explanations),
                 tables.seeds_table(
-                    subject, [(choices[i], found[i]) for i in few], agreed, self.seeds
+                    subject, [(choices[i], explanations[i]) for i in few], agreed, self.seeds
                 ),
                 tables.wrong_table(subject, choices, wrong),
                 test.curves,
                 test.table,
             ),
             notes=(
-                *tables.notes(choices, found, wrong),
+                *tables.notes(choices, explanations, wrong),
                 *_undefined(values, test),
                 *test.notes,
                 (
-                    f"{sum(item.evaluations for item in searches)} forward passes of single images "
-                    f"for all searches, {test.passes} for insertion and deletion."
+                    f"All searches took {sum(item.evaluations for item in searches)} forward "
+                    f"passes of single images; insertion and deletion took {test.passes}."
                 ),
             ),
             withdrawn=test.reasons,
@@ -209,7 +228,7 @@ class GeneticExplanation:
         self,
         subject: Subject,
         pixels: Tensor,
-        found: list[Explanation],
+        explanations: list[Explanation],
         rng: np.random.Generator,
         seed: int,
     ) -> list[Explanation]:
@@ -217,7 +236,7 @@ class GeneticExplanation:
         classes = range(len(subject.validation.class_names))
         targets = [
             int(rng.choice([k for k in classes if k != item.label]))
-            for item in found[: self.wrong_classes]
+            for item in explanations[: self.wrong_classes]
         ]
         return evolve_many(
             subject.probabilities, pixels[: self.wrong_classes], targets, seed=seed,
@@ -229,13 +248,13 @@ class GeneticExplanation:
         self,
         subject: Subject,
         pixels: Tensor,
-        found: list[Explanation],
+        explanations: list[Explanation],
         again: list[Explanation],
         agreed: list[float | None],
         forgotten: list[Explanation],
         seed: int,
     ) -> SelfTest:
-        """The self-test of what was found; searches without weights are added to `forgotten`."""
+        """The self-test of the heat maps; those of shuffled weights go into `forgotten`."""
 
         def explain(images: Tensor, targets: Sequence[int], seed: int) -> Maps:
             items = self._evolved(subject, images, targets, seed)
@@ -243,12 +262,14 @@ class GeneticExplanation:
             return _heat(items, images)
 
         shares = [share for share in agreed if share is not None]
-        by_chance = [item.area / (2 - item.area) for item in found[: self.repeated]]
-        beaten = [item.random_percentile for item in found if item.random_percentile is not None]
+        by_chance = [item.area / (2 - item.area) for item in explanations[: self.repeated]]
+        beaten = [
+            item.random_percentile for item in explanations if item.random_percentile is not None
+        ]
         model = subject.classifier.model if isinstance(subject.classifier, Network) else None
         return self_test(
-            explain, subject.probabilities, model, pixels, [item.target for item in found],
-            _heat(found, pixels), tested=self.repeated, stages=STAGES,
+            explain, subject.probabilities, model, pixels, [item.target for item in explanations],
+            _heat(explanations, pixels), tested=self.repeated, stages=STAGES,
             again=_heat(again, pixels[: self.repeated]), seed=seed, batch_size=subject.batch_size,
             own=[
                 agreement(
@@ -274,16 +295,16 @@ def _undefined(metrics: Mapping[str, float | None], test: SelfTest) -> Iterator[
         yield missing(["likeness_shuffled"], "this model gives only probabilities")
     if absent:
         why = (
-            "too few images have a region that is sufficient, was searched for again or stands "
-            "beside random ones"
+            "too few images have a region that is sufficient, was searched for again or was "
+            "compared with random ones"
         )
         yield missing(absent, why)
 
 
-def _heat(found: Sequence[Explanation], images: Tensor) -> Maps:
+def _heat(explanations: Sequence[Explanation], images: Tensor) -> Maps:
     # Stacked after an empty start: no image gives no map, in the right shape.
     nothing = np.empty((0, *images.shape[2:]))
-    return np.concatenate([nothing, *(item.heatmap[None] for item in found)])
+    return np.concatenate([nothing, *(item.heatmap[None] for item in explanations)])
 
 
 def _agreement(runs: list[list[Explanation]]) -> list[float | None]:
@@ -301,23 +322,31 @@ def _agreement(runs: list[list[Explanation]]) -> list[float | None]:
 
 
 def _metrics(
-    found: list[Explanation],
+    explanations: list[Explanation],
     agreed: list[float | None],
     wrong: list[Explanation],
     test: SelfTest,
     seed: int,
 ) -> tuple[dict[str, float | None], dict[str, Interval]]:
     counts = {
-        "share_sufficient": (sum(item.status == "sufficient" for item in found), len(found)),
-        "share_fragile": (sum(item.status == "fragile" for item in found), len(found)),
+        "share_sufficient": (
+            sum(item.status == "sufficient" for item in explanations),
+            len(explanations),
+        ),
+        "share_fragile": (
+            sum(item.status == "fragile" for item in explanations),
+            len(explanations),
+        ),
         "null_class_rate": (sum(map(tables.survives, wrong)), len(wrong)),
     }
     values: dict[str, float | None] = {
         name: hits / n if n else None for name, (hits, n) in counts.items()
     }
     spread = {name: intervals.wilson(hits, n) for name, (hits, n) in counts.items()}
-    shown = [item for item in found if item.status in FOUND]
-    percentiles = [item.random_percentile for item in found if item.random_percentile is not None]
+    shown = [item for item in explanations if item.status in FOUND]
+    percentiles = [
+        item.random_percentile for item in explanations if item.random_percentile is not None
+    ]
     if not shown:
         # Without a region none can depend on the fill, and the control has nothing beside it.
         values |= dict.fromkeys(("share_fragile", "null_class_rate"))
@@ -325,7 +354,7 @@ def _metrics(
     medians = {"area_median": [item.area for item in shown], "random_percentile": percentiles}
     means: dict[str, Sequence[float]] = {
         "disjoint_regions": [1 + len(item.alternatives) for item in shown],
-        "evaluations": [item.evaluations for item in found],
+        "evaluations": [item.evaluations for item in explanations],
     }
     for samples, statistic in ((medians, np.median), (means, np.mean)):
         for name, data in samples.items():

@@ -1,41 +1,47 @@
-"""Layer prediction: what each depth of the network would already answer, and what it could answer.
+"""Layer prediction: what would each depth of the network already answer, and what could it answer?
 
 Purpose
     A network decides step by step. This analysis reads its answer at several depths, class by
-    class, and compares what the model says with what its features would allow to be said. A class
-    that could be told apart from the features, yet is not named by the model, shows that the
-    model waits for something else: a mark, a border, a background that clean images do not have.
+    class, and compares the model's answer with what its features allow. If the features tell a
+    class apart and the model still does not name it, the model waits for something else. That may
+    be a mark, a border or a background that clean images lack.
 
 Method
-    After Yang et al. 2022, of which only the abstract was read; the terms and estimators are our
-    own. *Lens*: pooled features of a layer are carried by a ridge map to the input of the model's
-    own head, and the head answers. No labels are used; at the head's input the lens is the model
-    itself, and an agreement below 0.99 there is a failure of this evidence. *Probe*: a linear
-    readout (ridge, one class against the rest) fitted on the labels of the same images. Both are
-    cross-fitted: every image is answered by a map fitted without it, the penalty included. Recall
-    per class carries Wilson intervals. The *gap* of a class is the probe's recall minus the lens'
-    at the last convolutional stage, on the same images, with Newcombe's paired interval; the
-    interval of the largest gap allows for its having been picked as the largest. Controls:
-    chance; the probe with labels exchanged between images; the largest gap that would arise if
-    lens and probe were exchanged at random, image by image. *Mask*: for some images, chosen by
-    rule, the layer's activation times its gradient for the model's answer says where the layer
-    found evidence; all but the fifth of the image with most of it is blurred and the whole model
-    asked again, beside a control with the same region moved elsewhere.
+    The analysis follows Yang et al. 2022, of which only the abstract was read. The terms and
+    estimators are our own.
+
+    - *Lens*: a ridge regression maps the pooled features of a layer to the input of the model's own
+      head, and the head answers. No labels are used. At the head's input the lens is the model
+      itself, and an agreement below 0.99 there means that this evidence has failed.
+    - *Probe*: a linear readout (ridge, one class against the rest) is fitted on the labels of the
+      same images.
+    - *Gap* of a class: the probe's recall minus the lens's recall at the last convolutional stage,
+      on the same images, with Newcombe's paired interval. The interval of the largest gap allows
+      for its having been picked as the largest.
+    - *Mask*: for some images, chosen by rule, the layer's activation times its gradient for the
+      model's answer shows where the layer has its evidence. The fifth of the image with most
+      evidence is kept, the rest is blurred, and the whole model is asked again. The control moves
+      the same region elsewhere.
+
+    Lens and probe are cross-fitted: each image is answered by a fit made without it, including the
+    choice of the penalty. Recall per class carries Wilson intervals. The controls are chance, the
+    probe with labels exchanged between images, and the largest gap that would arise if lens and
+    probe were exchanged at random, image by image.
 
 Signs of risk
-    A gap well above its control: the features tell the class, the model does not. A lens recall
-    of one class far below the others. A decision that stands at a very early depth: it rests on
-    simple, local patterns. Compare with the previous version: what matters is a class whose gap
-    opened. A mask on a mark, a border or a caption that keeps the answer.
+    A gap lies well above its control: the features tell the class and the model does not. The lens
+    recall of one class lies far below the others. A decision stands at a very early depth, so it
+    rests on simple, local patterns. Compare with the previous version and look for classes whose
+    gap has opened. A mask on a mark, a border or a caption keeps the answer.
 
 Limits
-    A lens shows what the head would say to features carried to it linearly, not what the network
-    computes between. It mirrors the final answer at every depth, so the gap is the finding and
-    not the depth at which it shows. A probe fitted on few images reads less than there is: a gap
-    of 0 or below clears no class. A probe learns from these images and thereby adapts to them, so
-    a model that was trained on other data than these shows a gap without any mark being involved.
-    The cause of a gap has to be sought in the images. A masked image is one the model was never
-    trained on; few images are masked, so masks illustrate and do not measure.
+    A lens shows what the head would say to features that are mapped to it linearly. It does not
+    show what the network computes in between. It mirrors the final answer at every depth, so the
+    gap is the finding and not the depth at which it appears. A probe fitted on few images reads
+    less than is there, so a gap of 0 or below clears no class. A probe adapts to these images, so a
+    model trained on other data shows a gap without any mark. Look for the cause of a gap in the
+    images. The model was never trained on masked images. Few images are masked, so masks illustrate
+    and do not measure.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -87,9 +93,9 @@ class LayerPrediction:
     """Lens and probe at every stage of the network, and masks on some images.
 
     Attributes:
-        samples: Images to read, drawn evenly over the classes.
-        folds: Of the cross-fitting.
-        strips: Images, of those, that are looked at one by one through every layer.
+        samples: Number of images, drawn evenly over the classes.
+        folds: Number of folds of the cross-fitting.
+        strips: Number of these images that are shown one by one through every layer.
     """
 
     samples: int = 1000
@@ -100,42 +106,42 @@ class LayerPrediction:
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "lens_recall_worst": Metric(
-                meaning="lens recall of the worst class at the last convolutional stage",
+                meaning="Lens recall of the worst class at the last convolutional stage.",
                 better="higher",
                 per_class=True,
             ),
             "lens_probe_gap": Metric(
-                meaning="largest probe recall minus lens recall of a class at the last "
-                "convolutional stage: told by the features, not by the model",
+                meaning="Largest gap of a class, probe recall minus lens recall, at the last "
+                "convolutional stage: the features tell the class and the model does not.",
                 better="lower",
                 lowest=-1.0,
                 per_class=True,
             ),
             "lens_recall.{class}": Metric(
-                meaning="lens recall of the class at the last convolutional stage",
+                meaning="Lens recall of the class at the last convolutional stage.",
                 better="higher",
                 per_class=True,
             ),
             "lens_probe_gap.{class}": Metric(
-                meaning="probe recall minus lens recall of the class at the last convolutional "
-                "stage",
+                meaning="Probe recall minus lens recall of the class at the last convolutional "
+                "stage.",
                 better="lower",
                 lowest=-1.0,
                 per_class=True,
             ),
             "decision_depth": Metric(
-                meaning="share of the depth at which the lens reaches 90 % of its agreement with "
-                "the final answer; early decisions rest on simple patterns",
+                meaning="Depth, as a share of all, at which the lens reaches 90 % of its last "
+                "agreement with the final answer; early decisions rest on simple patterns.",
                 better="higher",
             ),
             "agreement_head": Metric(
-                meaning="share of images for which the lens at the head's input names what the "
-                "model names; below 0.99 the evidence has failed",
+                meaning="Share of images for which the lens at the head's input gives the model's "
+                "answer; below 0.99 the evidence has failed.",
                 better="higher",
             ),
             "agreement_last": Metric(
-                meaning="share of images for which the lens at the last convolutional stage names "
-                "what the model names",
+                meaning="Share of images for which the lens at the last convolutional stage gives "
+                "the model's answer.",
                 better="higher",
             ),
         }
@@ -165,8 +171,9 @@ class LayerPrediction:
         )
         local = self._looked_at(subject, network, readings, chosen, seed)
         how = (
-            f"{len(chosen)} of {len(subject.validation)} validation images, drawn evenly over the "
-            f"classes; {self.folds} folds; network read by {network.path}."
+            f"Measured on {len(chosen)} of {len(subject.validation)} validation images, drawn "
+            f"evenly over the classes, with {self.folds} folds. The network was read by "
+            f"{network.path}."
         )
         return _measurement(readings, local, subject.validation.class_names, seed, how)
 
@@ -179,8 +186,8 @@ class LayerPrediction:
         seed: int,
     ) -> Local:
         rng = np.random.default_rng(seed)
-        said = readings.probabilities.astype(np.float32)
-        choices = choose(said, readings.labels, self.strips, rng)
+        probabilities = readings.probabilities.astype(np.float32)
+        choices = choose(probabilities, readings.labels, self.strips, rng)
         places = np.array([choice.image for choice in choices])
         pixels = subject.pixels(chosen[places])
         return Local(
@@ -250,14 +257,14 @@ def layer_predictions(
         seed=seed,
     )
     if MASK in methods:
-        found = mask_readings(
+        masks = mask_readings(
             network,
             torch.split(images, batch_size),
             truth,
             layers=readings.layers,
             seed=seed,
         )
-        readings = replace(readings, found={**readings.found, **found})
+        readings = replace(readings, found={**readings.found, **masks})
     return readings.table(class_names or [str(index) for index in range(network.classes)])
 
 
@@ -315,15 +322,15 @@ def _measurement(
 
 
 def _undefined(readings: Readings, names: Sequence[str]) -> dict[tuple[str, ...], str]:
-    """Metrics that mean nothing on these images, with the reason."""
-    found: dict[tuple[str, ...], str] = {}
+    """Groups of metrics that mean nothing on these images, each with the reason."""
+    reasons: dict[tuple[str, ...], str] = {}
     alike = one_answer(readings.final, names)
     if alike:
         metrics = ("agreement_head", "agreement_last", "decision_depth")
-        found[metrics] = f"{alike}, and any lens can agree with that"
+        reasons[metrics] = f"{alike}, and any lens can agree with that"
     if len(np.unique(readings.labels)) == 1:
-        found["lens_probe_gap",] = "all images are of one class, which no probe can miss"
-    return found
+        reasons["lens_probe_gap",] = "all images are of one class, which no probe can miss"
+    return reasons
 
 
 def _pairs(readings: Readings, layer: str, classes: int) -> tuple[Paired, ...]:
@@ -351,8 +358,8 @@ def _widest(pairs: Sequence[Paired], names: Sequence[str], layer: str, seed: int
     widest = max(range(len(pairs)), key=lambda index: pairs[index].difference or 0.0)
     mean, high = exchanged(pairs, seed)
     return (
-        f"The gap at {layer} is widest for class {names[widest]} (n = {pairs[widest].n}): "
-        f"{number(pairs[widest].difference, 3)}. Were lens and probe exchanged at random, the "
-        f"widest gap of the {len(pairs)} classes would be {number(mean, 3)} on average and above "
+        f"Class {names[widest]} (n = {pairs[widest].n}) has the largest gap at {layer}: "
+        f"{number(pairs[widest].difference, 3)}. If lens and probe were exchanged at random, the "
+        f"largest gap of the {len(pairs)} classes would be {number(mean, 3)} on average and above "
         f"{number(high, 3)} in 2.5 % of cases."
     )

@@ -1,31 +1,35 @@
-"""Learning process: how the network came to be what it is, epoch by epoch.
+"""Learning process: how did the network change from epoch to epoch of its training?
 
 Purpose
-    A network that ends well may have got there badly: a class learnt late, lost again, or resting
-    on a single filter. Where its training recorded the cheap signs (`governance.training.
-    record_epoch`, or the Lightning callback), this analysis draws them and says what moved.
+    A network that ends well may have got there badly. It may have learnt a class late, lost it
+    again, or let it rest on a single filter. If the training run recorded signs of training
+    (`governance.training.record_epoch`, or the Lightning callback), this analysis draws them and
+    says what changed.
 
 Method
-    After Yang et al. 2022, of which only the abstract was read; the terms and estimators are our
-    own. Nothing is measured anew: the signs are metrics `learning.*` of the version's training run,
-    taken on a small validation sample after an epoch. *Lens* and *probe*: what the model says of a
-    class at the last stage, and what a readout fitted on labels can tell there
-    (`layer_prediction`). *Reliance* of a class: the largest share of its first-order screen on one
-    filter; shares only, since first-order values are no losses (`filter_importance`). Recall lost:
-    best recall of a class in any epoch minus its last. Intervals: Wilson for recalls; for the
-    largest loss, Newcombe's for two shares taken as independent, at a level that holds for all
-    classes and epochs compared. Control: the loss to be expected from picking the best of as many
-    epochs if a class' true recall never changed.
+    The analysis follows Yang et al. 2022, of which only the abstract was read. The terms and
+    estimators are our own. It measures nothing new. The signs are the metrics `learning.*` of the
+    version's training run, measured on a small validation sample after an epoch.
+
+    - *Lens* and *probe* are the model's answer at the last stage and the answer of a readout fitted
+      on labels there (`layer_prediction`).
+    - *Reliance* of a class is the largest share of its first-order screen that falls on one filter.
+      Only shares are used, since first-order values are no losses (`filter_importance`).
+    - *Recall lost* is the best recall of a class in any epoch minus its last recall.
+
+    Recalls carry Wilson intervals. The largest loss carries Newcombe's interval for two independent
+    shares, at a level that holds for all classes and epochs compared. The control is the loss
+    expected from picking the best of as many epochs if a class's true recall never changed.
 
 Signs of risk
-    A class whose lens recall falls while its probe recall stays: it is still told by the features
-    and no longer by the model. A class whose reliance climbs. Dead filters that appear at once: a
-    learning rate too high. Redundancy that climbs to the end.
+    The lens recall of a class falls while its probe recall stays: the features still tell the class
+    and the model no longer does. The reliance of a class climbs. Dead filters appear at once, which
+    points to a learning rate that is too high. Redundancy climbs to the end.
 
 Limits
-    Signs rest on few images an epoch; single steps are noise. The run says what was recorded in it,
-    by whoever could write to it: a history is a statement of the training, not a measurement of
-    this assessment. What was not recorded cannot be recovered.
+    Signs rest on few images per epoch, so single steps are noise. Anyone who could write to the
+    training run could write its signs. They are a statement by the training and not a measurement
+    of this assessment. Signs that were not recorded cannot be recovered.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,7 +67,7 @@ class LearningProcess:
     """The signs that training recorded, drawn and summed up.
 
     Attributes:
-        least: Epochs below which a history says nothing.
+        least: Smallest number of recorded epochs that is evaluated.
     """
 
     least: int = 2
@@ -72,17 +76,18 @@ class LearningProcess:
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "epochs": Metric(
-                meaning="number of epochs the training run recorded signs of",
+                meaning="Number of epochs for which the training run recorded signs.",
                 better="higher",
                 highest=None,
             ),
             "recall_lost": Metric(
-                meaning="largest fall of a class' lens recall from its best epoch to the last",
+                meaning="Largest fall of a class's lens recall from its best epoch to the last.",
                 better="lower",
                 per_class=True,
             ),
             "reliance_last": Metric(
-                meaning="largest share of a class' first-order screen on one filter, at the end",
+                meaning="Largest share of a class's first-order screen on one filter, in the last "
+                "epoch.",
                 better="lower",
                 per_class=True,
             ),
@@ -94,7 +99,7 @@ class LearningProcess:
             raise ValueError(f"least = {self.least}: at least 2 is accepted")
 
     def run(self, subject: Subject, seed: int) -> Measurement:
-        """Draw what the registry found with the version."""
+        """Evaluate the signs that the version's training run recorded."""
         history = subject.history
         steps = sorted({step for points in history.values() for step, _ in points})
         names = subject.validation.class_names
@@ -137,7 +142,7 @@ def _absent(subject: Subject, epochs: int, least: int) -> str:
 
 
 def _undefined(lost: object, reliance: Mapping[str, float]) -> Iterator[str]:
-    """Why metrics are missing, a note each."""
+    """Reasons for missing metrics, one note per reason."""
     if lost is None:
         why = "the training run recorded no class's lens recall and images for two epochs"
         yield missing(["recall_lost"], why)
@@ -182,7 +187,7 @@ def _notes(
 ) -> tuple[str, ...]:
     images = history.get("images")
     on = f" on {images[-1][1]:.0f} images each" if images else ""
-    first = f"Recorded by the training run: {len(steps)} epochs, {steps[0]} to {steps[-1]}{on}."
+    first = f"The training run recorded {len(steps)} epochs, {steps[0]} to {steps[-1]}{on}."
     rng, largest = np.random.default_rng(seed), []
     for name in names:
         recall = np.array([value for _, value in history.get(f"lens_recall.{name}", ())])
@@ -198,9 +203,9 @@ def _notes(
     return (
         first,
         (
-            f"Were the recall of every class the same in all epochs, the largest fall would be up "
-            f"to {number(chance, 2)} (95 % quantile) by chance alone, were epochs independent "
-            "samples; the same images in each epoch make it less."
+            "If the recall of every class were the same in all epochs, the largest fall would be "
+            f"up to {number(chance, 2)} (95 % quantile) by chance alone. This takes epochs as "
+            "independent samples; the same images in each epoch make the fall smaller."
         ),
     )
 
@@ -213,9 +218,10 @@ def _pictures(history: History, names: Sequence[str]) -> tuple[Figure, ...]:
             Figure(
                 name="whole",
                 caption=(
-                    "Signs of the whole network by epoch, as the training run recorded them: "
-                    "accuracy of lens and probe at the last stage, and shares of the screen held "
-                    "by the top tenth of the filters, of dead and of redundant filters."
+                    "Signs of the whole network by epoch, as the training run recorded them. They "
+                    "are the accuracy of lens and probe at the last stage, the share of the screen "
+                    "in the top tenth of the filters, and the shares of dead and of redundant "
+                    "filters."
                 ),
                 image=_drawn(whole, "share"),
             )
@@ -228,7 +234,7 @@ def _pictures(history: History, names: Sequence[str]) -> tuple[Figure, ...]:
                     name=sign,
                     caption=(
                         f"{title} by epoch for the {len(chosen)} classes with the worst last "
-                        f"value: {PER_CLASS[sign]}, as the training run recorded it"
+                        f"value, as the training run recorded it: {PER_CLASS[sign]}"
                         + (", with 95 % Wilson bands." if sign == "lens_recall" else ".")
                     ),
                     image=_drawn(
@@ -281,9 +287,9 @@ def _signs_table(history: History) -> Table:
     return Table(
         name="signs",
         caption=(
-            "Every sign the training run recorded: epochs, first, lowest, highest and last value, "
-            "and Kendall's rank correlation with the epoch (1: it only rises). Single epochs: no "
-            "intervals."
+            "Each row is a sign that the training run recorded. It gives the number of epochs, the "
+            "first, lowest, highest and last value, and Kendall's rank correlation with the epoch "
+            "(1 if the sign only rises). Values of single epochs have no intervals."
         ),
         columns=("sign", "epochs", "first", "lowest", "highest", "last", "trend"),
         rows=tuple(rows),
@@ -316,8 +322,9 @@ def _class_table(history: History, names: Sequence[str]) -> Table:
     return Table(
         name="classes",
         caption=(
-            "Per class: images of the last epoch, best and last lens recall with 95 % Wilson "
-            "interval of the last, last probe recall, and last share of the screen on one filter."
+            "Each row is a class. It gives the images in the last epoch, the best lens recall, the "
+            "last lens recall with its 95 % Wilson interval, the last probe recall, and the last "
+            "share of the screen on one filter."
         ),
         columns=("class", "n", "best", "lens_recall", "low", "high", "probe_recall", "reliance"),
         rows=tuple(rows),

@@ -1,20 +1,21 @@
-"""Performance: how often the model is right, overall and for every class, and how sure it may be.
+"""Performance: how often is the model right, overall and for every class, and how sure may it be?
 
 Purpose
-    The numbers that everyone asks for first, on all validation images, so that no other analysis
-    is read without them. A high overall accuracy can hide a class that is hardly ever recognised:
-    recall of every class and of the worst one stand beside it.
+    This analysis gives the numbers that everyone asks for first, on all validation images, so that
+    no other analysis is read without them. A high overall accuracy can hide a class that is hardly
+    ever recognised. The recall of every class and of the worst one therefore stand beside it.
 
 Method
-    The class with the highest probability counts as the answer. Accuracy, recall (share of a
-    class's images that are recognised) and precision (share of a named class that is right) carry
-    95 % Wilson intervals; the interval of the worst recall allows for its having been picked as
-    the worst; balanced accuracy is the plain mean of the recalls (MOVER interval). Calibration
-    error compares confidence with the share of right answers in bins of equally many images;
-    beside it stands the error that a perfectly calibrated model would show on as many images with
-    the same confidences, found by simulation. Negative log-likelihood and the Brier score (0 is
-    best, 2 is worst) judge the probabilities themselves. Control throughout: a model that always
-    answers with the shares of the classes and names the commonest one.
+    The class with the highest probability counts as the answer. Accuracy, recall (the share of a
+    class's images that are recognised) and precision (the share of the images answered with a class
+    that belong to it) carry 95 % Wilson intervals. The interval of the worst recall allows for its
+    having been picked as the worst. Balanced accuracy is the plain mean of the recalls, with a
+    MOVER interval. The calibration error compares confidence with the share of right answers in
+    bins of equally many images. Beside it stands the error that a perfectly calibrated model would
+    show on as many images with the same confidences, found by simulation. Negative log-likelihood
+    and the Brier score (0 is best, 2 is worst) judge the probabilities themselves. The control is a
+    model that always gives the shares of the classes as probabilities and names the commonest
+    class.
 
 Signs of risk
     All images are answered with one class. The recall of a class lies far below the others, or its
@@ -22,8 +23,9 @@ Signs of risk
     Confidences lie far above the share of right answers. Two classes are taken for one another.
 
 Limits
-    True of images like the validation images only. A class with few images has a wide interval:
-    read the interval. Right answers may have wrong reasons; the other analyses look for those.
+    The numbers hold only for images like the validation images. A class with few images has a wide
+    interval, so read the interval. Right answers may have wrong reasons. The other analyses look
+    for those.
 """
 
 from collections.abc import Mapping, Sequence
@@ -72,7 +74,7 @@ class Performance:
     """Right answers and calibration on all validation images.
 
     Attributes:
-        bins: Largest number of bins of the calibration error.
+        bins: Largest number of bins for the calibration error.
     """
 
     bins: int = 15
@@ -80,31 +82,32 @@ class Performance:
     needs: ClassVar[Needs] = "probabilities"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
-            "accuracy": Metric(meaning="share of images answered rightly", better="higher"),
+            "accuracy": Metric(meaning="Share of images answered rightly.", better="higher"),
             "balanced_accuracy": Metric(
-                meaning="mean of the recalls of all classes", better="higher", per_class=True
+                meaning="Mean of the recalls of all classes.", better="higher", per_class=True
             ),
             "recall_worst": Metric(
-                meaning="recall of the class that is recognised least often",
+                meaning="Recall of the class that is recognised least often.",
                 better="higher",
                 per_class=True,
             ),
             "recall.{class}": Metric(
-                meaning="share of this class's images that are recognised",
+                meaning="Share of this class's images that are recognised.",
                 better="higher",
                 per_class=True,
             ),
             "ece": Metric(
-                meaning="expected calibration error: mean distance of confidence and share right",
+                meaning="Expected calibration error: mean distance of confidence from the share of "
+                "right answers.",
                 better="lower",
             ),
             "nll": Metric(
-                meaning="mean negative log-likelihood of the true class, in nats",
+                meaning="Mean negative log-likelihood of the true class, in nats.",
                 better="lower",
                 highest=None,
             ),
             "brier": Metric(
-                meaning="mean squared distance of probabilities and truth (Brier score)",
+                meaning="Brier score: mean squared distance of the probabilities from the truth.",
                 better="lower",
                 highest=2.0,
             ),
@@ -235,9 +238,10 @@ def _overall(scores: Mapping[str, tuple[float | None, Interval | None, float]], 
     return Table(
         name="overall",
         caption=(
-            "Each measure with its 95 % interval and n. Control: the same measure of a model that "
-            "always answers with the shares of the classes; for the calibration error (ece), the "
-            "mean error of a perfectly calibrated model with the same confidences."
+            "Each measure with its 95 % interval and number of images n. The control is the same "
+            "measure of a model that always answers with the shares of the classes. For the "
+            "calibration error (ece) it is the mean error of a perfectly calibrated model with the "
+            "same confidences."
         ),
         columns=("measure", "value", "low", "high", "n", "control"),
         rows=rows,
@@ -249,14 +253,14 @@ def _classes(
 ) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for name, recall, precision in zip(names, recalls, precisions, strict=True):
-        own = (recall.n, recall.share, *ends(recall.interval))
-        rows.append((name, *own, precision.n, precision.share, *ends(precision.interval)))
+        recall_cells = (recall.n, recall.share, *ends(recall.interval))
+        rows.append((name, *recall_cells, precision.n, precision.share, *ends(precision.interval)))
     rows.sort(key=lambda row: (row[2] is not None, float(row[2] or 0.0)))
     return Table(
         name="classes",
         caption=(
-            "Recall (among the n images of the class) and precision (among the images named so) "
-            "of each class with 95 % Wilson intervals, lowest recall first."
+            "Recall (among the n images of the class) and precision (among the images answered "
+            "with the class) of each class, with 95 % Wilson intervals, lowest recall first."
         ),
         columns=CLASS_COLUMNS,
         rows=tuple(rows),
@@ -275,8 +279,8 @@ def _recall_figure(names: Sequence[str], recalls: tuple[ClassShare, ...], blind:
         name="recall",
         caption=(
             f"Recall per class ({which} classes with images, lowest first) with 95 % Wilson "
-            f"intervals, n = {span(counts)} a class. Dashed: chance, the share of "
-            "the commonest class."
+            f"intervals, n = {span(counts)} per class. The dashed line is chance, the share of the "
+            "commonest class."
         ),
         image=bars(
             [name for name, _ in drawn],
@@ -297,8 +301,8 @@ def _reliability_figure(scale: Calibration) -> Figure:
         name="reliability",
         caption=(
             f"Share of right answers against confidence in {len(scale.counts)} bins of "
-            f"{span(scale.counts)} images, with 95 % Wilson band. Dotted: "
-            "perfect calibration; below it the model is surer than it should be."
+            f"{span(scale.counts)} images, with 95 % Wilson band. The dotted line is perfect "
+            "calibration. Below it the model is surer than it should be."
         ),
         image=curves(
             scale.confidence,

@@ -1,31 +1,31 @@
-"""Preprocessing check: whether the declared preprocessing is the one the model was trained with.
+"""Preprocessing check: was the model trained with the preprocessing that the policy declares?
 
 Purpose
-    A model given its images in the wrong scale or channel order raises no error; it is merely
-    wrong more often. Every other number of this report would then describe the mistake and not
-    the model. So the declared preprocessing is compared with the ones that are usual in practice.
+    A model that gets its images in the wrong scale or channel order raises no error and is wrong
+    more often. Every other number of this report would then describe the mistake and not the model.
+    This analysis therefore compares the declared preprocessing with the usual ones.
 
 Method
     The same images, drawn evenly over the classes, are given to the model under the declared
-    preprocessing and under each alternative: other usual means and standard deviations, numbers
-    from 0 to 1 and from 0 to 255, the other channel order for colour, inverted brightness for
-    grey. Gain is the alternative's accuracy minus the declared one's on the same images, with
-    Newcombe's interval for paired shares. An alternative counts as better if the exact McNemar
-    test says so after Bonferroni's correction for the number of alternatives; the interval of the
-    largest gain allows for its having been picked as the largest. Control: an alternative equal
-    to the declared preprocessing would gain exactly 0, and chance is the share of the commonest
-    class.
+    preprocessing and under each alternative. Alternatives are other usual means and standard
+    deviations, numbers from 0 to 1 and from 0 to 255, the other channel order for colour, and
+    inverted brightness for grey. The gain of an alternative is its accuracy minus the declared
+    one's on the same images, with Newcombe's interval for paired shares. An alternative counts as
+    better if it gains and the exact McNemar test is significant after Bonferroni's correction for
+    the number of alternatives. The interval of the largest gain allows for its having been picked
+    as the largest. Two values serve as controls. An alternative equal to the declared preprocessing
+    would gain exactly 0, and chance is the share of the commonest class.
 
 Signs of risk
-    An alternative is clearly better: the declared preprocessing is wrong, or the model was
-    exported with a normalisation of its own. A gain near 0 for an alternative is harmless:
-    networks with normalisation inside often bear a changed scale. The gain is missing where every
-    preprocessing gets the same answer for every image, since nothing could have shown.
+    An alternative is clearly better: the declared preprocessing is wrong, or the model was exported
+    with a normalisation of its own. A gain near 0 is harmless, because networks with normalisation
+    inside often tolerate a changed scale. The gain is missing if every preprocessing gets the same
+    answer for every image, because nothing could have shown.
 
 Limits
-    Only the listed alternatives are tried; resizing and cropping are not. A model that was
-    trained with an unusual preprocessing and declared with a usual one may be caught by none of
-    them. That no alternative is better does not show that the accuracy is good.
+    Only the listed alternatives are tried. Resizing and cropping are not. If a model was trained
+    with an unusual preprocessing and declared with a usual one, possibly no alternative shows it.
+    That no alternative is better does not show that the accuracy is good.
 """
 
 from collections.abc import Mapping, Sequence
@@ -85,8 +85,8 @@ class Alternative:
     """A preprocessing that a model may have been trained with.
 
     Attributes:
-        name: What people call it.
-        preprocessing: Its scale and channel order; size as declared.
+        name: Usual name of the preprocessing.
+        preprocessing: Scale and channel order of the alternative, with the size as declared.
         inverted: Whether light and dark are exchanged first.
     """
 
@@ -100,7 +100,7 @@ class PreprocessingCheck:
     """The declared preprocessing against the usual ones.
 
     Attributes:
-        samples: Images to try each preprocessing on, drawn evenly over the classes.
+        samples: Number of images for each preprocessing, drawn evenly over the classes.
     """
 
     samples: int = 256
@@ -109,15 +109,17 @@ class PreprocessingCheck:
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "accuracy_declared": Metric(
-                meaning="accuracy on the sample under the declared preprocessing", better="higher"
+                meaning="Accuracy on the sample under the declared preprocessing.", better="higher"
             ),
             "best_alternative_gain": Metric(
-                meaning="accuracy of the best alternative minus accuracy as declared",
+                meaning="Accuracy of the best alternative minus accuracy under the declared "
+                "preprocessing.",
                 better="lower",
                 lowest=-1.0,
             ),
             "better_alternatives": Metric(
-                meaning="number of alternatives significantly better than the declared one",
+                meaning="Number of alternatives significantly better than the declared "
+                "preprocessing.",
                 better="lower",
                 highest=None,
             ),
@@ -151,8 +153,8 @@ class PreprocessingCheck:
         pairs = tuple(Paired.of(hits[:, i], hits[:, 0]) for i in range(1, len(tried)))
         better = [pair.first > pair.second and _adjusted(pair, pairs) < 1 - LEVEL for pair in pairs]
         top = largest(pairs)
-        own = wilson(int(hits[:, 0].sum()), len(chosen))
-        if top is None or own is None:
+        declared_interval = wilson(int(hits[:, 0].sum()), len(chosen))
+        if top is None or declared_interval is None:
             raise AnalysisError("preprocessing check: no images to try; at least one is needed")
         metrics = {
             "accuracy_declared": float(hits[:, 0].mean()),
@@ -165,7 +167,7 @@ class PreprocessingCheck:
             intervals={
                 name: interval
                 for name, interval in (
-                    ("accuracy_declared", own),
+                    ("accuracy_declared", declared_interval),
                     ("best_alternative_gain", top[1]),
                 )
                 if name not in undefined
@@ -243,7 +245,7 @@ def _answered(
 
 
 def _predicted(classifier: Classifier, pixels: Tensor) -> NDArray[np.int64]:
-    """Most probable class of each image; -1 where its probabilities are not to be had."""
+    """Most probable class of each image; -1 where the model gives no usable probabilities."""
     try:
         return np.asarray(classifier.probabilities(pixels).argmax(1).cpu())
     except SubjectError:
@@ -267,8 +269,8 @@ def _table(
     for index, item in enumerate(tried):
         right, shown = hits[:, index], item.preprocessing
         scale = f"mean {_numbers(shown.mean)}, std {_numbers(shown.std)}, {shown.channels}"
-        own = (item.name, scale, len(right), float(right.mean()))
-        row = (*own, *ends(wilson(int(right.sum()), len(right))))
+        start = (item.name, scale, len(right), float(right.mean()))
+        row = (*start, *ends(wilson(int(right.sum()), len(right))))
         if index == 0:
             rows.append((*row, None, None, None, None, None))
             continue
@@ -278,9 +280,10 @@ def _table(
     return Table(
         name="alternatives",
         caption=(
-            "Accuracy under each preprocessing on the same n images with 95 % Wilson interval; "
-            "gain over the declared one with Newcombe's interval for paired shares; p of the exact "
-            "McNemar test, times the number of alternatives; better: p below 0.05 and a gain."
+            "Accuracy under each preprocessing on the same n images, with 95 % Wilson interval, "
+            "and gain over the declared one, with Newcombe's interval for paired shares. The p "
+            "value is that of the exact McNemar test times the number of alternatives. An "
+            "alternative is better if it gains with p below 0.05."
         ),
         columns=COLUMNS,
         rows=tuple(rows),
@@ -301,7 +304,7 @@ def _figure(
         name="accuracy",
         caption=(
             "Accuracy under the declared preprocessing (top) and the usual alternatives on the "
-            f"same {n} images, with 95 % Wilson intervals. Dashed: chance."
+            f"same {n} images, with 95 % Wilson intervals. The dashed line is chance."
         ),
         image=bars(
             [item.name for item in tried],
@@ -318,14 +321,14 @@ def _notes(
     tried: tuple[Alternative, ...], better: Sequence[bool], labels: NDArray[np.int64], total: int
 ) -> tuple[str, ...]:
     sample = (
-        f"{len(labels)} of {total} validation images, drawn evenly over the classes; chance "
-        f"{number(chance(labels), 3)}; {len(tried) - 1} alternatives."
+        f"{len(labels)} of {total} validation images, drawn evenly over the classes, were tried "
+        f"with {len(tried) - 1} alternatives. Chance is {number(chance(labels), 3)}."
     )
-    found = [item.name for item, flag in zip(tried[1:], better, strict=True) if flag]
-    if not found:
+    improving = [item.name for item, flag in zip(tried[1:], better, strict=True) if flag]
+    if not improving:
         return (sample,)
     finding = (
-        f"Better than the declared preprocessing: {', '.join(found)}. The declared one is likely "
-        "not the one of the training; every other number of this report rests on it."
+        f"Better than the declared preprocessing: {', '.join(improving)}. The model was probably "
+        "not trained with the declared one, on which every other number of this report rests."
     )
     return (sample, finding)

@@ -1,37 +1,45 @@
-"""Verified perturbation: what provably cannot change the decision, and what provably can.
+"""Verified perturbation: which changes of an image provably cannot change the decision?
 
 Purpose
-    Tests try some disturbed images; a proof covers all of them. For every patch of an image and
-    every radius this analysis says whether any change of the pixels in it, however chosen, can
-    change the decision. For whole images it brackets the share of robust decisions from both sides:
-    proven from below, attacked from above.
+    Tests try some disturbed images, and a proof covers all of them. For every patch of an image and
+    every radius, this analysis tells whether any change of the patch's pixels can change the
+    decision. For whole images it bounds the share of robust decisions from both sides: a proof
+    gives the lower bound and an attack the upper bound.
 
 Method
-    The network is read operator by operator, and lower bounds of the decided class's lead over
-    every other class are computed over a box of images in float64: by interval propagation, by
-    linear bounds pulled back to the image (CROWN-IBP; Zhang et al. 2020), and for undecided patches
-    with the ranges of the numbers inside the patch's reach bounded in the same way. A claim needs
-    the bound to exceed a stated slack for rounding. Boxes hold every image whose pixels, in [0, 1]
-    before normalisation, differ by at most the radius; `solo` moves one patch of a grid (8 x 8 up
-    to 64 pixels, 12 x 12 above), `drop` everything but the patch, after the explanation method of
-    Fel et al. 2023. Every box is attacked as well (projected gradient descent); one attack below a
-    proven bound withdraws the whole run. VERIFIED: proven in exact arithmetic. REFUTED: an image
-    that changes the decision is known, confirmed in the deployed float32 model. UNKNOWN: neither.
-    VACUOUS: unknown, and the bound is no better than for arbitrary pixel values. Shares carry 95 %
-    Clopper-Pearson intervals. The control of a map is the attack beside the bound.
+    The network is read operator by operator. Lower bounds of the decided class's lead over every
+    other class are computed in float64 over a box of images. A box holds every image whose pixels,
+    in [0, 1] before normalisation, differ by at most the radius. Bounds come from interval
+    propagation and from linear bounds pulled back to the image (CROWN-IBP; Zhang et al. 2020). For
+    undecided patches, the ranges of the numbers within the patch's reach are bounded in the same
+    way. A claim needs the bound to exceed a stated slack for rounding.
+
+    Mode `solo` moves one patch of a grid (8 x 8 up to 64 pixels, 12 x 12 above). Mode `drop` moves
+    everything but the patch, after the explanation method of Fel et al. 2023. Every box is also
+    attacked by projected gradient descent. A single attack below a proven bound withdraws the whole
+    run.
+
+    - VERIFIED: proven in exact arithmetic.
+    - REFUTED: an image that changes the decision is known and was confirmed in the deployed float32
+      model.
+    - UNKNOWN: neither proven nor refuted.
+    - VACUOUS: unknown, and the bound is no better than for arbitrary pixel values.
+
+    Shares carry 95 % Clopper-Pearson intervals. The attack printed beside the bound is the control.
 
 Signs of risk
     Patches far from the object are REFUTED at a small radius. The upper end of the share of robust
-    decisions is already too low. A large share is UNKNOWN: nothing is known then, which does not
-    mean that the model is safe. Metrics are missing if the model answers every image alike, since
-    a decision that never changes tells nothing about robustness.
+    decisions is already too low. A large share is UNKNOWN: nothing is known about it, which does
+    not mean that the model is safe. Metrics are missing if the model answers every image alike,
+    since a decision that never changes tells nothing about robustness.
 
 Limits
-    Claims hold for the sampled images, the l-infinity norm, this normalisation and these weights,
-    not for rotations, other lighting or other cameras. Proofs reach small and certifiably trained
-    networks; deep networks come out UNKNOWN or VACUOUS, and networks with operators that have no
-    sound bound are only attacked. TF32, bfloat16, Winograd convolutions and quantised exports are
-    not covered. A share over a sample of images is an estimate with an interval, not a guarantee.
+    Claims hold for the sampled images, the l-infinity norm, this normalisation and these weights.
+    They do not hold for rotations, other lighting or other cameras. Proofs reach small networks and
+    those trained to be certified. Deep networks come out UNKNOWN or VACUOUS. Networks with
+    operators that have no sound bound are only attacked. TF32, bfloat16, Winograd convolutions and
+    quantised exports are not covered. A share over a sample of images is an estimate with an
+    interval and not a guarantee.
 """
 
 import dataclasses
@@ -75,18 +83,20 @@ class VerifiedPerturbation:
     """Certified, refuted and unknown shares of patches and images per radius.
 
     Attributes:
-        radii: In 255ths of the range of pixel values, ascending.
-        radius: The one of `radii` that metrics are about.
-        images: Whole images for the share of robust decisions.
-        patch_images: The first of them, of which every patch is asked about.
-        mode: What moves: `solo` this patch, `drop` everything else, `both` one after the other.
-        grid: Patches a side; 0 for 8 up to 64 pixels and 12 above.
-        steps: Of the attack.
-        restarts: Of the attack.
-        neurons: Most numbers per patch whose ranges are tightened one by one.
-        activations: Most numbers per image that enter a curved step; larger networks are only
+        radii: Radii of the claims in 255ths of the range of pixel values, ascending.
+        radius: Radius for the metrics; one of `radii`.
+        images: Number of whole images for the share of robust decisions.
+        patch_images: Number of these images, from the first, whose every patch gets a claim.
+        mode: Pixels that may change: `solo` the patch, `drop` everything else, `both` first one
+            and then the other.
+        grid: Number of patches along each side; 0 means 8 up to 64 pixels and 12 above.
+        steps: Number of steps of the attack.
+        restarts: Number of restarts of the attack.
+        neurons: Largest number of values per patch whose ranges are tightened one by one.
+        activations: Largest number of values per image that enter a curved step; larger networks
+            are only attacked.
+        attack_budget: Largest cost of the attack in 10^12 operations, for networks that are only
             attacked.
-        attack_budget: In 10^12 operations, for networks that are only attacked.
     """
 
     radii: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
@@ -106,27 +116,27 @@ class VerifiedPerturbation:
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "certified_share": Metric(
-                meaning="share of decisions proven to hold under any change up to the radius",
+                meaning="Share of decisions proven to hold under any change up to the radius.",
                 better="higher",
             ),
             "surviving_share": Metric(
-                meaning="share of decisions that no attack up to the radius changed: an upper "
-                "bound of the robust share",
+                meaning="Share of decisions that no attack up to the radius changed, which is an "
+                "upper bound of the robust share.",
                 better="higher",
             ),
             "undecided_share": Metric(
-                meaning="share of images neither proven nor refuted at the radius", better="lower"
+                meaning="Share of images neither proven nor refuted at the radius.", better="lower"
             ),
             "certified_patch_fraction": Metric(
-                meaning="share of patches proven unable to change the decision at the radius",
+                meaning="Share of patches proven unable to change the decision at the radius.",
                 better="higher",
             ),
             "undecided_patch_fraction": Metric(
-                meaning="share of patches neither proven nor refuted at the radius",
+                meaning="Share of patches neither proven nor refuted at the radius.",
                 better="lower",
             ),
             "median_verified_radius": Metric(
-                meaning="median over patches of the largest verified radius, in 255ths",
+                meaning="Median over patches of the largest verified radius, in 255ths.",
                 better="higher",
                 highest=LEVELS,
             ),
@@ -147,7 +157,7 @@ class VerifiedPerturbation:
             raise ValueError("restarts >= 1, neurons >= 0 and attack_budget > 0 are accepted")
 
     def run(self, subject: Subject, seed: int) -> Measurement:
-        """Bound and attack a sample of the validation images."""
+        """Prove or refute the decisions on a sample of the validation images."""
         refuse_unsuitable(subject.network.model)
         chosen = subject.validation.sample(self.images, seed)
         pixels = subject.pixels(chosen)
@@ -172,12 +182,12 @@ class VerifiedPerturbation:
         ]
         asked = cases[: self.patch_images] if isinstance(program, Program) else []
         local, radii = self._patches(asked, effort, generator)
-        found = _measurement(self, subject, chosen, cases, whole, local, radii, program)
+        measurement = _measurement(self, subject, chosen, cases, whole, local, radii, program)
         alike = one_answer(subject.predictions().argmax(1), subject.validation.class_names)
-        return _without_meaning(found, alike) if alike else found
+        return _without_meaning(measurement, alike) if alike else measurement
 
     def _program(self, model: Deployed, pixels: Tensor) -> Program | str:
-        """The network's steps, or why it can only be attacked."""
+        """The network's steps, or the reason why it can only be attacked."""
         try:
             program = read(model, pixels.shape[1:])
         except AnalysisError as error:
@@ -213,28 +223,30 @@ class VerifiedPerturbation:
             side = self.grid or (8 if max(case.image.shape[2:]) <= LARGE else 12)
             windows = patches(case.image.shape[2], case.image.shape[3], (side, side))
             for mode in modes:
-                found = _asked(which, case, windows, mode, self.radii, auto, generator)
-                rows += found
+                asked_rows = _asked(which, case, windows, mode, self.radii, auto, generator)
+                rows += asked_rows
                 if mode == modes[0]:
-                    radii[which] = _largest(case, windows, found, mode, self.radii, auto, generator)
+                    radii[which] = _largest(
+                        case, windows, asked_rows, mode, self.radii, auto, generator
+                    )
         return rows, radii
 
 
-def _without_meaning(found: Measurement, alike: str) -> Measurement:
-    """The measurement of a model that was never seen to decide otherwise.
+def _without_meaning(measurement: Measurement, alike: str) -> Measurement:
+    """The measurement of a model that answers all images alike, without its metrics.
 
     Its claims hold. That nothing changes its decision is no sign of robustness.
     """
     note = missing(
-        sorted(found.metrics),
+        sorted(measurement.metrics),
         f"{alike}, so that a decision that holds tells nothing from one that never changes",
     )
     return dataclasses.replace(
-        found,
-        metrics=dict.fromkeys(found.metrics),
+        measurement,
+        metrics=dict.fromkeys(measurement.metrics),
         intervals={},
-        notes=(note, *found.notes),
-        unanswered=(*found.unanswered, f"whether decisions are robust: {alike}"),
+        notes=(note, *measurement.notes),
+        unanswered=(*measurement.unanswered, f"whether decisions are robust: {alike}"),
     )
 
 
@@ -262,18 +274,18 @@ def _asked(
             ]
             continue
         some = [windows[index] for index in asked]
-        found = decide(case, some, [radius / LEVELS] * len(some), mode, effort, generator)
+        decisions = decide(case, some, [radius / LEVELS] * len(some), mode, effort, generator)
         for place, index in enumerate(asked):
-            picture = found.witnesses.get(place)
+            picture = decisions.witnesses.get(place)
             row = Row(
                 image=which,
                 patch=index,
                 patches=len(windows),
                 mode=mode,
                 radius=radius,
-                status=found.status[place],
-                bound=found.bounds[place],
-                vacuity=found.vacuity[place],
+                status=decisions.status[place],
+                bound=decisions.bounds[place],
+                vacuity=decisions.vacuity[place],
                 witness=None if picture is None else encoded(picture, windows[index], mode),
             )
             rows.append(row)
@@ -303,7 +315,7 @@ def _largest(
         if row.status == "VERIFIED":
             start[row.patch] = max(start[row.patch], row.radius)
     above = np.array([min([r for r in radii if r > value], default=LEVELS) for value in start])
-    found = verified_radii(
+    verified = verified_radii(
         case,
         windows,
         (start / LEVELS).tolist(),
@@ -312,7 +324,7 @@ def _largest(
         effort,
         generator,
     )
-    largest: NDArray[np.float64] = found * LEVELS
+    largest: NDArray[np.float64] = verified * LEVELS
     return largest
 
 
@@ -337,9 +349,9 @@ def _measurement(
     ):
         count = sum(row.status in statuses for row in at)
         metrics[name] = count / n
-        found = clopper_pearson(count, n)
-        if found:
-            intervals[name] = found
+        interval = clopper_pearson(count, n)
+        if interval:
+            intervals[name] = interval
     if isinstance(program, Program):
         _patch_metrics(asked, local, radii, metrics, intervals)
     else:
@@ -368,10 +380,10 @@ def _measurement(
 
 
 def _undefined(metrics: Mapping[str, float | None]) -> Iterator[str]:
-    """Why metrics of patches are missing, a note for all of them."""
+    """Reason for missing metrics of patches, one note for all of them."""
     absent = [name for name, value in metrics.items() if value is None]
     if absent:
-        yield missing(absent, "no patch was asked about (patch_images)")
+        yield missing(absent, "no patch has a claim (patch_images = 0)")
 
 
 def _patch_metrics(
@@ -407,9 +419,9 @@ def _over_images(
 ) -> None:
     # Patches of one image hang together: images are what is resampled.
     metrics[name] = statistic(np.array(values)) if values else None
-    found = bootstrap(statistic, values, seed=0) if values else None
-    if found:
-        intervals[name] = found
+    interval = bootstrap(statistic, values, seed=0) if values else None
+    if interval:
+        intervals[name] = interval
 
 
 def _unanswered(program: Program | str) -> tuple[str, ...]:
@@ -422,28 +434,28 @@ def _notes(
     asked: VerifiedPerturbation, cases: Sequence[Case], program: Program | str, n: int
 ) -> tuple[str, ...]:
     if isinstance(program, str):
-        said = (
+        only_attacked = (
             f"NOTHING WAS PROVEN: the network cannot be bounded ({program}). It was only attacked, "
             f"on {n} whole images with 10 steps; every image and patch that no attack changed "
             "counts as unknown, which does not mean that it is robust."
         )
-        return (said,)
+        return (only_attacked,)
     kinds = sorted({case.slack.kind for case in cases if case.slack})
     worst = max((case.slack.value for case in cases if case.slack), default=0.0)
     gap = max((case.slack.observed for case in cases if case.slack), default=0.0)
     operators = ", ".join(f"{name} {count}" for name, count in program.coverage.items())
     scope = (
-        f"Metrics are about radius {asked.radius:g}/255 in pixel values before normalisation, "
-        "l-infinity, clipped to [0, 1]."
+        f"Metrics hold for radius {asked.radius:g}/255 in the l-infinity norm, in pixel values "
+        "before normalisation, clipped to [0, 1]."
     )
     rounding = (
-        f"Every bound is computed in float64 and a slack of up to {number(worst)} "
-        f"({', '.join(kinds)}) "
-        f"is taken off for rounding in float32; the largest difference observed is {number(gap)}. "
-        "'measured' is a hundred times the observed difference and no proof about rounding."
+        f"Every bound is computed in float64. A slack of up to {number(worst)} "
+        f"({', '.join(kinds)}) is subtracted for rounding in float32. The largest observed "
+        f"difference is {number(gap)}. A 'measured' slack is a hundred times the observed "
+        "difference and no proof about rounding."
     )
     attacked = (
-        f"Every claim was attacked ({asked.steps} steps, {asked.restarts} restarts); no attack "
+        f"Every claim was attacked ({asked.steps} steps, {asked.restarts} restarts). No attack "
         "went below a proven bound."
     )
     return (scope, rounding, f"Weights {cases[0].digest}; operators: {operators}.", attacked)

@@ -1,13 +1,22 @@
-"""Command line: `governance assess`, `gate`, `report`, `policy`, `analyses`, `demo`.
+"""Command line: the program `governance`.
 
-Exit codes are fixed, scripts depend on them: 0 approved, 10 rejected, 20 review, 30 undetermined,
-40 evidence that does not match its digests or its model, 2 misuse, 3 internal error. Results go to
-standard output, everything else to standard error; on no terminal there are no progress bars.
+Exit codes are fixed, since scripts depend on them: 0 approved, 10 rejected, 20 review, 30
+undetermined, 40 evidence that does not match its digests or its model, 2 misuse, 3 internal error.
+Results go to standard output, everything else to standard error. Progress bars are drawn on
+terminals only.
 
 ```
-approvals.py assess.py gates.py policies.py worker.py   the commands, by what they are about
-arguments.py                        arguments that several take alike
-answers.py                          exit codes, and what several say and write alike
+assess         assess, report and demo
+gates          gate, promote and doctor
+approvals      keys, waive and revoke
+drift          compare, history, references and drift selftest
+policies       policy new, policy check and analyses
+worker         worker and sweep
+demonstration  three versions of a digit classifier, trained, registered and assessed
+arguments      arguments that several commands share
+console        text, tables, JSON and progress bars for the terminal
+files          files that a command was asked to write
+exit_codes     exit codes of the program
 ```
 """
 
@@ -18,15 +27,15 @@ import traceback
 import typer
 
 from governance.cli import approvals, assess, drift, gates, policies, worker
-from governance.cli.answers import INTERNAL, MISMATCH, MISUSE
 from governance.cli.console import complain
+from governance.cli.exit_codes import INTERNAL, MISMATCH, MISUSE
 from governance.errors import EvidenceError, GovernanceError, PolicyError, SubjectError
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="governance",
-    help="Assess image classifiers registered in MLflow, and refuse what has not passed.",
+    help="Assess image classifiers registered in MLflow, and refuse those that have not passed.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -35,14 +44,19 @@ policy = typer.Typer(help="Write a starter policy, or check one.", no_args_is_he
 policy.command("new")(policies.policy_new)
 policy.command("check")(policies.policy_check)
 
-keys = typer.Typer(help="Make keys to sign with, or show whose count.", no_args_is_help=True)
+keys = typer.Typer(
+    help="Make keys to sign with, or list the keys whose signatures count.", no_args_is_help=True
+)
 keys.command("new")(approvals.keys_new)
 keys.command("list")(approvals.keys_list)
 
-references = typer.Typer(help="Record what harmless training changes.", no_args_is_help=True)
+references = typer.Typer(
+    help="Record reference runs: harmless training that shows how much change is usual.",
+    no_args_is_help=True,
+)
 references.command("make")(drift.references_make)
 references.command("add")(drift.references_add)
-drifts = typer.Typer(help="Prove the drift detector.", no_args_is_help=True)
+drifts = typer.Typer(help="Test the drift detector.", no_args_is_help=True)
 drifts.command("selftest")(drift.selftest)
 
 app.command()(assess.assess)

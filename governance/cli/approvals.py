@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from governance.cli.answers import misuse
 from governance.cli.arguments import AsJson, ModelUri
-from governance.cli.console import out, print_json, text
+from governance.cli.console import misuse, out, print_json, text
 
 __all__ = ["keys_list", "keys_new", "revoke", "waive"]
 

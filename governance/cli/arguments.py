@@ -1,4 +1,4 @@
-"""Arguments: those that several commands take alike."""
+"""Arguments that several commands share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +17,9 @@ ModelUri = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
 Keys = Annotated[
     Path | None,
-    typer.Option(help="Ring of public keys; with it signatures are checked.", metavar="KEYRING"),
+    typer.Option(
+        help="Keyring of public keys; without it no signature is checked.", metavar="KEYRING"
+    ),
 ]
 SigningKey = Annotated[
     Path | None,

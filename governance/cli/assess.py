@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from governance.cli.answers import exit_code, misuse, summary, write
 from governance.cli.arguments import AsJson, Keys, ModelUri, SigningKey
-from governance.cli.console import complain, out, print_json, progress_bar, show, text
+from governance.cli.console import (
+    complain,
+    misuse,
+    out,
+    print_json,
+    progress_bar,
+    show,
+    summary,
+    text,
+)
+from governance.cli.exit_codes import exit_code
+from governance.cli.files import write
 
 if TYPE_CHECKING:
     from governance.workflows.assessing import Result
@@ -23,13 +33,16 @@ def assess(
     out_dir: Annotated[
         Path | None, typer.Option("--out", help="New folder for the assessment.")
     ] = None,
-    record: Annotated[bool, typer.Option(help="Whether to record the result in MLflow.")] = True,  # noqa: FBT002 - a flag of the command line
+    record: Annotated[bool, typer.Option(help="Record the result in MLflow.")] = True,  # noqa: FBT002 - a flag of the command line
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     signing_key: SigningKey = None,
     keys: Keys = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Assess a model against a policy; exit with the code of the verdict."""
+    """Assess a model against a policy, print the report and record both in MLflow.
+
+    Exits with the code of the verdict. Nothing is recorded of a model that is not registered.
+    """
     from governance.approval import Keyring, PrivateKey
     from governance.workflows import assessing, orchestration
 
@@ -74,12 +87,16 @@ def _print_later(result: "Result") -> str:
 
 def report(
     source: Annotated[
-        str, typer.Argument(metavar="ASSESSMENT_DIR|MODEL_URI", help="What to print.")
+        str,
+        typer.Argument(
+            metavar="ASSESSMENT_DIR|MODEL_URI",
+            help="Folder of an assessment, or address of a model with a record.",
+        ),
     ],
     html: Annotated[Path | None, typer.Option(help="Write the report as HTML.")] = None,
     pdf: Annotated[Path | None, typer.Option(help="Write the report as PDF.")] = None,
 ) -> None:
-    """Print a kept assessment as HTML or PDF; measures nothing."""
+    """Print a recorded assessment as HTML or PDF. Nothing is measured."""
     from tempfile import TemporaryDirectory
 
     from governance.records.assessment import Assessment
@@ -105,12 +122,15 @@ def report(
 
 
 def demo(
-    out_dir: Annotated[Path, typer.Option("--out", help="New folder for everything.")] = Path(
-        "demo"
-    ),
+    out_dir: Annotated[
+        Path, typer.Option("--out", help="New folder for database, models and reports.")
+    ] = Path("demo"),
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Train, register and assess three versions of a digit classifier; a few minutes."""
+    """Train, register and assess three versions of a digit classifier, which takes a few minutes.
+
+    Everything stays in the new folder; MLflow servers that you use are not touched.
+    """
     from governance.cli.demonstration import run_demo
 
     with progress_bar() as progress:

@@ -1,4 +1,4 @@
-"""Console: what the command line shows of an assessment, and of a problem.
+"""Console: text, tables, JSON and progress bars of the command line.
 
 Results go to standard output, everything else to standard error. All text that may come from
 elsewhere is shown as it is: no markup, and nothing that steers a terminal.
@@ -8,13 +8,15 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from governance.cli.exit_codes import MISUSE, exit_code
 from governance.records.numbers import interval, number
 from reports.prose import printable
 
@@ -22,7 +24,17 @@ if TYPE_CHECKING:
     from governance.records.assessment import Assessment
     from governance.records.decision import Finding
 
-__all__ = ["complain", "err", "out", "print_json", "progress_bar", "show", "text"]
+__all__ = [
+    "complain",
+    "err",
+    "misuse",
+    "out",
+    "print_json",
+    "progress_bar",
+    "show",
+    "summary",
+    "text",
+]
 
 UNBROKEN = 10_000  # columns where there is no terminal: `grep` finds no name on two lines
 
@@ -87,3 +99,26 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
             bar.update(task, description=text(what), completed=done, total=total)
 
         yield tell
+
+
+def summary(assessment: "Assessment") -> dict[str, Any]:
+    """What `--json` prints of an assessment."""
+    from governance.records.serialisation import to_data
+
+    return {
+        "uri": assessment.identity.uri,
+        "name": assessment.identity.name,
+        "version": assessment.identity.version,
+        "verdict": assessment.decision.verdict,
+        "exit_code": exit_code(assessment),
+        "digest": assessment.digest,
+        "model_digest": assessment.identity.digest,
+        "policy": {"title": assessment.policy.title, "digest": assessment.policy.digest},
+        "findings": [to_data(finding) for finding in assessment.decision.findings],
+    }
+
+
+def misuse(problem: str) -> NoReturn:
+    """Report a misuse of the command line, and end the command with code 2."""
+    complain(problem)
+    raise typer.Exit(MISUSE)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from governance.cli.answers import misuse, write
 from governance.cli.arguments import AsJson, ModelUri
-from governance.cli.console import out, print_json, progress_bar, text
+from governance.cli.console import misuse, out, print_json, progress_bar, text
+from governance.cli.files import write
 from governance.records.numbers import interval, number
 
 if TYPE_CHECKING:
@@ -28,18 +28,26 @@ KINDS = "retrain, lineage or checkpoint"
 
 
 def compare(
-    old_uri: Annotated[str, typer.Argument(metavar="OLD_URI", help="A model, or an assessment.")],
-    new_uri: Annotated[str, typer.Argument(metavar="NEW_URI", help="The version in question.")],
+    old_uri: Annotated[
+        str,
+        typer.Argument(metavar="OLD_URI", help="The version before: a model, or an assessment."),
+    ],
+    new_uri: Annotated[
+        str, typer.Argument(metavar="NEW_URI", help="The new version: a model, or an assessment.")
+    ],
     policy: AtPolicy = None,
     references: Annotated[
         list[str] | None,
-        typer.Option(help="A harmless run: a model or an assessment; may be given often."),
+        typer.Option(help="A reference run: a model or an assessment. May be repeated."),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the comparison as HTML.")] = None,
     device: Device = "auto",
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Ask whether a new version still decides for the same reasons; 0 where it is equivalent."""
+    """Compare the reasons of two versions on the same images.
+
+    Exits with 0 if they are equivalent, 10 for drift, 30 if it cannot be told. Nothing is recorded.
+    """
     from governance.workflows.comparing import compare_models
 
     found = compare_models(
@@ -61,17 +69,25 @@ def compare(
 def references_make(
     model_uri: ModelUri,
     recipe: Annotated[
-        str, typer.Option(help="module:function, called with a seed and a model to start from.")
+        str,
+        typer.Option(
+            help="Training function as module:function; called with a seed and a start model."
+        ),
     ],
-    count: Annotated[int, typer.Option("-n", help="How many references there shall be.")] = 9,
+    count: Annotated[
+        int, typer.Option("-n", help="Number of reference runs, those recorded before included.")
+    ] = 9,
     lineage: Annotated[  # noqa: FBT002 - a flag of the command line
-        bool, typer.Option("--lineage", help="Train on from the version instead of anew.")
+        bool, typer.Option("--lineage", help="Fine-tune the version instead of training anew.")
     ] = False,
     policy: AtPolicy = None,
     device: Device = "auto",
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Run your own training with other seeds; record what harmless training changes."""
+    """Run your own training with other seeds, and record the results as reference runs.
+
+    The weights of reference runs are not kept.
+    """
     from governance.workflows.references import make_references
 
     _import_from_here()
@@ -90,13 +106,15 @@ def references_make(
 
 def references_add(
     model_uri: ModelUri,
-    others: Annotated[list[str], typer.Argument(metavar="OTHER_URI...", help="Their models.")],
+    others: Annotated[
+        list[str], typer.Argument(metavar="OTHER_URI...", help="Addresses of the models.")
+    ],
     kind: Annotated[str, typer.Option(help=f"What they are: {KINDS}.")],
     policy: AtPolicy = None,
     device: Device = "auto",
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Record models that were trained already as harmless runs of a version."""
+    """Record existing models as reference runs of a version. The models stay where they are."""
     from governance.records.drift_terms import KINDS as ACCEPTED
     from governance.workflows.references import add_references
 
@@ -113,13 +131,16 @@ def references_add(
 def selftest(
     model_uri: ModelUri,
     recipe: Annotated[
-        str | None, typer.Option(help="module:function that trains a fault of your own.")
+        str | None, typer.Option(help="module:function that trains a test fault of your own.")
     ] = None,
     policy: AtPolicy = None,
     device: Device = "auto",
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Prove the detector on a version: no alarm on the same weights, one on a planted fault."""
+    """Test the drift detector on a version: no alarm on equal weights, one on a test fault.
+
+    The version itself is not changed.
+    """
     from governance.workflows.selftest import prove_detector
 
     _import_from_here()
@@ -138,20 +159,20 @@ def selftest(
 
 
 def history(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the registered model.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the registered model.")],
     html: Annotated[Path | None, typer.Option(help="Write the history as HTML.")] = None,
-    record: Annotated[bool, typer.Option(help="Whether to log it as MLflow metrics.")] = True,  # noqa: FBT002 - a flag of the command line
+    record: Annotated[bool, typer.Option(help="Log the history as MLflow metrics.")] = True,  # noqa: FBT002 - a flag of the command line
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Show a registered model's versions: verdicts, metrics and drift."""
-    from governance.workflows import history
+    """Show the verdicts, metrics and drift of a registered model's versions; measure nothing."""
+    from governance.workflows import version_history
 
-    found = history.history(name)
-    run_id = history.log(found) if record else None
+    found = version_history.read_history(name)
+    run_id = version_history.log(found) if record else None
     if html:
         from reports.history import to_html
 
-        write(html, to_html(found, history.plots(found)).encode())
+        write(html, to_html(found, version_history.plots(found)).encode())
     if as_json:
         print_json({**found.summary(), "run_id": run_id})
         return

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from governance.cli.answers import remove, summary, write
 from governance.cli.arguments import AsJson, Keys, ModelUri
-from governance.cli.console import complain, out, print_json, show, text
+from governance.cli.console import complain, out, print_json, show, summary, text
+from governance.cli.files import remove, write
 
 if TYPE_CHECKING:
     from governance.registry import GateAnswer

@@ -1,4 +1,4 @@
-"""Commands about what may be asked: `policy new`, `policy check`, `analyses`."""
+"""Commands about policies and analyses: `policy new`, `policy check`, `analyses`."""
 
 from pathlib import Path
 from shlex import quote
@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from governance.cli.answers import write
 from governance.cli.arguments import AsJson
 from governance.cli.console import out, print_json, text
+from governance.cli.files import write
 from governance.errors import PolicyError, SubjectError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ __all__ = ["list_analyses", "policy_check", "policy_new"]
 def policy_new(
     path: Annotated[Path, typer.Argument(help="File to write.")] = Path("policy.toml"),
 ) -> None:
-    """Write a starter policy to be adapted."""
+    """Write a starter policy. Edit it before use: its bounds are examples."""
     from importlib.resources import files
 
     if path.exists():

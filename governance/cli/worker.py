@@ -1,4 +1,4 @@
-"""Commands that see to it that nothing registered goes unassessed: `worker`, `sweep`."""
+"""Commands that assess every registered version: `worker`, `sweep`."""
 
 import logging
 import os
@@ -13,17 +13,21 @@ from governance.cli.console import out, print_json, text
 from governance.errors import SubjectError
 
 if TYPE_CHECKING:
-    from governance.worker.job import Tools
+    from governance.worker.job import Resources
 
 __all__ = ["sweep", "worker"]
 
-Policies = Annotated[Path, typer.Option(help="Which policy applies to what (TOML).")]
+Policies = Annotated[
+    Path, typer.Option(help="Configuration file with policies by model name (TOML).")
+]
 SigningKey = Annotated[Path, typer.Option(help="Private key of an assessor.")]
 Ring = Annotated[
     Path | None,
-    typer.Option(help="Ring of public keys; the worker's own alone if not given.", metavar="FILE"),
+    typer.Option(
+        help="Keyring of public keys; without it the worker's own key alone counts.", metavar="FILE"
+    ),
 ]
-LedgerUrl = Annotated[str, typer.Option("--ledger", help="Database of the queue, a URL.")]
+LedgerUrl = Annotated[str, typer.Option("--ledger", help="Job database, as a URL.")]
 
 #: What a worker asks of MLflow's client unless told otherwise: it comes back by itself anyway, and
 #: its output is for machines.
@@ -39,38 +43,44 @@ def worker(
     signing_key: SigningKey,
     keys: Ring = None,
     ledger: LedgerUrl = "sqlite:///governance-ledger.db",
-    poll: Annotated[float, typer.Option(help="Seconds between looks.", min=0.1)] = 30.0,
+    poll: Annotated[
+        float, typer.Option(help="Seconds between looks into the registry.", min=0.1)
+    ] = 30.0,
     listen: Annotated[
-        str | None, typer.Option(help="Receive webhooks, /healthz, /metrics.", metavar="HOST:PORT")
+        str | None,
+        typer.Option(help="Address for webhooks, /healthz and /metrics.", metavar="HOST:PORT"),
     ] = None,
     webhook_secret_file: Annotated[
-        Path | None, typer.Option(help="The secret that MLflow signs deliveries with.")
+        Path | None, typer.Option(help="File with the secret that MLflow signs deliveries with.")
     ] = None,
     patience: Annotated[
-        float, typer.Option(help="Seconds to end within when told to.", min=1)
+        float, typer.Option(help="Seconds to finish or hand back work after SIGTERM.", min=1)
     ] = 30.0,
 ) -> None:
-    """Assess whatever is registered, and sign the verdicts; until SIGTERM or Ctrl-C."""
+    """Assess every registered version and sign its verdict, until SIGTERM or Ctrl-C.
+
+    Aliases are set by nobody but you.
+    """
     address = _address(listen) if listen is not None else None
     secret = _secret(webhook_secret_file) if webhook_secret_file is not None else None
     if secret is not None and address is None:
         raise SubjectError("--webhook-secret-file: nothing listens; --listen HOST:PORT is needed")
-    tools = _tools(policies, signing_key, keys, ledger)
+    resources = _resources(policies, signing_key, keys, ledger)
 
     from governance.worker.counts import Counts
-    from governance.worker.ending import run_until_told
     from governance.worker.loop import Loop, log
+    from governance.worker.shutdown import run_until_signalled
     from governance.worker.webhook import Receiver
 
     counts = Counts()
-    loop = Loop(tools, poll=poll, counts=counts)
+    loop = Loop(resources, poll=poll, counts=counts)
     receiver = None
     if address is not None:
         receiver = Receiver(
             *address, secret=secret, wake=loop.wake, healthy=loop.healthy, counts=counts
         )
         log("listening", port=receiver.port, webhook=secret is not None)
-    run_until_told(loop, patience=patience, receiver=receiver)
+    run_until_signalled(loop, patience=patience, receiver=receiver)
 
 
 def sweep(
@@ -80,18 +90,18 @@ def sweep(
     ledger: LedgerUrl = "sqlite:///governance-ledger.db",
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Look at all versions once, assess those that need it, and look at protected aliases."""
-    tools = _tools(policies, signing_key, keys, ledger)
+    """Scan all versions once, assess those that need it, and report aliases without an approval."""
+    resources = _resources(policies, signing_key, keys, ledger)
 
     from governance.worker.counts import Counts
     from governance.worker.loop import Loop
 
     counts = Counts()
-    outcomes = Loop(tools, poll=1.0, counts=counts).once()
+    outcomes = Loop(resources, poll=1.0, counts=counts).once()
     found = {
         "done": sum(item.state == "done" for item in outcomes),
         "unfinished": sum(item.state != "done" for item in outcomes),
-        "waiting": tools.ledger.states()["waiting"],
+        "waiting": resources.jobs.states()["waiting"],
         "unapproved_aliases": int(counts.value("governance_unapproved_aliases")),
     }
     if as_json:
@@ -100,8 +110,8 @@ def sweep(
         out.print(text(", ".join(f"{name.replace('_', ' ')}: {n}" for name, n in found.items())))
 
 
-def _tools(policies: Path, signing_key: Path, keys: Path | None, ledger: str) -> "Tools":
-    """What a worker works with; every problem of its files before anything else happens."""
+def _resources(policies: Path, signing_key: Path, keys: Path | None, ledger: str) -> "Resources":
+    """Check files and machine before anything else happens, and log as JSON lines."""
     for name, value in MANNERS.items():
         os.environ.setdefault(name, value)
     logger = logging.getLogger("governance.worker")

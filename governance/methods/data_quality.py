@@ -94,7 +94,7 @@ class Outcome:
 IMAGE_CHECKS = (
     Check(
         metric="undecodable",
-        meaning="share of images that cannot be decoded",
+        meaning="Share of images that cannot be decoded.",
         expectation="ExpectColumnValuesToBeInSet",
         column="decodes",
         options={"value_set": [True]},
@@ -103,7 +103,7 @@ IMAGE_CHECKS = (
     ),
     Check(
         metric="invalid_labels",
-        meaning="share of images whose label names no class",
+        meaning="Share of images whose label names no class.",
         expectation="ExpectColumnValuesToNotBeNull",
         column="class",
         severity="block",
@@ -111,7 +111,7 @@ IMAGE_CHECKS = (
     ),
     Check(
         metric="conflicting_duplicates",
-        meaning="share of images whose very copy stands under another label",
+        meaning="Share of images whose exact copy stands under another label.",
         expectation="ExpectColumnValuesToBeInSet",
         column="copy_labels",
         options={"value_set": [1]},
@@ -127,7 +127,7 @@ IMAGE_CHECKS = (
     ),
     Check(
         metric="duplicates",
-        meaning="share of images of which the set holds an exact copy",
+        meaning="Share of images of which the set holds an exact copy.",
         expectation="ExpectColumnValuesToBeUnique",
         column="sha256",
         severity="warn",
@@ -136,7 +136,7 @@ IMAGE_CHECKS = (
     ),
     Check(
         metric="conflicting_near_duplicates",
-        meaning="share of images that look like an image under another label",
+        meaning="Share of images that look like an image under another label.",
         expectation="ExpectColumnValuesToBeInSet",
         column="near_labels",
         options={"value_set": [1]},
@@ -150,7 +150,7 @@ IMAGE_CHECKS = (
     ),
     Check(
         metric="near_duplicates",
-        meaning="share of images that look like another one of the set, copies aside",
+        meaning="Share of images that look like another one of the set, exact copies left out.",
         expectation="ExpectColumnValuesToBeBetween",
         column="near_contents",
         options={"max_value": 1},
@@ -165,7 +165,7 @@ IMAGE_CHECKS = (
     ),
     Check(
         metric="constant",
-        meaning="share of images of one brightness throughout, which show nothing",
+        meaning="Share of images of one brightness throughout, which show nothing.",
         expectation="ExpectColumnValuesToBeBetween",
         column="std",
         options={"min_value": 0, "strict_min": True},
@@ -178,7 +178,7 @@ IMAGE_CHECKS = (
     ),
     Check(
         metric="blurred",
-        meaning="share of images far less sharp than is usual in the set",
+        meaning="Share of images far less sharp than is usual in the set.",
         expectation="ExpectColumnValuesToBeBetween",
         column="sharpness_deviation",
         options={"min_value": -DEVIATIONS},
@@ -189,7 +189,7 @@ IMAGE_CHECKS = (
     ),
     Check(
         metric="dark",
-        meaning="share of images far darker than is usual in the set",
+        meaning="Share of images far darker than is usual in the set.",
         expectation="ExpectColumnValuesToBeBetween",
         column="brightness_deviation",
         options={"min_value": -DEVIATIONS},
@@ -200,7 +200,7 @@ IMAGE_CHECKS = (
     ),
     Check(
         metric="bright",
-        meaning="share of images far brighter than is usual in the set",
+        meaning="Share of images far brighter than is usual in the set.",
         expectation="ExpectColumnValuesToBeBetween",
         column="brightness_deviation",
         options={"max_value": DEVIATIONS},
@@ -212,7 +212,7 @@ IMAGE_CHECKS = (
     ),
     Check(
         metric="odd_sizes",
-        meaning="share of images far larger or smaller than is usual in the set",
+        meaning="Share of images far larger or smaller than is usual in the set.",
         expectation="ExpectColumnValuesToBeBetween",
         column="pixels_deviation",
         options={"min_value": -DEVIATIONS, "max_value": DEVIATIONS},
@@ -223,7 +223,7 @@ IMAGE_CHECKS = (
     ),
     Check(
         metric="odd_modes",
-        meaning="share of images in a mode (grey, colour) that less than half of the set has",
+        meaning="Share of images in a mode (grey, colour) that less than half of the images have.",
         expectation="ExpectColumnValuesToBeBetween",
         column="mode_share",
         options={"min_value": 0.5},
@@ -237,7 +237,7 @@ IMAGE_CHECKS = (
 CLASS_CHECKS = (
     Check(
         metric="small_classes",
-        meaning="share of classes with fewer than 30 images",
+        meaning="Share of classes with fewer than 30 images.",
         expectation="ExpectColumnValuesToBeBetween",
         column="images",
         options={"min_value": 30},
@@ -247,7 +247,7 @@ CLASS_CHECKS = (
     ),
     Check(
         metric="rare_classes",
-        meaning="share of classes with less than a fifth of the images of an even share",
+        meaning="Share of classes with less than a fifth of the images of an even share.",
         expectation="ExpectColumnValuesToBeBetween",
         column="of_even_share",
         options={"min_value": 0.2},

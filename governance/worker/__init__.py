@@ -1,18 +1,24 @@
-"""Worker: what is registered gets assessed, whatever is lost, killed or sent twice on the way.
+"""Worker: the service that assesses every registered version and signs the verdict.
 
-The registry is the queue; a webhook only says that looking is worth while now.
+The registry is its queue. A version needs work unless it carries a valid signed statement, so
+nothing is missed where a webhook is lost, sent twice or forged, or a worker is killed.
 
 ```
-terms.py       worker.toml: which policy applies to which model, limits, what may be done
-ledger.py      which versions wait, are in work and are done; shared by workers on several hosts
-webhook.py     MLflow's deliveries, verified; wakes the loop; /healthz and /metrics
-host.py        whether this machine can run assessments at all
-sandbox.py     one assessment in a process of its own that holds no credential
-confined.py    what runs in that process
-job.py         one version from its lease to a signed record, or a failed attempt
-sweep.py       what the registry holds that needs work, and aliases that nothing covers
-loop.py        look, lease, work, look again; until told to end
-counts.py      what /metrics says
+config         worker.toml: policies by model name, limits, and what the worker may do
+policy_choice  the policy that applies to a registered model
+setup          files and machine checked before the worker starts
+host           whether this machine can run assessments at all
+job_database   versions that wait, are in work and are done, shared by workers on several hosts
+webhook        MLflow's deliveries, verified; wakes the loop; /healthz and /metrics
+sweep          versions that need work, and protected aliases without an approval
+loop           looks into the registry, takes leases and works on them until it is told to end
+job            one version, from its lease to a signed record or a failed attempt
+measuring      a version assessed in a confined process, and the result checked
+request        what a confined process is asked for, as files in its folder
+sandbox        a confined process: started without credentials, limited, watched and killed
+confined       what runs in that process
+counts         numbers for /metrics
+shutdown       signals that end the worker, and the time it has to end
 ```
 
 Nothing here is imported by this file: the confined process must shut itself in before it imports

@@ -1,4 +1,4 @@
-"""Counts: what a worker has seen and done, as text that Prometheus reads.
+"""Counts: numbers of what a worker has seen and done, as text that Prometheus reads.
 
 After the text exposition format 0.0.4; a library for it would be larger than these lines.
 """
@@ -20,7 +20,7 @@ KNOWN: Mapping[str, tuple[str, str]] = {
     "governance_found_total": ("counter", "Versions queued, by why they need work."),
     "governance_handed_back_total": ("counter", "Leases handed back or lost unfinished."),
     "governance_polls_total": ("counter", "Looks at the registry, by outcome."),
-    "governance_jobs": ("gauge", "Versions in the ledger, by state."),
+    "governance_jobs": ("gauge", "Versions in the job database, by state."),
     "governance_last_poll_seconds": ("gauge", "When the registry last answered, Unix time."),
     "governance_unapproved_aliases": ("gauge", "Protected aliases without a valid approval."),
 }
@@ -34,17 +34,17 @@ class Counts:
         self._values: Counter[tuple[str, Labels]] = Counter()
 
     def add(self, name: str, **labels: str) -> None:
-        """One more of `name`."""
+        """Count one more of `name`."""
         with self._lock:
             self._values[name, tuple(sorted(labels.items()))] += 1
 
     def put(self, name: str, value: float, **labels: str) -> None:
-        """`name` is `value` now."""
+        """Set `name` to `value`."""
         with self._lock:
             self._values[name, tuple(sorted(labels.items()))] = value  # type: ignore[assignment]
 
     def value(self, name: str, **labels: str) -> float:
-        """What `name` is now; 0 if nothing was said of it."""
+        """Value of `name`; 0 if it was never counted or set."""
         with self._lock:
             return self._values[name, tuple(sorted(labels.items()))]
 

@@ -28,14 +28,14 @@ from pathlib import Path
 
 from governance.errors import HostError
 from governance.worker import sandbox
-from governance.worker.terms import Terms
+from governance.worker.config import WorkerConfig
 
 __all__ = ["check_host"]
 
 FREE = 256 * 2**20  # bytes
 
 
-def check_host(terms: Terms) -> None:
+def check_host(config: WorkerConfig) -> None:
     """Try what every assessment needs of this machine, in a confined process without a model.
 
     Raises:
@@ -50,7 +50,7 @@ def check_host(terms: Terms) -> None:
                 f"at least {FREE // 2**20} MiB are needed"
             )
         with tempfile.TemporaryDirectory(prefix="governance-worker-") as folder:
-            sandbox.try_out(Path(folder), terms)
+            sandbox.try_out(Path(folder), config)
     except HostError as error:
         problems += error.problems
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Job: one version, from its lease to a signed record, or to an attempt that failed."""
+"""Job: one version, from its lease to a signed record or a failed attempt."""
 
 import dataclasses
 import time
@@ -22,57 +22,53 @@ from governance.errors import (
     SubjectError,
 )
 from governance.records.assessment import Assessment
-from governance.records.policy import DRIFT, Policy
+from governance.records.policy import Policy
 from governance.records.waiver import Waiver
 from governance.registry import listing
 from governance.registry.approvals import disagreements
-from governance.registry.materials import gather
 from governance.registry.status import leave_undetermined
 from governance.registry.versions import ModelVersion
-from governance.subject import model_files
-from governance.worker import sandbox
-from governance.worker.choice import choose
+from governance.worker.config import WorkerConfig
 from governance.worker.host import check_host
-from governance.worker.ledger import Lease, Ledger
-from governance.worker.request import Request
+from governance.worker.job_database import JobDatabase, Lease
+from governance.worker.measuring import InterruptedAttemptError, measure_confined
+from governance.worker.policy_choice import choose_policy
 from governance.worker.sweep import WAIVERS, need
-from governance.worker.terms import Terms
-from governance.workflows import orchestration
 from governance.workflows.assessing import judged, keep
 
-__all__ = ["Outcome", "Tools", "work"]
+__all__ = ["JobOutcome", "Resources", "work"]
 
 BACKOFF = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
+class Resources:
     """What a worker works with.
 
     Attributes:
-        ledger: Shared with other workers.
-        terms: The operator's.
-        key: An assessor's, to sign with.
-        ring: Whose signatures count; the key is among them.
-        stop: Set once the worker was told to end.
+        jobs: Job database, shared with other workers.
+        config: Policies and limits.
+        key: Private key of an assessor, which signs verdicts.
+        ring: Public keys whose signatures count; that of `key` is among them.
+        stop: Event that is set once the worker is told to end.
     """
 
-    ledger: Ledger
-    terms: Terms
+    jobs: JobDatabase
+    config: WorkerConfig
     key: PrivateKey
     ring: Keyring
     stop: Event = field(default_factory=Event)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class JobOutcome:
     """What became of a lease.
 
     Attributes:
         state: `done`, `again` (it waits for another attempt), `back` (handed back as it was) or
             `lost` to another worker.
-        verdict: Of a version that is done; None where there is no such version any more.
-        why: An error, or why nothing was to be done.
+        verdict: Verdict of a version that is done; None if the version no longer exists.
+        why: Error message, or the reason why nothing had to be done.
     """
 
     state: str
@@ -80,71 +76,64 @@ class Outcome:
     why: str = ""
 
 
-class _FailedError(GovernanceError):
-    """An attempt failed; another one may not."""
-
-
-class _InterruptedError(GovernanceError):
-    """The worker was told to end, or its lease is gone."""
-
-
-def work(lease: Lease, tools: Tools) -> Outcome:
-    """Do what a version needs; its lease is closed, handed back or gone afterwards.
+def work(lease: Lease, resources: Resources) -> JobOutcome:
+    """Assess a leased version, or whatever else it needs; then close or hand back the lease.
 
     Raises:
-        RegistryError: If the ledger refuses; the lease then runs out by itself.
+        RegistryError: If the job database refuses; the lease then runs out by itself.
     """
-    ledger, terms = tools.ledger, tools.terms
-    with _held(lease, tools) as lost:
+    jobs, config = resources.jobs, resources.config
+    with _held(lease, resources) as lost:
         try:
-            return _done(lease, tools, lost)
-        except _InterruptedError:
-            back = not lost.is_set() and ledger.hand_back(lease)
-            return Outcome(state="back" if back else "lost")
+            return _done(lease, resources, lost)
+        except InterruptedAttemptError:
+            back = not lost.is_set() and jobs.hand_back(lease)
+            return JobOutcome(state="back" if back else "lost")
         except (GovernanceError, OSError) as error:
             failure, why = error, str(error)
         if lost.is_set():
-            return Outcome(state="lost", why=why)
-        fault = _fault_of_host(failure, terms)
-        if fault is not None or not listing.answers():
+            return JobOutcome(state="lost", why=why)
+        away = not listing.answers()
+        fault = None if away else _fault_of_host(failure, config)
+        if away or fault is not None:
             # Not the version's fault: an attempt is not counted.
-            back = ledger.hand_back(lease, delay=terms.retry_seconds)
-            return Outcome(state="back" if back else "lost", why=fault or why)
-        noted = ledger.fail(lease, why, delay=_delay(lease, terms))
-        return Outcome(state="again" if noted else "lost", why=why)
+            back = jobs.hand_back(lease, delay=config.retry_seconds)
+            return JobOutcome(state="back" if back else "lost", why=fault or why)
+        noted = jobs.fail(lease, why, delay=_delay(lease, config))
+        return JobOutcome(state="again" if noted else "lost", why=why)
 
 
-def _fault_of_host(error: Exception, terms: Terms) -> str | None:
+def _fault_of_host(error: Exception, config: WorkerConfig) -> str | None:
     """Why an attempt failed for want of something that this machine should have, if it did."""
     fault = HostError.behind(error)
     if fault is None:
         try:
-            check_host(terms)
+            check_host(config)
         except HostError as found:
             fault = found
     return None if fault is None else str(fault)
 
 
-def _delay(lease: Lease, terms: Terms) -> float:
+def _delay(lease: Lease, config: WorkerConfig) -> float:
     """Seconds until a version that failed once more is taken up again."""
     failed = lease.attempts + 1
-    if failed == terms.attempts:
+    if failed == config.attempts:
         return 0.0  # nothing is tried any more but to say so
-    if failed > terms.attempts:
-        return terms.again_seconds  # even that was refused, and others wait
-    return terms.retry_seconds * BACKOFF**lease.attempts
+    if failed > config.attempts:
+        return config.again_seconds  # even that was refused, and others wait
+    return config.retry_seconds * BACKOFF**lease.attempts
 
 
 @contextmanager
-def _held(lease: Lease, tools: Tools) -> Iterator[Event]:
+def _held(lease: Lease, resources: Resources) -> Iterator[Event]:
     """Renew the lease all the while; the event is set once another worker has taken over."""
-    lost, over, seconds = Event(), Event(), tools.terms.lease_seconds
+    lost, over, seconds = Event(), Event(), resources.config.lease_seconds
 
     def renew() -> None:
         until = time.monotonic() + seconds
         while not over.wait(seconds / 3):
             try:
-                if not tools.ledger.renew(lease, seconds):
+                if not resources.jobs.renew(lease, seconds):
                     lost.set()
                     return
                 until = time.monotonic() + seconds
@@ -163,123 +152,72 @@ def _held(lease: Lease, tools: Tools) -> Iterator[Event]:
         thread.join()
 
 
-def _done(lease: Lease, tools: Tools, lost: Event) -> Outcome:
-    ledger, terms, key = tools.ledger, tools.terms, lease.key
+def _done(lease: Lease, resources: Resources, lost: Event) -> JobOutcome:
+    jobs, config, key = resources.jobs, resources.config, lease.key
     found = listing.listed(key.name, key.version)
     if found is None or key.differences(found.version.ref):
-        ledger.finish(lease, None, error="the version is gone")
-        return Outcome(state="done", why="the version is gone")
-    why = need(found, tools.ring, time.time(), terms)
+        jobs.finish(lease, None, error="the version is gone")
+        return JobOutcome(state="done", why="the version is gone")
+    why = need(found, resources.ring, time.time(), config)
     if why is None:
         # Recorded by a worker that was killed before it could say so.
         verdict = found.tags.get("governance.status")
-        ledger.finish(lease, verdict, run_id=found.tags.get("governance.run_id"))
-        return Outcome(state="done", verdict=verdict, why="it was done before")
+        jobs.finish(lease, verdict, run_id=found.tags.get("governance.run_id"))
+        return JobOutcome(state="done", verdict=verdict, why="it was done before")
     version = registry.resolve(found.version.uri)
-    if lease.attempts >= terms.attempts:
+    if lease.attempts >= config.attempts:
         error = f"{lease.attempts} attempts failed; the last one: {lease.error}"
-        return _undetermined(lease, tools, version, error)
+        return _undetermined(lease, resources, version, error)
     listing.close_runs(version)
     # What was signed, where it is the waivers alone that differ.
     said = decode(found.tags[APPROVAL]) if why == WAIVERS else None
     try:
         with TemporaryDirectory(prefix="governance-worker-") as scratch:
-            return _assessed(lease, tools, version, said, Path(scratch), lost)
+            return _assessed(lease, resources, version, said, Path(scratch), lost)
     except (PolicyError, SubjectError) as error:
         if (fault := HostError.behind(error)) is not None:
             raise fault from error
-        return _undetermined(lease, tools, version, str(error))
+        return _undetermined(lease, resources, version, str(error))
 
 
-def _undetermined(lease: Lease, tools: Tools, version: ModelVersion, error: str) -> Outcome:
-    _check_mine(lease, tools)
-    leave_undetermined(version, error, tools.key)
-    tools.ledger.finish(lease, "undetermined", error=error)
-    return Outcome(state="done", verdict="undetermined", why=error)
+def _undetermined(
+    lease: Lease, resources: Resources, version: ModelVersion, error: str
+) -> JobOutcome:
+    _check_mine(lease, resources)
+    leave_undetermined(version, error, resources.key)
+    resources.jobs.finish(lease, "undetermined", error=error)
+    return JobOutcome(state="done", verdict="undetermined", why=error)
 
 
-def _check_mine(lease: Lease, tools: Tools) -> None:
+def _check_mine(lease: Lease, resources: Resources) -> None:
     """Stop where another worker took over, or a person revoked the version, in the meantime."""
-    if not tools.ledger.renew(lease, tools.terms.lease_seconds):
-        raise _InterruptedError("the lease is lost")
+    if not resources.jobs.renew(lease, resources.config.lease_seconds):
+        raise InterruptedAttemptError("the lease is lost")
     found = listing.listed(lease.key.name, lease.key.version)
-    if found is None or need(found, tools.ring, time.time(), tools.terms) is None:
-        raise _InterruptedError("nothing is left to be done")
+    if found is None or need(found, resources.ring, time.time(), resources.config) is None:
+        raise InterruptedAttemptError("nothing is left to be done")
 
 
 def _assessed(
     lease: Lease,
-    tools: Tools,
+    resources: Resources,
     version: ModelVersion,
     said: Statement | None,
     scratch: Path,
     lost: Event,
-) -> Outcome:
+) -> JobOutcome:
     name = lease.key.name
-    policy = choose(name, listing.model_tags(name), tools.terms, scratch)
-    counting, _ = registry.waivers(version, tools.ring)
+    policy = choose_policy(name, listing.model_tags(name), resources.config, scratch)
+    counting, _ = registry.waivers(version, resources.ring)
     again = _judged_again(version, policy, counting, scratch, said) if said else None
     if again is not None:
-        return _recorded(lease, tools, version, again, scratch)
-    with registry.marked_running(version, key=tools.key):
-        assessment = _measured(version, policy, tools, scratch / "room", lost)
-        return _recorded(lease, tools, version, _judged_now(assessment, counting), scratch)
-
-
-def _measured(
-    version: ModelVersion, policy: Policy, tools: Tools, room: Path, lost: Event
-) -> Assessment:
-    """What a confined process measured, held against what it was asked."""
-    room.mkdir()
-    materials = gather(version, policy, room)
-    # Before any code of theirs runs that could change the files.
-    digest = model_files.artifact_digest(Path(materials.model))
-    request = Request(
-        materials=materials,
-        policy=policy,
-        lineage=registry.lineage(version, policy),
-        device=tools.terms.device,
-    )
-    ending = sandbox.run(
-        request, room, tools.terms, interrupted=lambda: tools.stop.is_set() or lost.is_set()
-    )
-    if ending.kind == "interrupted":
-        raise _InterruptedError(ending.error)
-    if ending.kind == "refused":
-        raise SubjectError(ending.error)
-    if ending.kind == "failed":
-        raise _FailedError(f"the assessment {ending.error}")
-    folder = room / "assessment"
-    if folder.is_symlink():
-        raise EvidenceError(f"{folder}: is a link; the folder of an assessment is accepted")
-    found = Assessment.load(folder)
-    if wrong := tuple(_strange(found, version, policy, digest)):
-        raise EvidenceError(wrong)
-    if any(item.failure is not None for item in found.evidence):
-        check_host(tools.terms)  # a full disk or a lost GPU is no evidence about a model
-    return found
-
-
-def _strange(
-    found: Assessment, version: ModelVersion, policy: Policy, digest: str
-) -> Iterator[str]:
-    """How an assessment is not the one that was asked for: the process ran a stranger's model."""
-    said = found.identity
-    other = tuple(
-        name
-        for name in ("uri", "model_id", "run_id")
-        if getattr(said, name) != getattr(version, name)
-    )
-    for what in (*other, *version.registered_as.differences(said.ref)):
-        yield f"{version.uri}: the assessment is about another {what}"
-    if said.artifact_digest != digest:
-        yield f"{version.uri}: the assessment is about files with another digest"
-    if found.policy != orchestration.judged_by(policy):
-        yield f"{version.uri}: the assessment was made under another policy"
-    ran = [item.analysis for item in found.evidence]
-    asked = [*orchestration.build(policy), *((DRIFT,) if policy.drift is not None else ())]
-    if ran != asked:
-        yield f"{version.uri}: the assessment holds {ran} and {asked} were asked for"
+        return _recorded(lease, resources, version, again, scratch)
+    with registry.marked_running(version, key=resources.key):
+        assessment = measure_confined(
+            version, policy, resources.config, scratch / "room",
+            interrupted=lambda: resources.stop.is_set() or lost.is_set(),
+        )  # fmt: skip
+        return _recorded(lease, resources, version, _judged_now(assessment, counting), scratch)
 
 
 def _judged_now(assessment: Assessment, counting: tuple[Waiver, ...]) -> Assessment:
@@ -312,14 +250,14 @@ def _judged_again(
 
 
 def _recorded(
-    lease: Lease, tools: Tools, version: ModelVersion, assessment: Assessment, scratch: Path
-) -> Outcome:
+    lease: Lease, resources: Resources, version: ModelVersion, assessment: Assessment, scratch: Path
+) -> JobOutcome:
     """Print and record an assessment, unless another worker has taken over."""
     folder = scratch / "assessment"
     unprinted = keep(assessment, folder)
-    _check_mine(lease, tools)
-    run_id = registry.record(version, assessment, folder, key=tools.key, unprinted=unprinted)
+    _check_mine(lease, resources)
+    run_id = registry.record(version, assessment, folder, key=resources.key, unprinted=unprinted)
     verdict = assessment.decision.verdict
-    tools.ledger.finish(lease, verdict, run_id=run_id)
+    resources.jobs.finish(lease, verdict, run_id=run_id)
     why = f"the reports were not printed: {unprinted}" if unprinted else ""
-    return Outcome(state="done", verdict=verdict, why=why)
+    return JobOutcome(state="done", verdict=verdict, why=why)

@@ -1,4 +1,4 @@
-"""Loop: look into the registry, work on what waits, look again; until told to end."""
+"""Loop: looks into the registry and works on versions that wait, until it is told to end."""
 
 import itertools
 import json
@@ -16,8 +16,8 @@ from governance.registry import listing
 from governance.registry.listing import ListedVersion
 from governance.worker import sweep
 from governance.worker.counts import Counts
-from governance.worker.job import Outcome, Tools, work
-from governance.worker.ledger import Lease
+from governance.worker.job import JobOutcome, Resources, work
+from governance.worker.job_database import Lease
 
 __all__ = ["Loop", "log"]
 
@@ -41,13 +41,13 @@ class Loop:
     """One thread that looks into the registry, and the main one that works on what it found.
 
     Args:
-        tools: What it works with.
-        poll: Seconds between looks at what is new.
-        counts: For `/metrics`.
+        resources: Job database, configuration and keys.
+        poll: Seconds between looks at new versions.
+        counts: Numbers for `/metrics`.
     """
 
-    def __init__(self, tools: Tools, *, poll: float, counts: Counts) -> None:
-        self._tools, self._poll, self._counts = tools, poll, counts
+    def __init__(self, resources: Resources, *, poll: float, counts: Counts) -> None:
+        self._resources, self._poll, self._counts = resources, poll, counts
         self._woken, self._found, self._lock = Event(), Event(), Lock()
         self._seen = 0  # milliseconds since 1970: the newest version that was looked at
         self._swept: float | None = None
@@ -62,7 +62,7 @@ class Loop:
 
     def end(self) -> None:
         """Let `run` return as soon as what is under way has been stopped."""
-        self._tools.stop.set()
+        self._resources.stop.set()
         self._woken.set()
         self._found.set()
 
@@ -76,8 +76,10 @@ class Loop:
         Raises:
             RegistryError: If a defect ended the thread that looks; its traceback was written.
         """
-        stop = self._tools.stop
-        log("started", owner=self.owner, registry=listing.place(), ledger=self._tools.ledger.place)
+        stop = self._resources.stop
+        log(
+            "started", owner=self.owner, registry=listing.place(), ledger=self._resources.jobs.place
+        )
         Thread(target=self._watch, name="watch", daemon=True).start()
         while not stop.is_set():
             # Cleared first: what is found while it works makes it work on.
@@ -95,11 +97,11 @@ class Loop:
         if self._blind:
             raise RegistryError("the thread that looks into the registry ended by a defect")
 
-    def once(self) -> tuple[Outcome, ...]:
+    def once(self) -> tuple[JobOutcome, ...]:
         """Look at everything, and work on all that is due; what became of it.
 
         Raises:
-            RegistryError: If registry or ledger refuse.
+            RegistryError: If registry or job database refuse.
         """
         self._everything()
         return tuple(self._work_off())
@@ -110,13 +112,13 @@ class Loop:
             lease, self._lease = self._lease, None
         if lease is not None:
             try:
-                self._tools.ledger.hand_back(lease)
+                self._resources.jobs.hand_back(lease)
                 log("back", version=str(lease.key), why="no time to finish")
             except RegistryError as error:
                 log("lease left to run out", version=str(lease.key), error=str(error)[:ERROR])
 
     def _watch(self) -> None:
-        stop = self._tools.stop
+        stop = self._resources.stop
         try:
             while not stop.is_set():
                 # Cleared first: what wakes it while it looks makes it look again.
@@ -133,7 +135,7 @@ class Loop:
 
     def _look(self) -> None:
         """At what waits and what is new; now and then at everything."""
-        due = self._tools.terms.sweep_minutes * 60
+        due = self._resources.config.sweep_minutes * 60
         if self._swept is None or time.monotonic() - self._swept >= due:
             self._everything()
         else:
@@ -148,14 +150,14 @@ class Loop:
         self._count_jobs()
 
     def _everything(self) -> None:
-        tools = self._tools
+        resources = self._resources
         self._offer(listing.newest())
-        bare = sweep.audit(listing.models(), tools.ledger, tools.ring, tools.terms, log)
+        bare = sweep.audit(listing.models(), resources.jobs, resources.ring, resources.config, log)
         self._counts.put("governance_unapproved_aliases", bare)
         self._swept = time.monotonic()
 
     def _offer(self, entries: Iterator[ListedVersion]) -> None:
-        tools, newest = self._tools, self._seen
+        resources, newest = self._resources, self._seen
 
         def noted() -> Iterator[ListedVersion]:
             nonlocal newest
@@ -163,30 +165,30 @@ class Loop:
                 newest = max(newest, entry.version.registered_as.created)
                 yield entry
 
-        for key, why in sweep.offer(noted(), tools.ledger, tools.ring, tools.terms):
+        for key, why in sweep.offer(noted(), resources.jobs, resources.ring, resources.config):
             self._found.set()
             self._counts.add("governance_found_total", why=why)
             log("found", version=str(key), created=key.created, why=why)
         self._seen = newest
 
-    def _work_off(self) -> Iterator[Outcome]:
-        seconds = self._tools.terms.lease_seconds
-        while not self._tools.stop.is_set():
-            lease = self._tools.ledger.claim(self.owner, seconds)
+    def _work_off(self) -> Iterator[JobOutcome]:
+        seconds = self._resources.config.lease_seconds
+        while not self._resources.stop.is_set():
+            lease = self._resources.jobs.claim(self.owner, seconds)
             if lease is None:
                 return
             self._lease = lease
             log("leased", version=str(lease.key), attempts=lease.attempts, why=lease.reason)
             began = time.monotonic()
             try:
-                outcome = work(lease, self._tools)
+                outcome = work(lease, self._resources)
             finally:
                 with self._lock:
                     self._lease = None
             self._tell(lease, outcome, time.monotonic() - began)
             yield outcome
 
-    def _tell(self, lease: Lease, outcome: Outcome, seconds: float) -> None:
+    def _tell(self, lease: Lease, outcome: JobOutcome, seconds: float) -> None:
         log(
             outcome.state,
             version=str(lease.key),
@@ -203,5 +205,5 @@ class Loop:
         self._count_jobs()
 
     def _count_jobs(self) -> None:
-        for state, count in self._tools.ledger.states().items():
+        for state, count in self._resources.jobs.states().items():
             self._counts.put("governance_jobs", count, state=state)

@@ -1,4 +1,4 @@
-"""Request: what a confined process is told, as files in the one folder that it is given."""
+"""Request: what a confined process is asked for, as files in the folder it is given."""
 
 import dataclasses
 import json
@@ -24,9 +24,9 @@ class Request:
     """What to assess, under which policy, and what to compare it with.
 
     Attributes:
-        materials: Files on this machine.
-        policy: As read by the worker.
-        lineage: What went before, as recorded.
+        materials: Files of the version and its images, on this machine.
+        policy: Policy as read by the worker.
+        lineage: Recorded assessments to compare with.
         device: `cpu` or `cuda`.
     """
 

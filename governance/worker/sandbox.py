@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Literal
 
 from governance.errors import HostError
+from governance.worker.config import WorkerConfig
 from governance.worker.request import Request
-from governance.worker.terms import Terms
 
-__all__ = ["Ending", "environment", "run", "try_out"]
+__all__ = ["ProcessResult", "environment", "run", "try_out"]
 
 #: What a process needs to find libraries, fonts and cores; nothing secret.
 PASSED_ON = (
@@ -42,26 +42,28 @@ LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class ProcessResult:
     """How an assessment ended.
 
     Attributes:
-        kind: `assessed`; `refused`, which another attempt would not change; `failed`, which it
-            may; `interrupted` by the worker itself.
-        error: What there is to say of it.
+        kind: `assessed`, `refused` (another attempt would be refused too), `failed` (another
+            attempt may succeed) or `interrupted` by the worker itself.
+        error: Error message; empty if the assessment is there.
     """
 
     kind: Literal["assessed", "refused", "failed", "interrupted"]
     error: str = ""
 
 
-def run(request: Request, folder: Path, terms: Terms, *, interrupted: Callable[[], bool]) -> Ending:
+def run(
+    request: Request, folder: Path, config: WorkerConfig, *, interrupted: Callable[[], bool]
+) -> ProcessResult:
     """Assess in a process of its own; the assessment is in `folder / "assessment"` afterwards.
 
     Args:
-        request: What to do.
-        folder: A new one, for this alone.
-        terms: Limits.
+        request: What to assess, and under which policy.
+        folder: New folder for this process alone.
+        config: Limits.
         interrupted: Asked all the while; the process is killed once it says so.
 
     Raises:
@@ -72,30 +74,34 @@ def run(request: Request, folder: Path, terms: Terms, *, interrupted: Callable[[
     except OSError as error:
         raise HostError(f"{folder}: what to assess cannot be written: {error}") from error
     code, ending = _confined(
-        folder, terms, seconds=terms.minutes * 60, extra=(), interrupted=interrupted
+        folder, config, seconds=config.minutes * 60, extra=(), interrupted=interrupted
     )
     if code is None:
         return ending
     if -code in SHUTDOWN and _told_meanwhile(interrupted):
-        return Ending(kind="interrupted")
+        return ProcessResult(kind="interrupted")
     return _ending(code, _tail(folder / "stderr"))
 
 
-def try_out(folder: Path, terms: Terms) -> None:
+def try_out(folder: Path, config: WorkerConfig) -> None:
     """Start a confined process that has nothing to assess, and see whether it gets what it needs.
 
     Raises:
         HostError: If it does not.
     """
     code, ending = _confined(
-        folder, terms, seconds=STARTED, extra=(terms.device,), interrupted=lambda: False
+        folder,
+        config,
+        seconds=STARTED,
+        extra=(config.device,),
+        interrupted=lambda: False,
     )
     said = _tail(folder / "stderr")
     if code is None:
         raise HostError(f"a confined process without a model {ending.error}")
     if code == UNCONFINED:
         raise HostError(
-            f"network = {terms.network!r}: {said}; 'none if possible' and 'as the worker' are "
+            f"network = {config.network!r}: {said}; 'none if possible' and 'as the worker' are "
             "accepted where the kernel does not let this user leave the network"
         )
     if code != 0:
@@ -104,16 +110,16 @@ def try_out(folder: Path, terms: Terms) -> None:
 
 def _confined(
     folder: Path,
-    terms: Terms,
+    config: WorkerConfig,
     *,
     seconds: float,
     extra: tuple[str, ...],
     interrupted: Callable[[], bool],
-) -> tuple[int | None, Ending]:
+) -> tuple[int | None, ProcessResult]:
     """The code of a confined process; None with the reason if it was killed here."""
     command = [
         *(sys.executable, "-P", "-m", "governance.worker.confined"),
-        *(str(folder), str(os.getpid()), terms.network, *extra),
+        *(str(folder), str(os.getpid()), config.network, *extra),
     ]
     began = time.monotonic()
     try:
@@ -122,21 +128,21 @@ def _confined(
         stderr = (folder / "stderr").open("wb")
     except OSError as error:
         raise HostError(f"{folder}: cannot be written: {error}") from error
-    with stderr, _started(command, folder, scratch, terms, stderr.fileno()) as process:
+    with stderr, _started(command, folder, scratch, config, stderr.fileno()) as process:
         try:
-            _limit(process.pid, terms)
+            _limit(process.pid, config)
             # Not reaped before its group is killed, so that the number stays its own.
             while os.waitid(os.P_PID, process.pid, LOOK) is None:
                 if interrupted():
-                    return None, Ending(kind="interrupted")
+                    return None, ProcessResult(kind="interrupted")
                 if time.monotonic() - began > seconds:
                     late = f"took over {seconds / 60:g} minutes"
-                    return None, Ending(kind="failed", error=late)
+                    return None, ProcessResult(kind="failed", error=late)
                 # A wait for the process itself would not see what else there is to see.
                 time.sleep(WATCH)
         finally:
             _kill(process)
-    return process.returncode, Ending(kind="assessed")
+    return process.returncode, ProcessResult(kind="assessed")
 
 
 def _told_meanwhile(interrupted: Callable[[], bool]) -> bool:
@@ -165,9 +171,9 @@ def environment(scratch: Path, given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _started(
-    command: list[str], folder: Path, scratch: Path, terms: Terms, stderr: int
+    command: list[str], folder: Path, scratch: Path, config: WorkerConfig, stderr: int
 ) -> subprocess.Popen[bytes]:
-    user = terms.user or None
+    user = config.user or None
     if user is not None:
         for path in (folder, scratch):
             _give(path, user)
@@ -186,7 +192,7 @@ def _started(
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise HostError(
-            f"an assessment as the user {terms.user or 'of the worker'} cannot be started: {error}"
+            f"an assessment as the user {config.user or 'of the worker'} cannot be started: {error}"
         ) from error
 
 
@@ -200,15 +206,15 @@ def _give(path: Path, user: str) -> None:
         ) from error
 
 
-def _limit(process: int, terms: Terms) -> None:
+def _limit(process: int, config: WorkerConfig) -> None:
     cores = os.cpu_count() or 1
     limits = {
-        resource.RLIMIT_CPU: ("minutes", math.ceil(terms.minutes * 60) * cores),
+        resource.RLIMIT_CPU: ("minutes", math.ceil(config.minutes * 60) * cores),
         resource.RLIMIT_FSIZE: ("file size", FILE_SIZE),
         resource.RLIMIT_CORE: ("core size", 0),
     }
-    if terms.device == "cpu":
-        limits[resource.RLIMIT_AS] = ("memory_gib", int(terms.memory_gib * 2**30))
+    if config.device == "cpu":
+        limits[resource.RLIMIT_AS] = ("memory_gib", int(config.memory_gib * 2**30))
     for kind, (key, limit) in limits.items():
         try:
             resource.prlimit(process, kind, (limit, limit))
@@ -233,14 +239,16 @@ def _tail(path: Path) -> str:
         return stream.read().decode(errors="replace").strip()
 
 
-def _ending(code: int, said: str) -> Ending:
+def _ending(code: int, said: str) -> ProcessResult:
     if code == 0:
-        return Ending(kind="assessed")
+        return ProcessResult(kind="assessed")
     if code == REFUSED:
-        return Ending(kind="refused", error=said)
+        return ProcessResult(kind="refused", error=said)
     if code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
         why = " (out of memory, or of processor time)" if -code in {9, 24} else ""
         last = said.rpartition("\n")[2]
-        return Ending(kind="failed", error=f"killed by {name}{why}: {last}".removesuffix(": "))
-    return Ending(kind="failed", error=f"ended with code {code}: {said[-1000:]}")
+        return ProcessResult(
+            kind="failed", error=f"killed by {name}{why}: {last}".removesuffix(": ")
+        )
+    return ProcessResult(kind="failed", error=f"ended with code {code}: {said[-1000:]}")

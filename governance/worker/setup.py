@@ -1,4 +1,4 @@
-"""Setup: a worker's files read and checked before it touches the registry."""
+"""Setup: files and machine of a worker, checked before it touches the registry."""
 
 import time
 from datetime import UTC, datetime
@@ -7,46 +7,46 @@ from pathlib import Path
 from governance.approval import Keyring, PrivateKey
 from governance.errors import ApprovalError, PolicyError
 from governance.registry import listing
+from governance.worker.config import WorkerConfig
 from governance.worker.host import check_host
-from governance.worker.job import Tools
-from governance.worker.ledger import Ledger
-from governance.worker.terms import Terms
+from governance.worker.job import Resources
+from governance.worker.job_database import JobDatabase
 from governance.workflows import orchestration
 
 __all__ = ["prepare"]
 
 
-def prepare(policies: Path, signing_key: Path, keys: Path | None, ledger: str) -> Tools:
-    """What a worker works with.
+def prepare(policies: Path, signing_key: Path, keys: Path | None, ledger: str) -> Resources:
+    """Read and check everything a worker works with.
 
     Args:
-        policies: Its TOML file.
-        signing_key: Of an assessor.
-        keys: Ring of public keys; the worker's own alone where none is given, so that nobody
-            else's verdicts and no waivers count.
-        ledger: URL of a database.
+        policies: Configuration file (TOML).
+        signing_key: File of an assessor's private key.
+        keys: File of the keyring. Without it the worker's own key is the only one, so that no
+            verdicts of others and no waivers count.
+        ledger: URL of the job database.
 
     Raises:
         PolicyError: If the file or a policy that it names is wrong; all problems at once.
         HostError: If this machine cannot run an assessment as the file asks.
         ApprovalError: If the key cannot be read, or does not count by the ring.
-        RegistryError: If the ledger cannot be opened.
+        RegistryError: If the job database cannot be opened.
     """
-    terms = Terms.load(policies)
+    config = WorkerConfig.load(policies)
     problems: list[str] = []
-    for rule in terms.rules:
+    for rule in config.rules:
         try:
             orchestration.read_policy(rule.policy)
         except PolicyError as error:
             problems += error.problems
     if problems:
         raise PolicyError(dict.fromkeys(problems))
-    check_host(terms)
+    check_host(config)
     key = PrivateKey.load(signing_key)
     ring = _ring(key, keys)
-    return Tools(
-        ledger=Ledger(ledger, terms.registry or listing.place(), listing.workspace()),
-        terms=terms,
+    return Resources(
+        jobs=JobDatabase(ledger, config.registry or listing.place(), listing.workspace()),
+        config=config,
         key=key,
         ring=ring,
     )

@@ -1,8 +1,9 @@
-"""Sweep: what the registry holds that needs work, and aliases that no approval covers.
+"""Sweep: versions in the registry that need work, and protected aliases without an approval.
 
-Nothing a version says of itself is believed but a statement that was signed by a key of the ring,
-is about this very version, and has not expired. So it makes no difference whether a webhook was
-lost, a tag forged, copied or deleted, a version registered past the server or a model recreated.
+The sweep believes nothing that a version says of itself, except a statement that was signed by a
+key of the keyring, is about this very version, and has not expired. So it makes no difference
+whether a webhook was lost, a tag forged, copied or deleted, a version registered past the server or
+a model recreated.
 """
 
 import time
@@ -17,9 +18,9 @@ from governance.records.waiver import Waiver
 from governance.registry import listing
 from governance.registry.approvals import standing_of
 from governance.registry.listing import ListedModel, ListedVersion
-from governance.worker.choice import NO_POLICY
-from governance.worker.ledger import DONE, Ledger
-from governance.worker.terms import Terms
+from governance.worker.config import WorkerConfig
+from governance.worker.job_database import DONE, JobDatabase
+from governance.worker.policy_choice import NO_POLICY
 
 __all__ = ["INVALID", "UNSIGNED", "WAIVERS", "audit", "need", "offer"]
 
@@ -37,14 +38,14 @@ UNSIGNED, WAITS, EXPIRED, INVALID, WAIVERS, STATUSES, RULED = (
 Log = Callable[..., None]
 
 
-def need(entry: ListedVersion, ring: Keyring, now: float, terms: Terms) -> str | None:
-    """Why a version needs work; None where its statement stands.
+def need(entry: ListedVersion, ring: Keyring, now: float, config: WorkerConfig) -> str | None:
+    """Reason why a version needs work; None if its statement counts.
 
     Args:
-        entry: As it is in the registry.
-        ring: Whose signatures count.
+        entry: The version as it is in the registry.
+        ring: Public keys whose signatures count.
         now: Seconds since 1970.
-        terms: May know a policy by now for what had none.
+        config: Policies by model name; one may fit by now that did not fit before.
 
     Raises:
         RegistryError: If its waivers cannot be read.
@@ -57,7 +58,7 @@ def need(entry: ListedVersion, ring: Keyring, now: float, terms: Terms) -> str |
         return INVALID
     if answer.doubtful("expired"):
         return EXPIRED
-    if _ruled(entry, statement, terms):
+    if _ruled(entry, statement, config):
         return RULED
     return _unsettled(entry, statement, answer.waivers)
 
@@ -78,65 +79,72 @@ def _unsettled(
     return WAIVERS if statement.run_id and counting != set(statement.waivers) else None
 
 
-def _ruled(entry: ListedVersion, statement: Statement, terms: Terms) -> bool:
+def _ruled(entry: ListedVersion, statement: Statement, config: WorkerConfig) -> bool:
     """Whether a version had no policy when it was looked at, and has one now."""
     without = statement.verdict == "undetermined" and statement.detail.startswith(NO_POLICY)
-    return without and terms.rule(entry.version.registered_as.name) is not None
+    return without and config.rule(entry.version.registered_as.name) is not None
 
 
 def offer(
-    entries: Iterable[ListedVersion], ledger: Ledger, ring: Keyring, terms: Terms
+    entries: Iterable[ListedVersion],
+    jobs: JobDatabase,
+    ring: Keyring,
+    config: WorkerConfig,
 ) -> Iterator[tuple[VersionRef, str]]:
     """Queue the versions that need work.
 
     Yields:
-        Those that were not waiting or in work already, and why they need it.
+        Each version that this call queued, and the reason.
 
     Raises:
-        RegistryError: If registry or ledger refuse.
+        RegistryError: If registry or job database refuse.
     """
     for entry in entries:
-        why = need(entry, ring, time.time(), terms)
+        why = need(entry, ring, time.time(), config)
         if why is None:
             continue
         # A person waits for what a new waiver does, and it costs no analysis.
-        pause = 0.0 if why == WAIVERS else terms.again_seconds
+        pause = 0.0 if why == WAIVERS else config.again_seconds
         ref = entry.version.registered_as
-        if ledger.offer(ref, why, again_after=pause):
+        if jobs.offer(ref, why, again_after=pause):
             yield ref, why
 
 
 def audit(
-    models: Iterable[ListedModel], ledger: Ledger, ring: Keyring, terms: Terms, log: Log
+    models: Iterable[ListedModel],
+    jobs: JobDatabase,
+    ring: Keyring,
+    config: WorkerConfig,
+    log: Log,
 ) -> int:
-    """Look at every protected alias; the number of those that no approval covers.
+    """Count the protected aliases without an approval; remove them if the configuration says so.
 
-    Where the terms say so they are removed, but not while their version is waiting or in work.
+    An alias stays while its version is waiting or in work.
 
     Raises:
-        RegistryError: If registry or ledger refuse.
+        RegistryError: If registry or job database refuse.
     """
     bare = 0
     for model in models:
         for alias, number in sorted(model.aliases.items()):
-            if alias in terms.unprotected:
+            if alias in config.unprotected:
                 continue
             found = listing.listed(model.name, number)
-            if found is not None and approves(found, ring, time.time(), terms):
+            if found is not None and approves(found, ring, time.time(), config):
                 continue
             bare += 1
             about: dict[str, Any] = {"model": model.name, "version": number, "alias": alias}
-            row = None if found is None else ledger.find(found.version.registered_as)
-            removing = terms.remove_aliases and (row is None or row.state == DONE)
+            row = None if found is None else jobs.find(found.version.registered_as)
+            removing = config.remove_aliases and (row is None or row.state == DONE)
             log("alias without approval", **about, removed=removing)
             if removing:
                 listing.unset_alias(model.name, alias)
     return bare
 
 
-def approves(entry: ListedVersion, ring: Keyring, now: float, terms: Terms) -> bool:
+def approves(entry: ListedVersion, ring: Keyring, now: float, config: WorkerConfig) -> bool:
     """Whether a version carries a valid approval."""
-    if need(entry, ring, now, terms) is not None:
+    if need(entry, ring, now, config) is not None:
         return False
     said = decode(entry.tags[APPROVAL])
     return said.kind == "verdict" and said.verdict == "approved"

@@ -1,4 +1,4 @@
-"""Webhook: MLflow's deliveries, verified; all that one does is wake the loop.
+"""Webhook: receives MLflow's deliveries and verifies them; a delivery only wakes the loop.
 
 What a delivery says is not believed: the loop looks into the registry itself. Signature after
 MLflow's `mlflow.webhooks`: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`.
@@ -37,7 +37,7 @@ class Deliveries:
     """Which deliveries are in order, and which came before.
 
     Args:
-        secret: Shared with MLflow.
+        secret: Secret shared with MLflow.
     """
 
     def __init__(self, secret: bytes) -> None:
@@ -77,12 +77,12 @@ class Receiver(ThreadingHTTPServer):
     """POST /webhook for MLflow, GET /healthz and /metrics for whoever watches.
 
     Args:
-        host: To listen on.
-        port: To listen on; 0 takes a free one, see `port`.
-        secret: Of the webhook; without one nothing is accepted.
-        wake: Called for each delivery that is in order and new.
-        healthy: Whether the loop still looks into the registry.
-        counts: Kept of deliveries, shown at /metrics.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one, which the property `port` names.
+        secret: Secret of the webhook; without one no delivery is accepted.
+        wake: Called for each delivery that is valid and new.
+        healthy: Called for /healthz: whether the loop still looks into the registry.
+        counts: Numbers shown at /metrics; deliveries are added to them.
 
     Raises:
         SubjectError: If the address cannot be listened on.

@@ -1,14 +1,14 @@
-"""What people do: one module a user action, for command line, worker and plug-ins alike.
+"""Workflows: one module per user action, for command line, worker and plug-ins alike.
 
 ```
-assessing      a model's URI becomes a printed and recorded assessment
-orchestration  a subject and a policy become an assessment
-class_counts   expectations on classes that an assessment has too few images of
-printing       an assessment's folder becomes HTML and PDF, in a process of its own
-comparing      two models held against each other from their records
-history        what was measured of each version, and how far versions moved
-references     harmless training runs, trained or named by the user, assessed and recorded
-planting       a test fault put into a model on purpose
-selftest       the drift detector tried on one version with a test fault in it
+assessing        from a model's URI to a printed and recorded assessment, in five steps
+orchestration    from a subject and a policy to an assessment
+class_counts     expectations about classes with too few images
+printing         an assessment's folder as HTML and PDF, printed in a process of its own
+comparing        two versions compared from their records
+version_history  what was measured of each version of a model, and how far versions moved
+references       reference runs: harmless training, assessed and recorded
+planting         a test fault trained into a model on purpose
+selftest         the drift detector tested on one version with a test fault
 ```
 """

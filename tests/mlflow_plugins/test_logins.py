@@ -6,11 +6,13 @@ import pytest
 import requests
 import servers
 import sqlalchemy
+from lanes import needs
 
 PASSWORD = "a long password for tests"  # noqa: S105 - of a server that lives for a minute
 
 
 @pytest.fixture(scope="module")
+@needs("server")
 def server(migrated_store, tmp_path_factory, new_office):
     """A server that asks for a login, and its office."""
     folder = tmp_path_factory.mktemp("logins")

@@ -27,10 +27,18 @@ def needs(*marks):
 
 
 def mark(item):
-    """Give a test the marks of all fixtures behind it."""
+    """Give a test the marks of all fixtures behind it, and whether it is traced for coverage.
+
+    The tracer nearly doubles the time of what computes. Of tests that work in other processes it
+    sees little, and what takes long, such as the many examples of a property, runs lines that
+    other tests run too; so these run untraced.
+    """
     for definitions in item._fixtureinfo.name2fixturedefs.values():
         for name in getattr(definitions[-1].func, "needs", ()):
             item.add_marker(name)
+    of_a_property = hasattr(item.function, "hypothesis")
+    if of_a_property or any(item.get_closest_marker(name) for name in NEEDS):
+        item.add_marker("no_cover")
 
 
 def enter(item):
@@ -71,9 +79,18 @@ def watch():
 
 
 def order(items):
-    """Put files that need most to the front, so that two processes end together."""
-    first = {}
+    """Put the files that need most to the front, so that two processes end together.
+
+    Files go to the processes in turn. Workers spend much of their time waiting, so each file that
+    starts some is followed by one that computes: one process waits while the other works.
+    """
+    rank = {}
     for item in items:
-        ranks = [NEEDS.index(name) for name in NEEDS if item.get_closest_marker(name)]
-        first[item.path] = min([*ranks, len(NEEDS), first.get(item.path, len(NEEDS))])
-    items.sort(key=lambda item: first[item.path])
+        marks = [index for index, name in enumerate(NEEDS) if item.get_closest_marker(name)]
+        rank[item.path] = min([*marks, rank.get(item.path, len(NEEDS))])
+    waiting = [path for path in rank if rank[path] == 0]
+    others = sorted((path for path in rank if rank[path] > 0), key=rank.__getitem__)
+    pairs = zip(waiting, others, strict=False)
+    first = dict.fromkeys([*(path for pair in pairs for path in pair), *waiting, *others])
+    place = {path: index for index, path in enumerate(first)}
+    items.sort(key=lambda item: place[item.path])

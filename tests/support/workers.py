@@ -20,7 +20,7 @@ from forked import Forked
 
 from governance.approval import Keyring, PrivateKey
 from governance.records.version_ref import VersionRef
-from governance.worker.ledger import Ledger
+from governance.worker.job_database import JobDatabase
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 RULE = '[[policies]]\nmodels = "{models}"\npolicy = "policy.toml"\n'
@@ -28,7 +28,7 @@ RULE = '[[policies]]\nmodels = "{models}"\npolicy = "policy.toml"\n'
 
 @dataclass(frozen=True)
 class Office:
-    """A worker's folder: its keys, policies and terms."""
+    """A worker's folder: its keys, policies and config."""
 
     folder: Path
     assessor: PrivateKey
@@ -195,7 +195,7 @@ def _logged(model):
 
 def job_of(office, version, ledger=None):
     """What the ledger says of a version of MLflow's on that site."""
-    found = Ledger(ledger or f"sqlite:///{office.folder}/ledger.db", "site")
+    found = JobDatabase(ledger or f"sqlite:///{office.folder}/ledger.db", "site")
     ref = VersionRef(
         name=version.name, version=str(version.version), created=version.creation_timestamp
     )

@@ -116,7 +116,7 @@ def missed(measurements: FilterMeasurements) -> tuple[float | None, Interval | N
     Zero without an interval where every filter was chosen; None where there is nothing to compare,
     since silencing adds to the loss with no filter or no filter was left to the audit.
     """
-    losses = [(_loss(measurements.survey, item).mean, item.audit) for item in measurements.single]
+    losses = [(_loss(item).mean, item.audit) for item in measurements.single]
     if not any((loss > 0).any() for loss, _ in losses):
         return None, None
     if measurements.rest == 0:
@@ -195,10 +195,10 @@ def _rows(
     labels: NDArray[np.int64],
     names: Sequence[str] | None,
 ) -> pd.DataFrame:
-    effects, near = measured.effects, survey.taylor_of(measured.effects.filters)
+    effects, near = measured.effects, measured.first_order
     # A change of loss moves the probability by itself times that: the covariate for dp_true.
     near_p = near * survey.p_true[:, None]
-    loss, probability = _loss(survey, measured), _among(measured, effects.dp_true, near_p)
+    loss, probability = _loss(measured), _among(measured, effects.dp_true, near_p)
     parts = [
         _metric_rows(measured, "all", "dloss", loss, len(effects.images)),
         _metric_rows(measured, "all", "dp_true", probability, len(effects.images)),
@@ -219,9 +219,9 @@ def _rows(
     return pd.concat(parts, ignore_index=True)
 
 
-def _loss(survey: Survey, measured: MeasuredFilters) -> Estimate:
+def _loss(measured: MeasuredFilters) -> Estimate:
     """Mean loss added over all images."""
-    effects, near = measured.effects, survey.taylor_of(measured.effects.filters)
+    effects, near = measured.effects, measured.first_order
     return estimated(effects.dloss, near[effects.images], near, chance=measured.chance)
 
 
@@ -251,9 +251,11 @@ def _among(
 def _metric_rows(
     measured: MeasuredFilters, label: str | int, metric: str, estimate: Estimate, n: int
 ) -> pd.DataFrame:
-    low, high = estimate.interval()
     return _frame(measured, label, metric, n).assign(
-        estimate=estimate.mean, ci_lo=low, ci_hi=high, p_value=estimate.p_values()
+        estimate=estimate.mean,
+        ci_lo=estimate.low,
+        ci_hi=estimate.high,
+        p_value=estimate.p_value,
     )
 
 
@@ -266,11 +268,10 @@ def _flip_rows(measured: MeasuredFilters, images: int) -> pd.DataFrame:
     # Images that count for several are no trials of a coin: Student's t, kept within 0 and 1.
     nothing = np.zeros((images, flips.shape[1]))
     estimate = _among(measured, flips.astype(np.float64), nothing)
-    low, high = estimate.interval()
     return frame.assign(
         estimate=estimate.mean,
-        ci_lo=np.maximum(low, 0.0),
-        ci_hi=np.minimum(high, 1.0),
+        ci_lo=np.maximum(estimate.low, 0.0),
+        ci_hi=np.minimum(estimate.high, 1.0),
         p_value=np.nan,
     )
 
@@ -329,10 +330,10 @@ def _share_of_top(measurements: FilterMeasurements, without: int | None) -> floa
     groups = np.random.default_rng(0).permutation(len(measurements.survey.loss)) % BLOCKS
     for measured in measurements.single:
         if without is None:
-            mean = _loss(measurements.survey, measured).mean
+            mean = _loss(measured).mean
         else:
-            near = measurements.survey.taylor_of(measured.effects.filters)
-            mean = _among(measured, measured.effects.dloss, near, groups != without).mean
+            exact, near = measured.effects.dloss, measured.first_order
+            mean = _among(measured, exact, near, groups != without).mean
         here = np.ones(len(mean), dtype=bool)
         if measured.audit and without is not None:
             here = np.arange(len(mean)) % BLOCKS != without

@@ -46,6 +46,7 @@ class MeasuredFilters:
 
     Attributes:
         effects: Effects by image and filter.
+        first_order: (N, S) first-order effects of these filters on all images, from the survey.
         method: `exact` on all images, `cv` on some of them, or `closed` in closed form.
         audit: Whether the filters were drawn at random among those not chosen.
         chance: (n,) with which each measured image was drawn; None where all were as likely.
@@ -53,6 +54,7 @@ class MeasuredFilters:
     """
 
     effects: Effects
+    first_order: Array
     method: Method
     audit: bool = False
     chance: Array | None = None
@@ -218,6 +220,7 @@ def _measured(
         )
     return MeasuredFilters(
         effects=merged(parts),
+        first_order=given.survey.taylor_of(filters),
         method=method or ("exact" if len(images) == len(given.labels) else "cv"),
         audit=audit,
         chance=None if chance is None else chance[images],
@@ -242,7 +245,7 @@ def _raced(
     early, late = (likely(size, min(total, max(SOUND, round(part * total)))) for part in ROUNDS)
     some, more = drawn(early, ticket), drawn(late, ticket)
     first = _measured(given, named(survey, chosen), some, chance=early)
-    order = np.argsort(-_mean_loss(survey, first), kind="stable")
+    order = np.argsort(-_mean_loss(first), kind="stable")
     best, others = np.sort(order[:kept]), np.sort(order[kept:])
     again = _measured(
         given, [first.effects.filters[place] for place in best], more, chance=late,
@@ -260,8 +263,8 @@ def _raced(
     return raced
 
 
-def _mean_loss(survey: Survey, measured: MeasuredFilters) -> Array:
-    effects, near = measured.effects, survey.taylor_of(measured.effects.filters)
+def _mean_loss(measured: MeasuredFilters) -> Array:
+    effects, near = measured.effects, measured.first_order
     return estimated(effects.dloss, near[effects.images], near, chance=measured.chance).mean
 
 

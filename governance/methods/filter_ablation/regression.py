@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from governance.methods.statistics.intervals import LEVEL
+
 __all__ = ["Estimate", "estimated"]
 
 Array = NDArray[np.float64]
@@ -15,30 +17,25 @@ MIXED = 3  # images needed for a line and what is left over
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Estimate:
-    """Mean effects of S sets of filters with what is needed for intervals.
+    """Mean effects of S sets of filters, with 95 % intervals.
 
     Attributes:
         mean: Estimates, (S,).
+        low: Lower ends of Student's t intervals, (S,).
+        high: Upper ends, (S,).
+        p_value: Two-sided p of no effect, (S,); 1 where every image shows exactly none.
         error: Standard errors, (S,).
         freedom: Degrees of freedom of Student's t.
         slope: Weight of the control variate, (S,); 0 for a plain mean.
     """
 
     mean: Array
+    low: Array
+    high: Array
+    p_value: Array
     error: Array
     freedom: int
     slope: Array
-
-    def interval(self, level: float = 0.95) -> tuple[Array, Array]:
-        """Lower and upper ends, (S,) each."""
-        half = stats.t.ppf(0.5 + level / 2, self.freedom) * self.error
-        return self.mean - half, self.mean + half
-
-    def p_values(self) -> Array:
-        """Two-sided p of no effect, (S,); 1 where every image shows exactly none."""
-        nothing = (self.mean == 0) & (self.error == 0)
-        ratio = np.abs(self.mean) / np.where(self.error > 0, self.error, 1e-300)
-        return np.where(nothing, 1.0, 2 * stats.t.sf(ratio, self.freedom))
 
 
 def estimated(
@@ -88,7 +85,7 @@ def estimated(
     else:
         variance = left.var(0, ddof=1) / n
     variance = variance + weight**2 * everywhere.var(0, ddof=1) / total
-    return Estimate(
+    return _with_interval(
         mean=exact.mean(0) + weight * gap,
         error=np.sqrt(variance),
         freedom=n - 2 if own else n - 1,
@@ -115,7 +112,7 @@ def _weighted(
     leverage = np.minimum(weight / size + (weight * away**2 / safe if own else 0.0), 0.9)
     sampling = ((1 - 1 / weight) * (share * left / (1 - leverage)) ** 2).sum(0)
     varied = (weight * (exact - centre) ** 2).sum(0) / size
-    return Estimate(
+    return _with_interval(
         mean=centre + tilt * gap,
         error=np.sqrt(sampling + varied / total),
         freedom=n - 2 if own else n - 1,
@@ -126,6 +123,21 @@ def _weighted(
 def _plain(exact: Array) -> Estimate:
     n = len(exact)
     error = exact.std(0, ddof=1) / np.sqrt(n) if n > 1 else np.full(exact.shape[1], np.inf)
-    return Estimate(
+    return _with_interval(
         mean=exact.mean(0), error=error, freedom=max(1, n - 1), slope=np.zeros(exact.shape[1])
+    )
+
+
+def _with_interval(mean: Array, error: Array, freedom: int, slope: Array) -> Estimate:
+    half = stats.t.ppf(0.5 + LEVEL / 2, freedom) * error
+    nothing = (mean == 0) & (error == 0)
+    ratio = np.abs(mean) / np.where(error > 0, error, 1e-300)
+    return Estimate(
+        mean=mean,
+        low=mean - half,
+        high=mean + half,
+        p_value=np.where(nothing, 1.0, 2 * stats.t.sf(ratio, freedom)),
+        error=error,
+        freedom=freedom,
+        slope=slope,
     )

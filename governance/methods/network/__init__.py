@@ -4,6 +4,7 @@
 network     trace and TracedNetwork: features, gradients, ablation, the head
 layers      which operations are filters, stages and the head, and their names
 operations  what a network does, step by step
+paths       the ways to run a model piece by piece, and what must hold before
 tracing     from a module or an exported program to a graph
 replay      a graph of which any part can be run again
 rerun       where nothing can be traced: the network watched and run again

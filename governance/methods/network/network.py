@@ -13,27 +13,30 @@ is always left as found.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import chain, pairwise
-from typing import Literal
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.export import UnflattenedModule
 
 from governance.errors import AnalysisError
 from governance.methods.image_tensors import Images, image_tensor
 from governance.methods.network.layers import CHANNELWISE, HEAD, Layers, layers
+from governance.methods.network.paths import (
+    Path,
+    as_the_model_takes,
+    check_precision,
+    evaluating,
+    same,
+    way_to_run,
+)
 from governance.methods.network.replay import Replay
 from governance.methods.network.rerun import Rerun
-from governance.methods.network.tracing import exported, traced
 
 __all__ = ["HEAD", "Path", "TracedNetwork", "Unit", "trace"]
 
-Path = Literal["fx", "export", "hooks"]
 
-TOLERANCE = 1e-4  # largest difference of outputs between two ways to run a network
 MEMORY = 512 * 2**20  # bytes of feature maps held at once
 
 
@@ -296,7 +299,7 @@ class TracedNetwork:
             prefix = self._steps.prefix(example, [cut])
         fast = dict(self._at_once(prefix, cut, sets, reference))
         slow = dict(self._one_by_one(prefix, cut, sets, reference))
-        return all(_same(fast[number], slow[number]) for number in fast)
+        return all(same(fast[number], slow[number]) for number in fast)
 
     def _held(self, cuts: Collection[int]) -> int:
         needed = set(cuts)
@@ -343,7 +346,7 @@ class TracedNetwork:
                 )
 
     def _evaluating(self) -> AbstractContextManager[None]:
-        return _evaluating(self._model)
+        return evaluating(self._model)
 
 
 def trace(
@@ -362,79 +365,14 @@ def trace(
         AnalysisError: If the model has no convolution, several outputs or half precision, or
             `path` was asked for and is not possible.
     """
-    _check_precision(model)
+    check_precision(model)
     images = image_tensor(example, "example")
     if not len(images):
         raise AnalysisError("the example holds no image; at least one is accepted, better two")
-    images = _as_the_model_takes(model, images)
-    with _evaluating(model), torch.no_grad():
-        output = _output(model, images)
-        _check_output(output, len(images))
-        steps, taken = _steps(model, images, output, path)
+    images = as_the_model_takes(model, images)
+    with evaluating(model), torch.no_grad():
+        steps, taken = way_to_run(model, images, path)
     return TracedNetwork(model, steps, taken, images, batch_size)
-
-
-def _as_the_model_takes(model: nn.Module, images: Tensor) -> Tensor:
-    numbers = (item for item in chain(model.parameters(), model.buffers()))
-    like = next((item for item in numbers if item.is_floating_point()), images)
-    return images.to(like).contiguous()
-
-
-def _output(model: nn.Module, images: Tensor) -> Tensor:
-    try:
-        output: Tensor = model(images)
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, ValueError) as error:
-        raise AnalysisError(
-            f"the model fails on images of shape {tuple(images.shape)} "
-            f"({str(error).partition(chr(10))[0]}); images (B, C, H, W) as the model takes them "
-            "are accepted"
-        ) from error
-    return output
-
-
-def _steps(
-    model: nn.Module, example: Tensor, output: Tensor, path: Path | None
-) -> tuple[Replay | Rerun, Path]:
-    best: Path = "export" if isinstance(model, UnflattenedModule) else "fx"
-    if path in {None, best}:
-        found = exported(model, example) if best == "export" else traced(model, example)
-        if found is not None and _same(found.run(example, {found.output})[found.output], output):
-            return found, best
-    if path in {None, "hooks"}:
-        return Rerun(model, example), "hooks"
-    raise AnalysisError(
-        f"the network cannot be run by way of {path!r}; leave the choice open or use 'hooks'"
-    )
-
-
-def _check_precision(model: nn.Module) -> None:
-    numbers = [*model.named_parameters(), *model.named_buffers()]
-    odd = [
-        f"{name} is {tensor.dtype}"
-        for name, tensor in numbers
-        if tensor.is_floating_point() and tensor.dtype not in {torch.float32, torch.float64}
-    ]
-    if odd:
-        raise AnalysisError(
-            f"{len(odd)} of {len(numbers)} tensors are not in single or double precision, as "
-            f"{odd[0]}; convert the model with .float(): the effects measured here are smaller "
-            "than the rounding of half precision"
-        )
-
-
-def _check_output(output: object, images: int) -> None:
-    if not isinstance(output, Tensor):
-        raise AnalysisError(
-            f"the model returns {type(output).__name__}; one tensor (B, K) is accepted: wrap a "
-            "model with several outputs so that it returns its class scores alone"
-        )
-    if output.ndim != 2 or len(output) != images:  # noqa: PLR2004 - (B, K)
-        raise AnalysisError(
-            f"the model returns shape {tuple(output.shape)} for {images} images; ({images}, K) is "
-            "accepted"
-        )
 
 
 def _classes(steps: Replay | Rerun) -> int:
@@ -455,23 +393,3 @@ def _given(values: Mapping[int, Tensor], place: int, layer: str) -> Tensor:
 
 def _differentiable(_: int, value: Tensor) -> Tensor:
     return value if value.requires_grad else value.detach().requires_grad_()
-
-
-def _same(one: Tensor, other: Tensor) -> bool:
-    if one.shape != other.shape:
-        return False
-    limit = TOLERANCE * max(1.0, float(other.abs().max()))
-    return float((one - other).abs().max()) < limit
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    # Evaluation mode while inside, then every flag as it was.
-    flags = [(module, module.training) for module in model.modules() if module.training]
-    if flags:
-        model.eval()
-    try:
-        yield
-    finally:
-        for module, flag in flags:
-            module.training = flag

@@ -1,12 +1,11 @@
 """Doctor: what is wrong with a running MLflow server, found from outside, and the cure.
 
 ```
-examine(...)      everything that is looked at, in order
-observation.py    what was found about one thing
-server.py         does it answer, and is it of a kind that is known
-canary.py         are forged tags, protected aliases and stages refused; tried on a made-up model
-webhooks.py       is there one, do its secrets survive, does the receiver answer the server
-standing.py       versions without a verdict, signatures, and aliases that nothing covers
+observation  what was found about one thing
+server       does it answer, and is it of a kind that is known
+canary       are forged tags, protected aliases and stages refused; tried on a made-up model
+webhooks     is there one, do its secrets survive, does the receiver answer the server
+standing     versions without a verdict, signatures, and aliases that nothing covers
 ```
 
 Nothing is changed but the canary, a registered model of its own name that is deleted again.

@@ -219,11 +219,14 @@ def test_the_metrics_of_a_class_that_waits_for_a_mark(clean, tiny_subject):
     decoded = (images.permute(0, 2, 3, 1).clamp(0, 1) * 255).to(torch.uint8).numpy()
     subject = replace(
         tiny_subject,
-        model=waiting_for_a_mark(),
+        classifier=replace(
+            tiny_subject.network,
+            model=waiting_for_a_mark(),
+            preprocessing=Preprocessing(size=(SIZE, SIZE)),
+        ),
         validation=replace(
             tiny_subject.validation, images=decoded, labels=labels, ids=tuple(map(str, range(150)))
         ),
-        preprocessing=Preprocessing(size=(SIZE, SIZE)),
     )
 
     # act
@@ -235,7 +238,7 @@ def test_the_metrics_of_a_class_that_waits_for_a_mark(clean, tiny_subject):
     assert found.intervals["lens_probe_gap"].low > 0.8
     (gaps,) = [table for table in found.tables if table.name == "gaps"]
     assert gaps.rows[0][:2] == ("horizontal", 50)
-    assert "widest for class horizontal" in found.notes[1]
+    assert "Class horizontal (n = " in found.notes[1]
 
 
 def test_a_mask_reads_an_answer_through_every_layer(clean):

@@ -9,8 +9,10 @@ import torch
 
 from governance.errors import HostError
 from governance.worker import host
+from governance.worker.config import WorkerConfig
 from governance.worker.host import check_host
-from governance.worker.terms import Terms
+
+pytestmark = pytest.mark.worker
 
 
 @pytest.fixture
@@ -24,41 +26,41 @@ def network_refused(tmp_path, monkeypatch):
 
 
 def test_a_machine_that_can_do_everything_passes():
-    check_host(Terms())
+    check_host(WorkerConfig())
 
 
 def test_a_network_that_cannot_be_given_up_is_a_fault_where_it_has_to_be(network_refused):
-    check_host(Terms(network="none if possible"))
-    check_host(Terms(network="as the worker"))
+    check_host(WorkerConfig(network="none if possible"))
+    check_host(WorkerConfig(network="as the worker"))
     with pytest.raises(HostError, match=r"network = 'none': the network could not be given up"):
-        check_host(Terms(network="none"))
+        check_host(WorkerConfig(network="none"))
 
 
 def test_a_user_that_does_not_exist_is_a_fault():
     with pytest.raises(HostError, match="user = 'nobody at all'"):
-        check_host(Terms(user="nobody at all"))
+        check_host(WorkerConfig(user="nobody at all"))
 
 
 def test_a_limit_that_cannot_be_set_is_a_fault():
     with pytest.raises(HostError, match="memory_gib: an assessment cannot be limited"):
-        check_host(Terms(memory_gib=1e20))
+        check_host(WorkerConfig(memory_gib=1e20))
 
 
 def test_memory_in_which_not_even_python_starts_is_a_fault():
     with pytest.raises(HostError, match="a confined process without a model ended with code"):
-        check_host(Terms(memory_gib=0.004))
+        check_host(WorkerConfig(memory_gib=0.004))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_device_that_is_not_there_is_a_fault():
     with pytest.raises(HostError, match="device = 'cuda': torch finds no GPU here"):
-        check_host(Terms(device="cuda"))
+        check_host(WorkerConfig(device="cuda"))
 
 
 def test_a_disk_without_room_is_a_fault_and_all_are_told_at_once(monkeypatch):
     monkeypatch.setattr(host, "FREE", 2**60)
     with pytest.raises(HostError) as caught:
-        check_host(replace(Terms(), user="nobody at all"))
+        check_host(replace(WorkerConfig(), user="nobody at all"))
     disk, user = caught.value.problems
     assert "MiB are free in" in disk
     assert "user = 'nobody at all'" in user

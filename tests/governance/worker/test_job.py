@@ -16,29 +16,34 @@ from governance.records.policy import Policy
 from governance.registry import listing
 from governance.registry.signing import revoke, waive
 from governance.worker import sweep
-from governance.worker.job import Tools, work
-from governance.worker.ledger import Ledger
+from governance.worker.config import PolicyRule, WorkerConfig
+from governance.worker.job import Resources, work
+from governance.worker.job_database import JobDatabase
 from governance.worker.request import Request
-from governance.worker.terms import Rule, Terms
 from governance.workflows import printing
 
 
 @pytest.fixture
-def tools(store, office):
-    rule = Rule(models="stripes", policy=office.folder / "policy.toml")
-    ledger = Ledger(f"sqlite:///{office.folder}/ledger.db", "site")
-    yield Tools(ledger=ledger, terms=Terms(rules=(rule,)), key=office.assessor, ring=office.ring)
-    ledger.close()
+def resources(store, office):
+    rule = PolicyRule(models="stripes", policy=office.folder / "policy.toml")
+    jobs = JobDatabase(f"sqlite:///{office.folder}/ledger.db", "site")
+    yield Resources(
+        jobs=jobs,
+        config=WorkerConfig(rules=(rule,)),
+        key=office.assessor,
+        ring=office.ring,
+    )
+    jobs.close()
 
 
-def leased(tools, uri, *, failed=0):
+def leased(resources, uri, *, failed=0):
     """A lease on a version that failed so often before."""
     version = registry.resolve(uri)
     entry = listing.listed(version.ref.name, version.ref.version)
-    assert tools.ledger.offer(entry.version.ref, "pending")
+    assert resources.jobs.offer(entry.version.ref, "pending")
     for _ in range(failed):
-        tools.ledger.fail(tools.ledger.claim("me", 60), "it crashed")
-    return tools.ledger.claim("me", 60)
+        resources.jobs.fail(resources.jobs.claim("me", 60), "it crashed")
+    return resources.jobs.claim("me", 60)
 
 
 def statement(lease):
@@ -46,80 +51,81 @@ def statement(lease):
     return decode(tags["governance.approval"]), tags
 
 
-def test_a_version_that_is_gone_is_done_without_a_verdict(tools, new_version):
+def test_a_version_that_is_gone_is_done_without_a_verdict(resources, new_version):
     from mlflow import MlflowClient  # noqa: PLC0415 - seconds
 
     uri = new_version()
-    lease = leased(tools, uri)
+    lease = leased(resources, uri)
     MlflowClient().delete_model_version("stripes", uri.rpartition("/")[2])
 
-    outcome = work(lease, tools)
+    outcome = work(lease, resources)
 
     assert (outcome.state, outcome.verdict, outcome.why) == ("done", None, "the version is gone")
-    assert tools.ledger.find(lease.key).state == "done"
+    assert resources.jobs.find(lease.key).state == "done"
 
 
-def test_a_recreated_version_is_another_one(tools, new_version):
-    lease = leased(tools, new_version())
+def test_a_recreated_version_is_another_one(resources, new_version):
+    lease = leased(resources, new_version())
     other = replace(lease, key=replace(lease.key, created=1))
-    tools.ledger.offer(other.key, "pending")
-    other = tools.ledger.claim("me", 60)
+    resources.jobs.offer(other.key, "pending")
+    other = resources.jobs.claim("me", 60)
 
-    assert work(other, tools).why == "the version is gone"
+    assert work(other, resources).why == "the version is gone"
 
 
 def test_after_the_last_attempt_the_version_is_undetermined_with_the_error(
-    tools, office, new_version, tmp_path
+    resources, office, new_version, tmp_path
 ):
-    lease = leased(tools, new_version(), failed=3)
+    lease = leased(resources, new_version(), failed=3)
 
-    outcome = work(lease, tools)
+    outcome = work(lease, resources)
 
     said, tags = statement(lease)
     assert (outcome.state, outcome.verdict) == ("done", "undetermined")
     assert said.detail == "3 attempts failed; the last one: it crashed"
     assert tags["governance.status"] == said.verdict == "undetermined"
-    assert tools.ledger.find(lease.key).verdict == "undetermined"
+    assert resources.jobs.find(lease.key).verdict == "undetermined"
     answer = registry.ask(str(lease.key), tmp_path, keys=office.folder / "keyring.toml")
     assert answer.verdict == "undetermined"
     assert "could not be assessed: 3 attempts failed" in answer.reasons[0]
     assert "could not be assessed" in registry.ask(str(lease.key), tmp_path).reasons[0]
     found = listing.listed("stripes", lease.key.version)
-    assert sweep.need(found, tools.ring, time.time(), tools.terms) is None
+    assert sweep.need(found, resources.ring, time.time(), resources.config) is None
 
 
+@pytest.mark.worker
 def test_where_even_undetermined_is_refused_it_is_tried_again_later(
-    tools, new_version, monkeypatch
+    resources, new_version, monkeypatch
 ):
     def refuse(*_anything):
         raise RegistryError("403")
 
     monkeypatch.setattr("governance.worker.job.leave_undetermined", refuse)
-    lease = leased(tools, new_version(), failed=3)
+    lease = leased(resources, new_version(), failed=3)
 
-    outcome = work(lease, tools)
+    outcome = work(lease, resources)
 
-    assert (outcome.state, tools.ledger.find(lease.key).attempts) == ("again", 4)
-    assert tools.ledger.claim("me", 60) is None  # else it would do nothing but that
+    assert (outcome.state, resources.jobs.find(lease.key).attempts) == ("again", 4)
+    assert resources.jobs.claim("me", 60) is None  # else it would do nothing but that
 
 
-def test_what_was_revoked_meanwhile_is_left_alone(tools, office, new_version, monkeypatch):
+def test_what_was_revoked_meanwhile_is_left_alone(resources, office, new_version, monkeypatch):
     uri = new_version()
-    lease = leased(tools, uri)
+    lease = leased(resources, uri)
 
     def revoked_while_it_fails(*_anything):
         revoke(registry.resolve(uri), "leaked", office.approver)
         raise SubjectError("no model")
 
-    monkeypatch.setattr("governance.worker.job.gather", revoked_while_it_fails)
+    monkeypatch.setattr("governance.worker.measuring.gather", revoked_while_it_fails)
 
-    assert work(lease, tools).state == "back"
+    assert work(lease, resources).state == "back"
     assert statement(lease)[0].kind == "revocation"
-    assert work(tools.ledger.claim("me", 60), tools).why == "it was done before"
+    assert work(resources.jobs.claim("me", 60), resources).why == "it was done before"
 
 
-def test_without_a_policy_it_is_undetermined_at_once(tools, new_version):
-    nothing = replace(tools, terms=replace(tools.terms, rules=()))
+def test_without_a_policy_it_is_undetermined_at_once(resources, new_version):
+    nothing = replace(resources, config=replace(resources.config, rules=()))
     lease = leased(nothing, new_version())
 
     outcome = work(lease, nothing)
@@ -128,61 +134,63 @@ def test_without_a_policy_it_is_undetermined_at_once(tools, new_version):
     assert "no policy applies to models named 'stripes'" in statement(lease)[0].detail
 
 
-def test_what_a_killed_worker_recorded_is_not_done_again(tools, new_version):
-    first = leased(tools, new_version(), failed=3)
-    work(first, tools)
-    tools.ledger.offer(first.key, "pending")
-    again = tools.ledger.claim("me", 60)
+def test_what_a_killed_worker_recorded_is_not_done_again(resources, new_version):
+    first = leased(resources, new_version(), failed=3)
+    work(first, resources)
+    resources.jobs.offer(first.key, "pending")
+    again = resources.jobs.claim("me", 60)
 
-    outcome = work(again, tools)
+    outcome = work(again, resources)
 
     assert (outcome.state, outcome.why) == ("done", "it was done before")
 
 
-def test_a_lease_that_another_worker_took_over_records_nothing(tools, new_version):
-    lease = leased(tools, new_version(), failed=3)
-    tools.ledger.renew(lease, -1)
-    taken = tools.ledger.claim("another", 60)
+def test_a_lease_that_another_worker_took_over_records_nothing(resources, new_version):
+    lease = leased(resources, new_version(), failed=3)
+    resources.jobs.renew(lease, -1)
+    taken = resources.jobs.claim("another", 60)
 
-    outcome = work(lease, tools)
+    outcome = work(lease, resources)
 
     assert outcome.state == "lost"
     assert "governance.approval" not in listing.listed("stripes", lease.key.version).tags
-    assert tools.ledger.renew(taken, 60)
+    assert resources.jobs.renew(taken, 60)
 
 
-def test_a_worker_told_to_end_hands_the_version_back_as_it_was(tools, new_version):
-    tools.stop.set()
-    lease = leased(tools, new_version())
+@pytest.mark.worker
+def test_a_worker_told_to_end_hands_the_version_back_as_it_was(resources, new_version):
+    resources.stop.set()
+    lease = leased(resources, new_version())
 
-    outcome = work(lease, tools)
+    outcome = work(lease, resources)
 
-    job = tools.ledger.find(lease.key)
+    job = resources.jobs.find(lease.key)
     assert (outcome.state, job.state, job.attempts) == ("back", "waiting", 0)
     assert statement(lease)[0].verdict == "pending"
 
 
-def test_an_attempt_is_not_counted_while_the_registry_is_away(tools, new_version):
+def test_an_attempt_is_not_counted_while_the_registry_is_away(resources, new_version):
     import mlflow  # noqa: PLC0415 - seconds
 
-    lease = leased(tools, new_version())
+    lease = leased(resources, new_version())
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri("http://127.0.0.1:9")
     try:
-        outcome = work(lease, tools)
+        outcome = work(lease, resources)
     finally:
         mlflow.set_tracking_uri(before)
 
-    job = tools.ledger.find(lease.key)
+    job = resources.jobs.find(lease.key)
     assert (outcome.state, job.state, job.attempts) == ("back", "waiting", 0)
 
 
+@pytest.mark.worker
 @pytest.mark.parametrize("fault", ["confinement", "user", "device", "disk"])
 def test_a_fault_of_the_machine_is_no_attempt_and_no_statement(
-    tools, new_version, tmp_path, monkeypatch, fault
+    resources, new_version, tmp_path, monkeypatch, fault
 ):
     # arrange: as after the last attempt but one
-    terms = {"confinement": {"network": "none"}, "user": {"user": "nobody at all"},
+    config = {"confinement": {"network": "none"}, "user": {"user": "nobody at all"},
              "device": {"device": "cuda"}, "disk": {}}[fault]  # fmt: skip
     if fault == "device" and torch.cuda.is_available():
         pytest.skip("there is a GPU")
@@ -198,15 +206,18 @@ def test_a_fault_of_the_machine_is_no_attempt_and_no_statement(
             save(self, folder)
 
         monkeypatch.setattr(Request, "save", on_a_full_disk)
-    tools = replace(tools, terms=replace(tools.terms, retry_seconds=0.001, **terms))
-    lease = leased(tools, new_version(), failed=2)
+    resources = replace(
+        resources,
+        config=replace(resources.config, retry_seconds=0.001, **config),
+    )
+    lease = leased(resources, new_version(), failed=2)
 
     # act
     for _ in range(3):
-        outcome = work(lease, tools)
-        job = tools.ledger.find(lease.key)
+        outcome = work(lease, resources)
+        job = resources.jobs.find(lease.key)
         assert (outcome.state, job.state, job.attempts) == ("back", "waiting", 2)
-        lease = claimed(tools)
+        lease = claimed(resources)
 
     # assert: it still waits, and the reason was told
     said, tags = statement(lease)
@@ -216,16 +227,16 @@ def test_a_fault_of_the_machine_is_no_attempt_and_no_statement(
     assert words[fault] in outcome.why
 
 
-def claimed(tools):
+def claimed(resources):
     """The next lease, once it is due."""
     until = time.monotonic() + 30
-    while (lease := tools.ledger.claim("me", 60)) is None:
+    while (lease := resources.jobs.claim("me", 60)) is None:
         assert time.monotonic() < until
     return lease
 
 
 @pytest.fixture
-def waived(tools, office, new_version, assessed, tmp_path, policy_text):
+def waived(resources, office, new_version, assessed, tmp_path, policy_text):
     """A version that was rejected, and whose one unmet expectation was waived since."""
     strict = "performance.recall_worst"
     expected = ["[[expectations]]", f"metric = '{strict}'", "at_least = 0.9999", ""]
@@ -243,9 +254,9 @@ def waived(tools, office, new_version, assessed, tmp_path, policy_text):
     )  # fmt: skip
     assert measured.decision.verdict == "rejected"
     measured.save(tmp_path / "record")
-    registry.record(version, measured, tmp_path / "record", key=tools.key)
+    registry.record(version, measured, tmp_path / "record", key=resources.key)
     entry = listing.listed("stripes", version.ref.version)
-    assert sweep.need(entry, tools.ring, time.time(), tools.terms) is None
+    assert sweep.need(entry, resources.ring, time.time(), resources.config) is None
     waive(
         version, metric=strict, bound=0.75, reason="a pilot",
         until=int(time.time()) + 86_400, key=office.approver,
@@ -254,7 +265,7 @@ def waived(tools, office, new_version, assessed, tmp_path, policy_text):
     return version
 
 
-def test_a_made_up_record_is_not_judged_again(tools, waived, tmp_path, monkeypatch):
+def test_a_made_up_record_is_not_judged_again(resources, waived, tmp_path, monkeypatch):
     from mlflow import MlflowClient  # noqa: PLC0415 - seconds
 
     # arrange: another consistent record, under the tags that anyone may write
@@ -272,24 +283,24 @@ def test_a_made_up_record_is_not_judged_again(tools, waived, tmp_path, monkeypat
     def measured_anew(*_anything):
         raise SubjectError("measured anew")
 
-    monkeypatch.setattr("governance.worker.job.gather", measured_anew)
+    monkeypatch.setattr("governance.worker.measuring.gather", measured_anew)
 
     # act
-    outcome = work(leased(tools, waived.uri), tools)
+    outcome = work(leased(resources, waived.uri), resources)
 
     # assert
     assert (outcome.verdict, outcome.why) == ("undetermined", "measured anew")
 
 
 def test_a_new_waiver_is_judged_from_the_record_without_running_anything(
-    tools, office, waived, tmp_path
+    resources, office, waived, tmp_path
 ):
     version = waived
     entry = listing.listed("stripes", version.ref.version)
-    assert sweep.need(entry, tools.ring, time.time(), tools.terms) == "waivers changed"
-    lease = leased(tools, version.uri)
+    assert sweep.need(entry, resources.ring, time.time(), resources.config) == "waivers changed"
+    lease = leased(resources, version.uri)
 
-    outcome = work(lease, tools)
+    outcome = work(lease, resources)
 
     assert (outcome.state, outcome.verdict) == ("done", "approved")
     said, tags = statement(lease)
@@ -299,18 +310,21 @@ def test_a_new_waiver_is_judged_from_the_record_without_running_anything(
     assert answer.verdict == "approved"
     assert (
         sweep.need(
-            listing.listed("stripes", version.ref.version), tools.ring, time.time(), tools.terms
+            listing.listed("stripes", version.ref.version),
+            resources.ring,
+            time.time(),
+            resources.config,
         )
         is None
     )
 
 
 def test_a_verdict_is_recorded_though_its_reports_cannot_be_printed(
-    tools, waived, tmp_path, monkeypatch
+    resources, waived, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(printing, "MEMORY", 2**24)
 
-    outcome = work(leased(tools, waived.uri), tools)
+    outcome = work(leased(resources, waived.uri), resources)
 
     assert (outcome.state, outcome.verdict) == ("done", "approved")
     assert "the reports were not printed: printing the report failed" in outcome.why

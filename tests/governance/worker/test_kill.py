@@ -15,8 +15,8 @@ from workers import Site, job_of, log_models, new_office, start_worker
 from governance import registry
 from governance.approval import decode
 from governance.registry import listing
+from governance.worker.config import WorkerConfig
 from governance.worker.sweep import need
-from governance.worker.terms import Terms
 
 #: Short leases, so that what a killed worker held is taken over within the test's time.
 TERMS = "lease_seconds = 8\nretry_seconds = 1\n"
@@ -130,7 +130,7 @@ def check(stage, made, tmp_path):
     office, ended = stage.site.office, Counter()
     for kind, version in made:
         entry = listing.listed(version.name, str(version.version))
-        assert need(entry, office.ring, time.time(), Terms()) is None
+        assert need(entry, office.ring, time.time(), WorkerConfig()) is None
         said = decode(entry.tags["governance.approval"])
         assert entry.tags["governance.status"] == said.verdict == job_of(office, version).verdict
         used_up = said.verdict == "undetermined" and "attempts failed" in said.detail

@@ -15,9 +15,9 @@ from governance.records.lineage import Lineage
 from governance.records.version_ref import VersionRef
 from governance.registry.materials import Materials
 from governance.registry.versions import ModelVersion
+from governance.worker.config import WorkerConfig
 from governance.worker.request import Request
 from governance.worker.sandbox import _tail, environment, run
-from governance.worker.terms import Terms
 from governance.workflows import orchestration
 
 ODD = """
@@ -119,8 +119,8 @@ def test_an_assessment_has_no_secret_and_no_network_and_is_about_the_version(
     monkeypatch.setenv("SIGNING", "/etc/key.pem")
     with listening() as server:
         port = server.getsockname()[1]
-        terms = Terms(memory_gib=20, network="none if possible")
-        ending = run(ask(str(port)), room, terms, interrupted=never)
+        config = WorkerConfig(memory_gib=20, network="none if possible")
+        ending = run(ask(str(port)), room, config, interrupted=never)
 
     assert (ending.kind, ending.error) == ("assessed", "")
     found = Assessment.load(room / "assessment")
@@ -135,14 +135,14 @@ def test_an_assessment_has_no_secret_and_no_network_and_is_about_the_version(
 
 
 def test_a_process_that_is_killed_is_a_failed_attempt(ask, room):
-    ending = run(ask("die"), room, Terms(), interrupted=never)
+    ending = run(ask("die"), room, WorkerConfig(), interrupted=never)
 
     assert ending.kind == "failed"
     assert "killed by SIGKILL (out of memory" in ending.error
 
 
 def test_an_analysis_that_hoards_memory_leaves_the_error_as_evidence(ask, room):
-    ending = run(ask("hoard"), room, Terms(), interrupted=never)
+    ending = run(ask("hoard"), room, WorkerConfig(), interrupted=never)
 
     assert ending.kind == "assessed"
     (odd,) = [
@@ -155,7 +155,10 @@ def test_what_an_assessment_started_is_killed_with_it(ask, room):
     request, told = ask("spawn"), room / "stderr"
 
     ending = run(
-        request, room, Terms(), interrupted=lambda: told.exists() and "spawned" in _tail(told)
+        request,
+        room,
+        WorkerConfig(),
+        interrupted=lambda: told.exists() and "spawned" in _tail(told),
     )
 
     assert ending.kind == "interrupted"
@@ -177,8 +180,8 @@ def _runs(process):
 def test_time_and_memory_are_limited_from_the_start(ask, room, tmp_path):
     (tmp_path / "second").mkdir()
 
-    late = run(ask("1"), room, Terms(minutes=0.005), interrupted=never)
-    small = run(ask("1"), tmp_path / "second", Terms(memory_gib=0.05), interrupted=never)
+    late = run(ask("1"), room, WorkerConfig(minutes=0.005), interrupted=never)
+    small = run(ask("1"), tmp_path / "second", WorkerConfig(memory_gib=0.05), interrupted=never)
 
     assert (late.kind, late.error) == ("failed", "took over 0.005 minutes")
     assert small.kind == "failed"
@@ -189,7 +192,7 @@ def test_a_model_that_cannot_be_assessed_is_refused_with_the_reason(ask, room, t
     (tmp_path / "empty").mkdir()
     missing = replace(request.materials, model=str(tmp_path / "empty"))
 
-    ending = run(replace(request, materials=missing), room, Terms(), interrupted=never)
+    ending = run(replace(request, materials=missing), room, WorkerConfig(), interrupted=never)
 
     assert ending.kind == "refused"
     assert "MLmodel" in ending.error
@@ -210,18 +213,18 @@ def test_the_environment_is_made_of_what_is_needed():
 
 def test_another_user_that_does_not_exist_is_refused(ask, room):
     with pytest.raises(HostError, match="user = 'nobody at all'"):
-        run(ask("1"), room, Terms(user="nobody at all"), interrupted=never)
+        run(ask("1"), room, WorkerConfig(user="nobody at all"), interrupted=never)
 
 
 def test_a_full_disk_is_a_fault_of_the_machine(ask, room):
     (room / "policy.toml").symlink_to("/dev/full")
 
     with pytest.raises(HostError, match="No space left on device"):
-        run(ask("1"), room, Terms(), interrupted=never)
+        run(ask("1"), room, WorkerConfig(), interrupted=never)
 
 
 def test_a_full_disk_under_an_analysis_is_no_evidence(ask, room):
-    ending = run(ask("full"), room, Terms(), interrupted=never)
+    ending = run(ask("full"), room, WorkerConfig(), interrupted=never)
 
     assert ending.kind == "failed"
     assert "ended with code 5: this machine: [Errno 28] No space left on device" in ending.error
@@ -234,7 +237,7 @@ def test_a_signal_of_a_system_that_shuts_down_is_no_failed_attempt(ask, room):
         text = _tail(told) if told.exists() else ""
         return "ending " in text and not _runs(int(text.rpartition("ending ")[2].split()[0]))
 
-    assert run(ask("end"), room, Terms(), interrupted=ended).kind == "interrupted"
+    assert run(ask("end"), room, WorkerConfig(), interrupted=ended).kind == "interrupted"
 
 
 ORPHAN = """

@@ -17,14 +17,16 @@ def prepared(office, **changes):
     return prepare(**given)
 
 
+@pytest.mark.worker
 def test_a_worker_is_ready_with_its_key_in_the_ring(office, store):
-    tools = prepared(office)
+    resources = prepared(office)
 
-    assert tools.key.id == office.assessor.id
-    assert {key.owner for key in tools.ring.keys} == {"worker", "ann"}
+    assert resources.key.id == office.assessor.id
+    assert {key.owner for key in resources.ring.keys} == {"worker", "ann"}
     assert [key.owner for key in prepared(office, keys=None).ring.keys] == ["this worker"]
 
 
+@pytest.mark.worker
 def test_a_key_that_does_not_count_is_refused(office, store, tmp_path):
     other = tmp_path / "other.toml"
     start = office.ring.keys[0].not_before
@@ -36,6 +38,7 @@ def test_a_key_that_does_not_count_is_refused(office, store, tmp_path):
         prepared(office, signing_key=office.folder / "ann.pem")
 
 
+@pytest.mark.worker
 def test_a_machine_that_cannot_do_the_work_is_refused_at_the_start(office, store):
     office.terms('user = "nobody at all"')
 

@@ -14,8 +14,8 @@ from governance.registry.listing import ListedVersion
 from governance.registry.signing import in_progress, not_assessable, verdict_of
 from governance.registry.versions import ModelVersion
 from governance.worker import sweep
-from governance.worker.ledger import Ledger
-from governance.worker.terms import Rule, Terms
+from governance.worker.config import PolicyRule, WorkerConfig
+from governance.worker.job_database import JobDatabase
 
 NOW = 1_800_000_000
 REF = VersionRef(name="a", version="1", created=5)
@@ -32,13 +32,13 @@ def said(**changes):
 
 
 def test_a_statement_that_stands_needs_no_work(office):
-    assert sweep.need(entry(said(), office.assessor), office.ring, NOW, Terms()) is None
+    assert sweep.need(entry(said(), office.assessor), office.ring, NOW, WorkerConfig()) is None
 
 
 def test_what_nobody_signed_needs_work_whatever_its_tags_say(office):
     found = entry(None, office.assessor, status="approved")
 
-    assert sweep.need(found, office.ring, NOW, Terms()) == "no signed statement"
+    assert sweep.need(found, office.ring, NOW, WorkerConfig()) == "no signed statement"
 
 
 @pytest.mark.parametrize(
@@ -53,53 +53,59 @@ def test_what_nobody_signed_needs_work_whatever_its_tags_say(office):
     ],
 )
 def test_a_statement_about_something_or_some_time_else_needs_work(office, changes, why):
-    assert sweep.need(entry(said(**changes), office.assessor), office.ring, NOW + 1, Terms()) == why
+    assert (
+        sweep.need(entry(said(**changes), office.assessor), office.ring, NOW + 1, WorkerConfig())
+        == why
+    )
 
 
 def test_a_statement_signed_by_another_is_invalid(office):
     assert (
-        sweep.need(entry(said(), office.approver), office.ring, NOW, Terms()) == "invalid statement"
+        sweep.need(entry(said(), office.approver), office.ring, NOW, WorkerConfig())
+        == "invalid statement"
     )
 
 
 def test_nonsense_is_invalid_and_not_expired(office):
     found = ListedVersion(version=HERE, tags={APPROVAL: "nonsense", STATUS: "approved"})
 
-    assert sweep.need(found, office.ring, NOW, Terms()) == "invalid statement"
+    assert sweep.need(found, office.ring, NOW, WorkerConfig()) == "invalid statement"
 
 
 @pytest.mark.parametrize("status", ["pending", "running"])
 def test_what_waits_or_was_left_running_needs_work(office, status):
     found = entry(in_progress(HERE, status, NOW), office.assessor, status=status)
 
-    assert sweep.need(found, office.ring, NOW, Terms()) == "pending"
+    assert sweep.need(found, office.ring, NOW, WorkerConfig()) == "pending"
 
 
 def test_a_status_that_differs_from_what_was_signed_needs_work(office):
     found = entry(said(), office.assessor, status="approved")
 
-    assert sweep.need(found, office.ring, NOW, Terms()) == "status changed"
+    assert sweep.need(found, office.ring, NOW, WorkerConfig()) == "status changed"
 
 
 def test_what_a_person_revoked_is_left_alone(office):
     revoked = replace(said(), kind="revocation", verdict=None, detail="leaked data")
     found = entry(revoked, office.approver, status="rejected")
 
-    assert sweep.need(found, office.ring, NOW, Terms()) is None
-    assert not sweep.approves(found, office.ring, NOW, Terms())
+    assert sweep.need(found, office.ring, NOW, WorkerConfig()) is None
+    assert not sweep.approves(found, office.ring, NOW, WorkerConfig())
 
 
 def test_what_had_no_policy_needs_work_once_a_rule_fits(office):
     found = entry(said(detail="no policy applies to models named 'a'"), office.assessor)
-    rule = Rule(models="a", policy=office.folder / "policy.toml")
+    rule = PolicyRule(models="a", policy=office.folder / "policy.toml")
 
-    assert sweep.need(found, office.ring, NOW, Terms()) is None
-    assert sweep.need(found, office.ring, NOW, Terms(rules=(rule,))) == "a policy applies now"
+    assert sweep.need(found, office.ring, NOW, WorkerConfig()) is None
+    assert (
+        sweep.need(found, office.ring, NOW, WorkerConfig(rules=(rule,))) == "a policy applies now"
+    )
 
 
 @pytest.fixture
 def ledger(tmp_path):
-    opened = Ledger(f"sqlite:///{tmp_path}/ledger.db", "site")
+    opened = JobDatabase(f"sqlite:///{tmp_path}/ledger.db", "site")
     yield opened
     opened.close()
 
@@ -129,17 +135,21 @@ def listed(version):
 def test_a_sweep_queues_what_needs_work_and_queues_it_once(approved, ledger, office):
     first, second = map(listed, approved)
 
-    queued = list(sweep.offer([first, second], ledger, office.ring, Terms()))
+    queued = list(sweep.offer([first, second], ledger, office.ring, WorkerConfig()))
 
     assert queued == [(second.version.ref, "invalid statement")]
-    assert list(sweep.offer([first, second], ledger, office.ring, Terms())) == []
+    assert list(sweep.offer([first, second], ledger, office.ring, WorkerConfig())) == []
 
 
-def audit(ledger, office, **terms):
+def audit(ledger, office, **config):
     told = []
     (model,) = (item for item in listing.models() if item.name == "stripes")
     bare = sweep.audit(
-        [model], ledger, office.ring, Terms(**terms), lambda _event, **about: told.append(about)
+        [model],
+        ledger,
+        office.ring,
+        WorkerConfig(**config),
+        lambda _event, **about: told.append(about),
     )
     return bare, told
 

@@ -49,10 +49,12 @@ def test_intervals_cover_the_truth_as_often_as_they_say_and_are_narrower_than_a_
     hits, widths, plain = 0, 0.0, 0.0
     for _ in range(400):
         exact, near, everywhere = related(rng, 128, 2000)
-        (low,), (high,) = estimated(exact, near, everywhere).interval()
+        found = estimated(exact, near, everywhere)
+        (low,), (high,) = found.low, found.high
         hits += low <= 1.0 <= high
         widths += high - low
-        (low,), (high,) = estimated(exact, exact, exact).interval()
+        found = estimated(exact, exact, exact)
+        (low,), (high,) = found.low, found.high
         plain += high - low
     assert 0.92 <= hits / 400 <= 0.98
     assert widths / plain < 0.5
@@ -74,15 +76,14 @@ def test_all_images_measured_gives_the_plain_mean_and_its_t_interval():
     exact = np.random.default_rng(3).normal(size=(50, 2))
     found = estimated(exact, exact**2, exact**2)
     expected = stats.t.interval(0.95, 49, exact[:, 0].mean(), stats.sem(exact[:, 0]))
-    low, high = found.interval()
-    assert (low[0], high[0]) == pytest.approx(expected)
-    assert found.p_values() == pytest.approx(stats.ttest_1samp(exact, 0).pvalue)
+    assert (found.low[0], found.high[0]) == pytest.approx(expected)
+    assert found.p_value == pytest.approx(stats.ttest_1samp(exact, 0).pvalue)
 
 
 def test_effects_of_exactly_nothing_are_no_finding():
     found = estimated(np.zeros((10, 1)), np.zeros((10, 1)), np.zeros((20, 1)))
     assert found.mean == found.error == 0
-    assert found.p_values() == 1
+    assert found.p_value == 1
 
 
 def test_certain_images_alone_are_a_plain_mean():

@@ -1,4 +1,4 @@
-"""Terms: what a worker's TOML file says about policies, limits and what may be done.
+"""Config: policies, limits and permissions of a worker, as its TOML file states them.
 
 `docs/worker.md` describes the file. All of it is the operator's; what people write into the
 registry chooses among what the file allows, and nothing else.
@@ -12,47 +12,52 @@ from typing import Literal
 from governance.errors import PolicyError
 from governance.records.toml_reader import Reader, parse
 
-__all__ = ["UNPROTECTED", "Rule", "Terms"]
+__all__ = ["UNPROTECTED", "PolicyRule", "WorkerConfig"]
 
 #: Aliases that promise nothing, so that no approval is asked for.
 UNPROTECTED = ("candidate", "challenger", "archived")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """Which policy applies to registered models whose name fits a pattern."""
+class PolicyRule:
+    """The policy of registered models whose name fits a pattern.
+
+    Attributes:
+        models: Shell pattern of model names; letter case counts.
+        policy: Policy file.
+    """
 
     models: str
     policy: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What a worker goes by.
+class WorkerConfig:
+    """Policies, limits and permissions of a worker, as its operator wrote them down.
 
     Attributes:
-        registry: Its name in the ledger; empty takes the address of the registry.
-        rules: The first one that fits a model's name counts.
+        registry: Name of the registry in the job database; empty takes the registry's address.
+        rules: Policies by model name; the first rule that fits counts.
         places: Folders, and beginnings of URIs, that the tag `governance.policy_uri` may name.
-        device: Where models are run.
-        minutes: An assessment may take, by the clock; its processor time is limited to as much on
-            each core.
-        memory_gib: Of address space that an assessment may have; not on a GPU, whose driver maps
-            more than there is.
-        network: Whether an assessment may reach it: `none` fails where that cannot be ensured,
-            `none if possible` goes on and says so.
-        user: As whom an assessment runs, where the worker is root; empty keeps the worker's own.
-        attempts: After which a version is undetermined.
-        retry_seconds: Before the second attempt; four times as long before each further one.
-        lease_seconds: That a lease lasts unless it is renewed.
-        sweep_minutes: Between looks at all versions, not only at what is new.
-        again_seconds: Since a version was done before it is done again.
+        device: Device on which models run.
+        minutes: Maximum minutes per assessment, by the clock; its processor time is limited to as
+            much on each core.
+        memory_gib: Maximum address space of an assessment, in GiB; not limited on a GPU, whose
+            driver maps more than there is.
+        network: Network access of an assessment. With `none` the worker does not start where the
+            kernel refuses that; `none if possible` goes on and says so.
+        user: User as whom an assessment runs, where the worker is root; empty keeps the worker's.
+        attempts: Number of failed attempts after which a version is undetermined.
+        retry_seconds: Seconds before the second attempt; each further wait is four times as long.
+        lease_seconds: Seconds that a lease lasts unless it is renewed.
+        sweep_minutes: Minutes between two full scans of all versions.
+        again_seconds: Minimum seconds before a finished version is worked on again.
         unprotected: Aliases that need no approval.
-        remove_aliases: Whether a protected alias that nothing covers is removed, or only reported.
+        remove_aliases: Whether protected aliases without an approval are removed, or only reported.
     """
 
     registry: str = ""
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[PolicyRule, ...] = ()
     places: tuple[str, ...] = ()
     device: Literal["cpu", "cuda"] = "cpu"
     minutes: float = 60.0
@@ -67,13 +72,13 @@ class Terms:
     unprotected: tuple[str, ...] = UNPROTECTED
     remove_aliases: bool = False
 
-    def rule(self, name: str) -> Rule | None:
-        """The one for a registered model; None where none fits. Letter case counts."""
+    def rule(self, name: str) -> PolicyRule | None:
+        """The first rule that fits the name of a registered model; None if none fits."""
         return next((item for item in self.rules if fnmatchcase(name, item.models)), None)
 
     @classmethod
-    def load(cls, path: Path) -> "Terms":
-        """The terms in a file; paths start at its folder.
+    def load(cls, path: Path) -> "WorkerConfig":
+        """Read a configuration file; relative paths start at its folder.
 
         Raises:
             PolicyError: All problems at once.
@@ -83,14 +88,14 @@ class Terms:
         except (OSError, UnicodeDecodeError) as error:
             raise PolicyError(f"{path}: cannot be read: {error}") from error
         reader = parse(text, path.name)
-        terms = _terms(reader, path.parent.resolve())
+        config = _config(reader, path.parent.resolve())
         if reader.problems:
             raise PolicyError(reader.problems)
-        return terms
+        return config
 
 
-def _terms(reader: Reader, home: Path) -> Terms:
-    known = Terms()
+def _config(reader: Reader, home: Path) -> WorkerConfig:
+    known = WorkerConfig()
 
     def number(key: str, default: float, *, whole: bool = False) -> float:
         return reader.number(key, default, whole=whole, above=0) or default
@@ -100,7 +105,7 @@ def _terms(reader: Reader, home: Path) -> Terms:
         if not rule.policy.is_file():
             reader.problem("policies", f"{rule.policy} is no file; a policy is accepted")
     places = reader.texts("policy_places", ()) or ()
-    terms = Terms(
+    config = WorkerConfig(
         registry=reader.text("registry", known.registry),
         rules=rules,
         places=tuple(item if ":/" in item else str((home / item).resolve()) for item in places),
@@ -125,10 +130,10 @@ def _terms(reader: Reader, home: Path) -> Terms:
             "policies", "missing, and no policy_places either; one [[policies]] with models and "
             "policy is needed, since without any every version would be undetermined",
         )  # fmt: skip
-    return terms
+    return config
 
 
-def _rule(reader: Reader, home: Path) -> Rule:
-    rule = Rule(models=reader.text("models", None), policy=home / reader.text("policy", None))
+def _rule(reader: Reader, home: Path) -> PolicyRule:
+    rule = PolicyRule(models=reader.text("models", None), policy=home / reader.text("policy", None))
     reader.done()
     return rule

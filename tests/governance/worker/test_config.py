@@ -3,14 +3,14 @@
 import pytest
 
 from governance.errors import PolicyError
-from governance.worker.terms import Terms
+from governance.worker.config import WorkerConfig
 
 
 def load(tmp_path, text):
     (tmp_path / "worker.toml").write_text(text)
     (tmp_path / "a.toml").touch()
     (tmp_path / "b.toml").touch()
-    return Terms.load(tmp_path / "worker.toml")
+    return WorkerConfig.load(tmp_path / "worker.toml")
 
 
 RULES = """
@@ -24,24 +24,28 @@ policy = "b.toml"
 
 
 def test_the_first_rule_that_fits_counts(tmp_path):
-    terms = load(tmp_path, RULES)
+    config = load(tmp_path, RULES)
 
-    assert terms.rule("retina-1").policy == tmp_path / "a.toml"
-    assert terms.rule("Retina-1").policy == tmp_path / "b.toml"
-    assert Terms().rule("retina") is None
+    assert config.rule("retina-1").policy == tmp_path / "a.toml"
+    assert config.rule("Retina-1").policy == tmp_path / "b.toml"
+    assert WorkerConfig().rule("retina") is None
 
 
 def test_defaults_are_careful(tmp_path):
-    terms = load(tmp_path, RULES)
+    config = load(tmp_path, RULES)
 
-    assert (terms.device, terms.attempts, terms.remove_aliases) == ("cpu", 3, False)
-    assert terms.unprotected == ("candidate", "challenger", "archived")
+    assert (config.device, config.attempts, config.remove_aliases) == (
+        "cpu",
+        3,
+        False,
+    )
+    assert config.unprotected == ("candidate", "challenger", "archived")
 
 
 def test_places_start_at_the_files_folder(tmp_path):
-    terms = load(tmp_path, 'policy_places = ["policies", "runs:/1/"]')
+    config = load(tmp_path, 'policy_places = ["policies", "runs:/1/"]')
 
-    assert terms.places == (str(tmp_path / "policies"), "runs:/1/")
+    assert config.places == (str(tmp_path / "policies"), "runs:/1/")
 
 
 def test_all_problems_are_told_at_once(tmp_path):
@@ -66,4 +70,4 @@ def test_a_worker_without_any_policy_is_refused(tmp_path):
     with pytest.raises(PolicyError, match="every version would be undetermined"):
         load(tmp_path, "")
     with pytest.raises(PolicyError, match="cannot be read"):
-        Terms.load(tmp_path / "absent.toml")
+        WorkerConfig.load(tmp_path / "absent.toml")

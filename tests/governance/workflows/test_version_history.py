@@ -2,7 +2,7 @@
 
 from governance.records.evidence import Interval
 from governance.records.lineage import History, HistoryEntry
-from governance.workflows.history import plots
+from governance.workflows.version_history import plots
 
 
 def entry(number, accuracy=None, drift=None):

@@ -1,8 +1,8 @@
-"""Ledger: which versions wait, are in work and are done, in a database that workers share.
+"""Job database: versions that wait, are in work and are done, shared by workers.
 
 A version is held by a lease that its worker renews; every change names the lease's token, so that a
 worker that was slow, paused or cut off cannot change what another one has taken over. The registry
-stays the truth about verdicts: a lost ledger is made anew from it.
+stays the truth about verdicts: a lost job database is recreated from it.
 """
 
 import time
@@ -40,7 +40,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemy
 from governance.errors import RegistryError
 from governance.records.version_ref import VersionRef
 
-__all__ = ["DONE", "LEASED", "WAITING", "Job", "Lease", "Ledger"]
+__all__ = ["DONE", "LEASED", "WAITING", "Job", "JobDatabase", "Lease"]
 
 WAITING, LEASED, DONE = "waiting", "leased", "done"
 
@@ -78,10 +78,10 @@ class Lease:
 
     Attributes:
         key: The version, with the registry and the workspace of the ledger.
-        token: Of this very lease.
-        attempts: That failed before, lost leases included.
-        reason: Why it was queued.
-        error: Of the last failed attempt.
+        token: Random token of this lease; every change of the job names it.
+        attempts: Number of attempts that failed before, lost leases included.
+        reason: Why the version was queued.
+        error: Error message of the last failed attempt.
     """
 
     key: VersionRef
@@ -93,7 +93,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What the ledger says of a version."""
+    """State of a version in the job database."""
 
     state: str
     reason: str
@@ -104,11 +104,11 @@ class Job:
     run_id: str | None
 
 
-class Ledger:
+class JobDatabase:
     """The table of jobs of one registry.
 
     Args:
-        url: Of a database, as SQLAlchemy takes it; SQLite and PostgreSQL are tested.
+        url: Address of the database, as SQLAlchemy takes it; SQLite and PostgreSQL are tested.
         registry: Name of the registry, so that several may share a database.
         workspace: MLflow workspace that the worker works in; empty where the registry has none.
 
@@ -307,7 +307,7 @@ class Ledger:
         except SQLAlchemyError as error:
             # The cause alone: SQLAlchemy's own text repeats the statement and its values.
             why = str(getattr(error, "orig", None) or type(error).__name__).partition("\n")[0]
-            raise RegistryError(f"ledger {self.place}: {doing}: {why[:300]}") from error
+            raise RegistryError(f"job database {self.place}: {doing}: {why[:300]}") from error
 
 
 def _is_file(place: URL) -> bool:

@@ -1,4 +1,4 @@
-"""Histories: versions of a registered model, what was measured of each, and how far they moved.
+"""Version history: what was measured of each version of a model, and how far versions moved.
 
 Everything comes from the recorded assessments; a record that is not to be relied on leaves a gap,
 and the reason stands beside it.
@@ -17,7 +17,7 @@ from governance.records.evidence import Figure
 from governance.records.lineage import History, HistoryEntry, Measured
 from governance.records.policy import DRIFT
 
-__all__ = ["PLOTTED", "history", "log", "plots"]
+__all__ = ["PLOTTED", "log", "plots", "read_history"]
 
 #: Plotted beside accuracy and drift where two versions have them.
 PLOTTED = (
@@ -29,7 +29,7 @@ PLOTTED = (
 PREVIOUS, FIRST = "history.drift_to_previous", "history.drift_to_first"
 
 
-def history(name: str) -> History:
+def read_history(name: str) -> History:
     """The history of a registered model, from the records of its versions.
 
     Raises:

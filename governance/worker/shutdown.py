@@ -1,4 +1,4 @@
-"""Ending: SIGTERM and SIGINT let a worker finish or hand back what it holds, within a bound."""
+"""Shutdown: on SIGTERM or SIGINT a worker finishes or hands back its lease within a set time."""
 
 import os
 import signal
@@ -7,13 +7,13 @@ from threading import Event, Thread
 from governance.worker.loop import Loop
 from governance.worker.webhook import Receiver
 
-__all__ = ["run_until_told"]
+__all__ = ["run_until_signalled"]
 
 TOLD = {signal.SIGTERM, signal.SIGINT}
 
 
-def run_until_told(loop: Loop, *, patience: float, receiver: Receiver | None = None) -> None:
-    """Run a loop, and what receives webhooks for it, until a signal tells them to end.
+def run_until_signalled(loop: Loop, *, patience: float, receiver: Receiver | None = None) -> None:
+    """Run a loop, and the receiver of its webhooks, until SIGTERM or SIGINT.
 
     Must be called before other threads are started, since they take the signals' mask from it.
 

@@ -14,7 +14,7 @@ import pytest
 
 from governance.errors import RegistryError
 from governance.records.version_ref import VersionRef
-from governance.worker.ledger import DONE, LEASED, WAITING, Ledger
+from governance.worker.job_database import DONE, LEASED, WAITING, JobDatabase
 
 
 def key(version=1, created=5):
@@ -23,7 +23,7 @@ def key(version=1, created=5):
 
 @pytest.fixture
 def ledger(ledger_url):
-    opened = Ledger(ledger_url, uuid4().hex)
+    opened = JobDatabase(ledger_url, uuid4().hex)
     yield opened
     opened.close()
 
@@ -53,7 +53,7 @@ def test_a_recreated_model_is_another_version(ledger):
 
 def test_a_lease_names_the_registry_and_the_workspace_of_its_ledger(ledger_url):
     registry = uuid4().hex
-    ledger = Ledger(ledger_url, registry, "team-a")
+    ledger = JobDatabase(ledger_url, registry, "team-a")
     ledger.offer(key(), "pending")
 
     assert ledger.claim("me", 60).key == replace(key(), registry=registry, workspace="team-a")
@@ -62,7 +62,7 @@ def test_a_lease_names_the_registry_and_the_workspace_of_its_ledger(ledger_url):
 
 def test_workspaces_of_one_registry_do_not_meet(ledger_url):
     registry = uuid4().hex
-    plain, *teams = (Ledger(ledger_url, registry, name) for name in ("", "team-a", "team-b"))
+    plain, *teams = (JobDatabase(ledger_url, registry, name) for name in ("", "team-a", "team-b"))
     teams[0].offer(key(), "pending")
 
     assert plain.claim("me", 60) is None
@@ -75,7 +75,7 @@ def test_workspaces_of_one_registry_do_not_meet(ledger_url):
 
 def test_registries_in_one_database_do_not_meet(ledger, ledger_url):
     ledger.offer(key(), "pending")
-    other = Ledger(ledger_url, uuid4().hex)
+    other = JobDatabase(ledger_url, uuid4().hex)
 
     assert other.claim("me", 60) is None
     assert other.find(key()) is None
@@ -168,8 +168,8 @@ def test_many_threads_share_the_versions_without_doing_one_twice(ledger):
 OFFERING = """
 import sys
 from governance.records.version_ref import VersionRef
-from governance.worker.ledger import Ledger
-ledger = Ledger(sys.argv[1], sys.argv[2])
+from governance.worker.job_database import JobDatabase
+ledger = JobDatabase(sys.argv[1], sys.argv[2])
 print(sum(ledger.offer(VersionRef(name="m", version=str(i), created=1), "w") for i in range(50)))
 taken = 0
 while (lease := ledger.claim("me", 60)) is not None:
@@ -196,19 +196,19 @@ def test_processes_that_open_a_new_ledger_at_once_share_its_versions(ledger_url)
 
 def test_a_database_that_is_none_is_refused_without_its_password(tmp_path):
     with pytest.raises(RegistryError, match="a URL such as"):
-        Ledger("nonsense", "site")
+        JobDatabase("nonsense", "site")
     with pytest.raises(RegistryError) as caught:
-        Ledger("postgresql+pg8000://ann:sesame@127.0.0.1:1/none", "site")
+        JobDatabase("postgresql+pg8000://ann:sesame@127.0.0.1:1/none", "site")
 
     assert "sesame" not in str(caught.value)
     assert "ann" in str(caught.value)
 
 
 def test_a_table_that_vanishes_is_a_registry_error(tmp_path):
-    ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db", "site")
+    ledger = JobDatabase(f"sqlite:///{tmp_path}/ledger.db", "site")
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
         connection.execute("drop table governance_jobs")
 
-    with pytest.raises(RegistryError, match=r"ledger sqlite.*claiming: no such table"):
+    with pytest.raises(RegistryError, match=r"job database sqlite.*claiming: no such table"):
         ledger.claim("me", 60)
     ledger.close()

@@ -1,0 +1,106 @@
+"""Measuring: a version assessed in a confined process, and the result checked.
+
+The process ran a stranger's model. What it hands back counts only if it is about this version,
+these files, this policy and these analyses.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from governance import registry
+from governance.errors import EvidenceError, GovernanceError, SubjectError
+from governance.records.assessment import Assessment
+from governance.records.policy import DRIFT, Policy
+from governance.registry.materials import gather
+from governance.registry.versions import ModelVersion
+from governance.subject import model_files
+from governance.worker import sandbox
+from governance.worker.config import WorkerConfig
+from governance.worker.host import check_host
+from governance.worker.request import Request
+from governance.workflows import orchestration
+
+__all__ = ["FailedAttemptError", "InterruptedAttemptError", "measure_confined"]
+
+
+class FailedAttemptError(GovernanceError):
+    """An attempt failed, and another one may succeed."""
+
+
+class InterruptedAttemptError(GovernanceError):
+    """The worker was told to end, or its lease is gone."""
+
+
+def measure_confined(
+    version: ModelVersion,
+    policy: Policy,
+    config: WorkerConfig,
+    folder: Path,
+    *,
+    interrupted: Callable[[], bool],
+) -> Assessment:
+    """Assess a version in a confined process, and check the result against what was asked for.
+
+    Args:
+        version: Registered version, as resolved.
+        policy: Policy as read.
+        config: Limits of the process.
+        folder: New folder for the version's files and the result.
+        interrupted: Asked while the process runs; it is killed once the answer is yes.
+
+    Raises:
+        InterruptedAttemptError: If the process was killed for that reason.
+        FailedAttemptError: If the process failed; another attempt may succeed.
+        SubjectError: If model, images or policy were refused; another attempt would be refused too.
+        EvidenceError: If the result is damaged or about something else.
+        HostError: If this machine could not run the process, or its fault may have spoilt evidence.
+        RegistryError: If something cannot be downloaded.
+    """
+    folder.mkdir()
+    materials = gather(version, policy, folder)
+    # Before any code of theirs runs that could change the files.
+    digest = model_files.artifact_digest(Path(materials.model))
+    request = Request(
+        materials=materials,
+        policy=policy,
+        lineage=registry.lineage(version, policy),
+        device=config.device,
+    )
+    process = sandbox.run(request, folder, config, interrupted=interrupted)
+    if process.kind == "interrupted":
+        raise InterruptedAttemptError(process.error)
+    if process.kind == "refused":
+        raise SubjectError(process.error)
+    if process.kind == "failed":
+        raise FailedAttemptError(f"the assessment {process.error}")
+    result = folder / "assessment"
+    if result.is_symlink():
+        raise EvidenceError(f"{result}: is a link; the folder of an assessment is accepted")
+    assessment = Assessment.load(result)
+    if wrong := tuple(_contradictions(assessment, version, policy, digest)):
+        raise EvidenceError(wrong)
+    if any(item.failure is not None for item in assessment.evidence):
+        check_host(config)  # a full disk or a lost GPU is no evidence about a model
+    return assessment
+
+
+def _contradictions(
+    assessment: Assessment, version: ModelVersion, policy: Policy, digest: str
+) -> Iterator[str]:
+    """How an assessment is not the one that was asked for: the process ran a stranger's model."""
+    identity = assessment.identity
+    other = tuple(
+        name
+        for name in ("uri", "model_id", "run_id")
+        if getattr(identity, name) != getattr(version, name)
+    )
+    for what in (*other, *version.registered_as.differences(identity.ref)):
+        yield f"{version.uri}: the assessment is about another {what}"
+    if identity.artifact_digest != digest:
+        yield f"{version.uri}: the assessment is about files with another digest"
+    if assessment.policy != orchestration.judged_by(policy):
+        yield f"{version.uri}: the assessment was made under another policy"
+    ran = [item.analysis for item in assessment.evidence]
+    asked = [*orchestration.build(policy), *((DRIFT,) if policy.drift is not None else ())]
+    if ran != asked:
+        yield f"{version.uri}: the assessment holds {ran} and {asked} were asked for"
