@@ -45,10 +45,11 @@ from typing import ClassVar, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
+from torch import nn
 
 from governance.methods.correlation import LABELS, LEAST, Correlations, correlate, fisher
 from governance.methods.correlation.pictures import pictures
+from governance.methods.image_tensors import Images
 from governance.methods.missing import missing
 from governance.methods.network import trace
 from governance.methods.statistics.intervals import LEVEL
@@ -117,21 +118,21 @@ class FeatureCorrelation:
         chosen = subject.validation.sample(self.images, seed)
         inputs = subject.network.inputs(subject.pixels(chosen))
         network = trace(subject.network.model, inputs[:2], batch_size=BATCH)
-        links = correlate(
+        correlations = correlate(
             network, inputs, layers=[unit.layer for unit in network.units()],
             depths=network.stages(), labels=subject.validation.labels[chosen], seed=seed,
         )  # fmt: skip
         how = (
             f"Measured on {len(chosen)} of {len(subject.validation)} validation images, drawn "
-            f"evenly over the classes, in {len(links.products)} batches. The network was "
+            f"evenly over the classes, in {len(correlations.products)} batches. The network was "
             f"read by {network.path}."
         )
-        return _measurement(links, self.limit, how)
+        return _measurement(correlations, self.limit, how)
 
 
 def feature_correlation(
     model: nn.Module,
-    images: Tensor,
+    images: Images,
     labels: ArrayLike | None = None,
     *,
     layers: Literal["units"] | Sequence[str] = "units",
@@ -166,106 +167,112 @@ def feature_correlation(
         AnalysisError: If a layer does not exist or gives no maps, or images are too few.
     """
     network = trace(model, images[:2], batch_size=batch_size)
-    links = correlate(
+    correlations = correlate(
         network, images,
         layers=[unit.layer for unit in network.units()] if layers == "units" else layers,
         depths=network.stages() if depths == "stages" else depths,
         labels=None if labels is None else np.asarray(labels, dtype=np.int64), seed=seed,
     )  # fmt: skip
     rows = [
-        *_channel_rows(links, keep),
-        *_layer_rows(links, limit),
-        *_depth_rows(links),
+        *_channel_rows(correlations, keep),
+        *_layer_rows(correlations, limit),
+        *_depth_rows(correlations),
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"unit_a": "Int64", "unit_b": "Int64"})
 
 
-def _channel_rows(links: Correlations, keep: float) -> list[tuple[Cell, ...]]:
+def _channel_rows(correlations: Correlations, keep: float) -> list[tuple[Cell, ...]]:
     rows: list[tuple[Cell, ...]] = []
-    for layer, channels in links.channels.items():
+    for layer, channels in correlations.channels.items():
         for i, j in np.argwhere(np.triu(np.abs(channels.correlations), 1) > keep):
             r = channels.correlations[i, j]
             control = channels.exchanged[i, j]
-            rows.append(
-                ("channels", layer, i, layer, j, r, *_ends(r, links), control, links.images)
-            )
+            measured = (r, *_ends(r, correlations), control, correlations.images)
+            rows.append(("channels", layer, i, layer, j, *measured))
     return rows
 
 
-def _ends(r: float, links: Correlations) -> tuple[float, float]:
-    low, high = fisher(np.array(r), links.images)
+def _ends(r: float, correlations: Correlations) -> tuple[float, float]:
+    low, high = fisher(np.array(r), correlations.images)
     return float(low), float(high)
 
 
-def _layer_rows(links: Correlations, limit: float) -> list[tuple[Cell, ...]]:
+def _layer_rows(correlations: Correlations, limit: float) -> list[tuple[Cell, ...]]:
     rows: list[tuple[Cell, ...]] = []
-    for layer, channels in links.channels.items():
+    for layer, channels in correlations.channels.items():
         share, blind = channels.redundant(limit), channels.redundant(limit, control=True)
         span = channels.redundant_ends(limit)
         at = (layer, None, layer, None)
-        rows.append(("redundancy", *at, share, *span, blind, links.images))
-        rows.append(("dimensions", *at, channels.dimensions(), None, None, None, links.images))
+        rows.append(("redundancy", *at, share, *span, blind, correlations.images))
+        rows.append(
+            ("dimensions", *at, channels.dimensions(), None, None, None, correlations.images)
+        )
     return rows
 
 
-def _depth_rows(links: Correlations) -> list[tuple[Cell, ...]]:
+def _depth_rows(correlations: Correlations) -> list[tuple[Cell, ...]]:
     rows: list[tuple[Cell, ...]] = []
-    for (one, other), match in links.matches.items():
-        rows.append(
-            ("match", one, None, other, None, match.mean, None, None, match.exchanged, links.images)
-        )
+    for (one, other), match in correlations.matches.items():
+        measured = (match.mean, None, None, match.exchanged, correlations.images)
+        rows.append(("match", one, None, other, None, *measured))
         for (i, j), r in zip(match.pairs, match.correlations, strict=True):
-            rows.append(("matched", one, i, other, j, r, *_ends(r, links), None, links.images))
-    cka = links.cka()
-    for i, one in enumerate(links.depths):
-        for j, other in enumerate(links.depths[i:], i):
-            span = ends(links.cka_interval(one, other))
             rows.append(
-                ("cka", one, None, other, None, cka[i, j], *span, links.exchanged[i, j],
-                 links.images)
+                ("matched", one, i, other, j, r, *_ends(r, correlations), None, correlations.images)
+            )
+    cka = correlations.cka()
+    for i, one in enumerate(correlations.depths):
+        for j, other in enumerate(correlations.depths[i:], i):
+            span = ends(correlations.cka_interval(one, other))
+            rows.append(
+                ("cka", one, None, other, None, cka[i, j], *span, correlations.exchanged[i, j],
+                 correlations.images)
             )  # fmt: skip
     return rows
 
 
-def _measurement(links: Correlations, limit: float, how: str) -> Measurement:
-    aligned = float(links.cka()[-2, -1])
-    similar = _most_similar(links) or (None, None)
+def _measurement(correlations: Correlations, limit: float, how: str) -> Measurement:
+    aligned = float(correlations.cka()[-2, -1])
+    similar = _most_similar(correlations) or (None, None)
     measured = {
-        **_redundancy(links, limit),
+        **_redundancy(correlations, limit),
         "depth_similarity": similar,
         "class_alignment": (
             aligned if np.isfinite(aligned) else None,
-            links.cka_interval(links.depths[-2], LABELS),
+            correlations.cka_interval(correlations.depths[-2], LABELS),
         ),
     }  # fmt: skip
     metrics = {name: value for name, (value, _) in measured.items()}
     return Measurement(
         metrics=metrics,
         intervals={name: item for name, (_, item) in measured.items() if item},
-        figures=pictures(links, limit),
-        tables=(_layer_table(links, limit), _match_table(links), _depth_table(links)),
-        notes=(how, *_notes(links, limit), *_undefined(metrics)),
+        figures=pictures(correlations, limit),
+        tables=(
+            _layer_table(correlations, limit),
+            _match_table(correlations),
+            _depth_table(correlations),
+        ),
+        notes=(how, *_notes(correlations, limit), *_undefined(metrics)),
     )
 
 
 def _redundancy(
-    links: Correlations, limit: float
+    correlations: Correlations, limit: float
 ) -> dict[str, tuple[float | None, Interval | None]]:
     """Redundancy overall and in the worst layer; missing if no layer has two moving filters."""
-    compared = [item for item in links.channels.values() if item.live.sum() > 1]
+    compared = [item for item in correlations.channels.values() if item.live.sum() > 1]
     if not compared:
         return {"redundancy": (None, None), "redundancy_worst": (None, None)}
-    everything = np.concatenate([item.partners() for item in links.channels.values()])
-    low, high = fisher(everything, links.images)
+    everything = np.concatenate([item.partners() for item in correlations.channels.values()])
+    low, high = fisher(everything, correlations.images)
     spans = [item.redundant_ends(limit) for item in compared]
     method = "Fisher z, each filter by itself"
     overall = Interval(
-        low=float((low > limit).mean()), high=float((high > limit).mean()), n=links.images,
+        low=float((low > limit).mean()), high=float((high > limit).mean()), n=correlations.images,
         method=method,
     )  # fmt: skip
     worst = Interval(
         low=max(span[0] for span in spans), high=max(span[1] for span in spans),
-        n=links.images, method=method,
+        n=correlations.images, method=method,
     )  # fmt: skip
     return {
         "redundancy": (float((everything > limit).mean()), overall),
@@ -287,35 +294,35 @@ def _undefined(metrics: Mapping[str, float | None]) -> Iterator[str]:
             yield missing(absent, why)
 
 
-def _most_similar(links: Correlations) -> tuple[float, Interval | None] | None:
+def _most_similar(correlations: Correlations) -> tuple[float, Interval | None] | None:
     """The largest similarity of neighbouring depths; the interval allows for the picking."""
-    depths = [depth for depth in links.depths if depth != LABELS]
+    depths = [depth for depth in correlations.depths if depth != LABELS]
     neighbours = list(pairwise(depths))
     if not neighbours:
         return None
-    cka, place = links.cka(), {depth: i for i, depth in enumerate(links.depths)}
+    cka, place = correlations.cka(), {depth: i for i, depth in enumerate(correlations.depths)}
     values = [float(cka[place[one], place[other]]) for one, other in neighbours]
     if not np.isfinite(values).all():
         return None
     joint = 1 - (1 - LEVEL) / len(neighbours)
-    intervals = [links.cka_interval(*pair) for pair in neighbours]
-    wide = [links.cka_interval(*pair, level=joint) for pair in neighbours]
+    intervals = [correlations.cka_interval(*pair) for pair in neighbours]
+    wide = [correlations.cka_interval(*pair, level=joint) for pair in neighbours]
     known, wider = [item for item in intervals if item], [item for item in wide if item]
     if len(known) < len(neighbours) or len(wider) < len(neighbours):
         return max(values), None
     return max(values), Interval(
         low=max(item.low for item in wider), high=max(item.high for item in known),
-        n=links.images, method=f"{known[0].method}, largest of {len(neighbours)}",
+        n=correlations.images, method=f"{known[0].method}, largest of {len(neighbours)}",
     )  # fmt: skip
 
 
-def _notes(links: Correlations, limit: float) -> tuple[str, ...]:
-    shares = {layer: item.redundant(limit) for layer, item in links.channels.items()}
+def _notes(correlations: Correlations, limit: float) -> tuple[str, ...]:
+    shares = {layer: item.redundant(limit) for layer, item in correlations.channels.items()}
     worst = max(shares, key=lambda layer: shares[layer])
-    still = sum(int((~item.live).sum()) for item in links.channels.values())
+    still = sum(int((~item.live).sum()) for item in correlations.channels.values())
     most = (
         f"Layer {worst} is the most redundant: another filter follows {percent(shares[worst])} of "
-        f"its {len(links.channels[worst].live)} filters."
+        f"its {len(correlations.channels[worst].live)} filters."
     )
     return (
         most if shares[worst] else "No filter follows another one of its layer.",
@@ -323,13 +330,13 @@ def _notes(links: Correlations, limit: float) -> tuple[str, ...]:
     )
 
 
-def _layer_table(links: Correlations, limit: float) -> Table:
+def _layer_table(correlations: Correlations, limit: float) -> Table:
     rows: list[tuple[Cell, ...]] = []
-    for layer, channels in links.channels.items():
+    for layer, channels in correlations.channels.items():
         rows.append(
             (layer, len(channels.live), int((~channels.live).sum()), channels.redundant(limit),
              *channels.redundant_ends(limit), channels.redundant(limit, control=True),
-             channels.dimensions(), links.images)
+             channels.dimensions(), correlations.images)
         )  # fmt: skip
     return Table(
         name="layers",
@@ -347,11 +354,11 @@ def _layer_table(links: Correlations, limit: float) -> Table:
     )  # fmt: skip
 
 
-def _match_table(links: Correlations) -> Table:
+def _match_table(correlations: Correlations) -> Table:
     return Table(
         name="matches",
         caption=(
-            f"Each row is a pair of neighbouring depths (n = {links.images} images). It "
+            f"Each row is a pair of neighbouring depths (n = {correlations.images} images). It "
             "gives the number of channels matched one to one, and the mean and lowest size of "
             "their correlations. The control is the mean of the best match with images exchanged. "
             "There are no intervals, because the assignment was picked."
@@ -360,13 +367,13 @@ def _match_table(links: Correlations) -> Table:
         rows=tuple(
             (one, other, len(match.pairs), match.mean, float(np.abs(match.correlations).min()),
              match.exchanged)
-            for (one, other), match in links.matches.items()
+            for (one, other), match in correlations.matches.items()
         ),
     )  # fmt: skip
 
 
-def _depth_table(links: Correlations) -> Table:
-    rows = [row for row in _depth_rows(links) if row[0] == "cka"]
+def _depth_table(correlations: Correlations) -> Table:
+    rows = [row for row in _depth_rows(correlations) if row[0] == "cka"]
     return Table(
         name="similarity",
         caption=(
