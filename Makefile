@@ -1,4 +1,4 @@
-.PHONY: help check test demo docs kill
+.PHONY: help check test demo docs kill races
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -8,7 +8,7 @@ check:  ## set up .venv and run everything CI runs
 
 test:  ## the fast lane: no server, browser, database, worker, and nothing that takes seconds
 	ci/setup dev
-	OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist worksteal -m "not kill and not server and not browser and not postgresql and not worker and not slow"
+	OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist worksteal -m "not kill and not race and not server and not browser and not postgresql and not worker and not slow"
 
 demo:  ## set up .venv, then train, register and assess three versions of a digit classifier
 	ci/setup demo
@@ -21,3 +21,7 @@ docs:  ## write docs/analyses.md from what the analyses declare
 kill:  ## thirty registrations while worker and server are killed; ci/check runs six
 	ci/setup dev
 	OMP_NUM_THREADS=1 .venv/bin/pytest -s -m kill tests/governance/worker
+
+races:  ## fifty threads, two hundred rounds, against SQLite and PostgreSQL; ci/check runs a few
+	ci/setup dev
+	OMP_NUM_THREADS=1 .venv/bin/pytest -s -m race tests/mlflow_plugins

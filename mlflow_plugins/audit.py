@@ -6,10 +6,12 @@ from typing import Literal
 
 import sqlalchemy
 from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.schema import CreateTable
 
-__all__ = ["TABLE", "AuditEntry", "append", "prepare"]
+__all__ = ["TABLE", "AuditEntry", "Outcome", "append", "insert", "prepare"]
+
+Outcome = Literal["allowed", "refused"]
 
 #: Of PostgreSQL's advisory locks: several servers may start at once.
 LOCK = 7_236_461
@@ -65,7 +67,7 @@ class AuditEntry:
 
     action: str
     model: str
-    outcome: Literal["allowed", "refused"]
+    outcome: Outcome
     reason: str
     user: str | None = None
     version: str | None = None
@@ -95,7 +97,17 @@ def prepare(engine: Engine) -> None:
 
 
 def append(engine: Engine, entry: AuditEntry) -> None:
-    """Write one decision down, for good.
+    """Write one decision down, for good, in a transaction of its own.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: If the database refuses.
+    """
+    with engine.begin() as connection:
+        insert(connection, entry)
+
+
+def insert(connection: Connection, entry: AuditEntry) -> None:
+    """Write one decision down in the transaction of a connection.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError: If the database refuses.
@@ -112,8 +124,7 @@ def append(engine: Engine, entry: AuditEntry) -> None:
         "reason": _cut(entry.reason, 2000),
         "token": entry.token,
     }
-    with engine.begin() as connection:
-        connection.execute(TABLE.insert().values(row))
+    connection.execute(TABLE.insert().values(row))
 
 
 def _cut(text: str | None, length: int) -> str | None:

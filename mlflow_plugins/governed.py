@@ -3,13 +3,13 @@
 A version is `pending` from the transaction that makes it. Protected aliases and stages are for
 versions with a signed approval that counts; tags that begin with `governance.` are set from signed
 statements alone. Reading, and everything about prompts, is MLflow's own. Refusals are 403 with a
-text that says what is missing and which command helps; each decision is written to the audit first.
+text that says what is missing and which command helps; each decision is written to the audit.
 """
 
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -32,14 +32,18 @@ from governance.approval.tags import (
     PENDING,
     POLICY_URI,
     PREFIX,
+    RENAMED,
+    REPLACED,
     STATUS,
     plain,
+    replaced_tag,
     reserved,
     without_summary,
 )
 from governance.errors import ApprovalError
 from governance.records.version_ref import VersionRef
 from mlflow_plugins import audit
+from mlflow_plugins.audit import Outcome
 from mlflow_plugins.protection import FILE, Protection
 
 __all__ = ["Governed"]
@@ -51,6 +55,14 @@ HIDDEN = (
 )
 
 logger = logging.getLogger(__name__)
+
+
+class Refusal(MlflowException):  # type: ignore[misc] # MLflow is not typed
+    """A refusal, with its entry in the audit, which is written once the transaction has ended."""
+
+    def __init__(self, text: str, entry: audit.AuditEntry) -> None:
+        super().__init__(text, error_code=PERMISSION_DENIED)
+        self.entry = entry
 
 
 class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
@@ -87,6 +99,31 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
     def _mark(self, registered: RegisteredVersion, tags: Mapping[str, str | None]) -> None:
         """Set tags of a version, and delete those without a value."""
         raise NotImplementedError
+
+    def _locked(self, name: str) -> AbstractContextManager[None]:
+        """Keeps other requests about a registered model waiting, as far as the registry can."""
+        raise NotImplementedError
+
+    def _confirm(self, check: Callable[[], object], undo: Callable[[], object]) -> None:
+        """Check again after a change, where something may have come between check and change."""
+        raise NotImplementedError
+
+    @contextmanager
+    def _one_step(self, name: str) -> Iterator[None]:
+        """Read, check and write about one registered model, with nothing of another in between.
+
+        An error undoes everything that was written. A refusal is written down afterwards.
+        """
+        with self._refusals_written_down(), self._locked(name):
+            yield
+
+    @contextmanager
+    def _refusals_written_down(self) -> Iterator[None]:
+        try:
+            yield
+        except Refusal as refusal:
+            self._write_down(refusal.entry)
+            raise
 
     def _protection(self) -> Protection:
         return Protection.at(self._file)
@@ -135,15 +172,18 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
 
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
         """Set an alias; a protected one on an approved version alone."""
-        registered = None
-        if self._protection().covers_alias(alias):
-            registered = self._current(name, version)
-        if registered is None:
-            super().set_registered_model_alias(name, alias, version)
+        change = partial(super().set_registered_model_alias, name, alias, version)
+        if not self._protection().covers_alias(alias):
+            change()
             return
         undo = partial(super().delete_registered_model_alias, name, alias)
-        with self._approved("set_registered_model_alias", registered, alias, undo):
-            super().set_registered_model_alias(name, alias, version)
+        with self._one_step(name):
+            check = partial(
+                self._check_approved, "set_registered_model_alias", name, version, alias
+            )
+            check(written_down=True)
+            change()
+            self._confirm(check, undo)
 
     def transition_model_version_stage(
         self,
@@ -154,23 +194,34 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
     ) -> Any:
         """Change the stage; to a protected one of an approved version alone."""
         move = partial(super().transition_model_version_stage, name, version)
-        registered = None
-        if self._protection().covers_stage(stage):
-            registered = self._current(name, version)
-        if registered is None:
+        if not self._protection().covers_stage(stage):
             return move(stage, archive_existing_versions)
         undo = partial(move, "Archived", False)  # noqa: FBT003 - MLflow's signature
-        with self._approved("transition_model_version_stage", registered, stage, undo):
-            return move(stage, archive_existing_versions)
+        with self._one_step(name):
+            check = partial(
+                self._check_approved, "transition_model_version_stage", name, version, stage
+            )
+            check(written_down=True)
+            moved = move(stage, archive_existing_versions)
+            self._confirm(check, undo)
+            return moved
 
     def set_model_version_tag(self, name: str, version: str, tag: Any) -> None:
         """Set a tag; one of ours from a signed statement alone, with all that follows from it."""
-        ours = reserved(tag.key) or tag.key == IS_PROMPT_TAG_KEY
-        registered = self._current(name, version) if ours else None
-        if registered is None:
-            super().set_model_version_tag(name, version, tag)
+        change = partial(super().set_model_version_tag, name, version, tag)
+        if not reserved(tag.key) and tag.key != IS_PROMPT_TAG_KEY:
+            change()
             return
-        action, key, token = "set_model_version_tag", tag.key, tag.value
+        with self._one_step(name):
+            registered = self._current(name, version)
+            if registered is None:
+                change()
+            else:
+                self._take(registered, tag.key, tag.value)
+
+    def _take(self, registered: RegisteredVersion, key: str, token: str) -> None:
+        """Put a signed statement on a version, with all tags that follow from it."""
+        action = "set_model_version_tag"
         if key == IS_PROMPT_TAG_KEY:
             self._refuse(action, registered, f"the tag {key!r}", ApprovalError(HIDDEN), alias=key)
         try:
@@ -180,55 +231,71 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         reason = f"{statement.verdict or statement.kind}, signed with {statement.key}"
         self._note("allowed", action, registered, reason, alias=key, token=token)
         follows = {} if statement.kind == "waiver" else plain(statement)
+        held = registered.tags.get(key)
+        if held is not None and held != token:
+            # What was replaced never counts again, whoever sends it and whenever.
+            follows[replaced_tag(held)] = token_digest(token)
         self._mark(registered, {key: token, **follows})
 
     def delete_model_version_tag(self, name: str, version: str, key: str) -> None:
         """Delete a tag that is not ours."""
-        registered = self._current(name, version) if reserved(key) else None
-        if registered is not None:
-            why = ApprovalError("what governance wrote is replaced by signed statements alone")
-            self._refuse("delete_model_version_tag", registered, f"the tag {key!r}", why, alias=key)
-        super().delete_model_version_tag(name, version, key)
+        change = partial(super().delete_model_version_tag, name, version, key)
+        if not reserved(key):
+            change()
+            return
+        with self._one_step(name):
+            registered = self._current(name, version)
+            if registered is not None:
+                why = ApprovalError("what governance wrote is replaced by signed statements alone")
+                action = "delete_model_version_tag"
+                self._refuse(action, registered, f"the tag {key!r}", why, alias=key)
+            change()
 
     def rename_registered_model(self, name: str, new_name: str) -> Any:
         """Rename a model that nothing protected points to; its versions are `pending` again."""
-        versions = tuple(map(_from_mlflow, self._versions(name)))
-        used = tuple(self._held(name, versions))
-        about = versions[0] if versions else _no_version(name)
-        if used:
-            why = ApprovalError(f"approvals name the model; remove {', '.join(used)} first")
-            self._refuse("rename_registered_model", about, "a new name", why)
-        if versions:
-            self._note("allowed", "rename_registered_model", about, f"to {new_name}")
-        now = time.time()
-        for registered in versions:
-            # What was signed stays: an older statement must not count after a name and back.
-            kept = {APPROVAL, AUTHOR}
-            gone = {key: None for key in registered.tags if reserved(key) and key not in kept}
-            self._mark(registered, {**gone, STATUS: LIFECYCLE[last_state(registered, now)].renamed})
-        return super().rename_registered_model(name, new_name)
+        change = partial(super().rename_registered_model, name, new_name)
+        with self._one_step(name):
+            versions = tuple(map(_from_mlflow, self._versions(name)))
+            used = tuple(self._held(name, versions))
+            about = versions[0] if versions else _no_version(name)
+            if used:
+                why = ApprovalError(f"approvals name the model; remove {', '.join(used)} first")
+                self._refuse("rename_registered_model", about, "a new name", why)
+            if versions:
+                self._note("allowed", "rename_registered_model", about, f"to {new_name}")
+            for registered in versions:
+                self._mark(registered, _after_rename(registered, time.time()))
+            return change()
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
         """Delete an alias; that of a protected one is written down."""
-        if self._protection().covers_alias(alias):
+        change = partial(super().delete_registered_model_alias, name, alias)
+        if not self._protection().covers_alias(alias):
+            change()
+            return
+        with self._one_step(name):
             number = dict(self.get_registered_model(name).aliases).get(alias)
             registered = None if number is None else self._current(name, str(number))
             if registered is not None:
                 self._note("allowed", "delete_registered_model_alias", registered, "", alias=alias)
-        super().delete_registered_model_alias(name, alias)
+            change()
 
     def delete_model_version(self, name: str, version: str) -> None:
         """Delete a version, and write that down."""
-        registered = self._current(name, version)
-        if registered is not None:
-            self._note("allowed", "delete_model_version", registered, "")
-        super().delete_model_version(name, version)
+        change = partial(super().delete_model_version, name, version)
+        with self._one_step(name):
+            registered = self._current(name, version)
+            if registered is not None:
+                self._note("allowed", "delete_model_version", registered, "")
+            change()
 
     def delete_registered_model(self, name: str) -> None:
         """Delete a registered model, and write down which versions went with it."""
-        for item in self._versions(name):
-            self._note("allowed", "delete_registered_model", _from_mlflow(item), "")
-        super().delete_registered_model(name)
+        change = partial(super().delete_registered_model, name)
+        with self._one_step(name):
+            for item in self._versions(name):
+                self._note("allowed", "delete_registered_model", _from_mlflow(item), "")
+            change()
 
     def _current(self, name: str, version: str) -> RegisteredVersion | None:
         """The version as it is now; None for one of a prompt, which is none of our business."""
@@ -254,8 +321,9 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
     def _check_prompt(self, name: str) -> None:
         """Refuse a prompt among the versions of a model, which it would hide from searches."""
         if not self.get_registered_model(name)._is_prompt():  # noqa: SLF001 - all that tells
-            why = ApprovalError(HIDDEN)
-            self._refuse("create_model_version", _no_version(name), "a prompt", why)
+            with self._refusals_written_down():
+                why = ApprovalError(HIDDEN)
+                self._refuse("create_model_version", _no_version(name), "a prompt", why)
 
     def _versions(self, name: str) -> Iterator[Any]:
         """All versions of a model; none of a prompt's."""
@@ -267,33 +335,22 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
             if not token:
                 return
 
-    @contextmanager
-    def _approved(
-        self, action: str, registered: RegisteredVersion, alias: str, undo: Callable[[], object]
-    ) -> Iterator[None]:
-        """Let something be done to an approved version alone, before and still after it was done.
-
-        A version deleted and made anew in between would otherwise get what the first one earned.
-        """
-        what = f"the protected {'alias' if 'alias' in action else 'stage'} {alias!r}"
+    def _check_approved(
+        self, action: str, name: str, version: str, alias: str, *, written_down: bool = False
+    ) -> None:
+        """Refuse what is for approved versions alone to one that is not; prompts are not ours."""
+        registered = self._current(name, version)
+        if registered is None:
+            return
         token = registered.tags.get(APPROVAL)
         try:
             statement = self._approval(registered)
         except ApprovalError as error:
+            what = f"the protected {'alias' if 'alias' in action else 'stage'} {alias!r}"
             self._refuse(action, registered, what, error, alias=alias, token=token)
-        reason = f"approved, signed with {statement.key}"
-        self._note("allowed", action, registered, reason, alias=alias, token=token)
-        yield
-        try:
-            again = _from_mlflow(
-                self.get_model_version(registered.ref.name, registered.ref.version)
-            )
-            self._approval(again)
-        except (ApprovalError, MlflowException) as error:
-            undo()
-            self._refuse(
-                action, registered, what, ApprovalError(str(error)), alias=alias, token=token
-            )
+        if written_down:
+            reason = f"approved, signed with {statement.key}"
+            self._note("allowed", action, registered, reason, alias=alias, token=token)
 
     def _approval(self, registered: RegisteredVersion) -> Statement:
         """The approval of a version that counts now.
@@ -332,11 +389,13 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
 
     def _check_model_tag(self, name: str, key: str, action: str) -> None:
         about = _no_version(name)
-        if _kept_back(key):
-            why = ApprovalError(f"of those, only {POLICY_URI} is for everybody to set")
-            self._refuse(action, about, f"a tag of the model beginning {PREFIX!r}", why, alias=key)
-        if key == IS_PROMPT_TAG_KEY:
-            self._refuse(action, about, f"the tag {key!r}", ApprovalError(HIDDEN), alias=key)
+        with self._refusals_written_down():
+            if _kept_back(key):
+                what = f"a tag of the model beginning {PREFIX!r}"
+                why = ApprovalError(f"of those, only {POLICY_URI} is for everybody to set")
+                self._refuse(action, about, what, why, alias=key)
+            if key == IS_PROMPT_TAG_KEY:
+                self._refuse(action, about, f"the tag {key!r}", ApprovalError(HIDDEN), alias=key)
 
     def _refuse(
         self,
@@ -349,15 +408,15 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         token: str | None = None,
     ) -> NoReturn:
         why = "; ".join(error.problems)
-        self._note("refused", action, registered, why, alias=alias, token=token)
         who = f" to {user}" if (user := _user()) else ""
-        raise MlflowException(
-            f"{registered.ref.uri}: {what} is refused{who}: {why}", error_code=PERMISSION_DENIED
+        raise Refusal(
+            f"{registered.ref.uri}: {what} is refused{who}: {why}",
+            _entry("refused", action, registered, why, alias=alias, token=token),
         ) from error
 
     def _note(
         self,
-        outcome: str,
+        outcome: Outcome,
         action: str,
         registered: RegisteredVersion,
         reason: str,
@@ -365,27 +424,61 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         alias: str | None = None,
         token: str | None = None,
     ) -> None:
-        """Write a decision down; what cannot be written down is not done."""
-        entry = audit.AuditEntry(
-            action=action,
-            model=registered.ref.name,
-            version=registered.ref.version or None,
-            created=registered.ref.created or None,
-            alias=alias,
-            outcome=outcome,  # type: ignore[arg-type]
-            reason=reason,
-            user=_user(),
-            token=None if token is None else token_digest(token),
-        )
+        self._write_down(_entry(outcome, action, registered, reason, alias=alias, token=token))
+
+    def _write_down(self, entry: audit.AuditEntry) -> None:
+        """Write a decision into the audit; what cannot be written down is not done."""
         try:
-            audit.append(self._audit, entry)
+            self._append(entry)
         except SQLAlchemyError as error:
             logger.exception("The audit of governance cannot be written")
+            where = f"models:/{entry.model}" + (f"/{entry.version}" if entry.version else "")
             raise MlflowException(
-                f"{registered.ref.uri}: refused, since the audit cannot be written; ask whoever "
-                "runs the server",
+                f"{where}: refused, since the audit cannot be written; ask whoever runs the server",
                 error_code=PERMISSION_DENIED,
             ) from error
+
+    def _append(self, entry: audit.AuditEntry) -> None:
+        audit.append(self._audit, entry)
+
+
+def _entry(
+    outcome: Outcome,
+    action: str,
+    registered: RegisteredVersion,
+    reason: str,
+    *,
+    alias: str | None,
+    token: str | None,
+) -> audit.AuditEntry:
+    """A decision about a version, as the audit keeps it."""
+    return audit.AuditEntry(
+        action=action,
+        model=registered.ref.name,
+        version=registered.ref.version or None,
+        created=registered.ref.created or None,
+        alias=alias,
+        outcome=outcome,
+        reason=reason,
+        user=_user(),
+        token=None if token is None else token_digest(token),
+    )
+
+
+def _after_rename(registered: RegisteredVersion, now: float) -> dict[str, str | None]:
+    """The tags that a version gets with another name of its model.
+
+    What was signed stays, so that nothing older takes its place, but counts no more, not even under
+    the first name.
+    """
+    gone: dict[str, str | None] = {
+        key: None
+        for key in registered.tags
+        if reserved(key) and key not in {APPROVAL, AUTHOR} and not key.startswith(REPLACED)
+    }
+    held = registered.tags.get(APPROVAL)
+    replaced = {} if held is None else {replaced_tag(held): RENAMED}
+    return {**gone, **replaced, STATUS: LIFECYCLE[last_state(registered, now)].renamed}
 
 
 def _from_mlflow(found: Any) -> RegisteredVersion:

@@ -1,6 +1,9 @@
 """Stores: which of MLflow's registry stores is governed for which URI."""
 
-from collections.abc import Mapping
+import fcntl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -8,15 +11,16 @@ import sqlalchemy
 from mlflow.entities.model_registry import ModelVersionTag
 from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
-from mlflow.store.model_registry.dbmodels.models import SqlModelVersionTag
+from mlflow.store.model_registry.dbmodels.models import SqlModelVersionTag, SqlRegisteredModel
 from mlflow.store.model_registry.rest_store import RestStore
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 from mlflow.utils.credentials import get_default_host_creds
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.orm import Session
 
 from governance.approval.standing import RegisteredVersion
+from mlflow_plugins.audit import AuditEntry, append, insert
 from mlflow_plugins.governed import Governed
 
 __all__ = ["GovernedRestStore", "GovernedSqlStore", "GovernedWorkspaceStore", "open_store"]
@@ -24,6 +28,11 @@ __all__ = ["GovernedRestStore", "GovernedSqlStore", "GovernedWorkspaceStore", "o
 SCHEME = "governed+"
 #: Where a registry behind HTTP keeps its audit, having no database of its own.
 AUDIT_FILE = "governance-audit.db"
+#: What servers before the same registry, with the same folder of rules, take turns by.
+LOCK_FILE = "governance.lock"
+
+#: Opens one of MLflow's sessions, which is a transaction.
+SessionMaker = Callable[..., AbstractContextManager[Session]]
 
 
 def open_store(store_uri: str) -> Governed:
@@ -47,22 +56,86 @@ def open_store(store_uri: str) -> Governed:
 
 
 class GovernedSqlStore(Governed, SqlAlchemyStore):  # type: ignore[misc] # MLflow is not typed
-    """A registry in a database, which holds the audit as well."""
+    """A registry in a database, which holds the audit as well.
+
+    MLflow opens a session, and with it a transaction, in each of its methods. Within a step of ours
+    they all get the session of the step, so that the whole step is one transaction.
+    """
+
+    ManagedSessionMaker: SessionMaker
+
+    def govern(self, folder: Path) -> None:
+        """Take the rules from a folder, open the audit, and stand between MLflow and its sessions.
+
+        Raises:
+            MlflowException: If the audit cannot be opened.
+        """
+        self._mlflow_session = self.ManagedSessionMaker
+        self._step = threading.local()
+        self.ManagedSessionMaker = self._session
+        super().govern(folder)
+
+    @contextmanager
+    def _session(self, read_only: bool = True) -> Iterator[Session]:  # noqa: FBT001, FBT002 - MLflow's
+        """The session of the step that this thread is in, or one of MLflow's own."""
+        session = getattr(self._step, "session", None)
+        if session is None:
+            with self._mlflow_session(read_only=read_only) as own:
+                yield own
+            return
+        yield session
+        # As if it had been a transaction: what comes next reads what was written.
+        session.flush()
+        session.expire_all()
+
+    @contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        """One transaction, which holds the row of the model: others wait, reading or not.
+
+        SQLite has no locks of rows. There the transaction takes the place of the one writer before
+        it reads anything.
+        """
+        if getattr(self._step, "session", None) is not None:
+            yield  # within a step of this thread already
+            return
+        with self._mlflow_session(read_only=False) as session:
+            if self.engine.dialect.name == "sqlite":
+                session.execute(sqlalchemy.text("BEGIN IMMEDIATE"))
+            row = sqlalchemy.select(SqlRegisteredModel.name).where(
+                SqlRegisteredModel.name == name, *self._get_workspace_clauses(SqlRegisteredModel)
+            )
+            hint = "WITH (UPDLOCK, HOLDLOCK)"  # what SQL Server has for it
+            session.execute(
+                row.with_for_update().with_hint(SqlRegisteredModel, hint, "mssql")
+            ).all()
+            self._step.session = session
+            try:
+                yield
+            finally:
+                self._step.session = None
+
+    def _confirm(self, check: Callable[[], object], undo: Callable[[], object]) -> None:
+        """Nothing comes in between here."""
 
     def _audit_engine(self, url: str | None, folder: Path) -> Engine:
         del folder
-        return self.engine if url is None else sqlalchemy.create_engine(url)
+        # One database is one engine: two would wait for each other's transactions.
+        if url is None or _same(make_url(url), self.engine.url):
+            engine: Engine = self.engine
+            return engine
+        return sqlalchemy.create_engine(url)
+
+    def _append(self, entry: AuditEntry) -> None:
+        session = getattr(self._step, "session", None)
+        if session is not None and self._audit is self.engine:
+            insert(session.connection(), entry)  # it stands if, and only if, the change does
+        else:
+            append(self._audit, entry)
 
     def _mark(self, registered: RegisteredVersion, tags: Mapping[str, str | None]) -> None:
-        """All in one transaction, so that no verdict stands beside another one's record."""
         ref, number = registered.ref, int(registered.ref.version)
         with self.ManagedSessionMaker(read_only=False) as session:
             row = self._get_sql_model_version(session, ref.name, number)
-            if row.creation_time != ref.created:
-                raise MlflowException(
-                    f"{ref.uri}: was deleted and created anew meanwhile",
-                    error_code=PERMISSION_DENIED,
-                )
             for key, value in tags.items():
                 if value is not None:
                     session.merge(
@@ -78,12 +151,43 @@ class GovernedSqlStore(Governed, SqlAlchemyStore):  # type: ignore[misc] # MLflo
                     session.delete(found)
 
 
+def _same(url: URL, other: URL) -> bool:
+    """Whether two addresses mean one database."""
+    if url.get_backend_name() == other.get_backend_name() == "sqlite":
+        return Path(url.database or "").resolve() == Path(other.database or "").resolve()
+    return url == other
+
+
 class GovernedWorkspaceStore(GovernedSqlStore, WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc] # as above
     """The same with MLflow's workspaces."""
 
 
 class GovernedRestStore(Governed, RestStore):  # type: ignore[misc] # MLflow is not typed
     """A registry behind another MLflow server; the audit is a file beside the rules."""
+
+    def govern(self, folder: Path) -> None:
+        """Take the rules from a folder, and open the audit.
+
+        Raises:
+            MlflowException: If the audit cannot be opened.
+        """
+        self._lock = folder / LOCK_FILE
+        super().govern(folder)
+
+    @contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        """Whoever comes through this folder waits; the server behind waits for nobody."""
+        del name
+        with self._lock.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _confirm(self, check: Callable[[], object], undo: Callable[[], object]) -> None:
+        try:
+            check()
+        except MlflowException:
+            undo()
+            raise
 
     def _audit_engine(self, url: str | None, folder: Path) -> Engine:
         return sqlalchemy.create_engine(url or f"sqlite:///{folder / AUDIT_FILE}")

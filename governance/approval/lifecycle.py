@@ -30,6 +30,7 @@ __all__ = [
     "Status",
     "Step",
     "awaits_verdict",
+    "rank",
     "state_of",
     "status_after_interruption",
     "step_of",
@@ -41,9 +42,22 @@ State = Literal[Status, "revoked", "expired"]
 #: What a signed statement does to its version: report progress (`pending`, `running`), give one of
 #: the four verdicts, revoke, or waive an expectation, which leaves the state as it is.
 Step = Literal["progress", "verdict", "revocation", "waiver"]
-#: When a statement may follow the one that stands: it was issued later, it was not issued before,
-#: whenever it was issued, or never.
-Order = Literal["later", "not before", "always", "never"]
+#: When a statement may follow the one that stands: it comes after that one, whenever it was issued,
+#: or never. A statement comes after another if it was issued in a later second. Of one second, it
+#: comes after if it names the other as the one that it replaces; otherwise by its `rank`.
+Order = Literal["after", "always", "never"]
+
+#: States in the order in which statements of one second count: the last of them stands, so that the
+#: outcome does not depend on which arrives first, and the stricter one wins.
+RANKS: tuple[State, ...] = (
+    "running",
+    "pending",
+    "approved",
+    "review",
+    "undetermined",
+    "rejected",
+    "revoked",
+)
 
 #: The role of the key that signs a kind of statement. Everybody else moves nothing.
 SIGNERS: Mapping[Kind, Role] = MappingProxyType(
@@ -51,16 +65,10 @@ SIGNERS: Mapping[Kind, Role] = MappingProxyType(
 )
 
 
-#: What may follow while a verdict is awaited, what may follow a verdict, and what a revocation.
-AWAITED: Mapping[Step, Order] = MappingProxyType(
-    {
-        "progress": "not before",
-        "verdict": "not before",
-        "revocation": "not before",
-        "waiver": "always",
-    }
+#: What may follow a statement other than a revocation, and what a revocation.
+OPEN: Mapping[Step, Order] = MappingProxyType(
+    {"progress": "after", "verdict": "after", "revocation": "after", "waiver": "always"}
 )
-DECIDED: Mapping[Step, Order] = MappingProxyType({**AWAITED, "verdict": "later"})
 REVOKED: Mapping[Step, Order] = MappingProxyType(
     {"progress": "never", "verdict": "never", "revocation": "never", "waiver": "always"}
 )
@@ -87,7 +95,7 @@ class Row:
 
 def _decided(verdict: Status) -> Row:
     return Row(
-        follow=DECIDED,
+        follow=OPEN,
         interrupted=verdict,
         renamed="pending",
         awaits_verdict=False,
@@ -99,14 +107,14 @@ def _decided(verdict: Status) -> Row:
 LIFECYCLE: Mapping[State, Row] = MappingProxyType(
     {
         "pending": Row(
-            follow=AWAITED,
+            follow=OPEN,
             interrupted="pending",
             renamed="pending",
             awaits_verdict=True,
             status="pending",
         ),
         "running": Row(
-            follow=AWAITED,
+            follow=OPEN,
             interrupted="pending",
             renamed="pending",
             awaits_verdict=True,
@@ -124,7 +132,7 @@ LIFECYCLE: Mapping[State, Row] = MappingProxyType(
             status="rejected",
         ),
         "expired": Row(
-            follow=DECIDED,
+            follow=OPEN,
             interrupted="pending",
             renamed="pending",
             awaits_verdict=True,
@@ -152,6 +160,11 @@ def step_of(kind: Kind, verdict: Status | None) -> Step:
     if kind == "verdict":
         return "progress" if verdict in {"pending", "running"} else "verdict"
     return kind
+
+
+def rank(kind: Kind, verdict: Status | None) -> int:
+    """Place of a statement among those of the same second; of two, the higher one stands."""
+    return RANKS.index(state_of(kind, verdict))
 
 
 def awaits_verdict(status: str | None) -> bool:

@@ -2,8 +2,9 @@
 
 The registry's server, the worker, the gate and the doctor all ask here, and act on the same answer.
 A statement counts if a key of the keyring signed it, the key's role may sign such a statement, its
-time has come and has not passed, it is about this version and its source, the registry accepts the
-policy that an approval was given under, and every waiver that it rests on counts, too.
+time has come and has not passed, it is about this version and its source, no other statement took
+its place, the registry accepts the policy that an approval was given under, and every waiver that
+it rests on counts, too.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -12,9 +13,16 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from governance.approval.keys import Keyring
-from governance.approval.lifecycle import LIFECYCLE, State, state_of, step_of
-from governance.approval.statements import Statement, decode, early, unbound, verified
-from governance.approval.tags import APPROVAL, STATUS, WAIVER
+from governance.approval.lifecycle import LIFECYCLE, State, rank, state_of, step_of
+from governance.approval.statements import (
+    Statement,
+    decode,
+    early,
+    token_digest,
+    unbound,
+    verified,
+)
+from governance.approval.tags import APPROVAL, RENAMED, STATUS, WAIVER, replaced_tag
 from governance.approval.waivers import counting_waiver, waivers_among
 from governance.errors import ApprovalError
 from governance.records.version_ref import VersionRef
@@ -31,11 +39,14 @@ __all__ = [
 ]
 
 #: Why a statement does not count. `unsigned`: there is none. `invalid`: it is forged, malformed, of
-#: a key that does not count, too early, or about another version. `expired`: its time has passed.
+#: a key that does not count, too early, or about another version. `replaced`: another one took its
+#: place, or its model got another name since. `expired`: its time has passed.
 #: `waivers`: a waiver that it rests on does not count. `policy`: the registry does not accept the
 #: policy. `verdict`: it says something else than what was expected. `order`: it may not follow the
 #: statement that stands, or not stand in this tag.
-Cause = Literal["unsigned", "invalid", "expired", "waivers", "policy", "verdict", "order"]
+Cause = Literal[
+    "unsigned", "invalid", "replaced", "expired", "waivers", "policy", "verdict", "order"
+]
 
 #: Whether an approval may rest on the policy of this title and digest.
 PolicyAccepted = Callable[[str | None, str | None], bool]
@@ -138,6 +149,7 @@ def _examined(
     )
     doubts = (
         *_misplaced(statement, version, now),
+        *_replaced(token, version),
         *_unsupported(statement, waivers, problems, policy_accepted),
         *_unexpected(statement, expected),
     )
@@ -158,6 +170,17 @@ def _misplaced(statement: Statement, version: RegisteredVersion, now: float) -> 
         yield Doubt(cause="invalid", text=text)
     for text in unbound(statement, ref=version.ref, source=version.source):
         yield Doubt(cause="invalid", text=text)
+
+
+def _replaced(token: str, version: RegisteredVersion) -> Iterator[Doubt]:
+    """Why a statement counts no more on a version that it once stood on."""
+    successor = version.tags.get(replaced_tag(token))
+    if successor is None:
+        return
+    how = f"by the one with sha256 {successor}"
+    if successor == RENAMED:
+        how = "when its model was renamed, and does not come back with the name"
+    yield Doubt(cause="replaced", text=f"its signed statement was replaced {how}")
 
 
 def _unsupported(
@@ -242,20 +265,36 @@ def _out_of_order(
 ) -> Iterator[str]:
     """Why a statement may not follow the one that stands, by the table of the lifecycle."""
     held = version.tags.get(APPROVAL)
+    if held == token:
+        return
+    named = held is not None and statement.replaces == token_digest(held)
+    # A revocation ends whatever stands, so that nothing that comes in between holds it up.
+    if statement.replaces is not None and not named and statement.kind != "revocation":
+        yield "replaces another statement than the one that stands on the version; sign a new one"
     before = _decoded(held)
-    if before is None or held == token:
+    if held is None or before is None:
         return
     state = _state(before, now)
     order = LIFECYCLE[state].follow[step_of(statement.kind, statement.verdict)]
     if order == "never":
         yield f"was {state}, which is final; register the model again"
-    elif order != "always" and statement.issued < before.issued:
+    elif order == "always":
+        return
+    elif statement.issued < before.issued:
         yield (
             f"was issued at {statement.issued}, and what stands on the version at {before.issued}; "
             "a newer statement is accepted"
         )
-    elif order == "later" and statement.issued == before.issued:
-        yield f"was issued in the same second as the {before.verdict} that stands on the version"
+    elif not named and _precedence(statement, token) < _precedence(before, held):
+        yield (
+            f"was issued in the same second as the {state_of(before.kind, before.verdict)} that "
+            "stands on the version and takes precedence"
+        )
+
+
+def _precedence(statement: Statement, token: str) -> tuple[int, int, str]:
+    """Sorts statements about one version by when they count, never two alike."""
+    return statement.issued, rank(statement.kind, statement.verdict), token_digest(token)
 
 
 def last_state(version: RegisteredVersion, now: float) -> State:

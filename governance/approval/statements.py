@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from governance.approval.keys import Keyring, PrivateKey
 from governance.approval.lifecycle import SIGNERS, Kind, Status
 from governance.errors import ApprovalError, EvidenceError
-from governance.records.serialisation import FLAT, canonical, from_data, parse, to_data
+from governance.records.serialisation import FLAT, IF_SET, canonical, from_data, parse, to_data
 from governance.records.version_ref import VersionRef
 
 __all__ = [
@@ -68,6 +68,8 @@ class Statement:
         metric: Metric that a waiver waives; None for other kinds.
         bound: Worst value that a waiver still waives; None for other kinds.
         detail: Reason of a waiver or a revocation; error of a version that could not be assessed.
+        replaces: sha256 of the token that stood on the version when this one was signed; None where
+            none stood, and in tokens of earlier releases.
         key: Id of the key that signed it; `sign` fills it in.
         schema: Version of the format.
     """
@@ -91,6 +93,7 @@ class Statement:
     metric: str | None = None
     bound: float | None = None
     detail: str = ""
+    replaces: str | None = field(default=None, metadata=IF_SET)
     key: str = ""
     schema: int = 1
 
@@ -119,6 +122,8 @@ def _contradictions(statement: Statement) -> Iterator[str]:
         yield f"{both}; a waiver, and it alone, has both"
     if statement.kind != "verdict" and not statement.detail.strip():
         yield "gives no reason"
+    if waiving and statement.replaces is not None:
+        yield "is a waiver and replaces a statement; waivers stand beside the others"
 
 
 def _out_of_bounds(statement: Statement) -> Iterator[str]:

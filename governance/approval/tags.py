@@ -4,7 +4,7 @@ import re
 import unicodedata
 
 from governance.approval.lifecycle import LIFECYCLE, state_of, step_of
-from governance.approval.statements import Statement
+from governance.approval.statements import Statement, token_digest
 
 __all__ = [
     "APPROVAL",
@@ -17,6 +17,8 @@ __all__ = [
     "POLICY",
     "POLICY_URI",
     "PREFIX",
+    "RENAMED",
+    "REPLACED",
     "RESERVED",
     "RUN",
     "RUNNING",
@@ -24,6 +26,7 @@ __all__ = [
     "WAIVER",
     "folded",
     "plain",
+    "replaced_tag",
     "reserved",
     "without_summary",
 ]
@@ -46,6 +49,11 @@ POLICY = "governance.policy"
 AUTHOR = "governance.author"
 #: Beginning of the tags that hold signed waivers; 16 hexadecimal digits follow.
 WAIVER = "governance.waiver."
+#: Begins the tags that name the statements which stood on the version before and count no more; 16
+#: hexadecimal digits follow.
+REPLACED = "governance.replaced."
+#: Value of such a tag where no other statement took the place: the model got another name.
+RENAMED = "renamed"
 #: Tags of a model version that only governance should write, without those of waivers.
 RESERVED = (STATUS, RUN, DIGEST, MANIFEST, POLICY, APPROVAL)
 
@@ -71,6 +79,14 @@ def folded(text: str) -> str:
 def reserved(key: str) -> bool:
     """Whether a tag is ours, in any spelling that a database may treat as the same."""
     return folded(key).startswith(PREFIX)
+
+
+def replaced_tag(token: str) -> str:
+    """The tag that says of a signed statement that it was replaced, and counts no more.
+
+    Its value is the sha256 of the statement that took its place, or `renamed`.
+    """
+    return f"{REPLACED}{token_digest(token)[:16]}"
 
 
 def plain(statement: Statement) -> dict[str, str | None]:

@@ -18,12 +18,15 @@ from typing import Any, Final
 
 from governance.errors import GovernanceError
 
-__all__ = ["FLAT", "INVALID", "UNWRITTEN", "decode", "describe", "flat_names", "quoted"]
+__all__ = ["FLAT", "IF_SET", "INVALID", "UNWRITTEN", "decode", "describe", "flat_names", "quoted"]
 
 #: Metadata of a field that holds a record, whose fields are written beside the other fields.
 FLAT = MappingProxyType({"written": "flat"})
 #: Metadata of a field that is not written; reading gives it its default.
 UNWRITTEN = MappingProxyType({"written": "never"})
+#: Metadata of a field that is written only where it is not None, so that records without it keep
+#: the bytes that they had before there was such a field.
+IF_SET = MappingProxyType({"written": "if set"})
 
 #: What `decode` returns for data that does not fit; the problem is noted.
 INVALID: Final = object()

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from governance.errors import EvidenceError
-from governance.records.decoding import FLAT, UNWRITTEN, decode, flat_names
+from governance.records.decoding import FLAT, IF_SET, UNWRITTEN, decode, flat_names
 
-__all__ = ["FLAT", "UNWRITTEN", "canonical", "from_data", "parse", "to_data"]
+__all__ = ["FLAT", "IF_SET", "UNWRITTEN", "canonical", "from_data", "parse", "to_data"]
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ def _written(record: Any) -> Iterator[tuple[str, Any]]:
         if field.metadata == FLAT:
             absent = ((name, None) for name in flat_names(type(record), field))
             yield from absent if value is None else _written(value)
-        elif field.metadata != UNWRITTEN:
+        elif field.metadata != UNWRITTEN and not (field.metadata == IF_SET and value is None):
             yield field.name, to_data(value)
 
 

@@ -21,11 +21,13 @@ from governance.approval import (
     check_approver,
     read,
     sign,
+    token_digest,
     waiver_tag,
     waivers_among,
 )
 from governance.approval.lifecycle import LIFECYCLE, state_of
 from governance.approval.standing import RegisteredVersion, standing
+from governance.approval.tags import replaced_tag
 from governance.errors import RegistryError
 from governance.records.assessment import Assessment
 from governance.records.waiver import Waiver
@@ -164,7 +166,9 @@ def not_assessable(version: ModelVersion, why: str, now: float) -> Statement:
     )
 
 
-def resumed(version: ModelVersion, token: str | None, key: PrivateKey, now: float) -> Statement:
+def resumed(
+    version: ModelVersion, tags: Mapping[str, str], key: PrivateKey, now: float
+) -> Statement:
     """What an interrupted assessment leaves on a version, to be signed by its assessor.
 
     The verdict that stood before is signed anew, anything else becomes `pending`. Only what this
@@ -172,9 +176,9 @@ def resumed(version: ModelVersion, token: str | None, key: PrivateKey, now: floa
     version.
     """
     own = key.public(owner="self", role="assessor", not_before=datetime.fromtimestamp(0, UTC))
-    before = RegisteredVersion(tags={} if token is None else {APPROVAL: token}, **about(version))
-    stood = standing(before, Keyring((own,)), now).statement
-    if stood is not None:
+    before = standing(RegisteredVersion(tags=tags, **about(version)), Keyring((own,)), now)
+    stood = before.statement
+    if stood is not None and not before.doubtful("replaced"):
         state = state_of(stood.kind, stood.verdict, expired=stood.expires <= now)
         if LIFECYCLE[state].interrupted == state != PENDING:
             return replace(stood, issued=max(int(now), stood.issued))
@@ -184,7 +188,7 @@ def resumed(version: ModelVersion, token: str | None, key: PrivateKey, now: floa
 def put_statement(
     version: ModelVersion, statement: Statement, key: PrivateKey
 ) -> Mapping[str, str]:
-    """Sign a statement and put it on its version.
+    """Sign a statement and put it on its version, in place of the one that stands there now.
 
     Returns:
         The version's tags afterwards; a governed registry has set the plain ones, too.
@@ -193,11 +197,20 @@ def put_statement(
         MlflowException: If MLflow refuses.
         RegistryError: If the version is gone.
     """
-    token = sign(statement, key)
-    tag = waiver_tag(token) if statement.kind == "waiver" else APPROVAL
-    ref = version.registered_as
-    MlflowClient().set_model_version_tag(ref.name, ref.version, tag, token)
-    return dict(registered(version).tags)
+    client, ref = MlflowClient(), version.registered_as
+    if statement.kind == "waiver":
+        token = sign(statement, key)
+        client.set_model_version_tag(ref.name, ref.version, waiver_tag(token), token)
+        return dict(registered(version).tags)
+    held = registered(version).tags.get(APPROVAL)
+    replaces = None if held is None else token_digest(held)
+    token = sign(replace(statement, replaces=replaces), key)
+    client.set_model_version_tag(ref.name, ref.version, APPROVAL, token)
+    tags = dict(registered(version).tags)
+    if held is not None and replaced_tag(held) not in tags:
+        # A plain registry does not remember that the statement of before counts no more.
+        client.set_model_version_tag(ref.name, ref.version, replaced_tag(held), token_digest(token))
+    return tags
 
 
 def sign_progress(version: ModelVersion, status: str, key: PrivateKey, now: float) -> None:

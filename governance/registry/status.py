@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 
 from governance.approval import PrivateKey
 from governance.approval.lifecycle import status_after_interruption
+from governance.approval.tags import REPLACED
 from governance.errors import RegistryError
 from governance.registry.description import merged, unassessed
 from governance.registry.signing import (
@@ -18,7 +19,6 @@ from governance.registry.signing import (
     sign_progress,
 )
 from governance.registry.versions import (
-    APPROVAL,
     DIGEST,
     MANIFEST,
     POLICY,
@@ -81,7 +81,7 @@ def _leave(version: ModelVersion, before: "Marks", key: PrivateKey | None) -> No
         if marks(version).tags.get(STATUS) != RUNNING:
             return
         if key is not None:
-            again = resumed(version, before.tags.get(APPROVAL), key, time.time())
+            again = resumed(version, before.tags, key, time.time())
             if put_statement(version, again, key).get(STATUS) != RUNNING:
                 return
         ref = version.registered_as
@@ -109,7 +109,11 @@ def marks(version: ModelVersion) -> Marks:
         RegistryError: If the version is gone.
     """
     found = registered(version)
-    tags = {key: found.tags[key] for key in RESERVED if key in found.tags}
+    tags = {
+        key: value
+        for key, value in found.tags.items()
+        if key in RESERVED or key.startswith(REPLACED)
+    }
     return Marks(tags=tags, description=found.description or "")
 
 
@@ -122,7 +126,7 @@ def put_back(version: ModelVersion, before: Marks) -> None:
     """
     client, ref = MlflowClient(), version.registered_as
     now = marks(version)
-    for key in RESERVED:
+    for key in (*RESERVED, *sorted({*now.tags, *before.tags} - {*RESERVED})):
         if before.tags.get(key) == now.tags.get(key):
             continue
         if key in before.tags:

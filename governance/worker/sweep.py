@@ -25,11 +25,12 @@ from governance.worker.policy_choice import NO_POLICY
 __all__ = ["INVALID", "UNSIGNED", "WAIVERS", "audit", "need", "offer"]
 
 #: Why a version needs work.
-UNSIGNED, WAITS, EXPIRED, INVALID, WAIVERS, STATUSES, RULED = (
+UNSIGNED, WAITS, EXPIRED, INVALID, REPLACED, WAIVERS, STATUSES, RULED = (
     "no signed statement",
     "pending",
     "expired",
     "invalid statement",
+    "replaced statement",
     "waivers changed",
     "status changed",
     "a policy applies now",
@@ -56,6 +57,8 @@ def need(entry: ListedVersion, ring: Keyring, now: float, config: WorkerConfig) 
         return UNSIGNED
     if statement is None:
         return INVALID
+    if answer.doubtful("replaced"):
+        return REPLACED
     if answer.doubtful("expired"):
         return EXPIRED
     if _ruled(entry, statement, config):

@@ -200,6 +200,12 @@ def registry(migrated_store, tmp_path, monkeypatch):
 
 
 #: What they start is asked for by name, which no hook sees.
+@pytest.fixture
+def on_postgresql(governed_postgresql, monkeypatch):
+    """A governed registry on PostgreSQL, in this process."""
+    return in_process(*governed_postgresql, monkeypatch)
+
+
 PLACES = [
     "process",
     pytest.param("server", marks=pytest.mark.server),
@@ -208,12 +214,12 @@ PLACES = [
 
 
 @pytest.fixture(params=PLACES)
-def anywhere(request, monkeypatch):
+def anywhere(request):
     """A governed registry: in this process, over HTTP, on PostgreSQL."""
     if request.param == "process":
         return request.getfixturevalue("registry")
     if request.param == "postgresql":
-        return in_process(*request.getfixturevalue("governed_postgresql"), monkeypatch)
+        return request.getfixturevalue("on_postgresql")
     from mlflow import MlflowClient  # noqa: PLC0415 - seconds, for the few tests that need it
 
     address, office = request.getfixturevalue("governed_server")

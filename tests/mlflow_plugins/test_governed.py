@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from governance.approval import PrivateKey, token_digest
 from governance.approval.tags import APPROVAL
@@ -134,25 +135,77 @@ def test_who_made_a_version_does_not_waive_for_it(registry, monkeypatch):
         registry.waive(version)
 
 
-def test_a_version_made_anew_in_between_gets_nothing(registry, monkeypatch):
+CHANGES = {
+    "alias": lambda client, name: client.set_registered_model_alias(name, "champion", "1"),
+    "stage": lambda client, name: client.transition_model_version_stage(name, "1", "Production"),
+    "no alias": lambda client, name: client.delete_registered_model_alias(name, "champion"),
+    "name": lambda client, name: client.rename_registered_model(name, f"{name} b"),
+    "no version": lambda client, name: client.delete_model_version(name, "1"),
+    "no model": lambda client, name: client.delete_registered_model(name),
+}
+
+
+@pytest.fixture
+def commits(registry):
+    """The number of transactions in which something was written so far."""
     from mlflow.store.model_registry.sqlalchemy_store import (  # noqa: PLC0415 - seconds
         SqlAlchemyStore,
     )
 
+    engine = SqlAlchemyStore._engine_map[f"sqlite:///{registry.office.folder}/mlflow.db"]
+    written, seen = set(), []
+
+    def note(connection, _cursor, statement, *_):
+        if statement.split()[0] in {"INSERT", "UPDATE", "DELETE"}:
+            written.add(connection)
+
+    def count(connection):
+        if connection in written:
+            written.discard(connection)
+            seen.append(connection)
+
+    sqlalchemy.event.listen(engine, "before_cursor_execute", note)
+    sqlalchemy.event.listen(engine, "commit", count)
+    yield lambda: len(seen)
+    sqlalchemy.event.remove(engine, "before_cursor_execute", note)
+    sqlalchemy.event.remove(engine, "commit", count)
+
+
+@pytest.mark.filterwarnings("ignore:.*stage.*:FutureWarning")
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_its_tags_and_its_entry_in_the_audit_are_one_transaction(
+    registry, commits, change
+):
     version = registry.register()
     registry.approve(version)
-    plain = SqlAlchemyStore.set_registered_model_alias
-
-    def raced(store, name, alias, number):
-        registry.client.delete_registered_model(name)
-        registry.register(name)
-        plain(store, name, alias, number)
-
-    monkeypatch.setattr(SqlAlchemyStore, "set_registered_model_alias", raced)
-
-    with registry.refused("champion", "no signed statement"):
+    if change == "no alias":
         registry.client.set_registered_model_alias(version.name, "champion", "1")
-    assert registry.client.get_registered_model(version.name).aliases == {}
+    before = commits()
+
+    CHANGES[change](registry.client, version.name)
+
+    assert commits() == before + 1
+
+
+def test_a_statement_and_all_that_follows_from_it_are_one_transaction(registry, commits):
+    version = registry.register()
+    before = commits()
+
+    registry.approve(version)
+
+    assert commits() == before + 1
+
+
+def test_a_change_that_fails_leaves_no_entry_in_the_audit(registry):
+    version, other = registry.register("one"), registry.register("another")
+    registry.approve(version)
+    before = len(audited(registry))
+
+    with pytest.raises(MlflowException, match="already exists"):
+        registry.client.rename_registered_model(version.name, other.name)
+
+    assert len(audited(registry)) == before
+    assert registry.tags(version)["governance.status"] == "approved"
 
 
 def test_each_decision_is_written_down(registry, monkeypatch):

@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
 import requests
 
 from governance.approval import token_digest, waiver_tag
-from governance.approval.tags import APPROVAL
+from governance.approval.tags import APPROVAL, replaced_tag
 
 PENDING = {"governance.status": "pending"}
 
@@ -305,7 +306,9 @@ def test_a_renamed_model_starts_anew(anywhere):
     anywhere.client.rename_registered_model(version.name, f"{version.name} b")
 
     renamed = anywhere.client.get_model_version(f"{version.name} b", "1")
-    assert renamed.tags == {**PENDING, "team": "vision", APPROVAL: token}
+    assert renamed.tags == {
+        **PENDING, "team": "vision", APPROVAL: token, replaced_tag(token): "renamed",
+    }  # fmt: skip
     with anywhere.refused("its name is"):
         anywhere.client.set_registered_model_alias(renamed.name, "champion", "1")
 
@@ -321,6 +324,59 @@ def test_another_name_and_back_does_not_bring_an_older_approval_back(anywhere):
 
     with anywhere.refused("a newer statement is accepted"):
         anywhere.client.set_model_version_tag(back, "1", APPROVAL, approval)
+
+
+def test_another_name_and_back_does_not_bring_the_approval_back(anywhere):
+    version = anywhere.register()
+    approval = anywhere.approve(version, issued=version.creation_timestamp // 1000 - 60)
+    there, back = f"{version.name} b", version.name
+
+    anywhere.client.rename_registered_model(back, there)
+    anywhere.client.rename_registered_model(there, back)
+
+    assert anywhere.tags(version)["governance.status"] == "pending"
+    with anywhere.refused("replaced when its model was renamed"):
+        anywhere.client.set_registered_model_alias(back, "champion", "1")
+    with anywhere.refused("replaced when its model was renamed"):
+        anywhere.client.set_model_version_tag(back, "1", APPROVAL, approval)
+    anywhere.approve(version, replaces=token_digest(approval))
+    anywhere.client.set_registered_model_alias(back, "champion", "1")
+
+
+def test_what_was_replaced_never_comes_back(anywhere):
+    # All of one second, each naming the one of before: no time tells them apart.
+    version = anywhere.register()
+    first = anywhere.approve(version, verdict="rejected", issued=(now := int(time.time())))
+    second = anywhere.approve(version, issued=now, replaces=token_digest(first))
+    third = anywhere.approve(version, verdict="running", issued=now, replaces=token_digest(second))
+
+    for token in (first, second):
+        with anywhere.refused("was replaced by the one with sha256"):
+            anywhere.client.set_model_version_tag(version.name, "1", APPROVAL, token)
+    assert anywhere.tags(version)[replaced_tag(first)] == token_digest(second)
+    assert anywhere.tags(version)[APPROVAL] == third
+
+
+@pytest.mark.parametrize("replaces", ["0" * 64, token_digest("another one")])
+def test_a_statement_that_replaces_another_than_what_stands_is_refused(anywhere, replaces):
+    version = anywhere.register()
+    with anywhere.refused("replaces another statement"):
+        anywhere.approve(version, replaces=replaces)
+    anywhere.approve(version, issued=version.creation_timestamp // 1000 - 10)
+
+    with anywhere.refused("replaces another statement"):
+        anywhere.approve(version, verdict="rejected", replaces=replaces)
+
+
+def test_a_revocation_ends_whatever_stands_by_then(anywhere):
+    version = anywhere.register()
+    token = anywhere.approve(version, issued=version.creation_timestamp // 1000 - 10)
+    revocation = anywhere.office.revocation(version, replaces=token_digest(token))
+    anywhere.approve(version, verdict="running")
+
+    anywhere.client.set_model_version_tag(version.name, "1", APPROVAL, revocation)
+
+    assert anywhere.tags(version)["governance.status"] == "rejected"
 
 
 def test_a_model_with_a_revoked_version_keeps_its_name(anywhere):

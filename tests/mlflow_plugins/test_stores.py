@@ -4,9 +4,10 @@ import pytest
 import sqlalchemy
 from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
 from mlflow.exceptions import MlflowException
+from mlflow.store.model_registry.rest_store import RestStore
 
 from governance.approval import token_digest, waiver_tag
-from governance.approval.tags import APPROVAL
+from governance.approval.tags import APPROVAL, replaced_tag
 from mlflow_plugins.registry_store import build
 
 
@@ -51,6 +52,7 @@ def test_a_registry_behind_another_server_is_governed_as_well(before_a_server, t
         "governance.status": "pending",
         "a": "b",
         APPROVAL: token,
+        replaced_tag(token): "renamed",
     }
 
     engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path}/governance-audit.db")
@@ -59,6 +61,32 @@ def test_a_registry_behind_another_server_is_governed_as_well(before_a_server, t
         found = [row.outcome for row in connection.execute(query)]
     engine.dispose()
     assert found == ["refused", "allowed", "allowed", "allowed", "allowed", "allowed"]
+
+
+def test_behind_another_server_an_approval_that_ends_meanwhile_loses_the_alias(
+    before_a_server, monkeypatch
+):
+    store, office = before_a_server
+    store.create_registered_model("raced")
+    logged = store_client(store).create_logged_model("0")
+    version = store.create_model_version(
+        "raced", f"models:/{logged.model_id}", model_id=logged.model_id
+    )
+    store.set_model_version_tag("raced", "1", ModelVersionTag(APPROVAL, office.verdict(version)))
+    plain = RestStore.set_registered_model_alias
+
+    def raced(store, name, alias, number):
+        # Somebody who goes to the server behind waits for no lock of ours.
+        store_client(store).set_model_version_tag(
+            name, number, APPROVAL, office.revocation(version)
+        )
+        plain(store, name, alias, number)
+
+    monkeypatch.setattr(RestStore, "set_registered_model_alias", raced)
+
+    with pytest.raises(MlflowException, match="was revoked"):
+        store.set_registered_model_alias("raced", "champion", "1")
+    assert store.get_registered_model("raced").aliases == {}
 
 
 def store_client(store):

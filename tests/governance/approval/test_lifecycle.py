@@ -5,6 +5,7 @@ import pytest
 from governance.approval.lifecycle import (
     LIFECYCLE,
     awaits_verdict,
+    rank,
     state_of,
     status_after_interruption,
     step_of,
@@ -40,9 +41,15 @@ def test_a_verdict_and_a_word_of_someone_elses_are_not_awaited_and_come_back(sta
     assert status_after_interruption(status) == status
 
 
-def test_nothing_follows_a_revocation_but_waivers_and_a_verdict_is_never_overwritten_at_once():
+def test_nothing_follows_a_revocation_but_waivers():
     for state, step in itertools.product(LIFECYCLE, ("progress", "verdict", "revocation")):
-        order = LIFECYCLE[state].follow[step]
-        assert (order == "never") == (state == "revoked")
-        assert (order == "later") == (step == "verdict" and state in {*VERDICTS, "expired"})
+        assert LIFECYCLE[state].follow[step] == ("never" if state == "revoked" else "after")
     assert {row.follow["waiver"] for row in LIFECYCLE.values()} == {"always"}
+
+
+def test_of_one_second_the_stricter_statement_stands():
+    verdicts = ("running", "pending", "approved", "review", "undetermined", "rejected")
+
+    ranks = [*(rank("verdict", item) for item in verdicts), rank("revocation", None)]
+
+    assert ranks == sorted(set(ranks))

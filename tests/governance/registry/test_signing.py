@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 
 from governance.approval import Keyring, PrivateKey, decode, read, sign
-from governance.approval.tags import APPROVAL
+from governance.approval.tags import APPROVAL, replaced_tag
 from governance.errors import ApprovalError, RegistryError
 from governance.registry import (
     fetch,
@@ -139,7 +139,7 @@ def test_a_verdict_is_put_back_signed_anew(version, keys, assessed):
 
     after = read(tags()[APPROVAL], keys.ring, time.time())
     assert after.issued >= before.issued
-    assert dataclasses.replace(after, issued=before.issued) == before
+    assert dataclasses.replace(after, issued=before.issued, replaces=before.replaces) == before
     assert tags()["governance.status"] == "approved"
 
 
@@ -151,11 +151,14 @@ def test_what_someone_else_put_there_is_not_signed(version, keys, assessed):
         now=time.time(),
     )  # fmt: skip
 
-    for token in (sign(forged, thief), "nonsense", None):
-        assert resumed(version, token, keys.assessor, time.time()).verdict == "pending"
+    for found in ({APPROVAL: sign(forged, thief)}, {APPROVAL: "nonsense"}, {}):
+        assert resumed(version, found, keys.assessor, time.time()).verdict == "pending"
     elsewhere = dataclasses.replace(forged, ref=dataclasses.replace(forged.ref, version="9"))
     token = sign(elsewhere, keys.assessor)
-    assert resumed(version, token, keys.assessor, time.time()).verdict == "pending"
+    assert resumed(version, {APPROVAL: token}, keys.assessor, time.time()).verdict == "pending"
+    token = sign(forged, keys.assessor)
+    found = {APPROVAL: token, replaced_tag(token): "renamed"}
+    assert resumed(version, found, keys.assessor, time.time()).verdict == "pending"
 
 
 def keys_folder(_version):
