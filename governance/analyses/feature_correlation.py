@@ -45,10 +45,11 @@ from typing import ClassVar, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
+from torch import nn
 
 from governance.methods.correlation import LABELS, LEAST, Correlations, correlate, fisher
 from governance.methods.correlation.pictures import pictures
+from governance.methods.image_tensors import Images
 from governance.methods.missing import missing
 from governance.methods.network import trace
 from governance.methods.statistics.intervals import LEVEL
@@ -131,7 +132,7 @@ class FeatureCorrelation:
 
 def feature_correlation(
     model: nn.Module,
-    images: Tensor,
+    images: Images,
     labels: ArrayLike | None = None,
     *,
     layers: Literal["units"] | Sequence[str] = "units",
@@ -186,19 +187,8 @@ def _channel_rows(correlations: Correlations, keep: float) -> list[tuple[Cell, .
         for i, j in np.argwhere(np.triu(np.abs(channels.correlations), 1) > keep):
             r = channels.correlations[i, j]
             control = channels.exchanged[i, j]
-            rows.append(
-                (
-                    "channels",
-                    layer,
-                    i,
-                    layer,
-                    j,
-                    r,
-                    *_ends(r, correlations),
-                    control,
-                    correlations.images,
-                )
-            )
+            measured = (r, *_ends(r, correlations), control, correlations.images)
+            rows.append(("channels", layer, i, layer, j, *measured))
     return rows
 
 
@@ -223,20 +213,8 @@ def _layer_rows(correlations: Correlations, limit: float) -> list[tuple[Cell, ..
 def _depth_rows(correlations: Correlations) -> list[tuple[Cell, ...]]:
     rows: list[tuple[Cell, ...]] = []
     for (one, other), match in correlations.matches.items():
-        rows.append(
-            (
-                "match",
-                one,
-                None,
-                other,
-                None,
-                match.mean,
-                None,
-                None,
-                match.exchanged,
-                correlations.images,
-            )
-        )
+        measured = (match.mean, None, None, match.exchanged, correlations.images)
+        rows.append(("match", one, None, other, None, *measured))
         for (i, j), r in zip(match.pairs, match.correlations, strict=True):
             rows.append(
                 ("matched", one, i, other, j, r, *_ends(r, correlations), None, correlations.images)

@@ -80,6 +80,7 @@ from governance.methods.filter_ablation.tables import (
     top_filters,
     top_table,
 )
+from governance.methods.image_tensors import Images, image_labels, image_tensor
 from governance.methods.missing import missing
 from governance.methods.network import TracedNetwork, trace
 from governance.records.evidence import Measurement, Metric
@@ -160,7 +161,7 @@ class FilterImportance:
 
 def filter_importance(
     model: nn.Module,
-    images: Tensor,
+    images: Images,
     labels: ArrayLike,
     *,
     tier: Tier = "standard",
@@ -193,7 +194,8 @@ def filter_importance(
     Raises:
         AnalysisError: If the model or the labels cannot be used.
     """
-    known = np.asarray(labels)
+    images = image_tensor(images)
+    known = image_labels(labels, len(images))
     network = _traced(model, images, known, batch_size)
     measurements = measure_filters(
         network, images, known, tier=tier, seed=seed, top=top, outputs=outputs
@@ -206,11 +208,6 @@ def _traced(
 ) -> TracedNetwork:
     if len(inputs) < LEAST:
         raise AnalysisError(f"{len(inputs)} images were given; at least {LEAST} are accepted")
-    if labels.shape != (len(inputs),) or not np.issubdtype(labels.dtype, np.integer):
-        raise AnalysisError(
-            f"labels of shape {labels.shape} and type {labels.dtype} for {len(inputs)} images; one "
-            "whole number per image is accepted"
-        )
     network = trace(model, inputs[:2], batch_size=size)
     if labels.min() < 0 or labels.max() >= network.classes:
         raise AnalysisError(

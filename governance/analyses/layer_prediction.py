@@ -52,10 +52,11 @@ from typing import ClassVar, Literal
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from governance.methods.evolved.selection import choose
+from governance.methods.image_tensors import Images, image_labels, image_tensor
 from governance.methods.lens_and_probe import METHODS, Method, Readings, read
 from governance.methods.lens_and_probe.masked import MASK, Local, mask_readings, seen_by
 from governance.methods.lens_and_probe.pictures import emergence, gap_map, strips, worst_classes
@@ -208,8 +209,8 @@ class LayerPrediction:
 
 def layer_predictions(
     model: nn.Module,
-    images: Tensor,
-    labels: NDArray[np.integer] | Sequence[int],
+    images: Images,
+    labels: ArrayLike,
     *,
     layers: Literal["stages"] | Sequence[str] = "stages",
     methods: Sequence[Method | Literal["mask"]] = METHODS,
@@ -243,8 +244,9 @@ def layer_predictions(
         AnalysisError: If a layer does not exist, the model has no separable head, or the lens at
             the head's input disagrees with the model.
     """
+    images = image_tensor(images)
     network = trace(model, images[:2])
-    truth = np.asarray(labels, dtype=np.int64)
+    truth = image_labels(labels, len(images))
     readings = read(
         network,
         torch.split(images, batch_size),

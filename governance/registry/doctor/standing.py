@@ -67,7 +67,8 @@ def _signatures(
         if answer.doubtful("invalid"):
             wrong.append(f"{item.version.uri}: {answer.problems[0]}")
         else:
-            outcomes["stands" if answer.counts else "expired"] += 1
+            expired = "expired" if answer.doubtful("expired") else "lacks"
+            outcomes["stands" if answer.counts else expired] += 1
     if wrong:
         yield problem(
             "signatures",
@@ -80,6 +81,13 @@ def _signatures(
             "signatures",
             f"{outcomes['expired']} of {len(signed)} signed statements expired",
             "assess those versions again: governance sweep",
+        )
+    if outcomes["lacks"]:
+        yield warning(
+            "signatures",
+            f"{outcomes['lacks']} of {len(signed)} signed statements rest on waivers that do not "
+            "count any more",
+            "have the waivers signed again, or assess those versions again: governance sweep",
         )
     if outcomes["stands"]:
         yield ok("signatures", f"{outcomes['stands']} signed statements verify with the ring")

@@ -1,7 +1,7 @@
-"""What every public function of the methods and of training promises about the images it is given.
+"""What every public function of methods, training and analyses promises about images given to it.
 
-The cases are held against the `__all__` of every package: a new public function without a case
-fails here.
+The cases are held against the `__all__` of every package, and against the functions of the analyses
+that take a model: a new public function without a case fails here.
 """
 
 import dataclasses
@@ -17,7 +17,11 @@ import pytest
 import torch
 from torch import nn
 
+import governance.analyses
 import governance.methods
+from governance.analyses.feature_correlation import feature_correlation
+from governance.analyses.filter_importance import filter_importance
+from governance.analyses.layer_prediction import layer_predictions
 from governance.errors import AnalysisError
 from governance.methods import (
     bounds,
@@ -192,6 +196,15 @@ CASES = {
         ).losses
     ),
     "training.record_epoch": epoch,
+    "analyses.feature_correlation": lambda form: feature_correlation(
+        MODEL, form(SOME), LABELS[:24], layers=["one"], depths=["one", "two"]
+    ),
+    "analyses.filter_importance": lambda form: filter_importance(
+        MODEL, form(SOME), LABELS[:24], tier="smoke"
+    ),
+    "analyses.layer_predictions": lambda form: layer_predictions(
+        MODEL, form(IMAGES), LABELS, layers=["two"], methods=["lens", "probe", "mask"]
+    ),
 }
 #: Functions that no images are given to, and what stands for these.
 WITHOUT_IMAGES = {
@@ -208,7 +221,7 @@ SLOW_STORE = "training.record_epoch"  # needs an MLflow
 
 
 def public():
-    """Every function, by package and name, that a package of methods or training hands out."""
+    """Every function that is to be called with images, by its package and name."""
     packages = [
         *(f"governance.methods.{item.name}" for item in pkgutil.iter_modules(
             governance.methods.__path__) if item.ispkg),
@@ -224,6 +237,12 @@ def public():
                 yield from (f"{short}.{name}.{m}" for m, _ in methods if not m.startswith("_"))
             elif inspect.isfunction(thing):
                 yield f"{short}.{name}"
+    for item in pkgutil.iter_modules(governance.analyses.__path__):
+        module = importlib.import_module(f"governance.analyses.{item.name}")
+        for name, thing in inspect.getmembers(module, inspect.isfunction):
+            own = thing.__module__ == module.__name__ and not name.startswith("_")
+            if own and "model" in inspect.signature(thing).parameters:
+                yield f"analyses.{name}"
 
 
 def plain(value):

@@ -141,6 +141,16 @@ def test_similarity_is_the_unbiased_estimate_summed_over_batches(images):
     assert np.diag(found.cka()) == pytest.approx(np.ones(3))
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_rounding_takes_no_similarity_beyond_1(seed):
+    # A depth compared with itself came out as 1.0000000000000002.
+    model = Two([[1.0, 0.5], [0.2, 1.0]], [[1.0, 0.3], [0.0, 1.0]])
+    images = torch.rand(40, 2, 6, 6, generator=torch.Generator().manual_seed(seed))
+    found = measured(model, images, labels=np.arange(40) % 2)
+    assert found.cka().max() <= 1
+    assert all(found.cka_interval(depth, depth).high <= 1 for depth in found.depths)
+
+
 def test_random_features_are_not_alike_however_many_there_are():
     # arrange: 2,000 features of 30 images, where the usual estimate is near 1
     rng = np.random.default_rng(0)
