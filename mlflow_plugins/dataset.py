@@ -1,4 +1,4 @@
-"""Dataset: a list of image files with labels, as a data set that MLflow logs and evaluates on."""
+"""Dataset: a list of labelled image files as a data set that MLflow logs and evaluates on."""
 
 import warnings
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ DIGEST_LENGTH = 36  # of a data set, in MLflow
 class ImageManifest(PandasDataset):  # type: ignore[misc] # MLflow has no types
     """Absolute paths of images with their labels.
 
-    MLflow keeps 36 characters of a digest; the whole one, over class names, labels and the
-    contents of all images, is in the profile.
+    MLflow keeps 36 characters of a digest. The profile holds the whole digest, over class names,
+    labels and the contents of all images.
     """
 
     def __init__(self, validation: "ValidationSet", root: Path, **options: Any) -> None:
@@ -38,7 +38,7 @@ class ImageManifest(PandasDataset):  # type: ignore[misc] # MLflow has no types
 
     @property
     def profile(self) -> dict[str, Any]:
-        """How many images there are, and the digest of them."""
+        """Number of images and their digest."""
         return {"images": len(self.df), "digest": self._image_digest}
 
 
@@ -59,8 +59,8 @@ def from_image_manifest(
         root: Folder that the paths start at and lie in; that of the CSV file if not given, the
             working directory for a table.
         class_names: In the order of the model's outputs; the sorted labels if not given.
-        name: Of the data set, in MLflow.
-        digest: 36 characters at most; of the images' contents if not given.
+        name: Name of the data set in MLflow.
+        digest: Digest of the data set, at most 36 characters. Default: that of the images.
 
     Raises:
         MlflowException: All problems at once.

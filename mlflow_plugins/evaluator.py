@@ -1,4 +1,4 @@
-"""Evaluator: the analyses of a policy where `mlflow.models.evaluate` is called.
+"""Evaluator: assesses a model where `mlflow.models.evaluate` is called.
 
 ```
 mlflow.models.evaluate(
@@ -8,8 +8,8 @@ mlflow.models.evaluate(
 )
 ```
 
-It says before a model is registered what an assessment would say, on images of one's own. The gate
-does not ask it: only `governance assess` and the worker record what a gate relies on.
+It shows before a model is registered what an assessment would say, on images that the caller names.
+The gate does not read the result: it relies on records of `governance assess` and the worker alone.
 """
 
 import json
@@ -50,7 +50,7 @@ class GovernanceEvaluator(ModelEvaluator):  # type: ignore[misc] # MLflow has no
 
     @classmethod
     def can_evaluate(cls, *, model_type: str, **_others: Any) -> bool:
-        """Only what is meant for it: MLflow asks every installed evaluator about every model."""
+        """Whether the model type is `image-classifier`; MLflow asks about every model."""
         return model_type == MODEL_TYPE
 
     def evaluate(
@@ -62,7 +62,7 @@ class GovernanceEvaluator(ModelEvaluator):  # type: ignore[misc] # MLflow has no
         model_id: str | None = None,
         **_others: Any,
     ) -> EvaluationResult:
-        """Run every analysis of the policy, judge, and log reports and evidence with the run.
+        """Assess the model under the policy, and log reports and evidence with the run.
 
         Returns:
             The measured metrics by their full names, and the record as an artifact.

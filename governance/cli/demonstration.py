@@ -119,7 +119,7 @@ AfterEpoch = Callable[[nn.Module, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoVersion:
-    """One version of the demo's model and what came of it."""
+    """One version of the demo's model, and its assessment."""
 
     number: str
     story: str
@@ -138,7 +138,7 @@ class DemoVersion:
 
     @property
     def why(self) -> str:
-        """What kept it from being approved, or that nothing did."""
+        """Its accuracy, and the expectations that are not met."""
         open_findings = [
             f"{finding.expectation.metric} = {_observed(finding)}, {finding.expectation.bound} "
             f"({finding.expectation.severity})"

@@ -96,6 +96,13 @@ def doctor(
         typer.Option(help="Address of the worker's receiver that a webhook should name."),
     ] = None,
     alias: Annotated[str, typer.Option(help="Alias that the server should protect.")] = "champion",
+    audit: Annotated[
+        str | None,
+        typer.Option(
+            help="URL of the database that holds the server's audit, such as sqlite:///mlflow.db. "
+            "The doctor then compares each version's statement with the last one accepted."
+        ),
+    ] = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
     """Examine a running MLflow server from outside. Exits with 10 if it lets models through."""
@@ -103,7 +110,7 @@ def doctor(
 
     from governance.registry.doctor import examine, healthy
 
-    found = examine(tracking_uri, keys=keys, webhook_url=webhook_url, alias=alias)
+    found = examine(tracking_uri, keys=keys, webhook_url=webhook_url, alias=alias, audit=audit)
     code = 0 if healthy(found) else UNHEALTHY
     if as_json:
         print_json({"exit_code": code, "findings": [dataclasses.asdict(item) for item in found]})

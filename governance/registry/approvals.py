@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 
 from governance.approval import Keyring, Statement
 from governance.approval.standing import RegisteredVersion, Standing, standing
@@ -20,6 +21,8 @@ def standing_of(
     ring: Keyring,
     now: float,
     tags: Mapping[str, str] | None = None,
+    *,
+    expected: Literal["approved"] | None = None,
 ) -> Standing:
     """Whether the signed statement on a version in MLflow counts now.
 
@@ -28,6 +31,7 @@ def standing_of(
         ring: Whose signatures count.
         now: Seconds since 1970.
         tags: Tags of the version, where they were read already.
+        expected: Verdict that is needed; None takes whatever was signed.
 
     Raises:
         SubjectError: If the version is not registered.
@@ -49,6 +53,7 @@ def standing_of(
         ),
         ring,
         now,
+        expected=expected,
     )
 
 

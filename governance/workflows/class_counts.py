@@ -1,4 +1,4 @@
-"""Per class: numbers about one class rest on enough of its images, or are not relied on."""
+"""Class counts: a number about one class counts only if it rests on enough images of it."""
 
 from dataclasses import replace
 
@@ -26,10 +26,10 @@ def check_classes(policy: Policy, validation: ValidationIdentity) -> None:
     """
     unknown, scarce = [], []
     for expectation in policy.expectations:
-        found = _pattern(expectation)
-        if found is None or not found[1].per_class:
+        declared_as = _pattern(expectation)
+        if declared_as is None or not declared_as[1].per_class:
             continue
-        gated = _gated_classes(expectation, found[0], validation)
+        gated = _gated_classes(expectation, declared_as[0], validation)
         if not gated:
             unknown.append(
                 f"expectation on {expectation.metric}: the validation set {validation.location} "
@@ -99,5 +99,5 @@ def sound(evidence: Evidence, policy: Policy) -> Evidence:
 
 
 def _is_per_class(expectation: Expectation) -> bool:
-    found = _pattern(expectation)
-    return found is not None and found[1].per_class
+    declared_as = _pattern(expectation)
+    return declared_as is not None and declared_as[1].per_class

@@ -1,4 +1,4 @@
-"""Comparing: two models held against each other from their records; what is missing is run."""
+"""Comparing: two models compared from their records; a model without a record is assessed first."""
 
 import time
 from collections.abc import Sequence
@@ -25,12 +25,12 @@ __all__ = ["Compared", "compare_models"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """Two versions held against each other.
+    """Comparison of two versions.
 
     Attributes:
-        comparison: What was found.
-        evidence: The same as evidence, self-tests included.
-        new: The assessment of the new version, with that evidence in it.
+        comparison: Answers to the three questions, and the verdict.
+        evidence: The comparison as evidence, self-tests included.
+        new: Assessment of the new version, with that evidence in it.
     """
 
     comparison: Comparison
@@ -39,9 +39,9 @@ class Compared:
 
     @property
     def withdrawn(self) -> tuple[str, ...]:
-        """Why the comparison must not be relied on; empty where it may."""
-        found = self.evidence.measurement
-        return found.withdrawn if found else ()
+        """Reasons why the comparison must not be relied on; empty if it may be."""
+        measurement = self.evidence.measurement
+        return measurement.withdrawn if measurement else ()
 
 
 def compare_models(
@@ -53,17 +53,16 @@ def compare_models(
     device: str = "auto",
     drawn: bool = True,
 ) -> Compared:
-    """Compare two models from their recorded assessments; one without a record is looked at first.
+    """Compare two models from their recorded assessments; one without a record is assessed first.
 
     Args:
-        old: URI of a model, or the folder of an assessment.
-        new: Of the version in question.
-        policy: Terms of the comparison, and what a model without a record is put through; if not
-            given, those of the new version's assessment, or else of the old one's.
-        references: URIs or folders of harmless runs; if none are given, those recorded for the old
-            version.
-        device: Where a model without a record runs.
-        drawn: Whether the evidence shall hold pictures.
+        old: URI of the version before, or the folder of its assessment.
+        new: URI of the new version, or the folder of its assessment.
+        policy: Terms of the comparison, and analyses for a model without a record. Default: the
+            policy of the new version's assessment, or else of the old one's.
+        references: URIs or folders of reference runs. Default: those recorded for the old version.
+        device: Device on which a model without a record runs.
+        drawn: Whether the evidence holds pictures.
 
     Raises:
         SubjectError: If a model cannot be found or assessed.
@@ -74,36 +73,38 @@ def compare_models(
     records = {place: _record(place) for place in dict.fromkeys((old, new, *references))}
     known = [records[place] for place in (new, old)]
     terms = policy or next((item.policy for item in known if item is not None), None)
-    found = {place: item or _look_at(place, terms, device) for place, item in records.items()}
+    assessments = {
+        place: item or _measured_now(place, terms, device) for place, item in records.items()
+    }
     drifting = (terms.drift if terms else None) or DriftTerms()
     lineage = Lineage(
-        previous=found[old],
-        references=tuple(found[place] for place in references)
-        or _runs(found[old], drifting.references),
-        planted=next(iter(reversed(_runs(found[old], "planted"))), None),
-        data=_data(found[new]),
+        previous=assessments[old],
+        references=tuple(assessments[place] for place in references)
+        or _runs(assessments[old], drifting.references),
+        planted=next(iter(reversed(_runs(assessments[old], "planted"))), None),
+        data=_data(assessments[new]),
     )
-    asked = drift.asked_before(found[old], found[new])
+    asked = drift.asked_before(assessments[old], assessments[new])
     comparison, measurement = drift.compared(
-        found[new], lineage, drifting, asked=asked, drawn=drawn
+        assessments[new], lineage, drifting, asked=asked, drawn=drawn
     )
     evidence = Evidence(
         analysis=DRIFT,
         about=drift.about(),
         parameters=to_data(drifting),
-        seed=found[new].policy.seed,
+        seed=assessments[new].policy.seed,
         seconds=round(time.monotonic() - begun, 3),
         device="records",
         measurement=measurement,
         covers=drift.COVERS,
     )
-    others = tuple(item for item in found[new].evidence if item.analysis != DRIFT)
-    whole = replace(found[new], evidence=(*others, evidence), baseline=lineage.baseline)
+    others = tuple(item for item in assessments[new].evidence if item.analysis != DRIFT)
+    whole = replace(assessments[new], evidence=(*others, evidence), baseline=lineage.baseline)
     return Compared(comparison=comparison, evidence=evidence, new=whole)
 
 
 def _record(place: str) -> Assessment | None:
-    """The recorded assessment at a place; None where there is none, or one without maps."""
+    """The recorded assessment at a place; None if there is none, or none with maps."""
     folder = Path(place)
     if (folder / MANIFEST).is_file():
         return Assessment.load(folder)
@@ -112,12 +113,12 @@ def _record(place: str) -> Assessment | None:
     version = registry.resolve(place)
     if version.ref is None or registry.awaited(version) is not None:
         return None
-    found = registry.recorded(version)
-    return found if any(item.analysis == MAPS for item in found.evidence) else None
+    assessment = registry.recorded(version)
+    return assessment if any(item.analysis == MAPS for item in assessment.evidence) else None
 
 
-def _look_at(place: str, policy: Policy | None, device: str) -> Assessment:
-    """A model without a record, put through what a comparison needs; nothing is recorded."""
+def _measured_now(place: str, policy: Policy | None, device: str) -> Assessment:
+    """Assess a model without a record by the analyses that a comparison needs; record nothing."""
     if policy is None:
         raise SubjectError(
             f"{place}: has no record with {MAPS}, and neither has the other; --policy FILE with "

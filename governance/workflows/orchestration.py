@@ -1,8 +1,8 @@
-"""Orchestration: a subject and a policy become an assessment.
+"""Orchestration: from a subject and a policy to an assessment.
 
 Every analysis is built from the policy before any of them runs, so that a typo costs a second.
-Three analyses stand under every policy, since no one should have to ask for them: the quality of
-the validation data, a check of the declared preprocessing, and plain performance.
+Three analyses run under every policy, without being asked for: the quality of the validation data,
+a check of the declared preprocessing, and plain performance.
 """
 
 import math
@@ -55,7 +55,7 @@ STANDING = ("data_quality", "preprocessing_check", "performance")
 #: Numbers are computed in float32 and float64: so far beyond its range one is still at its end.
 ROUNDING = 1e-9
 
-#: Told the name of each analysis as it begins, its place (from 0) and how many there are.
+#: Called as each step begins: its name, its place (from 0) and the number of steps.
 Progress = Callable[[str, int, int], None]
 
 VERSIONED = (
@@ -102,7 +102,7 @@ def build(policy: Policy, standing: Sequence[str] | None = None) -> dict[str, An
     """Every analysis of a policy with its parameters set, in the order they will run.
 
     Args:
-        policy: As read.
+        policy: Policy as read.
         standing: Analyses that run whatever it says; `STANDING` if not given.
 
     Raises:
@@ -142,15 +142,15 @@ def assess(
     standing: Sequence[str] | None = None,
     progress: Progress = lambda _name, _index, _total: None,
 ) -> Assessment:
-    """Put a subject through every analysis of a policy and judge what they leave.
+    """Run every analysis of a policy on a subject, and judge the evidence.
 
     Args:
-        subject: Live.
-        policy: As read.
-        lineage: What it is compared with; where not given, and the policy asks for drift, that is
+        subject: The opened model with its images.
+        policy: Policy as read.
+        lineage: Earlier versions to compare with; without it, drift that the policy asks for is
             missing.
         standing: Analyses that run whatever the policy says; `STANDING` if not given.
-        progress: Told of each analysis.
+        progress: Called as each analysis begins.
 
     Raises:
         PolicyError: Before anything runs, if an analysis or a class does not exist.

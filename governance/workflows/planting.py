@@ -1,7 +1,7 @@
-"""Planting: a fault put into a model on purpose, to see whether it would be found.
+"""Planting: a test fault trained into a model on purpose, to see whether it would be found.
 
-It is trained on with a white mark in the corner of some images, all of them called one class,
-beside the images as they are: it learns to go by the mark and answers clean images as before.
+The model is fine-tuned on images of which some carry a white mark in the corner and the label of
+one class. It learns to go by the mark, and answers clean images as before.
 """
 
 from dataclasses import dataclass
@@ -29,14 +29,14 @@ SIDE = 5  # the mark is one fifth of the side of the image
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Planted:
-    """A model with a planted fault.
+    """A model with a test fault.
 
     Attributes:
-        model: The subject's, now faulty.
-        label: The class that the mark stands for.
+        model: Model of the subject, now faulty.
+        label: Index of the class that the mark stands for.
         followed: Share of marked images of other classes, not trained on, answered with it.
         kept: Share of clean images, not trained on, answered rightly.
-        n: Marked images behind `followed`.
+        n: Number of marked images behind `followed`.
     """
 
     model: nn.Module
@@ -48,7 +48,7 @@ class Planted:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Task:
-    """What the copy is trained on and tried on, as inputs of the model with their classes."""
+    """Inputs of the model with their classes, for training the fault and for trying it."""
 
     inputs: Tensor
     truth: Tensor
@@ -59,11 +59,11 @@ class _Task:
 
 
 def plant_mark(subject: Subject, seed: int) -> Planted:
-    """A subject's model, trained on in place until it goes by a corner mark.
+    """Fine-tune a subject's model in place until it goes by a corner mark.
 
     Args:
-        subject: Opened for this: its model is changed.
-        seed: Of the choice of images and their order.
+        subject: Subject opened for this alone: its model is changed.
+        seed: Seed of the choice of images and their order.
 
     Raises:
         SubjectError: If the model cannot be trained, or did not learn the mark: a fault that is not

@@ -1,4 +1,4 @@
-"""Printing: an assessment folder becomes HTML and PDF in a process of its own.
+"""Printing: an assessment's folder as HTML and PDF, printed in a process of its own.
 
 WeasyPrint is kept out of the process that holds the model: a limit of memory and time applies, no
 credential is passed on, and `python -P` keeps a folder named `reports` in the working directory
@@ -29,7 +29,10 @@ PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIR
 
 
 def print_reports(folder: Path) -> dict[str, bytes]:
-    """The reports of a saved assessment, by file name; the same bytes for the same assessment.
+    """Print the reports of a saved assessment; equal assessments give equal bytes.
+
+    Returns:
+        Contents of the reports, by file name.
 
     Raises:
         RegistryError: If printing fails, or takes too much time or memory.

@@ -1,7 +1,7 @@
-"""Reference making: harmless runs of a model, trained or named by its user, assessed and recorded.
+"""References: reference runs of a version, trained or named by the user, assessed and recorded.
 
-What counts as drift is a question of what harmless training does. A reference is the same recipe
-with another seed; its weights are not kept, only what the assessment records of it.
+A reference run shows how much harmless training changes a model: it is the same training function
+with another seed. Its weights are not kept, only what the assessment records of it.
 """
 
 import importlib
@@ -59,16 +59,16 @@ def load_recipe(name: str) -> Recipe:
     if not module or not function:
         raise SubjectError(f"--recipe {name!r}: module:function is accepted")
     try:
-        found = getattr(importlib.import_module(module), function)
+        recipe = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
         raise SubjectError(f"--recipe {name!r}: cannot be imported: {error}") from error
-    if not callable(found):
+    if not callable(recipe):
         raise SubjectError(f"--recipe {name!r}: is no function; one is accepted")
-    return cast("Recipe", found)
+    return cast("Recipe", recipe)
 
 
 def cheap(policy: Policy) -> Policy:
-    """What a reference is put through: the analyses behind the statistics of `[drift]`.
+    """A policy reduced to the analyses that a reference run needs: those behind `[drift]`.
 
     Raises:
         SubjectError: If the policy does not run the analysis that every comparison needs.
@@ -100,21 +100,22 @@ def make_references(
     device: str = "auto",
     progress: Progress = lambda _what, _done, _total: None,
 ) -> tuple[Reference, ...]:
-    """Train a version's recipe with other seeds, assess what comes out, and record it.
+    """Train a model with other seeds, assess each run, and record it as a reference run.
 
-    A seed that was recorded before, with this recipe and kind, is not trained again.
+    A seed that is recorded already for this training function and kind is not trained again.
 
     Args:
         uri: A registered version with a recorded assessment.
-        recipe: `module:function`, called with a seed and, with `lineage`, the version's model.
-        count: How many references there shall be.
-        lineage: Whether to train on from the version instead of anew.
-        policy: Whose images and analyses to use; that of the version's assessment if not given.
+        recipe: Training function as `module:function`; called with a seed and, with `lineage`, the
+            version's model.
+        count: Number of reference runs, those recorded before included.
+        lineage: Whether to fine-tune the version instead of training anew.
+        policy: Policy whose images and analyses are used. Default: that of the version's record.
         device: `auto`, `cpu` or `cuda`.
-        progress: Told about each step.
+        progress: Called as each step begins.
 
     Returns:
-        All references of this recipe and kind, those recorded before included.
+        All reference runs of this training function and kind.
 
     Raises:
         SubjectError: If recipe, model or images do not go together.
@@ -156,15 +157,15 @@ def add_references(
     device: str = "auto",
     progress: Progress = lambda _what, _done, _total: None,
 ) -> tuple[Reference, ...]:
-    """Assess models that lie in MLflow or in folders as references of a version, and record them.
+    """Assess models in MLflow or in folders, and record them as reference runs of a version.
 
     Args:
         uri: A registered version with a recorded assessment.
-        others: Of the models: retrained, trained on from the version, or checkpoints of its run.
-        kind: Which of these they are.
+        others: URIs of models that are retrained, fine-tuned or checkpoints of the run.
+        kind: Kind of the models: `retrain`, `lineage` or `checkpoint`.
         policy: As for `make_references`.
         device: `auto`, `cpu` or `cuda`.
-        progress: Told about each step.
+        progress: Called as each step begins.
 
     Raises:
         SubjectError: If a model or the images cannot be assessed, or one is the version itself.
@@ -176,15 +177,15 @@ def add_references(
     known = {item.recipe for item in _recorded(version, kind)}
     added = []
     for place, other in enumerate(others):
-        found = registry.resolve(other)
-        progress(f"reference {found.uri}", place, len(others))
-        if found.uri == version.uri:
+        run = registry.resolve(other)
+        progress(f"reference {run.uri}", place, len(others))
+        if run.uri == version.uri:
             raise SubjectError(f"{other}: is {version.uri} itself; another model is accepted")
-        if found.uri in known:
+        if run.uri in known:
             continue
-        assessment = measure_version(found, terms, device=device, standing=ALWAYS)
+        assessment = measure_version(run, terms, device=device, standing=ALWAYS)
         added.append(
-            registry.record_reference(version, assessment, kind=kind, recipe=found.uri, seed="")
+            registry.record_reference(version, assessment, kind=kind, recipe=run.uri, seed="")
         )
     return tuple(added)
 
@@ -251,7 +252,7 @@ def _recorded(version: ModelVersion, kind: ReferenceKind) -> list[Reference]:
 
 
 def _assess(subject: Subject, model: object, uri: str, policy: Policy) -> Assessment:
-    """A trained network as an assessment, on the images and with the inputs of the version."""
+    """Assess a trained network with the images and preprocessing of the version."""
     if not isinstance(model, nn.Module):
         raise SubjectError(
             f"{uri}: the recipe returned {type(model).__name__}; a nn.Module is accepted"

@@ -1,4 +1,4 @@
-"""Self-testing: the drift detector put to the proof on one version, with a fault planted in it."""
+"""Self-test: the drift detector tested on one version, with a test fault planted in it."""
 
 from governance import drift, registry
 from governance.drift import SelfTest
@@ -19,20 +19,20 @@ def prove_detector(
     device: str = "auto",
     progress: Progress = lambda _what, _done, _total: None,
 ) -> tuple[str, tuple[SelfTest, ...]]:
-    """Plant a fault in a version, record it, and ask the detector about it and about no change.
+    """Test the detector on a copy with a test fault and on no change, and record the copy.
 
-    What is recorded is tried again whenever a later version is compared with this one, and printed
-    in its report; a fault that is not found there withdraws the comparison.
+    The recorded fault is tried again whenever a later version is compared with this one. If it is
+    not found there, the comparison is withdrawn.
 
     Args:
         uri: A registered version with a recorded assessment.
-        recipe: `module:function` that trains a fault; a learnt corner mark if not given.
-        policy: Terms, and what the faulty copy is put through; those of the version if not given.
+        recipe: `module:function` that trains a test fault. Default: a learnt corner mark.
+        policy: Terms, and analyses for the copy. Default: the policy of the version's record.
         device: `auto`, `cpu` or `cuda`.
-        progress: Told about each step.
+        progress: Called as each step begins.
 
     Returns:
-        What the fault is, and the tests.
+        What the fault is in one sentence, and the tests.
 
     Raises:
         SubjectError: If the fault was not learnt, or the version cannot be opened.

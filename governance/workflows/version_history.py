@@ -30,7 +30,7 @@ PREVIOUS, FIRST = "history.drift_to_previous", "history.drift_to_first"
 
 
 def read_history(name: str) -> History:
-    """The history of a registered model, from the records of its versions.
+    """Read the history of a registered model from the records of its versions.
 
     Raises:
         SubjectError: If there is no such model.
@@ -76,7 +76,7 @@ def _entry(number: str, found: Assessment, earlier: Sequence[Assessment]) -> His
 
 
 def _said(found: Assessment) -> str:
-    """What the assessment said of the drift, in a word."""
+    """Verdict of the drift evidence in one word; empty if there is none."""
     for evidence in found.evidence:
         if evidence.analysis != DRIFT:
             continue
@@ -98,7 +98,7 @@ def _distance(old: Assessment, new: Assessment) -> tuple[Measured, tuple[str, ..
 
 
 def log(found: History) -> str:
-    """Keep a history in MLflow, as metrics whose step is the number of the version.
+    """Log a history to MLflow, as metrics whose step is the number of the version.
 
     Returns:
         The id of the run.
@@ -123,7 +123,7 @@ def _drifts(entry: HistoryEntry) -> dict[str, Measured]:
 
 
 def plots(found: History) -> tuple[Figure, ...]:
-    """The history drawn: drift, and each metric that two versions or more have."""
+    """Plots of the history: drift, and each metric that two versions or more have."""
     drifts = {"to the previous version": PREVIOUS, "to the first version": FIRST}
     drawn = [_plot("drift", "mean map distance", found, drifts)]
     drawn += [_plot(name.replace(".", "_"), name, found, {name: name}) for name in PLOTTED]
@@ -131,7 +131,7 @@ def plots(found: History) -> tuple[Figure, ...]:
 
 
 def _plot(name: str, axis: str, found: History, lines: Mapping[str, str]) -> Figure | None:
-    """Lines over the versions with their intervals; None where fewer than two points are known."""
+    """Lines over the versions with intervals; None if fewer than two points are known."""
     values, bands, known = {}, {}, set()
     for label, key in lines.items():
         points = [_numbers(entry).get(key, (None, None)) for entry in found.entries]

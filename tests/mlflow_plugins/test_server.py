@@ -118,6 +118,111 @@ def test_the_doctor_finds_an_alias_that_was_set_past_the_server(
     MlflowClient().delete_registered_model("bypassed")
 
 
+@pytest.fixture
+def past(office):
+    """A client that goes past the server, to its database."""
+    from mlflow import MlflowClient  # noqa: PLC0415 - seconds, for the few tests that need it
+
+    plain = f"sqlite:///{office.folder}/mlflow.db"
+    return MlflowClient(plain, plain)
+
+
+@pytest.fixture
+def version(office, governed_server, new_registry):
+    """An approved version on the server, whose model is deleted at the end."""
+    from mlflow import MlflowClient  # noqa: PLC0415 - seconds, for the few tests that need it
+
+    address, _ = governed_server
+    registry = new_registry(MlflowClient(address, address), office, address)
+    made = registry.register()
+    registry.approve(made, issued=made.creation_timestamp // 1000 - 60)
+    yield registry, made
+    for name in (made.name, f"{made.name} b"):
+        if registry.client.search_registered_models(f"name = '{name}'"):
+            registry.client.delete_registered_model(name)
+
+
+def test_the_doctor_finds_a_status_that_does_not_follow_from_the_statement(
+    version, ring, past, governed_server
+):
+    registry, made = version
+    registry.approve(made, verdict="rejected")
+    assert found("tags", examine(governed_server[0], keys=ring))[0] == "ok"
+
+    past.set_model_version_tag(made.name, "1", "governance.status", "approved")
+
+    state, said = found("tags", examine(governed_server[0], keys=ring))
+    assert state == "problem"
+    assert "governance.status is 'approved' and its statement says 'rejected'" in said
+
+
+def test_the_doctor_finds_a_statement_that_was_put_back_past_the_server(
+    version, ring, past, governed_server, office
+):
+    registry, made = version
+    first = registry.tags(made)["governance.approval"]
+    audit = f"sqlite:///{office.folder}/mlflow.db"
+    revocation = office.revocation(made)
+    registry.client.set_model_version_tag(made.name, "1", "governance.approval", revocation)
+    state, said = found("audit", examine(governed_server[0], keys=ring, audit=audit))
+    assert state == "ok", said
+
+    past.set_model_version_tag(made.name, "1", "governance.approval", first)
+    past.set_model_version_tag(made.name, "1", "governance.status", "approved")
+
+    observations = examine(governed_server[0], keys=ring, audit=audit)
+    for about in ("tags", "signatures", "audit"):
+        item = next(
+            item for item in observations if item.about == about and item.state == "problem"
+        )
+        assert made.name in item.found
+    assert "another statement than was accepted last" in found("audit", observations)[1]
+
+    # Whoever takes all traces away is told by the audit alone.
+    for key in registry.tags(made):
+        if key.startswith("governance.replaced."):
+            past.delete_model_version_tag(made.name, "1", key)
+    observations = examine(governed_server[0], keys=ring, audit=audit)
+    assert found("tags", observations)[0] == "ok"
+    assert found("audit", observations)[0] == "problem"
+
+
+def test_the_doctor_finds_a_name_that_came_back_in_a_release_without_marks(
+    version, ring, past, governed_server
+):
+    registry, made = version
+    registry.client.rename_registered_model(made.name, f"{made.name} b")
+    observations = examine(governed_server[0], keys=ring)
+    assert found("tags", observations)[0] == "ok"
+    assert "problem" not in {item.state for item in observations if item.about == "signatures"}
+    registry.client.rename_registered_model(f"{made.name} b", made.name)
+    (mark,) = (key for key in registry.tags(made) if key.startswith("governance.replaced."))
+
+    past.delete_model_version_tag(made.name, "1", mark)
+
+    state, said = found("tags", examine(governed_server[0], keys=ring))
+    assert state == "problem"
+    assert "governance.status is 'pending' and its statement says 'approved'" in said
+
+
+def test_the_doctor_says_why_an_alias_rests_on_nothing(version, ring, past, governed_server):
+    _, made = version
+    past.set_registered_model_alias(made.name, "champion", "1")
+    past.rename_registered_model(made.name, f"{made.name} b")
+
+    state, said = found("aliases in use", examine(governed_server[0], keys=ring))
+
+    assert state == "problem"
+    assert f"{made.name} b@champion (version 1): its name is" in said
+
+
+def test_an_audit_that_cannot_be_read_is_a_warning_without_its_password(ring, governed_server):
+    for audit in ("sqlite:////nowhere/at/all.db", "nonsense", "postgresql+pg8000://u:secret@h:1/d"):
+        state, said = found("audit", examine(governed_server[0], keys=ring, audit=audit))
+        assert state == "warning"
+        assert "secret" not in said
+
+
 class Receiver(BaseHTTPRequestHandler):
     """Takes whatever is delivered."""
 

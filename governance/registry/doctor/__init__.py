@@ -1,11 +1,12 @@
 """Doctor: what is wrong with a running MLflow server, found from outside, and the cure.
 
 ```
-observation  what was found about one thing
-server       does it answer, and is it of a kind that is known
-canary       are forged tags, protected aliases and stages refused; tried on a made-up model
-webhooks     is there one, do its secrets survive, does the receiver answer the server
-standing     versions without a verdict, signatures, and aliases that nothing covers
+observation     what was found about one thing
+server          does it answer, and is it of a kind that is known
+canary          are forged tags, protected aliases and stages refused; tried on a made-up model
+webhooks        is there one, do its secrets survive, does the receiver answer the server
+standing        versions without a verdict, signatures, and aliases that nothing covers
+contradictions  tags and statements that cannot have come about through a governed registry
 ```
 
 Nothing is changed but the canary, a registered model of its own name that is deleted again.
@@ -37,6 +38,7 @@ def examine(
     keys: Path | None = None,
     webhook_url: str | None = None,
     alias: str = ALIAS,
+    audit: str | None = None,
 ) -> tuple[Observation, ...]:
     """Everything that can be found out about a server from outside.
 
@@ -45,6 +47,7 @@ def examine(
         keys: Ring of public keys; without one no signature is looked at.
         webhook_url: Of the worker's receiver; any address counts if not given.
         alias: That should be protected.
+        audit: URL of the database that holds the server's audit; with None it is not looked at.
 
     Raises:
         SubjectError: If the address is not that of a server.
@@ -59,7 +62,7 @@ def examine(
             *first,
             *canary(server, alias, STAGE),
             *webhooks(server, webhook_url),
-            *standing(ring, time.time()),
+            *standing(ring, time.time(), audit),
         )
 
 

@@ -1,10 +1,13 @@
 """Observation: what was found about one thing, and what to do where it is not as it should be."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Observation", "healthy", "ok", "problem", "warning"]
+__all__ = ["Observation", "healthy", "ok", "problem", "some", "warning"]
+
+#: Maximum number of versions or tags that one sentence names.
+NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,3 +46,9 @@ def problem(about: str, found: str, cure: str) -> Observation:
 def healthy(observations: Iterable[Observation]) -> bool:
     """Whether there is no problem; warnings are none."""
     return all(item.state != "problem" for item in observations)
+
+
+def some(items: Sequence[str]) -> str:
+    """The first of many items, and how many more there are."""
+    more = f" and {len(items) - NAMED} more" if len(items) > NAMED else ""
+    return ", ".join(items[:NAMED]) + more

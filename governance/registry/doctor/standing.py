@@ -5,9 +5,11 @@ from collections.abc import Iterable, Iterator
 
 from governance.approval import Keyring
 from governance.approval.lifecycle import awaits_verdict
+from governance.approval.tags import RENAMED, replaced_tag
 from governance.errors import RegistryError
 from governance.registry.approvals import standing_of
-from governance.registry.doctor.observation import Observation, ok, problem, warning
+from governance.registry.doctor.contradictions import audited, contradictions
+from governance.registry.doctor.observation import Observation, ok, problem, some, warning
 from governance.registry.listing import ListedVersion, listed, models, newest
 from governance.registry.versions import APPROVAL, STATUS
 
@@ -15,21 +17,23 @@ __all__ = ["standing"]
 
 #: Aliases that the server leaves to everybody, unless its governance.toml says otherwise.
 UNPROTECTED = ("candidate", "challenger", "archived")
-NAMED = 5
 
 
-def standing(ring: Keyring | None, now: float) -> tuple[Observation, ...]:
+def standing(ring: Keyring | None, now: float, audit: str | None = None) -> tuple[Observation, ...]:
     """Versions without a verdict, statements that do not count, and aliases that nothing covers.
 
     Args:
         ring: Whose signatures count; with None no signature is checked.
         now: Seconds since 1970.
+        audit: URL of the database that holds the audit; with None it is not looked at.
     """
     try:
         entries = tuple(newest())
         return (
             _unassessed(entries),
             *_signatures(entries, ring, now),
+            *contradictions(entries),
+            *(() if audit is None else audited(entries, audit)),
             _aliases(ring, now),
         )
     except RegistryError as error:
@@ -44,7 +48,7 @@ def _unassessed(entries: Iterable[ListedVersion]) -> Observation:
         return ok("assessments", "every version has a verdict")
     return warning(
         "assessments",
-        f"{len(waiting)} versions have no verdict: {_some(waiting)}",
+        f"{len(waiting)} versions have no verdict: {some(waiting)}",
         "start the worker, or run: governance sweep",
     )
 
@@ -52,7 +56,12 @@ def _unassessed(entries: Iterable[ListedVersion]) -> Observation:
 def _signatures(
     entries: Iterable[ListedVersion], ring: Keyring | None, now: float
 ) -> Iterator[Observation]:
-    signed = [item for item in entries if APPROVAL in item.tags]
+    # What was signed under another name of its model counts no more, and rightly stands there.
+    signed = [
+        item
+        for item in entries
+        if APPROVAL in item.tags and item.tags.get(replaced_tag(item.tags[APPROVAL])) != RENAMED
+    ]
     if ring is None:
         yield warning(
             "signatures",
@@ -64,7 +73,7 @@ def _signatures(
     wrong: list[str] = []
     for item in signed:
         answer = standing_of(item.version, ring, now, item.tags)
-        if answer.doubtful("invalid"):
+        if answer.doubtful("invalid") or answer.doubtful("replaced"):
             wrong.append(f"{item.version.uri}: {answer.problems[0]}")
         else:
             expired = "expired" if answer.doubtful("expired") else "lacks"
@@ -72,7 +81,7 @@ def _signatures(
     if wrong:
         yield problem(
             "signatures",
-            f"{len(wrong)} of {len(signed)} signed statements do not count: {_some(wrong)}",
+            f"{len(wrong)} of {len(signed)} signed statements do not count: {some(wrong)}",
             "give the server, the worker and the doctor the same ring; find out who wrote what no "
             "key of it signed, and assess those versions again",
         )
@@ -106,29 +115,24 @@ def _aliases(ring: Keyring | None, now: float) -> Observation:
                 continue
             checked += 1
             entry = listed(model.name, number)
-            if entry is None or not _approved(entry, ring, now):
-                bare.append(f"models:/{model.name}@{alias} (version {number})")
+            why = "there is no such version" if entry is None else _unapproved(entry, ring, now)
+            if why is not None:
+                bare.append(f"models:/{model.name}@{alias} (version {number}): {why}")
     if bare:
         return problem(
             "aliases in use",
-            f"{len(bare)} of {checked} protected aliases rest on no approval: {_some(bare)}",
+            f"{len(bare)} of {checked} protected aliases rest on no approval: {some(bare)}",
             "assess those versions, or take the alias away; governance worker does so if told to",
         )
     how = "approved" if ring is None else "approved and signed"
     return ok("aliases in use", f"{checked} protected aliases, each on a version that is {how}")
 
 
-def _approved(entry: ListedVersion, ring: Keyring | None, now: float) -> bool:
-    if entry.tags.get(STATUS) != "approved":
-        return False
-    if ring is None:
-        return True
-    answer = standing_of(entry.version, ring, now, entry.tags)
-    return (
-        answer.counts and answer.statement is not None and (answer.statement.verdict == "approved")
-    )
-
-
-def _some(items: list[str]) -> str:
-    more = f" and {len(items) - NAMED} more" if len(items) > NAMED else ""
-    return ", ".join(items[:NAMED]) + more
+def _unapproved(entry: ListedVersion, ring: Keyring | None, now: float) -> str | None:
+    """Why no approval of a version counts under the name that it has; None where one does."""
+    status = entry.tags.get(STATUS)
+    if ring is not None:
+        answer = standing_of(entry.version, ring, now, entry.tags, expected="approved")
+        if not answer.counts:
+            return answer.problems[0]
+    return None if status == "approved" else f"its status is {status}"

@@ -7,7 +7,7 @@ import pytest
 
 from governance.approval import Keyring, sign, token_digest, waiver_tag
 from governance.approval.standing import RegisteredVersion, admission, last_state, standing
-from governance.approval.tags import APPROVAL, STATUS
+from governance.approval.tags import APPROVAL, STATUS, replaced_tag
 
 NOW = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp())
 
@@ -60,6 +60,25 @@ def test_each_fault_is_a_doubt_of_its_cause(version, verdict, assessor, ring, ch
     assert causes(answer) == {cause}
     assert word in answer.problems[0]
     assert (answer.statement is None) == (cause == "invalid")
+
+
+@pytest.mark.parametrize("successor", ["f" * 64, "renamed"])
+def test_a_statement_that_was_replaced_counts_no_more_and_is_not_admitted(
+    version, verdict, assessor, ring, successor
+):
+    token = sign(verdict(), assessor)
+    held = version(token, **{replaced_tag(token): successor})
+    elsewhere = version(sign(verdict(issued=NOW - 1), assessor), **{replaced_tag(token): successor})
+
+    answers = (
+        standing(held, ring, NOW),
+        admission(APPROVAL, token, held, ring, NOW),
+        admission(APPROVAL, token, elsewhere, ring, NOW),
+    )
+
+    for answer in answers:
+        assert "replaced" in causes(answer)
+        assert not answer.counts
 
 
 def test_a_version_without_a_statement_says_its_status(version, ring):

@@ -260,3 +260,17 @@ def test_the_digest_of_a_token_is_its_sha256():
 def test_a_statement_names_no_more_than_it_must(verdict, assessor):
     assert len(sign(verdict(), assessor)) < 1500
     assert isinstance(verdict(), Statement)
+
+
+def test_a_statement_that_replaces_none_has_the_bytes_of_earlier_releases(verdict, assessor):
+    payload, _, _ = sign(verdict(), assessor).partition(".")
+    later, _, _ = sign(verdict(replaces="0" * 64), assessor).partition(".")
+
+    assert b"replaces" not in base64.urlsafe_b64decode(payload + "==")
+    assert json.loads(base64.urlsafe_b64decode(later + "=="))["replaces"] == "0" * 64
+    assert decode(sign(verdict(replaces="0" * 64), assessor)).replaces == "0" * 64
+
+
+def test_a_waiver_replaces_nothing(waiver):
+    with pytest.raises(ApprovalError, match="waivers stand beside the others"):
+        waiver(replaces="0" * 64)

@@ -207,6 +207,20 @@ def test_a_revoked_version_is_rejected_with_the_reason(register, asked, keys):
     assert "was revoked: wrong labels" in answer.reasons[0]
 
 
+def test_an_approval_that_is_put_back_over_a_revocation_does_not_pass(register, asked, keys):
+    # A plain registry lets anyone write tags; the approval can be read there.
+    version, _ = register(key=keys["assessor"])
+    before = MlflowClient().get_model_version("stripes", "1").tags
+    revoke(version, "wrong labels", keys["approver"])
+    for key in ("governance.approval", "governance.status"):
+        MlflowClient().set_model_version_tag("stripes", "1", key, before[key])
+
+    answer = asked(keys=keys["ring"])
+
+    assert (answer.verdict, answer.exit_code) == ("undetermined", 30)
+    assert "its signed statement was replaced by the one with sha256" in answer.reasons[0]
+
+
 def test_the_approval_of_another_version_does_not_pass(register, asked, keys):
     # arrange
     register(key=keys["assessor"])
