@@ -52,10 +52,10 @@ from governance.methods.evolved.maps import CELLS, rank_correlation
 from governance.methods.evolved.selection import Choice, choose
 from governance.methods.faithfulness import MAP_METRICS, Maps, SelfTest, agreement, self_test
 from governance.methods.masking.superpixels import Baseline
-from governance.methods.missing import missing
 from governance.methods.statistics import intervals
 from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
 from governance.records.numbers import number
+from governance.records.wording import missing
 from governance.subject.network import Network
 from governance.subject.subject import Needs, Subject
 

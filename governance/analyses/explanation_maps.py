@@ -47,10 +47,10 @@ from torch.nn import functional
 from governance.errors import AnalysisError
 from governance.methods import figures
 from governance.methods.coarse_maps import Maps, mass_in, pack, rank_distance, ranked
-from governance.methods.missing import missing
 from governance.methods.network import trace
 from governance.methods.statistics import intervals
 from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
+from governance.records.wording import missing
 from governance.subject.images.validation_set import evenly
 from governance.subject.subject import Needs, Subject
 

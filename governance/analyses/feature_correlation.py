@@ -50,12 +50,12 @@ from torch import nn
 from governance.methods.correlation import LABELS, LEAST, Correlations, correlate, fisher
 from governance.methods.correlation.pictures import pictures
 from governance.methods.image_tensors import Images
-from governance.methods.missing import missing
 from governance.methods.network import trace
 from governance.methods.statistics.intervals import LEVEL
 from governance.methods.statistics.proportions import ends
 from governance.records.evidence import Cell, Interval, Measurement, Metric, Table
 from governance.records.numbers import percent
+from governance.records.wording import missing
 from governance.subject.subject import Needs, Subject
 
 __all__ = ["FeatureCorrelation", "feature_correlation"]

@@ -81,10 +81,10 @@ from governance.methods.filter_ablation.tables import (
     top_table,
 )
 from governance.methods.image_tensors import Images, image_labels, image_tensor
-from governance.methods.missing import missing
 from governance.methods.network import TracedNetwork, trace
 from governance.records.evidence import Measurement, Metric
 from governance.records.numbers import number, percent
+from governance.records.wording import missing
 from governance.subject.subject import Needs, Subject
 
 __all__ = ["FilterImportance", "filter_importance"]

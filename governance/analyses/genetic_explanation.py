@@ -65,9 +65,9 @@ from governance.methods.evolved.pictures import pictures
 from governance.methods.evolved.selection import choose
 from governance.methods.faithfulness import MAP_METRICS, Check, Maps, SelfTest, agreement, self_test
 from governance.methods.masking.superpixels import FEWEST, MOST, Baseline
-from governance.methods.missing import missing
 from governance.methods.statistics import intervals
 from governance.records.evidence import Interval, Measurement, Metric
+from governance.records.wording import missing
 from governance.subject.network import Network
 from governance.subject.subject import Needs, Subject
 

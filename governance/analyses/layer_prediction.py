@@ -66,8 +66,8 @@ from governance.methods.lens_and_probe.tables import (
     layer_table,
     local_table,
 )
-from governance.methods.missing import missing, one_answer
 from governance.methods.network import HEAD, TracedNetwork, trace
+from governance.methods.one_answer import one_answer
 from governance.methods.statistics.intervals import wilson
 from governance.methods.statistics.proportions import (
     Paired,
@@ -79,6 +79,7 @@ from governance.methods.statistics.proportions import (
 )
 from governance.records.evidence import Measurement, Metric
 from governance.records.numbers import number
+from governance.records.wording import missing
 from governance.subject.subject import Needs, Subject
 
 __all__ = ["LayerPrediction", "layer_predictions"]

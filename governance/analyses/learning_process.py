@@ -41,12 +41,12 @@ import numpy as np
 from scipy import stats
 
 from governance.methods.figures import curves
-from governance.methods.missing import missing
 from governance.methods.statistics.intervals import LEVEL, wilson
 from governance.methods.statistics.proportions import ends
 from governance.methods.training_signs import PER_CLASS
 from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
 from governance.records.numbers import number
+from governance.records.wording import missing
 from governance.subject.subject import Needs, Subject
 
 __all__ = ["LearningProcess"]

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 
 from governance.errors import AnalysisError
 from governance.methods.figures import bars, curves
-from governance.methods.missing import one_answer
+from governance.methods.one_answer import one_answer
 from governance.methods.statistics.calibration import Calibration, calibration
 from governance.methods.statistics.confusion import confusion, confusion_figure, confusion_table
 from governance.methods.statistics.intervals import mean, wilson

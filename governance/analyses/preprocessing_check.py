@@ -39,7 +39,7 @@ from torch import Tensor
 
 from governance.errors import AnalysisError, SubjectError
 from governance.methods.figures import bars
-from governance.methods.missing import missing, one_answer
+from governance.methods.one_answer import one_answer
 from governance.methods.statistics.intervals import LEVEL, wilson
 from governance.methods.statistics.proportions import (
     ClassShare,
@@ -52,6 +52,7 @@ from governance.methods.statistics.proportions import (
 from governance.records.evidence import Cell, Figure, Measurement, Metric, Table
 from governance.records.numbers import number
 from governance.records.policy import Expectation
+from governance.records.wording import missing
 from governance.subject.classifier import Classifier
 from governance.subject.preprocessing import Preprocessing
 from governance.subject.subject import Needs, Subject

@@ -65,13 +65,13 @@ from governance.methods.decision_rules.interpretation import (
 from governance.methods.decision_rules.pictures import pictures
 from governance.methods.decision_rules.rules import LEAST
 from governance.methods.decision_rules.tables import boundary_table, image_table
-from governance.methods.missing import missing
 from governance.methods.network import TracedNetwork, trace
 from governance.methods.statistics import intervals
 from governance.methods.statistics.intervals import clopper_pearson
 from governance.methods.statistics.proportions import ClassShare, lowest
 from governance.records.evidence import Interval, Measurement, Metric, Table
 from governance.records.numbers import number, signed
+from governance.records.wording import missing
 from governance.subject.subject import Needs, Subject
 
 __all__ = ["Interpretation", "RepresentativeInterpretation", "representative_rules"]

@@ -62,11 +62,12 @@ from governance.methods.bounds.locality import Window
 from governance.methods.bounds.pictures import pictures
 from governance.methods.bounds.program import Program, read, refuse_unsuitable
 from governance.methods.bounds.tables import Row, claims, encoded, patch_rows, shares, witnesses
-from governance.methods.missing import missing, one_answer
+from governance.methods.one_answer import one_answer
 from governance.methods.statistics.intervals import bootstrap, clopper_pearson
 from governance.records.evidence import Interval, Measurement, Metric
 from governance.records.numbers import number
 from governance.records.topics import ADVERSARIAL
+from governance.records.wording import missing
 from governance.subject.subject import Needs, Subject
 
 __all__ = ["VerifiedPerturbation"]

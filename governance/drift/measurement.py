@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from governance.drift.answers import Comparison
-from governance.methods.missing import missing
 from governance.records.evidence import Figure, Interval, Measurement, Metric
+from governance.records.wording import missing
 
 __all__ = ["METRICS", "to_measurement"]
 

@@ -15,7 +15,7 @@ image_tensors    images and labels in whatever form a caller holds them
 coarse_maps      heat maps on a coarse grid, as they are recorded
 data_quality     checks of the image table with Great Expectations
 figures          all drawing
-missing          why a metric has no value, as a note
+one_answer       whether a model answers every image with the same class
 training_signs   what a training run recorded says about its network
 ```
 """

@@ -23,7 +23,7 @@ from governance.subject.images.table import DEVIATIONS
 __all__ = ["CLASS_CHECKS", "IMAGE_CHECKS", "Check", "Outcome", "validate"]
 
 # Great Expectations has no severity between these.
-SEVERITIES = MappingProxyType({"block": "critical", "review": "warning", "warn": "warning"})
+GX_SEVERITIES = MappingProxyType({"block": "critical", "review": "warning", "warn": "warning"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,7 +286,7 @@ def validate(table: pd.DataFrame, checks: Sequence[Check]) -> tuple[Outcome, ...
         getattr(gx.expectations, check.expectation)(
             column=check.column,
             mostly=1 - check.allowed,
-            severity=SEVERITIES[check.severity],
+            severity=GX_SEVERITIES[check.severity],
             meta={"metric": check.metric},
             **check.options,
         )

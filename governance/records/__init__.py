@@ -13,7 +13,7 @@ waiver         a named person's permission for one version to miss one expectati
 lineage        the versions that one version is compared with
 drift_terms    what a policy says about drift
 decoding       plain data of JSON and TOML as typed values, with all problems at once
-wording        names in a sentence, where there may be thousands of them
+wording        names in a sentence, and why a metric is missing
 topics         what a reader may think was assessed, for the list of what was not
 toml_reader    reading TOML with all problems at once
 serialisation  records as canonical JSON and back

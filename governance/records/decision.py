@@ -15,6 +15,7 @@ from governance.records.numbers import number
 from governance.records.policy import DRIFT, INAPPLICABLE, Expectation, Policy
 from governance.records.severities import GRAVEST_FIRST, SEVERITIES, Verdict
 from governance.records.waiver import Waiver
+from governance.records.wording import why_missing
 
 __all__ = ["EXIT_CODES", "OUTCOMES", "Decision", "Finding", "Outcome", "Verdict", "judge"]
 
@@ -105,7 +106,9 @@ def _finding(expectation: Expectation, evidence: Sequence[Evidence]) -> Finding:
         return _unanswered(expectation, analysis, matching)
     value = matching.measurement.metrics.get(name)
     if value is None or not math.isfinite(value):
-        return _missing(expectation, f"{analysis} ran but gave no finite {name}")
+        why = why_missing(matching.measurement.notes, name)
+        since = "" if why is None else f": {why}"
+        return _missing(expectation, f"{analysis} ran but gave no finite {name}{since}")
     interval = matching.measurement.intervals.get(name)
     judged = _judged(expectation, value, interval)
     if judged is None:

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from governance.approval import Keyring, Statement, decode
+from governance.approval import Keyring, Statement
 from governance.approval.lifecycle import LIFECYCLE, state_of
-from governance.approval.tags import APPROVAL, STATUS
+from governance.approval.tags import STATUS
 from governance.records.version_ref import VersionRef
 from governance.records.waiver import Waiver
 from governance.registry import listing
@@ -22,7 +22,7 @@ from governance.worker.config import WorkerConfig
 from governance.worker.job_database import DONE, JobDatabase
 from governance.worker.policy_choice import NO_POLICY
 
-__all__ = ["INVALID", "UNSIGNED", "WAIVERS", "audit", "need", "offer"]
+__all__ = ["INVALID", "UNSIGNED", "WAIVERS", "approves", "audit", "need", "offer"]
 
 #: Why a version needs work.
 UNSIGNED, WAITS, EXPIRED, INVALID, REPLACED, WAIVERS, STATUSES, RULED = (
@@ -133,7 +133,7 @@ def audit(
             if alias in config.unprotected:
                 continue
             found = listing.listed(model.name, number)
-            if found is not None and approves(found, ring, time.time(), config):
+            if found is not None and approves(found, ring, time.time()):
                 continue
             bare += 1
             about: dict[str, Any] = {"model": model.name, "version": number, "alias": alias}
@@ -145,9 +145,8 @@ def audit(
     return bare
 
 
-def approves(entry: ListedVersion, ring: Keyring, now: float, config: WorkerConfig) -> bool:
-    """Whether a version carries a valid approval."""
-    if need(entry, ring, now, config) is not None:
+def approves(entry: ListedVersion, ring: Keyring, now: float) -> bool:
+    """Whether a version carries an approval that counts now, and its status says so."""
+    if entry.tags.get(STATUS) != "approved":
         return False
-    said = decode(entry.tags[APPROVAL])
-    return said.kind == "verdict" and said.verdict == "approved"
+    return standing_of(entry.version, ring, now, entry.tags, expected="approved").counts

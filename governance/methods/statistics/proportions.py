@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from governance.methods.missing import missing
 from governance.methods.statistics.intervals import (
     LEVEL,
     clopper_pearson_ends,
@@ -20,6 +19,7 @@ from governance.methods.statistics.intervals import (
     wilson_ends,
 )
 from governance.records.evidence import Interval
+from governance.records.wording import missing
 
 __all__ = [
     "ClassShare",

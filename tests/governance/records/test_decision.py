@@ -139,6 +139,18 @@ def test_what_was_not_measured_is_missing_and_never_met(body, reason):
         assert (finding.outcome, finding.observed, finding.reason) == ("missing", None, reason)
 
 
+def test_a_finding_says_why_its_metric_is_missing():
+    answered = measured(x=None)
+    noted = replace(answered.measurement, notes=("Missing: x and y, since there is no image.",))
+    evidence = replace(answered, measurement=noted)
+
+    (finding,) = judge(policy_of(Expectation(metric="a.x", at_most=1.0)), [evidence]).findings
+
+    assert (finding.outcome, finding.reason) == (
+        "missing", "a ran but gave no finite x: there is no image",
+    )  # fmt: skip
+
+
 def test_the_bound_itself_is_accepted_and_nothing_is_rounded():
     for value, outcome in ((0.9, "met"), (math.nextafter(0.9, 0), "unmet")):
         (finding,) = judge(

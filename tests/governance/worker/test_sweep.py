@@ -90,7 +90,7 @@ def test_what_a_person_revoked_is_left_alone(office):
     found = entry(revoked, office.approver, status="rejected")
 
     assert sweep.need(found, office.ring, NOW, WorkerConfig()) is None
-    assert not sweep.approves(found, office.ring, NOW, WorkerConfig())
+    assert not sweep.approves(found, office.ring, NOW)
 
 
 def test_what_had_no_policy_needs_work_once_a_rule_fits(office):

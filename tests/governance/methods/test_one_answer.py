@@ -1,13 +1,8 @@
-"""What is said where there was nothing to measure."""
+"""Whether a model tells its images apart."""
 
 import numpy as np
 
-from governance.methods.missing import missing, one_answer
-
-
-def test_a_note_names_every_missing_metric_and_the_reason():
-    assert missing(["a"], "there is no b") == "Missing: a, since there is no b."
-    assert missing(["a", "b", "c"], "d") == "Missing: a, b and c, since d."
+from governance.methods.one_answer import one_answer
 
 
 def test_one_answer_for_all_images_is_told_from_several():

@@ -1,4 +1,4 @@
-"""Missing metrics: why an analysis gives a metric no value, as a note that the report prints.
+"""One answer for all images: whether a model tells its images apart at all.
 
 A metric that had nothing to be measured on is missing. Any number in its place would be read as a
 result, and its best value as a perfect one.
@@ -9,19 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["missing", "one_answer"]
-
-
-def missing(names: Sequence[str], why: str) -> str:
-    """The note that some metrics are missing, with the reason.
-
-    Args:
-        names: Metrics without the name of their analysis, at least one.
-        why: A clause without a full stop.
-    """
-    *others, last = names
-    listed = f"{', '.join(others)} and {last}" if others else last
-    return f"Missing: {listed}, since {why}."
+__all__ = ["one_answer"]
 
 
 def one_answer(answers: NDArray[np.int64], class_names: Sequence[str]) -> str | None:
