@@ -51,18 +51,18 @@ GUARDS = {"sqlite": SQLITE, "postgresql": POSTGRESQL}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """One decision.
+    """One decision of the governed registry.
 
     Attributes:
-        action: Such as `set_registered_model_alias`.
+        action: Requested action, such as `set_registered_model_alias`.
         model: Name of the registered model.
-        outcome: `allowed` or `refused`.
-        reason: What it rests on, or what stood against it.
-        user: As the server knew them; None without a login.
-        version: Of the registered model.
-        created: Milliseconds since 1970 of the version.
-        alias: Or the stage, or the tag.
-        token: sha256 of the signed statement it is about.
+        outcome: Outcome of the request: `allowed` or `refused`.
+        reason: Reason for the outcome.
+        user: User name known to the server; None without a login.
+        version: Number of the version.
+        created: Creation time of the version in milliseconds since 1970.
+        alias: Alias, stage or tag that the request names.
+        token: sha256 of the signed statement that the request is about.
     """
 
     action: str

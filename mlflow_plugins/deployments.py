@@ -46,7 +46,7 @@ Endpoints cannot be made or changed through it, since their settings may name mo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passed:
-    """What is handed over: where the model is, and what the target is told beside it."""
+    """A model that passed the gate: its place, the target's options, and who signed for it."""
 
     model_uri: str
     config: dict[str, Any] | None

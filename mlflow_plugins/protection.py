@@ -36,16 +36,16 @@ IDLE = ("none", "archived")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protection:
-    """What the file of a server says.
+    """Settings of a governed server from its `governance.toml`.
 
     Attributes:
-        keyring: Where the public keys are.
-        policies: Digests or titles of policies; None where every assessor's choice counts.
+        keyring: Path of the keyring of public keys.
+        policies: Digests or titles of accepted policies; None accepts every policy.
         aliases: Patterns of protected aliases.
         excepted: Aliases that anyone may set.
-        stages: Protected ones.
-        audit: URL of the database of the audit; None for the registry's own.
-        problem: Why the file does not count; then everything is protected, and refused.
+        stages: Protected stages.
+        audit: URL of the audit's database; None for the registry's own.
+        problem: Reason why the file does not count; then everything is protected and refused.
     """
 
     keyring: Path | None = None
@@ -58,7 +58,7 @@ class Protection:
 
     @classmethod
     def at(cls, path: Path) -> "Protection":
-        """What the file says now; read again only when it was written again."""
+        """The settings in the file now; it is read again only after a change."""
         try:
             return _read(path, _stamp(path))
         except OSError as error:
@@ -103,8 +103,8 @@ class Protection:
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
-    found = path.stat()
-    return (found.st_mtime_ns, found.st_size, found.st_ino)
+    status = path.stat()
+    return (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 @lru_cache(maxsize=8)
@@ -123,7 +123,7 @@ def _read(path: Path, _stamp: tuple[int, ...]) -> Protection:
     aliases = protected.texts("aliases", default.aliases)
     if aliases == ():
         protected.problem("aliases", "is empty, which protects nothing; ['*'] protects all")
-    found = Protection(
+    protection = Protection(
         keyring=path.parent / reader.text("keyring", None),
         policies=policies,
         aliases=aliases or default.aliases,
@@ -135,4 +135,4 @@ def _read(path: Path, _stamp: tuple[int, ...]) -> Protection:
         table.done()
     if reader.problems:
         raise PolicyError(reader.problems)
-    return found
+    return protection

@@ -147,8 +147,8 @@ class GovernedSqlStore(Governed, SqlAlchemyStore):  # type: ignore[misc] # MLflo
                             value=value,
                         )
                     )
-                elif found := self._get_model_version_tag(session, ref.name, number, key):
-                    session.delete(found)
+                elif tag_row := self._get_model_version_tag(session, ref.name, number, key):
+                    session.delete(tag_row)
 
 
 def _same(url: URL, other: URL) -> bool:

@@ -152,6 +152,7 @@ def test_the_metadata_carries_licences_and_the_command(wheel):
     assert sum("/licenses/" in name for name in names) >= 2  # ours and that of the fonts
 
 
+@pytest.mark.slow
 def test_a_report_is_printed_from_the_wheel_in_a_project_with_packages_of_the_same_names(
     installed, elsewhere, assessment, tmp_path
 ):
@@ -233,6 +234,7 @@ except MlflowException as refusal:
 """
 
 
+@pytest.mark.slow
 def test_the_registry_store_refuses_an_alias_without_what_only_assessing_needs(
     migrated_store, tmp_path
 ):

@@ -1,4 +1,4 @@
-"""Recording: an assessment as a run in MLflow, and what its version says about it.
+"""Recording: an assessment as a run in MLflow, and the tags and description of its version.
 
 The verdict is the last thing written. If anything fails before, the run ends FAILED and the
 version's tags and description are as they were.
@@ -72,11 +72,11 @@ def record(
     """Keep an assessment in MLflow as a new run, and give its verdict to the version.
 
     Args:
-        version: Registered; the one that was assessed.
-        assessment: As judged.
-        folder: Where it was saved, reports included.
-        key: The assessor's, to sign the verdict with; a governed registry takes no other.
-        unprinted: Why the folder holds no reports; kept as a tag of the run.
+        version: Registered version that was assessed.
+        assessment: Assessment with its verdict.
+        folder: Folder with the saved assessment, reports included.
+        key: Assessor's key that signs the verdict; a governed registry accepts only signed ones.
+        unprinted: Reason why the folder holds no reports; kept as a tag of the run.
 
     Returns:
         The id of the run, in the experiment `governance/<name>`.
@@ -116,7 +116,7 @@ def record_digest(folder: Path) -> str:
 
 
 def manifest_digest(folder: Path) -> str:
-    """sha256 of the manifest of a saved assessment."""
+    """sha256 of the list of files of a saved assessment."""
     return f"sha256:{hashlib.sha256((folder / MANIFEST_FILE).read_bytes()).hexdigest()}"
 
 
@@ -145,21 +145,21 @@ def _check(version: ModelVersion, assessment: Assessment, folder: Path) -> None:
 
 
 def experiment(client: MlflowClient, name: str) -> str:
-    """The id of an experiment, made where there is none of that name.
+    """The id of an experiment, which is created if there is none of that name.
 
     Raises:
         MlflowException: If MLflow refuses.
     """
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    existing = client.get_experiment_by_name(name)
+    if existing is None:
         try:
             return str(client.create_experiment(name))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
             # Another assessment of this model made it in the meantime.
-            found = client.get_experiment_by_name(name)
-    return str(found.experiment_id)
+            existing = client.get_experiment_by_name(name)
+    return str(existing.experiment_id)
 
 
 def _run_tags(version: ModelVersion, assessment: Assessment, folder: Path) -> dict[str, str]:

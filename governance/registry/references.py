@@ -1,8 +1,8 @@
-"""References: harmless runs of a registered model, recorded once and found again.
+"""References: reference runs of a registered model, recorded once and read again.
 
-Each is the assessment of a network that was trained as the version was, but for the seed. The
-registered model's tag `governance.references` lists their runs with the digests of their records;
-what it does not list, or what differs from its digest, is not a reference.
+A reference run is the assessment of a network that was trained like the version except for the
+seed. The registered model's tag `governance.references` lists these runs with the digests of their
+records. A run that is not listed, or differs from its digest, is no reference run.
 """
 
 import re
@@ -28,7 +28,7 @@ from governance.registry.versions import (
 
 __all__ = ["RecordedKind", "Reference", "listed", "record_reference", "references"]
 
-#: A harmless run, or a fault planted on purpose for the self-test.
+#: Kind of reference run, or `planted` for the test fault of the self-test.
 RecordedKind = ReferenceKind | Literal["planted"]
 RECORDED: tuple[RecordedKind, ...] = (*KINDS, "planted")
 
@@ -43,15 +43,15 @@ ENTRY = re.compile(r"(?P<run>[0-9a-f]{32})=(?P<digest>sha256:[0-9a-f]{64})")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """A recorded reference, before its record is read.
+    """A recorded reference run, before its record is read.
 
     Attributes:
-        run_id: Of the run that holds the record.
-        digest: Of the record, as the registered model lists it.
-        kind: How it came about.
-        version: Number of the version that it was made for.
-        recipe: What trained it, such as `training:fit`, or the URI of the model.
-        seed: It was trained with; empty where not known.
+        run_id: Id of the run that holds the record.
+        digest: Digest of the record, as the registered model lists it.
+        kind: Kind of the reference run.
+        version: Number of the version for which it was made.
+        recipe: Training function, such as `training:fit`, or the URI of the model.
+        seed: Seed of the training; empty if unknown.
     """
 
     run_id: str
@@ -63,22 +63,22 @@ class Reference:
 
 
 def listed(name: str) -> tuple[Reference, ...]:
-    """The references of a registered model, in the order in which they were recorded.
+    """The reference runs of a registered model, in the order of their recording.
 
     Raises:
-        EvidenceError: If one of them is gone, or is no reference of this model.
+        EvidenceError: If one of them is gone, or is no reference run of this model.
         RegistryError: If MLflow cannot be asked.
     """
     with refusals(f"{name}: reading its references"):
         tags = MlflowClient().get_registered_model(name).tags
     entries = tags.get(LISTED, "").split()
-    found = [ENTRY.fullmatch(entry) for entry in entries]
-    wrong = [entry for entry, match in zip(entries, found, strict=True) if match is None]
+    matches = [ENTRY.fullmatch(entry) for entry in entries]
+    wrong = [entry for entry, match in zip(entries, matches, strict=True) if match is None]
     if wrong:
         raise EvidenceError(
             f"{name}: tag {LISTED} holds {wrong[0][:80]!r}; <run>=sha256:<hex> is accepted"
         )
-    return tuple(_reference(name, match["run"], match["digest"]) for match in found if match)
+    return tuple(_reference(name, match["run"], match["digest"]) for match in matches if match)
 
 
 def _reference(name: str, run_id: str, digest: str) -> Reference:
@@ -106,11 +106,11 @@ def _reference(name: str, run_id: str, digest: str) -> Reference:
 
 
 def references(version: ModelVersion, kind: RecordedKind) -> tuple[Assessment, ...]:
-    """The records of the references of one kind that a version's successors are held against.
+    """Records of the reference runs of one kind with which a version's successors are compared.
 
-    Runs trained on from a version, checkpoints of it and faults belong to that version alone. Runs
-    trained anew belong to the recipe: where none were made for this version, those made last for
-    an earlier one serve.
+    Fine-tuned runs, checkpoints and test faults belong to one version alone. Retrained runs belong
+    to the training function. If none were made for this version, the latest ones of an earlier
+    version are used.
 
     Raises:
         EvidenceError: If a record is not what its digest says.
@@ -143,14 +143,14 @@ def record_reference(
     recipe: str,
     seed: str,
 ) -> Reference:
-    """Keep the assessment of a reference as a run, and list it with the registered model.
+    """Record the assessment of a reference run, and list it with the registered model.
 
     Args:
-        version: Registered; the one that the reference was made for.
-        assessment: Of the reference.
-        kind: How it came about.
-        recipe: What trained it.
-        seed: It was trained with; empty where not known.
+        version: Registered version for which the reference run was made.
+        assessment: Assessment of the reference run.
+        kind: Kind of the reference run.
+        recipe: Training function, or the URI of the model.
+        seed: Seed of the training; empty if unknown.
 
     Raises:
         RegistryError: If the version is not registered, or MLflow refuses.

@@ -1,4 +1,4 @@
-"""Verifying: the record of a version read back, and held against its model, tags and digests."""
+"""Verifying: the record of a version, compared with its model, tags and digests."""
 
 import dataclasses
 import re
@@ -100,19 +100,18 @@ def _tags(version: ModelVersion) -> Mapping[str, str]:
 
 
 def mismatches(version: ModelVersion, folder: Path, model: Path | None = None) -> tuple[str, ...]:
-    """How a record differs from itself, its version's tags and its model as they are now.
+    """Contradictions within a record, and with its version's current tags and model.
 
-    Its evidence is judged again, so that no verdict stands that does not follow from it.
-
-    Nothing is unpickled: of a pickled model the digest of its files has to do.
+    The evidence is judged again, so that every verdict follows from its evidence. Nothing is
+    unpickled: for a pickled model only the digest of its files is compared.
 
     Args:
-        version: Registered.
-        folder: As `fetch` gave it.
-        model: The model's files where they are at hand; downloaded and thrown away if not given.
+        version: Registered version.
+        folder: Folder of the record, from `fetch`.
+        model: Folder of the model's files; if None they are downloaded and removed again.
 
     Returns:
-        One sentence per mismatch; empty where the record can be relied on.
+        One sentence per mismatch; empty if the record can be relied on.
 
     Raises:
         RegistryError: If MLflow cannot be asked or the model not be downloaded.
@@ -125,12 +124,12 @@ def mismatches(version: ModelVersion, folder: Path, model: Path | None = None) -
 
 
 def relied_on(version: ModelVersion, folder: Path, model: Path | None = None) -> Assessment:
-    """The record in a folder, where it matches itself, its version's tags and its model.
+    """The record in a folder, if it agrees with itself, its version's tags and its model.
 
     Args:
-        version: As for `mismatches`.
-        folder: As for `mismatches`.
-        model: As for `mismatches`.
+        version: Registered version.
+        folder: Folder of the record, from `fetch`.
+        model: Folder of the model's files; if None they are downloaded and removed again.
 
     Raises:
         EvidenceError: If it cannot be relied on; one sentence per mismatch.
@@ -149,13 +148,13 @@ def relied_on(version: ModelVersion, folder: Path, model: Path | None = None) ->
 
 def _decision_mismatches(version: ModelVersion, assessment: Assessment) -> Iterator[str]:
     """Where a record contradicts itself: digests can be made to fit anything, a verdict cannot."""
-    policy, said = assessment.policy, assessment.decision
+    policy, recorded = assessment.policy, assessment.decision
     again = judge(policy, assessment.evidence, assessment.waivers)
-    outcomes = [[item.outcome for item in decision.findings] for decision in (said, again)]
-    if said.verdict != again.verdict or outcomes[0] != outcomes[1]:
+    outcomes = [[item.outcome for item in decision.findings] for decision in (recorded, again)]
+    if recorded.verdict != again.verdict or outcomes[0] != outcomes[1]:
         yield (
-            f"{version.uri}: the record says {said.verdict} and its evidence, judged again, gives "
-            f"{again.verdict}"
+            f"{version.uri}: the record says {recorded.verdict} and its evidence, judged again, "
+            f"gives {again.verdict}"
         )
     made = datetime.fromisoformat(assessment.created).timestamp()
     for waiver in assessment.waivers:
@@ -169,9 +168,9 @@ def _decision_mismatches(version: ModelVersion, assessment: Assessment) -> Itera
     except PolicyError as error:
         yield from (f"{version.uri}: {problem}" for problem in error.problems)
         return
-    # Standing expectations come after those written; a path of images was completed on reading.
-    own = policy.expectations[: len(written.expectations)]
-    if dataclasses.replace(policy, validation=written.validation, expectations=own) != written:
+    # Built-in expectations come after those written; a path of images was completed on reading.
+    stated = policy.expectations[: len(written.expectations)]
+    if dataclasses.replace(policy, validation=written.validation, expectations=stated) != written:
         yield f"{version.uri}: the record was not judged by the policy whose text it holds"
 
 
@@ -210,10 +209,10 @@ def _model_mismatches(
 def _file_mismatches(version: ModelVersion, assessment: Assessment, model: Path) -> Iterator[str]:
     identity = assessment.identity
     try:
-        found = model_files.artifact_digest(model)
-        if found != identity.artifact_digest:
+        digest = model_files.artifact_digest(model)
+        if digest != identity.artifact_digest:
             yield (
-                f"{version.uri}: its files have the digest {found} and those assessed had "
+                f"{version.uri}: its files have the digest {digest} and those assessed had "
                 f"{identity.artifact_digest}"
             )
         tensors = model_files.stored_digest(model_files.read(model))

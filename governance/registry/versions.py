@@ -52,8 +52,8 @@ BY_ALIAS = re.compile(r"models:/+(?P<name>[^/@]+)@(?P<alias>[^/@]+)")
 BY_ID = re.compile(r"models:/+(?P<model_id>m-[0-9a-zA-Z]+)/?")
 BY_RUN = re.compile(r"runs:/+(?P<run_id>[0-9a-zA-Z]+)/.+")
 
-#: What a URL in an error gives away: a password, and the signature of a presigned address. Errors
-#: end up in logs, in the ledger and in what is said of a version.
+#: Secrets that a URL in an error gives away: a password, and the signature of a presigned address.
+#: Errors end up in logs, in the job database and in signed statements.
 SECRET = re.compile(r"(?<=://)[^/\s]*@|\?[^\s'\")]*")
 
 MISSING = "RESOURCE_DOES_NOT_EXIST"
@@ -66,11 +66,12 @@ class ModelVersion:
     """A model in MLflow or in a folder, pinned so that it means the same tomorrow.
 
     Attributes:
-        uri: Such as `models:/name/3`, never an alias; the absolute path of a local folder.
-        ref: The registered version; None where the model is not registered.
-        source: What was registered.
-        model_id: Of MLflow's LoggedModel; None where there is none.
-        run_id: Of the training run; None where unknown.
+        uri: Pinned URI such as `models:/name/3`, never an alias; or the absolute path of a local
+            folder.
+        ref: The registered version; None if the model is not registered.
+        source: URI of the files that were registered.
+        model_id: Id of MLflow's LoggedModel; None if there is none.
+        run_id: Id of the training run; None if unknown.
     """
 
     uri: str
@@ -112,22 +113,22 @@ def resolve(uri: str) -> ModelVersion:
         SubjectError: If there is no such model; names what there is.
         RegistryError: If MLflow cannot be asked.
     """
-    if found := BY_VERSION.fullmatch(uri):
-        return _registered(uri, found["name"], found["version"])
-    if found := BY_ALIAS.fullmatch(uri):
-        known = aliases(found["name"], uri)
-        if found["alias"] not in known:
+    if match := BY_VERSION.fullmatch(uri):
+        return _registered(uri, match["name"], match["version"])
+    if match := BY_ALIAS.fullmatch(uri):
+        known = aliases(match["name"], uri)
+        if match["alias"] not in known:
             raise SubjectError(
-                f"{uri}: {found['name']} has no alias {found['alias']!r}; it has "
+                f"{uri}: {match['name']} has no alias {match['alias']!r}; it has "
                 f"{_list(sorted(known))}"
             )
-        return _registered(uri, found["name"], known[found["alias"]])
-    if found := BY_ID.fullmatch(uri):
-        return _logged(uri, found["model_id"])
-    if found := BY_RUN.fullmatch(uri):
+        return _registered(uri, match["name"], known[match["alias"]])
+    if match := BY_ID.fullmatch(uri):
+        return _logged(uri, match["model_id"])
+    if match := BY_RUN.fullmatch(uri):
         with refusals(f"{uri}: looking up the run"), _unknown(uri, "no such run"):
-            MlflowClient().get_run(found["run_id"])
-        return ModelVersion(uri=uri, source=uri, run_id=found["run_id"])
+            MlflowClient().get_run(match["run_id"])
+        return ModelVersion(uri=uri, source=uri, run_id=match["run_id"])
     if (Path(uri) / "MLmodel").is_file():
         return ModelVersion(uri=str(Path(uri).resolve()), source=uri)
     raise SubjectError(
@@ -145,7 +146,7 @@ def aliases(name: str, where: str) -> dict[str, str]:
     """
     with refusals(f"{where}: looking up the model"):
         try:
-            found = MlflowClient().get_registered_model(name)
+            model = MlflowClient().get_registered_model(name)
         except MlflowException as error:
             if error.error_code != MISSING:
                 raise
@@ -153,22 +154,22 @@ def aliases(name: str, where: str) -> dict[str, str]:
             raise SubjectError(
                 f"{where}: no registered model {name!r}; there are {_list(names)}"
             ) from error
-    return {alias: str(number) for alias, number in found.aliases.items()}
+    return {alias: str(number) for alias, number in model.aliases.items()}
 
 
 def registered(version: ModelVersion) -> Any:
     """MLflow's own record of a registered version as it is now, tags included.
 
     Raises:
-        RegistryError: If it is gone, or was deleted and created anew.
+        RegistryError: If it is gone, or was deleted and recreated.
     """
     ref = version.registered_as
-    found = MlflowClient().get_model_version(ref.name, ref.version)
-    if found.creation_timestamp != ref.created:
+    current = MlflowClient().get_model_version(ref.name, ref.version)
+    if current.creation_timestamp != ref.created:
         raise RegistryError(
             f"{version.uri}: was deleted and created anew since it was resolved; start again"
         )
-    return found
+    return current
 
 
 def _registered(uri: str, name: str, number: str) -> ModelVersion:
@@ -176,7 +177,7 @@ def _registered(uri: str, name: str, number: str) -> ModelVersion:
     client = MlflowClient()
     with refusals(f"{uri}: looking up the version"):
         try:
-            found = client.get_model_version(name, number)
+            row = client.get_model_version(name, number)
         except MlflowException as error:
             if error.error_code != MISSING:
                 raise
@@ -185,38 +186,38 @@ def _registered(uri: str, name: str, number: str) -> ModelVersion:
             raise SubjectError(
                 f"{uri}: {name} has no version {number}; it has {_list(map(str, numbers))}"
             ) from error
-        if found.status != "READY":
-            raise SubjectError(f"{uri}: is {found.status}; a version that is READY is accepted")
-        return pinned(found, found.model_id or _model_id(found.source))
+        if row.status != "READY":
+            raise SubjectError(f"{uri}: is {row.status}; a version that is READY is accepted")
+        return pinned(row, row.model_id or _model_id(row.source))
 
 
-def pinned(found: Any, model_id: str | None = None) -> ModelVersion:
+def pinned(row: Any, model_id: str | None = None) -> ModelVersion:
     """The pinned version of MLflow's own record of it.
 
     Args:
-        found: As MLflow lists or returns it.
+        row: The version as MLflow lists or returns it.
         model_id: Id of its LoggedModel, which takes a request of its own to find.
     """
-    ref = VersionRef(name=found.name, version=str(found.version), created=found.creation_timestamp)
+    ref = VersionRef(name=row.name, version=str(row.version), created=row.creation_timestamp)
     return ModelVersion(
         uri=ref.uri,
         ref=ref,
-        source=found.source,
+        source=row.source,
         model_id=model_id,
-        run_id=found.run_id or None,
+        run_id=row.run_id or None,
     )
 
 
 def _model_id(source: str | None, copies: int = COPIES) -> str | None:
     """The LoggedModel behind a version's source; MLflow does not tell it over REST."""
-    if found := BY_ID.fullmatch(source or ""):
-        return found["model_id"]
+    if match := BY_ID.fullmatch(source or ""):
+        return match["model_id"]
     # A version copied from another one, which may be gone by now.
-    found = BY_VERSION.fullmatch(source or "")
-    if found is None or copies == 0:
+    match = BY_VERSION.fullmatch(source or "")
+    if match is None or copies == 0:
         return None
     try:
-        other = MlflowClient().get_model_version(found["name"], found["version"])
+        other = MlflowClient().get_model_version(match["name"], match["version"])
     except MlflowException as error:
         if error.error_code != MISSING:
             raise
@@ -226,9 +227,12 @@ def _model_id(source: str | None, copies: int = COPIES) -> str | None:
 
 def _logged(uri: str, model_id: str) -> ModelVersion:
     with refusals(f"{uri}: looking up the model"), _unknown(uri, "no such logged model"):
-        found = MlflowClient().get_logged_model(model_id)
+        logged = MlflowClient().get_logged_model(model_id)
     return ModelVersion(
-        uri=f"models:/{model_id}", source=uri, model_id=model_id, run_id=found.source_run_id or None
+        uri=f"models:/{model_id}",
+        source=uri,
+        model_id=model_id,
+        run_id=logged.source_run_id or None,
     )
 
 

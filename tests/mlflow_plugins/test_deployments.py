@@ -126,6 +126,7 @@ def stripes(migrated_store, tiny_subject, keys, tmp_path_factory):
     mlflow.set_tracking_uri(before)
 
 
+@pytest.mark.slow
 def test_a_model_that_passes_is_deployed_and_answers(stripes, shelf, keys, tiny_subject):
     # arrange
     uri, place = shelf

@@ -54,6 +54,7 @@ def evaluated(model, manifest, **config):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_logged_model_is_evaluated_and_the_record_kept_with_the_run(
     logged, manifest, tiny_subject
 ):
@@ -77,6 +78,7 @@ def test_a_logged_model_is_evaluated_and_the_record_kept_with_the_run(
     )
 
 
+@pytest.mark.slow
 def test_where_printing_fails_the_record_is_kept_and_the_run_says_so(logged, manifest, monkeypatch):
     monkeypatch.setattr(printing, "MEMORY", 2**24)
 
@@ -90,6 +92,7 @@ def test_where_printing_fails_the_record_is_kept_and_the_run_says_so(logged, man
     assert json.loads(record.read_bytes())["decision"]["verdict"] == "approved"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "wanted"),
     [

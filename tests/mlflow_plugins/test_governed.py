@@ -269,6 +269,7 @@ def test_the_audit_may_lie_elsewhere(migrated_store, registry, monkeypatch, tmp_
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_a_plain_client_goes_past_all_this(registry):
     # Said in the threat model: who has the database has the registry; the worker's sweep tells.
     version = registry.register()

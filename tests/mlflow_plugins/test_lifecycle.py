@@ -79,6 +79,7 @@ def standing_in(state, place, name=None):
     return version, issued, status, token
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", LIFECYCLE)
 @pytest.mark.parametrize("statement", STATEMENTS)
 @pytest.mark.parametrize("age", AGES)

@@ -144,6 +144,7 @@ def test_other_tags_are_for_everybody(anywhere):
     anywhere.client.delete_model_version_tag(version.name, "1", "team")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", [APPROVAL, "governance.status", "governance.none"])
 def test_a_tag_of_ours_is_not_deleted(anywhere, key):
     version = anywhere.register()

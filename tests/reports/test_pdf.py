@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from lanes import needs
 from pypdf import PdfReader
 
 from governance.records.decision import judge
@@ -28,6 +29,7 @@ print(hashlib.sha256(to_pdf(sample.brief())).hexdigest())
 
 
 @pytest.fixture(scope="module")
+@needs("slow")
 def reader(assessment):
     return PdfReader(io.BytesIO(to_pdf(assessment)))
 
@@ -50,6 +52,7 @@ def elements(node, kind):
             yield from elements(node["/K"], kind)
 
 
+@pytest.mark.slow
 def test_every_page_names_the_model_the_assessment_and_itself(pages, assessment):
     for number, text in enumerate(pages, start=1):
         assert "bildklassifikator-größe, version 3" in text
@@ -72,6 +75,7 @@ def test_first_page_has_the_decision_its_grounds_and_what_was_left_out(pages, as
     assert "Contents" not in first
 
 
+@pytest.mark.slow
 def test_first_page_holds_even_the_longest_names(assessment):
     name = "an-unreasonably-long-model-name-without-a-break_" * 4
     ref = dataclasses.replace(assessment.identity.ref, name=name)
@@ -104,6 +108,7 @@ def test_first_page_holds_even_the_longest_names(assessment):
     assert "Contents" in found[1].extract_text()
 
 
+@pytest.mark.slow
 def test_first_page_holds_withdrawn_evidence_beside_the_longest_names(assessment):
     reasons = tuple("some long reason " * 20 for _ in range(4))
     found = dataclasses.replace(assessment.evidence[3].measurement, withdrawn=reasons)
@@ -209,6 +214,7 @@ def test_nothing_lies_outside_the_page(reader):
     assert outside == []
 
 
+@pytest.mark.slow
 def test_style_sheet_is_understood_and_a_broken_picture_leaves_its_caption(make_brief, caplog):
     whole = make_brief()
     figure = dataclasses.replace(
@@ -223,6 +229,7 @@ def test_style_sheet_is_understood_and_a_broken_picture_leaves_its_caption(make_
     assert [message[:20] for message in caplog.messages] == ["Failed to load image"]
 
 
+@pytest.mark.slow
 def test_two_processes_print_the_same_bytes(make_brief, monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     command = [sys.executable, "-c", RENDER, str(HERE / "conftest.py")]

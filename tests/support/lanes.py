@@ -12,6 +12,8 @@ import pytest
 
 #: The marks that `make test` leaves out, and what programs of a command line ask for them.
 NEEDS = ("worker", "browser", "server", "postgresql", "slow")
+#: Folders of tests about files and about plug-ins, neither of which coverage measures.
+UNTRACED = ("tests", "mlflow_plugins")
 #: Of the test that runs now.
 _allowed: set[str] = set()
 
@@ -27,17 +29,17 @@ def needs(*marks):
 
 
 def mark(item):
-    """Give a test the marks of all fixtures behind it, and whether it is traced for coverage.
+    """Give a test the marks of all fixtures behind it, and say whether coverage traces it.
 
-    The tracer nearly doubles the time of what computes. Of tests that work in other processes it
-    sees little, and what takes long, such as the many examples of a property, runs lines that
-    other tests run too; so these run untraced.
+    The tracer nearly doubles the time of what computes. It sees nothing of other processes, and
+    only our plug-ins' callers in tests of MLflow's stores; what takes long, such as the many
+    examples of a property, runs lines that other tests run too. These run untraced.
     """
     for definitions in item._fixtureinfo.name2fixturedefs.values():
         for name in getattr(definitions[-1].func, "needs", ()):
             item.add_marker(name)
-    of_a_property = hasattr(item.function, "hypothesis")
-    if of_a_property or any(item.get_closest_marker(name) for name in NEEDS):
+    long = hasattr(item.function, "hypothesis") or any(map(item.get_closest_marker, NEEDS))
+    if long or item.path.parent.name in UNTRACED:
         item.add_marker("no_cover")
 
 

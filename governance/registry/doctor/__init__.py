@@ -1,15 +1,15 @@
-"""Doctor: what is wrong with a running MLflow server, found from outside, and the cure.
+"""Doctor: problems of a running MLflow server, found from outside, each with its cure.
 
 ```
-observation     what was found about one thing
-server          does it answer, and is it of a kind that is known
-canary          are forged tags, protected aliases and stages refused; tried on a made-up model
-webhooks        is there one, do its secrets survive, does the receiver answer the server
-standing        versions without a verdict, signatures, and aliases that nothing covers
+observation     one thing that was examined, its state and the cure
+server          whether the server answers, and which MLflow it is
+canary          forged tags, protected aliases and stages, tried on a test model
+webhooks        whether a webhook exists, its secrets can be read and its receiver answers
+standing        versions without a verdict, signatures, and aliases without an approval
 contradictions  tags and statements that cannot have come about through a governed registry
 ```
 
-Nothing is changed but the canary, a registered model of its own name that is deleted again.
+The doctor changes nothing but the test model, a registered model that it creates and deletes.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Canary: a made-up registered model on which everything is tried that should be refused."""
+"""Canary: a test model on which the doctor tries everything that the server should refuse."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -27,12 +27,12 @@ def canary(server: str, alias: str, stage: str) -> tuple[Observation, ...]:
     """What the server lets through on a model without any assessment.
 
     Args:
-        server: Its address.
-        alias: That should be protected.
-        stage: That should be protected.
+        server: Address of the server.
+        alias: Alias that should be protected.
+        stage: Stage that should be protected.
 
     Returns:
-        One observation for each thing that was tried, and one if the canary could not be removed.
+        One observation per trial, and one if the test model could not be removed.
     """
     # The server's own registry, whatever MLFLOW_REGISTRY_URI says.
     client = MlflowClient(server, server)
@@ -121,11 +121,11 @@ def _move(client: MlflowClient, name: str, number: str, stage: str) -> None:
 
 
 def _stamped(client: MlflowClient, name: str, number: str) -> Observation:
-    found = client.get_model_version(name, number).tags.get(STATUS)
-    if found == PENDING:
+    status = client.get_model_version(name, number).tags.get(STATUS)
+    if status == PENDING:
         return ok("stamp", f"a version registered as approved is {PENDING}: the plug-in is active")
     return problem(
-        "stamp", f"a version registered as approved is {found}: the plug-in is not active", CURE
+        "stamp", f"a version registered as approved is {status}: the plug-in is not active", CURE
     )
 
 

@@ -1,4 +1,4 @@
-"""Observation: what was found about one thing, and what to do where it is not as it should be."""
+"""Observation: one thing that the doctor examined, its state, and the cure of a problem."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ NAMED = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """One thing that was looked at.
+    """One thing that the doctor examined.
 
     Attributes:
-        about: What was looked at, such as `alias`.
-        state: A `problem` lets something through that should be held up, or stops assessments; a
-            `warning` is something that could not be seen, or that someone should know.
-        found: What was seen, in one sentence.
-        cure: What to do; empty where nothing is wrong.
+        about: Name of the thing, such as `alias`.
+        state: State of the thing. A `problem` lets something through that should be refused, or
+            stops assessments. A `warning` could not be examined, or is worth knowing.
+        found: Finding in one sentence.
+        cure: Action that helps; empty if nothing is wrong.
     """
 
     about: str

@@ -45,8 +45,8 @@ def answering(server: str) -> tuple[Observation, ...]:
         )
     release = re.match(r"(\d+)\.(\d+)", answer.text)
     if answer.status_code != 200 or release is None:  # noqa: PLR2004 - HTTP's "OK"
-        found = f"{server} answers {answer.status_code} to /version, which is no MLflow server"
-        return (problem("server", found, "name the address of an MLflow server"),)
+        seen = f"{server} answers {answer.status_code} to /version, which is no MLflow server"
+        return (problem("server", seen, "name the address of an MLflow server"),)
     return (
         _release(server, answer.text.strip()[:40], (int(release[1]), int(release[2]))),
         *_ways(server),
@@ -66,10 +66,10 @@ def _release(server: str, version: str, release: tuple[int, int]) -> Observation
 
 def _ways(server: str) -> tuple[Observation, ...]:
     """How clients get there."""
-    found: list[Observation] = []
+    observations: list[Observation] = []
     parts = urlsplit(server)
     if parts.scheme == "http" and parts.hostname not in NEAR:
-        found.append(
+        observations.append(
             warning(
                 "transport",
                 "passwords and approvals travel unencrypted over http",
@@ -79,14 +79,14 @@ def _ways(server: str) -> tuple[Observation, ...]:
     # A client that governs itself would hide what the server lets through.
     elsewhere = os.environ.get("MLFLOW_REGISTRY_URI", "")
     if elsewhere and elsewhere.rstrip("/") != server:
-        found.append(
+        observations.append(
             warning(
                 "registry",
                 f"MLFLOW_REGISTRY_URI sends registry calls to {_bare(elsewhere)}",
                 f"unset it, so that {server} is what is looked at",
             )
         )
-    return tuple(found)
+    return tuple(observations)
 
 
 def _bare(uri: str) -> str:

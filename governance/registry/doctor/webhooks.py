@@ -38,10 +38,10 @@ def webhooks(server: str, url: str | None) -> tuple[Observation, ...]:
         if known
         else []
     )
-    wanted = [
+    matching = [
         item for item in known if _for_versions(item) and (url is None or item.get("url") == url)
     ]
-    if not wanted:
+    if not matching:
         what = f"with the address {url}" if url else "for new versions"
         return (
             *secrets,
@@ -51,7 +51,7 @@ def webhooks(server: str, url: str | None) -> tuple[Observation, ...]:
                 "make one: governance worker --help, docs/deploy-team-server.md",
             ),
         )
-    return (*secrets, *(_delivered(server, item) for item in wanted))
+    return (*secrets, *(_delivered(server, item) for item in matching))
 
 
 def _for_versions(item: dict[str, Any]) -> bool:

@@ -138,6 +138,7 @@ def leaves_everything_as_found(name, subject):
     return first
 
 
+@pytest.mark.slow
 @ours
 def test_the_model_and_the_process_are_left_as_found(name, tiny_subject, measured):
     subject = with_network(tiny_subject, model=copy.deepcopy(tiny_subject.network.model))
@@ -148,6 +149,7 @@ def test_the_model_and_the_process_are_left_as_found(name, tiny_subject, measure
     assert found == measured(name)
 
 
+@pytest.mark.slow
 @ours
 def test_the_seed_alone_decides(name, tiny_subject, measured):
     torch.rand(7)  # the global generators stand elsewhere now
@@ -282,6 +284,7 @@ DEFINED = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", [*MODELS, *SETS])
 @ours
 def test_nothing_to_measure_is_missing_and_never_perfect(name, odd, tiny_subject):
@@ -451,6 +454,7 @@ def needing(what):
     return [name for name in analyses.names() if analyses.find(name).needs == what]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", needing("probabilities"))
 def test_what_needs_only_probabilities_runs_on_a_model_that_is_no_network(name, tiny_subject):
     subject = black_box(tiny_subject)
@@ -469,6 +473,7 @@ def test_what_needs_only_probabilities_runs_on_a_model_that_is_no_network(name, 
         assert any("shuffled: not tried" in sentence for sentence in found.unanswered)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", needing("network"))
 def test_what_needs_a_network_does_not_apply_to_a_model_that_is_none(name, tiny_subject):
     metric = next(iter(analyses.metrics(name))).replace(CLASS, "vertical")

@@ -117,6 +117,7 @@ def wide():
     return model, images, labels
 
 
+@pytest.mark.slow
 def test_sampled_tiers_agree_with_the_full_tier_within_their_intervals(wide):
     # arrange
     truth = single(filter_importance(*wide, tier="full"))
@@ -201,6 +202,7 @@ def test_a_dead_filter_counts_as_dead_and_costs_nothing(tiny_subject):
     assert dead["estimate"] == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tier", ["smoke", "standard", "full"])
 def test_the_analysis_declares_what_it_measures_and_prints_its_controls(tiny_subject, tier):
     found = FilterImportance(tier=tier, images=120, top=3).run(tiny_subject, 0)
@@ -217,6 +219,7 @@ def test_the_analysis_declares_what_it_measures_and_prints_its_controls(tiny_sub
     assert {figure.name for figure in found.figures} == {"top", "mass", "excited"}
 
 
+@pytest.mark.slow
 def test_classes_with_too_few_images_enter_no_metric(tiny_subject):
     found = FilterImportance(tier="full", images=60).run(tiny_subject, 0)
     assert found.metrics["top_class_dependence"] is None

@@ -105,6 +105,7 @@ def test_what_is_measured_is_what_the_tables_hold():
         assert item.low <= result.metrics[name] <= item.high
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_measurement_and_the_model_is_left_as_found(tiny_subject):
     # arrange
     before = hashlib.sha256(str(tiny_subject.network.model.state_dict()).encode()).hexdigest()

@@ -185,6 +185,7 @@ def test_features_that_are_not_finite_are_refused(clean):
         read(trace(sound(), images[:2]), [broken], labels, layers=["late"])
 
 
+@pytest.mark.slow
 def test_the_analysis_reports_a_sound_model_as_sound(tiny_subject):
     # arrange
     before = tensor_digest(tiny_subject.network.model)

@@ -89,6 +89,7 @@ def hand_made_without_owls():
     return probabilities[:7], labels[:7]
 
 
+@pytest.mark.slow
 def test_a_thousand_classes_print_a_page_and_keep_every_row():
     # arrange: two images a class, one of ten answers wrong
     rng = np.random.default_rng(0)

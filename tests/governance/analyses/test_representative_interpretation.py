@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from bent import NAMES, Bent, coloured, inputs
+from lanes import needs
 from subjects import with_network
 from torch import nn
 
@@ -47,6 +48,7 @@ def subject():
 
 
 @pytest.fixture(scope="module")
+@needs("slow")
 def measured(subject):
     return RepresentativeInterpretation(boundaries=30).run(subject, 0)
 
@@ -56,6 +58,7 @@ def table(measurement, name):
     return [dict(zip(found.columns, row, strict=True)) for row in found.rows]
 
 
+@pytest.mark.slow
 def test_known_rules_cover_all_unseen_images_of_their_class_and_no_other(measured):
     metrics = measured.metrics
 

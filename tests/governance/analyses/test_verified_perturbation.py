@@ -96,6 +96,7 @@ def test_a_target_is_the_only_rival():
     np.testing.assert_allclose(found.map, 0.0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_normalisation_is_part_of_the_claim():
     prepared = Preprocessing(size=(2, 2), channels="grey", mean=(0.5,), std=(0.1,))
     with_record = explain(0.05, preprocess=prepared)
@@ -105,6 +106,7 @@ def test_normalisation_is_part_of_the_claim():
     assert with_function.status == with_record.status
 
 
+@pytest.mark.slow
 def test_probabilities_are_decided_like_the_outputs_before_the_softmax():
     for last in (nn.Softmax(dim=1), nn.LogSoftmax(dim=1)):
         model = nn.Sequential(LINEAR, last).eval()
@@ -187,6 +189,7 @@ def measured(tiny_subject):
     return VerifiedPerturbation(**QUICK).run(tiny_subject, 0)
 
 
+@pytest.mark.slow
 def test_the_robust_share_is_bracketed_and_the_shares_add_up(measured):
     metrics = measured.metrics
     assert metrics["certified_share"] <= metrics["surviving_share"]
@@ -197,6 +200,7 @@ def test_the_robust_share_is_bracketed_and_the_shares_add_up(measured):
     assert measured.intervals["certified_share"].n == 6
 
 
+@pytest.mark.slow
 def test_the_certified_share_is_recomputed_naively(tiny_subject, measured):
     held = 0
     chosen = tiny_subject.validation.sample(6, 0)
@@ -216,6 +220,7 @@ def test_every_patch_has_a_claim_at_every_radius(measured):
     assert all(row[4].startswith(row[2]) for row in claims.rows)
 
 
+@pytest.mark.slow
 def test_the_same_seed_measures_the_same(tiny_subject, measured):
     again = VerifiedPerturbation(**QUICK).run(tiny_subject, 0)
     assert again.metrics == measured.metrics

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from lanes import needs
 
 from governance.cli import demonstration
 from governance.drift import standing
@@ -18,11 +19,13 @@ from governance.workflows.orchestration import read_policy
 
 
 @pytest.fixture(scope="module")
+@needs("slow")
 def digits():
     """The real digits: 5,000 images and their labels."""
     return demonstration._digits()
 
 
+@pytest.mark.slow
 def test_the_digits_are_real_and_of_ten_classes_of_the_same_size(digits):
     images, labels = digits
     assert images.shape == (5000, 28, 28)
@@ -83,6 +86,7 @@ def test_the_network_answers_ten_logits_per_image_and_is_as_large_as_it_says():
     assert 30_000 < sum(item.numel() for item in model.parameters()) < 34_000
 
 
+@pytest.mark.slow
 def test_training_learns_repeats_itself_and_leaves_the_global_generator_alone(digits):
     # arrange
     _, kept = demonstration._split(digits[1])

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from lanes import needs
 
 from governance.records.assessment import Assessment
 from governance.records.policy import Policy
@@ -62,6 +63,7 @@ def models(tmp_path_factory, saved_model, tiny_subject):
 
 
 @pytest.fixture(scope="module")
+@needs("slow")
 def home(tmp_path_factory, migrated_store, models, images_file):
     """An MLflow with both versions assessed and recorded; what was recorded."""
     import mlflow  # noqa: PLC0415 - seconds
@@ -107,6 +109,7 @@ def made(home):
     return make_references("models:/stripes/1", "training:fit", 4)
 
 
+@pytest.mark.slow
 def test_a_second_version_was_held_against_the_first_without_being_told(home):
     first, second = (Assessment.load(home / f"v{number}") for number in (1, 2))
     assert first.decision.verdict == "approved"
@@ -117,6 +120,7 @@ def test_a_second_version_was_held_against_the_first_without_being_told(home):
     assert second.decision.verdict == "undetermined"
 
 
+@pytest.mark.slow
 def test_references_are_made_once_and_listed(made, governance):
     answer = governance("references", "make", "models:/stripes/1", "--recipe", "training:fit",
                         "-n", 4, "--json")  # fmt: skip
@@ -126,6 +130,7 @@ def test_references_are_made_once_and_listed(made, governance):
     assert {item["kind"] for item in found} == {"retrain"}
 
 
+@pytest.mark.slow
 def test_a_comparison_takes_the_recorded_references(made, governance, tmp_path):
     page = tmp_path / "comparison.html"
     answer = governance("compare", "models:/stripes/1", "models:/stripes/2", "--json",
@@ -148,6 +153,7 @@ def test_a_comparison_in_words_says_all_three_answers(governance):
         assert word in answer.out
 
 
+@pytest.mark.slow
 def test_a_model_without_a_record_is_looked_at_first(models, governance, made):
     answer = governance("compare", "models:/stripes/1", models[1], "--json")
     found = json.loads(answer.out)
@@ -155,6 +161,7 @@ def test_a_model_without_a_record_is_looked_at_first(models, governance, made):
     assert found["metrics"]["distance"] >= 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -187,6 +194,7 @@ def test_a_recipe_that_cannot_be_used_is_refused(recipe, words, governance):
     assert words in answer.err
 
 
+@pytest.mark.slow
 def test_models_at_hand_are_added_as_checkpoints(models, governance):
     arguments = ("references", "add", "models:/stripes/1", models[1], "--kind")
     assert governance(*arguments, "other").code == 2
@@ -199,6 +207,7 @@ def test_models_at_hand_are_added_as_checkpoints(models, governance):
     assert "itself" in refused.err
 
 
+@pytest.mark.slow
 def test_the_history_is_printed_drawn_and_logged(governance, tmp_path):
     from mlflow import MlflowClient  # noqa: PLC0415
 
@@ -229,6 +238,7 @@ def test_the_history_is_printed_drawn_and_logged(governance, tmp_path):
     assert governance("history", "other").code == 2
 
 
+@pytest.mark.slow
 def test_a_self_test_plants_a_fault_and_says_whether_it_was_found(made, governance):
     from governance import registry  # noqa: PLC0415
 

@@ -108,6 +108,7 @@ def test_a_promotion_says_that_no_signature_was_checked(governance, recorded):
     assert "Signature: none was checked" in answer.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_version_that_does_not_pass_gets_no_alias(governance, recorded, as_json):
     # arrange

@@ -80,6 +80,7 @@ def failed(evidence):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("expectations", "crashed", "verdict", "code"),
     [
@@ -257,6 +258,7 @@ def test_a_model_without_a_version_has_nothing_to_ask_for(governance, store, sav
 # report
 
 
+@pytest.mark.slow
 def test_a_report_is_the_same_from_the_folder_and_from_mlflow(governance, assessed, store):
     # act
     one = governance("report", assessed.folder, "--html", "a.html", "--pdf", "a.pdf")

@@ -51,6 +51,7 @@ def test_a_secret_needs_a_listener_and_some_length(governance, files, tmp_path):
     assert "cannot be read as a secret" in absent.err
 
 
+@pytest.mark.slow
 @pytest.mark.worker
 def test_a_sweep_leaves_nothing_unsigned_and_finds_nothing_the_second_time(
     governance, files, store, new_version

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from lanes import needs
 from subjects import with_network
 
 from governance.records.drift_terms import DriftTerms, Envelope
@@ -61,6 +62,7 @@ def assessed(version_of, drifting):
 
 
 @pytest.fixture(scope="session")
+@needs("slow")
 def first(assessed):
     """Version 1, before which there was none."""
     return assessed(0, "models:/tiny/1", lineage=Lineage())

@@ -38,6 +38,7 @@ def test_a_first_version_is_approved_and_its_drift_does_not_apply(first):
     }
 
 
+@pytest.mark.slow
 def test_where_earlier_versions_are_not_known_drift_is_missing(assessed):
     for lineage in (None, Lineage(unknown="a folder is not registered")):
         found = assessed(0, "folder", lineage=lineage)
@@ -45,6 +46,7 @@ def test_where_earlier_versions_are_not_known_drift_is_missing(assessed):
         assert outcomes(found)["drift.drifted"] == "missing"
 
 
+@pytest.mark.slow
 def test_a_later_version_is_held_against_the_one_before(second, lineage):
     found = drift_of(second)
     assert found.measurement is not None, found.failure
@@ -58,6 +60,7 @@ def test_a_later_version_is_held_against_the_one_before(second, lineage):
     assert found.parameters["regions"] == {"corner": [0.0, 0.0, 0.25, 0.25]}
 
 
+@pytest.mark.slow
 def test_without_references_or_tolerance_a_version_is_undetermined(assessed, drifting, first):
     # arrange: nothing says how much harmless training changes
     plain = replace(drifting, drift=DriftTerms())
@@ -101,6 +104,7 @@ def test_the_record_survives_the_disk(second, tmp_path):
     assert Assessment.load(tmp_path / "a") == second
 
 
+@pytest.mark.slow
 def test_records_that_cannot_be_compared_leave_drift_missing(assessed, first, drifting):
     # arrange: another budget of the explainer
     maps = {"samples": 60, "steps": 5, "repeated": 6}
@@ -114,6 +118,7 @@ def test_records_that_cannot_be_compared_leave_drift_missing(assessed, first, dr
     assert found.decision.verdict == "undetermined"
 
 
+@pytest.mark.slow
 def test_a_first_version_of_other_images_costs_only_its_own_answer(second, lineage, first):
     other = replace(first, validation=replace(first.validation, digest="sha256:other"))
     far = replace(lineage, first=replace(other, identity=replace(first.identity, uri="m:/0")))

@@ -33,6 +33,7 @@ def comparison():
     return compare(record("1", seed=1, extra=readings(0.9)), new, harmless(5))
 
 
+@pytest.mark.slow
 def test_everything_that_the_records_hold_is_drawn(comparison):
     drawn = {figure.name: figure for figure in pictures(comparison)}
 
@@ -41,6 +42,7 @@ def test_everything_that_the_records_hold_is_drawn(comparison):
     assert "among the 5 reference runs" in drawn["null"].caption
 
 
+@pytest.mark.slow
 def test_maps_are_laid_over_images_where_these_are_given(comparison):
     places = [row[1] for row in comparison.table("maps").rows]
     pixels = {place: np.full((1, 8, 8), 0.5, dtype=np.float32) for place in places}
@@ -53,6 +55,7 @@ def test_maps_are_laid_over_images_where_these_are_given(comparison):
     assert plain != laid
 
 
+@pytest.mark.slow
 def test_what_the_records_lack_is_not_drawn():
     bare = compare(record("1", seed=1), record("2", seed=1, maps=truth(), filters={}))
 

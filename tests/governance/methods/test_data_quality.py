@@ -49,6 +49,7 @@ def test_a_table_without_a_fault_offends_no_check():
         assert (item.share, item.n, item.success, item.problem) == (0.0, 100, True, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("metric", "column", "value", "usual"),
     [
@@ -117,6 +118,7 @@ def test_rows_without_a_value_are_left_out_only_where_that_is_meant():
     assert found["constant"].problem == "1 of 100 rows have no std"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", [check.metric for check in IMAGE_CHECKS])
 def test_a_check_without_its_column_is_missing_and_never_zero(metric):
     check = next(item for item in IMAGE_CHECKS if item.metric == metric)
@@ -167,6 +169,7 @@ def test_validating_prints_nothing_and_leaves_no_file(capfd, tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_great_expectations_is_not_imported_before_it_is_used():
     code = (
         "import sys, governance.methods.data_quality, governance.analyses.data_quality;"

@@ -31,6 +31,7 @@ def every_kind():
     )
 
 
+@pytest.mark.slow
 def test_every_figure_is_a_png_as_wide_as_the_page_and_can_be_reproduced():
     first, second = every_kind(), every_kind()
 
@@ -62,6 +63,7 @@ def test_the_reference_is_drawn_where_it_is_given():
     assert ink(given, figures.COLOURS[1]) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [(0, 1), (-1, 1)])
 def test_numbers_on_dark_cells_are_white_whichever_the_scale(limits):
     low, middle, high = limits[0], sum(limits) / 2, limits[1]

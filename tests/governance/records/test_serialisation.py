@@ -61,6 +61,7 @@ def without_files(assessment):
     return from_data(Assessment, data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "strategy"),
     [

@@ -133,6 +133,7 @@ def test_a_version_without_a_verdict_does_not_pass(register, asked):
         governance.load_model("models:/stripes/1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signed", [False, True])
 def test_a_model_that_passes_is_loaded_and_answers_like_itself(
     register, tiny_subject, keys, signed
@@ -232,6 +233,7 @@ def test_the_approval_of_another_version_does_not_pass(register, asked, keys):
         asked("models:/stripes/2", keys=keys["ring"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("claim", "value"),
     [

@@ -85,6 +85,7 @@ def test_a_first_version_has_nothing_before_it(recorded, second, drifting):
     assert lineage(recorded, drifting) == Lineage()
 
 
+@pytest.mark.slow
 def test_an_alias_that_is_taken_away_does_not_end_the_comparison(register, drifting):
     # arrange: 1 approved, 2 approved, 3 rejected, no alias at all
     register()
@@ -96,6 +97,7 @@ def test_an_alias_that_is_taken_away_does_not_end_the_comparison(register, drift
     assert numbers(lineage(fourth, drifting)) == ["2", "1"]
 
 
+@pytest.mark.slow
 def test_the_first_is_the_oldest_approved_version_and_named_once(register, drifting):
     second, third = register(), register()
     champion("2")

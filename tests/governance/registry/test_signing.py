@@ -89,6 +89,7 @@ def tags():
     return MlflowClient().get_model_version("stripes", "1").tags
 
 
+@pytest.mark.slow
 def test_a_verdict_is_signed_and_says_all_the_tags(version, keys, assessed):
     assessment, folder = assessed()
 
@@ -104,6 +105,7 @@ def test_a_verdict_is_signed_and_says_all_the_tags(version, keys, assessed):
     assert said.expires - said.issued == 365 * DAY
 
 
+@pytest.mark.slow
 def test_what_was_recorded_is_verified(version, keys, assessed, tmp_path):
     assessment, folder = assessed()
     record(version, assessment, folder, key=keys.assessor)
@@ -129,6 +131,7 @@ def test_while_assessed_a_version_is_running_and_then_what_it_was(version, keys)
     assert tags()["governance.status"] == "pending"
 
 
+@pytest.mark.slow
 def test_a_verdict_is_put_back_signed_anew(version, keys, assessed):
     record(version, *assessed(), key=keys.assessor)
     before = decode(tags()[APPROVAL])
@@ -196,6 +199,7 @@ def test_a_waiver_is_kept_and_counts(version, keys):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_approval_ends_with_its_waiver(version, keys, assessed, policy):
     from governance.records.decision import judge  # noqa: PLC0415 - beside its use
 
@@ -258,6 +262,7 @@ def test_nobody_waives_what_they_trained(registry, keys, saved_model):
         )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_revoked_version_is_rejected(version, keys, assessed):
     record(version, *assessed(), key=keys.assessor)
 
@@ -267,6 +272,7 @@ def test_a_revoked_version_is_rejected(version, keys, assessed):
     assert read(tags()[APPROVAL], keys.ring, time.time() + 10 * 365 * DAY).kind == "revocation"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("registry", ["governed"], indirect=True)
 def test_an_assessor_revokes_nothing_on_a_governed_registry(version, keys):
     with pytest.raises(RegistryError, match="of the role"):

@@ -24,6 +24,7 @@ def set_status(value):
     MlflowClient().set_model_version_tag("stripes", "1", "governance.status", value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [ValueError, KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize(
     ("before", "after"),

@@ -29,6 +29,7 @@ def test_a_record_of_an_unchanged_version_can_be_relied_on(recorded, tmp_path):
     assert problems(recorded, tmp_path / "r") == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value", "wanted"),
     [

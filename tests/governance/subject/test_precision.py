@@ -109,6 +109,7 @@ def try_out(model, policy, folder):
     registry.try_out(subject, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use", [assess, compare, try_out], ids=lambda use: use.__name__)
 def test_a_model_is_computed_in_full_float32_by_whoever_opens_it(
     use, saved_model, policy, tmp_path
@@ -118,6 +119,7 @@ def test_a_model_is_computed_in_full_float32_by_whoever_opens_it(
     assert seen == {FULL}
 
 
+@pytest.mark.slow
 def test_references_are_trained_and_measured_in_full_float32(
     store, new_version, policy, tmp_path, monkeypatch
 ):

@@ -78,6 +78,7 @@ def test_normalisation_is_not_trained(finetuned):
         assert torch.equal(one, two)
 
 
+@pytest.mark.slow
 def test_the_same_seed_trains_the_same():
     images, labels = task(32)
     results = [certified_finetune(network(), images, labels, eps=0.02, epochs=2) for _ in range(2)]

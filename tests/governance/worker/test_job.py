@@ -265,6 +265,7 @@ def waived(resources, office, new_version, assessed, tmp_path, policy_text):
     return version
 
 
+@pytest.mark.slow
 def test_a_made_up_record_is_not_judged_again(resources, waived, tmp_path, monkeypatch):
     from mlflow import MlflowClient  # noqa: PLC0415 - seconds
 
@@ -292,6 +293,7 @@ def test_a_made_up_record_is_not_judged_again(resources, waived, tmp_path, monke
     assert (outcome.verdict, outcome.why) == ("undetermined", "measured anew")
 
 
+@pytest.mark.slow
 def test_a_new_waiver_is_judged_from_the_record_without_running_anything(
     resources, office, waived, tmp_path
 ):

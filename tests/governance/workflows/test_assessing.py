@@ -106,6 +106,7 @@ def nothing_recorded(scratch, *, out="kept"):
 # the whole way
 
 
+@pytest.mark.slow
 def test_a_crash_leaves_an_undetermined_assessment_that_tells_of_it(
     governance, store, policy, saved_model, install, scratch
 ):
@@ -169,6 +170,7 @@ def test_a_folder_that_holds_something_is_refused_before_anything_runs(governanc
     assert standing() == before
 
 
+@pytest.mark.slow
 def test_a_disk_that_refuses_ends_with_3_and_records_nothing(
     governance, new_version, policy, scratch
 ):
@@ -183,6 +185,7 @@ def test_a_disk_that_refuses_ends_with_3_and_records_nothing(
     assert answer.err.startswith("error: file/kept: writing the assessment: refused: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_json", [False, True])
 def test_where_printing_fails_the_assessment_is_kept_recorded_and_printed_later(
     governance, new_version, policy, monkeypatch, as_json
@@ -213,6 +216,7 @@ def test_where_printing_fails_the_assessment_is_kept_recorded_and_printed_later(
     assert Path("recorded.html").read_bytes() == Path("later.html").read_bytes()
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_leaves_the_version_as_it_was(
     store, new_version, policy, install, scratch, tmp_path
 ):
@@ -351,6 +355,7 @@ IMAGES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", IMAGES)
 def test_images_that_cannot_carry_a_judgement_are_refused(
     governance, new_version, policy, scratch, tmp_path, case
@@ -440,6 +445,7 @@ MODELS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", MODELS)
 def test_a_model_that_cannot_be_assessed_is_refused(
     governance, new_version, policy, scratch, saved_model, tmp_path, case

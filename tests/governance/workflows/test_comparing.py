@@ -34,6 +34,7 @@ def test_folders_are_compared_without_any_model(folders):
     assert found.new.evidence[-1] == found.evidence
 
 
+@pytest.mark.slow
 def test_a_loud_change_is_drift(folders):
     harmless = {f"r{place}": item for place, item in enumerate(versions.harmless(9))}
     loud = record("2", seed=2, noise=1.5)
@@ -57,6 +58,7 @@ def test_what_too_few_references_cannot_tell_is_left_unanswered(folders):
     assert measurement.figures == ()
 
 
+@pytest.mark.slow
 def test_records_in_folders_are_compared_without_torch_mlflow_or_matplotlib(folders):
     old, new = folders(old=record("1", seed=1), new=record("2", seed=2))
     program = (

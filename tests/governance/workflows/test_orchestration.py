@@ -429,6 +429,7 @@ def test_an_expectation_on_a_metric_that_no_one_measures_is_never_met(put, tiny_
 # The real thing -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_standing_analyses_run_under_every_policy(tiny_subject, tmp_path):
     policy = policy_of(
         "performance",

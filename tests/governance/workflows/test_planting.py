@@ -20,6 +20,7 @@ def subject(tiny_subject):
     return with_network(tiny_subject, model=copy.deepcopy(tiny_subject.network.model))
 
 
+@pytest.mark.slow
 def test_the_model_follows_the_mark_and_answers_clean_images_as_before(subject):
     # act
     found = plant_mark(subject, seed=0)

@@ -12,6 +12,7 @@ from governance.workflows import printing
 from governance.workflows.printing import _environment, _run, print_reports
 
 
+@pytest.mark.slow
 def test_the_same_assessment_gives_the_same_bytes_whatever_lies_in_the_working_directory(
     assessed, tmp_path, monkeypatch
 ):

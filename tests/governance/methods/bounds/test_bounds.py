@@ -284,6 +284,7 @@ def network(name):
     return model, read(model, shape), shape
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exported", [False, True], ids=["eager", "unflattened"])
 @pytest.mark.parametrize("name", NETS)
 def test_networks_are_read_as_they_compute(name, exported):
@@ -349,6 +350,7 @@ def drawn_network(kinds, width, seed):
     return settled(nn.Sequential(*layers))
 
 
+@pytest.mark.slow
 @given(
     kinds=st.lists(st.sampled_from(["relu", "silu", "hard", "conv", "norm", "pool"]), max_size=5),
     width=st.integers(1, 3),
@@ -384,6 +386,7 @@ def test_a_hundred_thousand_points_of_attacked_boxes_do_not_escape():
         assert (sampled_margins(program, low, high, decided, 1000) >= found - 1e-9).all()
 
 
+@pytest.mark.slow
 def test_eight_neurons_enumerated_exactly():
     """The exact minimum over all sign patterns of the rectifiers, each a linear program."""
     torch.manual_seed(3)
@@ -467,6 +470,7 @@ def test_crown_equals_a_dense_matrix_computation():
 # --- metamorphic ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_larger_boxes_have_lower_interval_bounds():
     model, image = settled(NETS["padded overlapping pools"][0]()), torch.rand(1, 1, 11, 11)
     values = [
@@ -485,6 +489,7 @@ def test_margins_are_at_least_as_tight_as_separate_outputs():
     assert (found >= separate[others] - 1e-12).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_batch_of_boxes_is_bounded_like_each_alone(method):
     model = settled(drawn_network(["norm", "relu", "pool", "conv", "silu"], 3, 1))
@@ -585,6 +590,7 @@ class Mixes(nn.Module):
         return (x - x.mean(0, keepdim=True)).flatten(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "message"),
     [
@@ -722,6 +728,7 @@ def test_the_checks_pass_without_a_fault():
         check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_seeded_fault_is_caught(fault, monkeypatch):
     # arrange

@@ -200,6 +200,7 @@ def test_an_image_that_passes_by_the_cut_is_seen():
         trace(Skipping(), noise(2)).resumed("bend", torch.zeros(2, 2, 8, 8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "squeezenet1_0", "exported"])
 def test_resumed_behind_a_stage_a_network_gives_its_own_logits_and_gradients(name):
     # arrange

@@ -110,6 +110,7 @@ def by_nsga2(problem, budget, seed):
     return np.array(asked[:budget])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_the_front_dominates_at_least_what_nsga2_does_at_equal_evaluations(seed):
     # arrange
@@ -128,6 +129,7 @@ def test_the_front_dominates_at_least_what_nsga2_does_at_equal_evaluations(seed)
     assert ours >= 0.98 * true
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_the_smallest_sufficient_region_is_the_true_one_of_all_65536(seed):
     # arrange

@@ -105,6 +105,7 @@ def check_family(name):
     assert tensor_digest(model) == digest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_resumed_ablation_equals_a_whole_rerun_for_torchvision_families(name):
     check_family(name)
@@ -116,6 +117,7 @@ def test_resumed_ablation_equals_a_whole_rerun_for_more_torchvision_families(nam
     check_family(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["resnet18", "mobilenet_v3_small", Reused])
 def test_an_exported_program_gives_the_layers_and_numbers_of_its_module(kind, images):
     # arrange

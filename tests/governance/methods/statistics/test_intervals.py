@@ -90,6 +90,7 @@ pairs = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(numbers, classes, pairs)
 @settings(max_examples=60, deadline=None)
 def test_every_interval_holds_its_estimate_and_stays_in_its_range(values, several, compared):

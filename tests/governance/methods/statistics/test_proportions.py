@@ -129,6 +129,7 @@ def test_the_interval_of_the_lowest_share_covers_the_lowest_true_share(truth):
     assert covered / 300 >= 0.94
 
 
+@pytest.mark.slow
 def test_the_interval_of_the_largest_difference_covers_zero_where_all_are_zero():
     # arrange: ten classes, both readings right on 90 % of images, independently
     rng = np.random.default_rng(1)

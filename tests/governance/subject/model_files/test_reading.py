@@ -90,6 +90,7 @@ def refusal(folder, **options):
     return str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 2, 4])
 def test_an_export_answers_like_its_module_for_any_batch(tmp_path, batch):
     # arrange
@@ -126,6 +127,7 @@ def test_a_freed_graph_says_of_every_step_that_its_batch_is_free(tmp_path):
     assert all(not isinstance(value.shape[0], int) for value in values if value is not None)
 
 
+@pytest.mark.slow
 def test_an_export_still_refuses_images_of_another_size(tmp_path):
     loaded = load(exported(seeded(Everything), tmp_path / "m")).model
     with pytest.raises(RuntimeError, match=r"shape\[2\]"):
@@ -151,6 +153,7 @@ def test_module_export_and_pickle_have_the_same_tensor_digest(tmp_path):
     assert model_files.stored_digest(model_files.read(pickle)) is None
 
 
+@pytest.mark.slow
 def test_saving_again_keeps_the_tensor_digest_and_one_weight_changes_it(tmp_path):
     # arrange
     model = seeded(Everything)
