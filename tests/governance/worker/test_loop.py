@@ -1,6 +1,8 @@
 """Workers as processes beside a real, governed MLflow server with webhooks."""
 
+import io
 import json
+import logging
 import signal
 import time
 import urllib.error
@@ -230,14 +232,16 @@ def test_two_workers_share_a_ledger_and_do_each_version_once(calls, request, dat
     assert {statement(site, item).verdict for item in versions} == {"undetermined"}
 
 
-def test_every_line_of_the_log_is_json(tmp_path, caplog):
+def test_every_line_of_the_log_is_json(monkeypatch):
     from governance.worker.loop import log, logger  # noqa: PLC0415
 
-    logger.propagate = True
-    with caplog.at_level("INFO", "governance.worker"):
-        log("found", version="models:/a\nb\x1b[31m/1")
+    # Its own handler alone: commands that ran in this process before leave theirs behind.
+    written = io.StringIO()
+    monkeypatch.setattr(logger, "handlers", [logging.StreamHandler(written)])
+    monkeypatch.setattr(logger, "propagate", False)
+    monkeypatch.setattr(logger, "level", logging.INFO)
+    log("found", version="models:/a\nb\x1b[31m/1")
 
-    (line,) = caplog.messages
-    assert "\n" not in line
+    (line,) = written.getvalue().removesuffix("\n").split("\n")
     assert "\x1b" not in line
     assert json.loads(line)["version"] == "models:/a\nb\x1b[31m/1"
