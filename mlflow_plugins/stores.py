@@ -1,6 +1,7 @@
 """Stores: which of MLflow's registry stores is governed for which URI."""
 
 import fcntl
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -28,8 +29,6 @@ __all__ = ["GovernedRestStore", "GovernedSqlStore", "GovernedWorkspaceStore", "o
 SCHEME = "governed+"
 #: Where a registry behind HTTP keeps its audit, having no database of its own.
 AUDIT_FILE = "governance-audit.db"
-#: What servers before the same registry, with the same folder of rules, take turns by.
-LOCK_FILE = "governance.lock"
 
 #: Opens one of MLflow's sessions, which is a transaction.
 SessionMaker = Callable[..., AbstractContextManager[Session]]
@@ -171,16 +170,20 @@ class GovernedRestStore(Governed, RestStore):  # type: ignore[misc] # MLflow is 
         Raises:
             MlflowException: If the audit cannot be opened.
         """
-        self._lock = folder / LOCK_FILE
+        self._folder = folder
         super().govern(folder)
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:
         """Whoever comes through this folder waits; the server behind waits for nobody."""
         del name
-        with self._lock.open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        # The folder itself, since its files may be for reading alone.
+        place = os.open(self._folder, os.O_RDONLY)
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(place)
 
     def _confirm(self, check: Callable[[], object], undo: Callable[[], object]) -> None:
         try:

@@ -1,5 +1,8 @@
 """Which store is governed for which URI, and the one that stands before another server."""
 
+import threading
+from contextlib import suppress
+
 import pytest
 import sqlalchemy
 from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
@@ -87,6 +90,32 @@ def test_behind_another_server_an_approval_that_ends_meanwhile_loses_the_alias(
     with pytest.raises(MlflowException, match="was revoked"):
         store.set_registered_model_alias("raced", "champion", "1")
     assert store.get_registered_model("raced").aliases == {}
+
+
+def test_behind_another_server_those_of_one_folder_take_turns(before_a_server):
+    store, office = before_a_server
+    name = "turns"
+    store.create_registered_model(name)
+    logged = store_client(store).create_logged_model("0")
+    version = store.create_model_version(
+        name, f"models:/{logged.model_id}", model_id=logged.model_id
+    )
+    now = version.creation_timestamp // 1000
+    tokens = [office.verdict(version, issued=now - age) for age in range(8)]
+    start = threading.Barrier(len(tokens))
+
+    def put(token):
+        start.wait()
+        with suppress(MlflowException):
+            store.set_model_version_tag(name, "1", ModelVersionTag(APPROVAL, token))
+
+    threads = [threading.Thread(target=put, args=(token,)) for token in tokens]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert store.get_model_version(name, "1").tags[APPROVAL] == tokens[0]
 
 
 def store_client(store):
