@@ -40,6 +40,11 @@ def found(about, observations):
     return item.state, item.found
 
 
+def of_audit(observations):
+    """What the audit says of statements that it names; other tests leave some that it does not."""
+    return found("audit", [item for item in observations if item.state != "warning"])
+
+
 def test_what_was_tampered_with_after_the_approval_is_not_promoted(
     office, ring, governed_server, tiny_subject, tmp_path
 ):
@@ -164,7 +169,7 @@ def test_the_doctor_finds_a_statement_that_was_put_back_past_the_server(
     audit = f"sqlite:///{office.folder}/mlflow.db"
     revocation = office.revocation(made)
     registry.client.set_model_version_tag(made.name, "1", "governance.approval", revocation)
-    state, said = found("audit", examine(governed_server[0], keys=ring, audit=audit))
+    state, said = of_audit(examine(governed_server[0], keys=ring, audit=audit))
     assert state == "ok", said
 
     past.set_model_version_tag(made.name, "1", "governance.approval", first)
@@ -176,7 +181,7 @@ def test_the_doctor_finds_a_statement_that_was_put_back_past_the_server(
             item for item in observations if item.about == about and item.state == "problem"
         )
         assert made.name in item.found
-    assert "another statement than was accepted last" in found("audit", observations)[1]
+    assert "another statement than was accepted last" in of_audit(observations)[1]
 
     # Whoever takes all traces away is told by the audit alone.
     for key in registry.tags(made):
@@ -184,7 +189,7 @@ def test_the_doctor_finds_a_statement_that_was_put_back_past_the_server(
             past.delete_model_version_tag(made.name, "1", key)
     observations = examine(governed_server[0], keys=ring, audit=audit)
     assert found("tags", observations)[0] == "ok"
-    assert found("audit", observations)[0] == "problem"
+    assert of_audit(observations)[0] == "problem"
 
 
 def test_the_doctor_finds_a_name_that_came_back_in_a_release_without_marks(

@@ -54,16 +54,20 @@ def test_a_secret_needs_a_listener_and_some_length(governance, files, tmp_path):
 @pytest.mark.slow
 @pytest.mark.worker
 def test_a_sweep_leaves_nothing_unsigned_and_finds_nothing_the_second_time(
-    governance, files, store, new_version
+    governance, files, mlflow_store, saved_model
 ):
-    new_version()
+    # A store of its own: a sweep signs what stands on every version.
+    from mlflow import MlflowClient  # noqa: PLC0415 - seconds, for the few tests that need it
+
+    MlflowClient().create_registered_model("stripes")
+    MlflowClient().create_model_version("stripes", str(saved_model))
 
     first = governance("sweep", *files, "--json")
     second = governance("sweep", *files)
 
     found = json.loads(first.out)
     assert first.code == 0
-    assert found["done"] >= 1
+    assert found["done"] == 1
     assert (found["unfinished"], found["waiting"]) == (0, 0)
     assert second.out.startswith("done: 0, unfinished: 0, waiting: 0, unapproved aliases: ")
     assert all(json.loads(line)["event"] for line in first.err.splitlines() if line[:1] == "{")
