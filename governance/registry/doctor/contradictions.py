@@ -72,8 +72,8 @@ def audited(entries: Iterable[ListedVersion], database: str) -> tuple[Observatio
     other, unnamed, same = [], [], 0
     for entry in entries:
         token, last = entry.tags.get(APPROVAL), accepted.get(entry.version.registered_as)
-        if last is None and token is None:
-            continue
+        if last is None and (token is None or replaced_tag(token) in entry.tags):
+            continue  # nothing stands, or what the audit names under another name of the model
         if last is None:
             unnamed.append(entry.version.uri)
         elif token is None or token_digest(token) != last:
