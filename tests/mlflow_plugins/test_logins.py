@@ -2,11 +2,16 @@
 
 import shutil
 
+import assessed
 import pytest
 import requests
 import servers
 import sqlalchemy
 from lanes import needs
+
+from governance import registry as records
+from governance.errors import RegistryError
+from governance.registry.permissions import missing_permissions
 
 PASSWORD = "a long password for tests"  # noqa: S105 - of a server that lives for a minute
 
@@ -78,3 +83,53 @@ def test_the_administrator_is_refused_like_anybody(login):
         registry.client.set_registered_model_alias(version.name, "champion", "1")
     registry.approve(version)
     registry.client.set_registered_model_alias(version.name, "champion", "1")
+
+
+def test_what_a_workers_login_lacks_is_named_and_granting_it_is_enough(
+    server, login, monkeypatch, tiny_subject, tmp_path
+):
+    import mlflow  # noqa: PLC0415 - seconds, for the few tests that need it
+
+    # arrange: ann's model, and a worker who may only read
+    address, office = server
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(address)
+    try:
+        login("bert")
+        mlflow.set_experiment("training of bert")
+        assessed.log(tiny_subject.network.model, "of bert")
+        login("worker")
+        lacking = missing_permissions()
+        with (
+            pytest.raises(RegistryError, match="403"),
+            records.marked_running(records.resolve("models:/of bert/1"), key=office.assessor),
+        ):
+            pytest.fail("the status was set")
+
+        # act: the grants that the line names, by who may give them
+        for kind in ("registered_model", "logged_model"):
+            requests.post(
+                f"{address}/api/3.0/mlflow/users/permissions/grant",
+                json={"username": "worker", "resource_type": kind, "resource_id": "*",
+                      "permission": "EDIT"},
+                auth=("admin", PASSWORD),
+                timeout=60,
+            ).raise_for_status()  # fmt: skip
+        granted = missing_permissions()
+        version = assessed.recorded(
+            "models:/of bert/1", tiny_subject.validation, office.assessor, tmp_path
+        )
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "not the password")
+        with pytest.raises(RegistryError, match="does not accept the login"):
+            missing_permissions()
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
+        assert missing_permissions() is None
+    finally:
+        mlflow.set_tracking_uri(before)
+
+    # assert
+    assert "the login 'worker' lacks EDIT on registered_model and logged_model '*'" in lacking
+    assert "grant_user_permission('worker', 'registered_model', '*', 'EDIT')" in lacking
+    assert granted is None
+    assert version.ref.name == "of bert"
