@@ -20,6 +20,7 @@ __all__ = ["OPTIONS", "PolicyRule", "WorkerConfig"]
 OPTIONS = {
     "ledger": "text",
     "listen": "text",
+    "monitoring": "text",
     "patience": "number",
     "poll": "number",
     "signing_key": "file",
