@@ -91,10 +91,9 @@ def _show(found: "Inventory") -> None:
 
 def audit(
     *,
-    database: Annotated[
+    audit: Annotated[
         str,
         typer.Option(
-            "--audit",
             help="URL of the database that holds the server's audit, such as sqlite:///mlflow.db.",
         ),
     ],
@@ -133,13 +132,13 @@ def audit(
         since=_utc(since), until=_utc(until),
     )  # fmt: skip
     if export is not None:
-        number = _export(export, database, wanted)
+        number = _export(export, audit, wanted)
         out.print(text(f"{export}: {number} decisions"), soft_wrap=True)
         return
     if count:
-        rows = [dict(row) for row in counts(database, wanted)]
+        rows = [dict(row) for row in counts(audit, wanted)]
     else:
-        rows = [dict(row) for row in entries(database, wanted, last)]
+        rows = [dict(row) for row in entries(audit, wanted, last)]
     if as_json:
         print_json({"counts" if count else "decisions": rows})
         return
