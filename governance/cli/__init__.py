@@ -10,6 +10,7 @@ assess         assess, report and demo
 gates          gate, promote and doctor
 approvals      keys, waive and revoke
 operations     inventory and audit
+auditing       replay
 drift          compare, history, references and drift selftest
 policies       policy new, policy check and analyses
 worker         worker and sweep
@@ -28,7 +29,16 @@ import traceback
 
 import typer
 
-from governance.cli import approvals, assess, drift, gates, operations, policies, worker
+from governance.cli import (
+    approvals,
+    assess,
+    auditing,
+    drift,
+    gates,
+    operations,
+    policies,
+    worker,
+)
 from governance.cli.configuration import configured
 from governance.cli.console import complain
 from governance.cli.exit_codes import INTERNAL, MISMATCH, MISUSE
@@ -72,6 +82,7 @@ app.command()(configured(assess.report))
 app.command()(configured(approvals.waive))
 app.command()(configured(approvals.revoke))
 app.add_typer(keys, name="keys")
+app.command()(configured(auditing.replay))
 app.command()(configured(drift.compare))
 app.command()(configured(drift.history))
 app.add_typer(references, name="references")
