@@ -1,6 +1,8 @@
 """A server with MLflow's basic authentication: who was refused, and who made a version."""
 
+import re
 import shutil
+from pathlib import Path
 
 import assessed
 import pytest
@@ -20,6 +22,8 @@ PASSWORD = "a long password for tests"  # noqa: S105 - of a server that lives fo
 @needs("server")
 def server(migrated_store, tmp_path_factory, new_office):
     """A server that asks for a login, and its office."""
+    import mlflow  # noqa: PLC0415 - seconds, for the few tests that need it
+
     folder = tmp_path_factory.mktemp("logins")
     shutil.copy(migrated_store, folder / "mlflow.db")
     office = new_office(folder)
@@ -27,7 +31,12 @@ def server(migrated_store, tmp_path_factory, new_office):
         *("--registry-store-uri", f"governed+sqlite:///{folder}/mlflow.db"),
         *("--app-name", "basic-auth"),
     )
+    rules = Path(mlflow.__file__).parent / "server" / "auth" / "basic_auth.ini"
+    # Else a tenth of a second and more goes into the hash of the password, at every request.
+    cached = re.sub(r"(?m)^# (auth_cache_ttl_seconds = )0", r"\g<1>600", rules.read_text())
+    (folder / "auth.ini").write_text(cached)
     environment = {
+        "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
         "MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORD,
         "MLFLOW_FLASK_SERVER_SECRET_KEY": "only for tests",
     }
