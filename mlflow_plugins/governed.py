@@ -23,9 +23,15 @@ from mlflow.store.model_registry.abstract_store import AbstractStore
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from governance.approval import Statement, token_digest
+from governance.approval import Statement, statement_digest, with_signatures_of
 from governance.approval.lifecycle import LIFECYCLE
-from governance.approval.standing import RegisteredVersion, admission, last_state, standing
+from governance.approval.standing import (
+    RegisteredVersion,
+    Standing,
+    admission,
+    last_state,
+    standing,
+)
 from governance.approval.tags import (
     APPROVAL,
     AUTHOR,
@@ -225,17 +231,19 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         if key == IS_PROMPT_TAG_KEY:
             self._refuse(action, registered, f"the tag {key!r}", ApprovalError(HIDDEN), alias=key)
         try:
-            statement = self._accepted(key, token, registered)
+            statement, signers = self._accepted(key, token, registered)
+            held = registered.tags.get(key)
+            # Whoever sends the same statement again takes no signature away.
+            kept = with_signatures_of(token, held)
         except ApprovalError as error:
             self._refuse(action, registered, f"the tag {key!r}", error, alias=key, token=token)
-        reason = f"{statement.verdict or statement.kind}, signed with {statement.key}"
+        reason = f"{statement.verdict or statement.kind}, signed with {signers}"
         self._note("allowed", action, registered, reason, alias=key, token=token)
         follows = {} if statement.kind == "waiver" else plain(statement)
-        held = registered.tags.get(key)
-        if held is not None and held != token:
+        if held is not None and statement_digest(held) != statement_digest(token):
             # What was replaced never counts again, whoever sends it and whenever.
-            follows[replaced_tag(held)] = token_digest(token)
-        self._mark(registered, {key: token, **follows})
+            follows[replaced_tag(held)] = statement_digest(token)
+        self._mark(registered, {key: kept, **follows})
 
     def delete_model_version_tag(self, name: str, version: str, key: str) -> None:
         """Delete a tag that is not ours."""
@@ -344,16 +352,16 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
             return
         token = registered.tags.get(APPROVAL)
         try:
-            statement = self._approval(registered)
+            signers = self._approved_by(registered)
         except ApprovalError as error:
             what = f"the protected {'alias' if 'alias' in action else 'stage'} {alias!r}"
             self._refuse(action, registered, what, error, alias=alias, token=token)
         if written_down:
-            reason = f"approved, signed with {statement.key}"
+            reason = f"approved, signed with {signers}"
             self._note("allowed", action, registered, reason, alias=alias, token=token)
 
-    def _approval(self, registered: RegisteredVersion) -> Statement:
-        """The approval of a version that counts now.
+    def _approved_by(self, registered: RegisteredVersion) -> str:
+        """Ids of the keys that signed the approval of a version, if it counts now.
 
         Raises:
             ApprovalError: If it has none; says which command helps.
@@ -368,10 +376,12 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         )
         if answer.statement is None or not answer.counts:
             raise ApprovalError((*answer.problems, _cure(registered)))
-        return answer.statement
+        return _ids(answer)
 
-    def _accepted(self, key: str, token: str, registered: RegisteredVersion) -> Statement:
-        """The signed statement that may be put on a version under a tag.
+    def _accepted(
+        self, key: str, token: str, registered: RegisteredVersion
+    ) -> tuple[Statement, str]:
+        """The signed statement that may be put on a version under a tag, and its keys' ids.
 
         Raises:
             ApprovalError: If it may not; says which command makes one that may.
@@ -385,7 +395,7 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
             useless = answer.statement is None or answer.doubtful("expired")
             cure = (_cure(registered),) if useless else ()
             raise ApprovalError((*answer.problems, *cure))
-        return answer.statement
+        return answer.statement, _ids(answer)
 
     def _check_model_tag(self, name: str, key: str, action: str) -> None:
         about = _no_version(name)
@@ -461,7 +471,7 @@ def _entry(
         outcome=outcome,
         reason=reason,
         user=_user(),
-        token=None if token is None else token_digest(token),
+        token=None if token is None else statement_digest(token),
     )
 
 
@@ -484,11 +494,10 @@ def _after_rename(registered: RegisteredVersion, now: float) -> dict[str, str | 
 def _from_mlflow(found: Any) -> RegisteredVersion:
     """A version as MLflow's store returns it."""
     tags = dict(found.tags)
-    ref = VersionRef(
-        name=found.name, version=str(found.version), created=int(found.creation_timestamp)
-    )
     authors = tuple(name for name in (tags.get(AUTHOR), found.user_id) if name)
-    return RegisteredVersion(ref=ref, source=found.source, tags=tags, authors=authors)
+    return RegisteredVersion(
+        ref=VersionRef.of(found), source=found.source, tags=tags, authors=authors
+    )
 
 
 def _no_version(name: str) -> RegisteredVersion:
@@ -501,6 +510,10 @@ def _cure(registered: RegisteredVersion) -> str:
         f"assess it: governance assess {registered.ref.uri} --policy FILE --signing-key KEY, or "
         "let the worker do it"
     )
+
+
+def _ids(answer: Standing) -> str:
+    return ", ".join(key.id for key in answer.signers)
 
 
 def _is_prompt(source: str, tags: Mapping[str, str]) -> bool:

@@ -102,7 +102,8 @@ def waive(
     from governance import registry
     from governance.approval import Keyring, PrivateKey
 
-    version = registry.resolve(model_uri)
+    ring = Keyring.load(keys)
+    version = registry.resolve(model_uri, ring.registry)
     tag = registry.waive(
         version,
         metric=metric,
@@ -111,7 +112,7 @@ def waive(
         # The day itself still counts.
         until=int(expires.replace(tzinfo=UTC).timestamp()) + 24 * 3600 - 1,
         key=PrivateKey.load(key),
-        ring=Keyring.load(keys),
+        ring=ring,
     )
     out.print(text(f"{version.uri}: {metric} is waived up to {bound:.15g} ({tag})"), soft_wrap=True)
     out.print(text("It counts once the version is assessed again."), soft_wrap=True)

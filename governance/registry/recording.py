@@ -23,7 +23,7 @@ from mlflow.entities import (
 )
 from mlflow.exceptions import MlflowException
 
-from governance.approval import PrivateKey
+from governance.approval import Signer
 from governance.approval.tags import plain
 from governance.errors import EvidenceError, RegistryError
 from governance.records.assessment import MANIFEST as MANIFEST_FILE
@@ -66,7 +66,8 @@ def record(
     assessment: Assessment,
     folder: Path,
     *,
-    key: PrivateKey | None = None,
+    key: Signer | None = None,
+    policy_fixed: int | None = None,
     unprinted: str | None = None,
 ) -> str:
     """Keep an assessment in MLflow as a new run, and give its verdict to the version.
@@ -76,6 +77,8 @@ def record(
         assessment: Assessment with its verdict.
         folder: Folder with the saved assessment, reports included.
         key: Assessor's key that signs the verdict; a governed registry accepts only signed ones.
+        policy_fixed: When the policy had been read, before anything was measured under it, in
+            seconds since 1970; now if not given.
         unprinted: Reason why the folder holds no reports; kept as a tag of the run.
 
     Returns:
@@ -103,7 +106,7 @@ def record(
             _log(client, run.info.run_id, version, assessment)
             client.log_artifacts(run.info.run_id, str(folder), FOLDER)
             _publish(client, run.info, version, assessment, folder)
-            _give(run.info.run_id, version, assessment, folder, key)
+            _give(run.info.run_id, version, assessment, folder, key, policy_fixed)
     except BaseException as error:
         _undo(client, run.info.run_id, version, before, error)
         raise
@@ -228,7 +231,8 @@ def _give(
     version: ModelVersion,
     assessment: Assessment,
     folder: Path,
-    key: PrivateKey | None,
+    key: Signer | None,
+    policy_fixed: int | None,
 ) -> None:
     """Give the version its verdict: signed where there is a key, in plain where that is taken."""
     statement = verdict_of(
@@ -237,6 +241,7 @@ def _give(
         run_id=run_id,
         record=record_digest(folder),
         manifest=manifest_digest(folder),
+        policy_fixed=policy_fixed,
         now=time.time(),
     )
     tags = plain(statement)

@@ -8,7 +8,7 @@ import sqlalchemy
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from governance.approval import PrivateKey, token_digest
+from governance.approval import PrivateKey, statement_digest
 from governance.approval.tags import APPROVAL
 
 
@@ -106,7 +106,7 @@ def test_an_approval_ends_with_a_waiver_it_rests_on(registry, monkeypatch):
     version = registry.register()
     now = version.creation_timestamp // 1000
     token = registry.waive(version, expires=now + 600)
-    registry.approve(version, waivers=(token_digest(token),), expires=now + 10_000)
+    registry.approve(version, waivers=(statement_digest(token),), expires=now + 10_000)
     registry.client.set_registered_model_alias(version.name, "champion", "1")
 
     monkeypatch.setattr("time.time", lambda: now + 601.0)
@@ -234,7 +234,7 @@ def test_each_decision_is_written_down(registry, monkeypatch):
         (item["user"], item["model"], item["version"], item["created"]) for item in entries
     } == {("ben", version.name, "1", version.creation_timestamp)}
     assert [item["token"] for item in entries[:3]] == [
-        None, token_digest(token), token_digest(token),
+        None, statement_digest(token), statement_digest(token),
     ]  # fmt: skip
 
 

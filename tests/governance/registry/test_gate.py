@@ -168,7 +168,7 @@ def test_a_signed_version_passes_by_its_signature(register, asked, keys):
     register(key=keys["assessor"])
     answer = asked(keys=keys["ring"])
     assert (answer.verdict, answer.reasons) == ("approved", ())
-    assert answer.statement.key == keys["assessor"].id
+    assert answer.signed_by == (keys["assessor"].id,)
 
 
 def test_an_unsigned_version_is_undetermined_where_a_signature_is_asked_for(register, asked, keys):
