@@ -23,8 +23,9 @@ from mlflow.store.model_registry.abstract_store import AbstractStore
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from governance.approval import Statement, statement_digest, with_signatures_of
+from governance.approval import Keyring, Statement, statement_digest, with_signatures_of
 from governance.approval.lifecycle import LIFECYCLE
+from governance.approval.signed_rings import check_not_older
 from governance.approval.standing import (
     RegisteredVersion,
     Standing,
@@ -79,6 +80,8 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
 
     _file: Path
     _audit: Engine
+    #: sha256 of the signed ring that this server used last.
+    _newest_ring: str = ""
 
     def govern(self, folder: Path) -> None:
         """Take the rules from a folder, and open the audit.
@@ -94,7 +97,7 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         except SQLAlchemyError as error:
             raise MlflowException(f"the audit of governance cannot be opened: {error}") from error
         try:
-            protection.ring()
+            self._ring(protection)
         except ApprovalError as error:
             logger.warning("Every protected action is refused until this is put right: %s", error)
 
@@ -133,6 +136,26 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
 
     def _protection(self) -> Protection:
         return Protection.at(self._file)
+
+    def _ring(self, protection: Protection) -> Keyring:
+        """The public keys as they are now; of a signed ring, the newest version that was seen.
+
+        Raises:
+            ApprovalError: If there are none that can be read, or the ring is older than another.
+        """
+        ring = protection.ring()
+        if not ring.signed or ring.digest == self._newest_ring:
+            return ring
+        try:
+            highest = audit.newest_ring(self._audit)
+        except SQLAlchemyError as error:
+            raise ApprovalError("the audit, which holds the ring's version, is away") from error
+        if highest is not None:
+            check_not_older(ring, *highest)
+        if highest != (ring.version, ring.digest):
+            self._write_down(audit.of_ring(ring))
+        self._newest_ring = ring.digest
+        return ring
 
     def create_registered_model(
         self, name: str, tags: Any = None, *arguments: Any, **options: Any
@@ -352,7 +375,7 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
             return
         token = registered.tags.get(APPROVAL)
         try:
-            signers = self._approved_by(registered)
+            signers = self._approved_by(registered, alias)
         except ApprovalError as error:
             what = f"the protected {'alias' if 'alias' in action else 'stage'} {alias!r}"
             self._refuse(action, registered, what, error, alias=alias, token=token)
@@ -360,8 +383,8 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
             reason = f"approved, signed with {signers}"
             self._note("allowed", action, registered, reason, alias=alias, token=token)
 
-    def _approved_by(self, registered: RegisteredVersion) -> str:
-        """Ids of the keys that signed the approval of a version, if it counts now.
+    def _approved_by(self, registered: RegisteredVersion, name: str) -> str:
+        """Ids of the keys that signed the approval of a version, if it counts for a use of it now.
 
         Raises:
             ApprovalError: If it has none; says which command helps.
@@ -369,13 +392,15 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         protection = self._protection()
         answer = standing(
             registered,
-            protection.ring(),
+            self._ring(protection),
             time.time(),
             policy_accepted=protection.accepts,
             expected="approved",
         )
         if answer.statement is None or not answer.counts:
             raise ApprovalError((*answer.problems, _cure(registered)))
+        if lacking := tuple(protection.lacking(name, answer, registered.authors)):
+            raise ApprovalError(lacking)
         return _ids(answer)
 
     def _accepted(
@@ -387,7 +412,7 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
             ApprovalError: If it may not; says which command makes one that may.
         """
         protection = self._protection()
-        ring = protection.ring()
+        ring = self._ring(protection)
         answer = admission(
             key, token, registered, ring, time.time(), policy_accepted=protection.accepts
         )

@@ -8,7 +8,10 @@ keyring        whose signatures count, for what, and until when
 envelopes      signed bytes with their signatures (DSSE)
 statements     verdicts, waivers and revocations as in-toto statements, signed and read
 former_tokens  statements in the form of earlier releases, which count no more
+attestations   an assessment as in-toto's test results and verification, for tools of others
+signed_rings   keyrings that root keys signed, of versions that only rise
 waivers        which signed waivers of a version count
+thresholds     how many people have to have signed, by what the approval is used for
 tags           names of the tags that hold all this on a version in MLflow
 lifecycle      the states of a version, and who may move it from one to the next
 standing       whether the signed statement on a version counts, for this version, now
@@ -22,6 +25,7 @@ from governance.approval.former_tokens import FormerTokenError
 from governance.approval.keyring import Keyring, PublicKey
 from governance.approval.keys import PrivateKey, Signer
 from governance.approval.printable import cleaned
+from governance.approval.signed_rings import load_ring
 from governance.approval.statements import (
     LONGEST_DETAIL,
     LONGEST_WAIVER,
@@ -53,6 +57,7 @@ __all__ = [
     "cleaned",
     "countersign",
     "decode",
+    "load_ring",
     "read",
     "sign",
     "statement_digest",

@@ -14,14 +14,21 @@ describes it:
     not_after = 2027-11-22T00:00:00Z      # optional: no statement issued later counts
     revoked = 2027-01-01T12:00:00Z        # optional: nothing signed with it counts any more
 
+The file of root keys has the same form. It names the ring that they signed, and is named where a
+ring is asked for (`signed_rings`):
+
+    ring = "keyring.signed.json"
+    threshold = 2                         # optional: how many owners of root keys have to sign
+
 To exchange a key, add the new one, sign with it, and set `not_after` of the old one.
 """
 
+import hashlib
 import json
 import os
 import stat
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -103,11 +110,19 @@ class Keyring:
         keys: The keys.
         registry: Name of the registry whose statements count; empty where it has none.
         version: Version of the ring; 0 for one that was never signed.
+        ring: Of root keys, the file of the ring that they signed; empty for other keys.
+        threshold: Of root keys, how many owners have to sign the ring.
+        signed: Whether root keys signed this ring.
+        digest: sha256 of the file, in hexadecimal.
     """
 
     keys: tuple[PublicKey, ...]
     registry: str = ""
     version: int = 0
+    ring: str = ""
+    threshold: int = 1
+    signed: bool = False
+    digest: str = ""
 
     def __post_init__(self) -> None:
         ids = [key.id for key in self.keys]
@@ -116,6 +131,8 @@ class Keyring:
                 f"the keys {twice} stand twice; a key has one owner and one role, so that nobody "
                 "waives what they assess"
             )
+        if self.ring and any(key.role != "root" for key in self.keys):
+            raise ApprovalError("names the ring that its keys sign; then all are of the role root")
 
     @classmethod
     def load(cls, path: Path) -> "Keyring":
@@ -137,7 +154,8 @@ class Keyring:
             data = tomllib.loads(content.decode("utf-8-sig"))
         except (ValueError, RecursionError) as error:
             raise ApprovalError(f"{where}: not valid TOML: {error}") from error
-        return cls.from_data(data, where)
+        ring = cls.from_data(data, where)
+        return replace(ring, digest=hashlib.sha256(content).hexdigest())
 
     @classmethod
     def from_data(cls, data: dict[str, Any], where: str) -> "Keyring":
@@ -160,18 +178,26 @@ class Keyring:
             raise ApprovalError(problems)
         try:
             known = tuple(key for key in keys if key is not None)
-            return cls(known, registry=head.registry, version=head.version)
+            return cls(
+                known, registry=head.registry, version=head.version, ring=head.ring,
+                threshold=head.threshold,
+            )  # fmt: skip
         except ApprovalError as error:
             raise ApprovalError(f"{where}: {error}") from error
 
     @classmethod
-    def add(cls, path: Path, key: PublicKey) -> "Keyring":
+    def add(cls, path: Path, key: PublicKey, head: str = "") -> "Keyring":
         """Add a key at the end of a keyring's file; without a file, one is made.
+
+        Args:
+            path: The file.
+            key: The key.
+            head: How a new file begins.
 
         Raises:
             ApprovalError: If the file is no keyring, holds the key already, or cannot be written.
         """
-        content = content_of(path) if path.exists() else b""
+        content = content_of(path) if path.exists() else head.encode()
         text = content.decode("utf-8-sig", errors="replace")
         whole = f"{text.rstrip()}\n\n{key.toml()}".lstrip()
         ring = cls.read(whole.encode(), str(path))
@@ -208,7 +234,7 @@ class Keyring:
         return key
 
 
-def content_of(path: Path) -> bytes:
+def content_of(path: Path, largest: int = LARGEST) -> bytes:
     """The bytes of a public file, of bounded size.
 
     Raises:
@@ -219,11 +245,11 @@ def content_of(path: Path) -> bytes:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                 raise ApprovalError(f"{path}: is no plain file; a ring of public keys is accepted")
-            content = stream.read(LARGEST + 1)
+            content = stream.read(largest + 1)
     except OSError as error:
         raise ApprovalError(f"{path}: cannot be read as a ring: {error.strerror}") from error
-    if len(content) > LARGEST:
-        raise ApprovalError(f"{path}: has more than {LARGEST} bytes, which is the maximum")
+    if len(content) > largest:
+        raise ApprovalError(f"{path}: has more than {largest} bytes, which is the maximum")
     return content
 
 
@@ -233,6 +259,8 @@ class _Head:
 
     registry: str = ""
     version: int = 0
+    ring: str = ""
+    threshold: int = 1
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -241,6 +269,7 @@ class _Head:
         return (
             *(() if name is None else (f"registry: {name}",)),
             *(() if 0 <= number <= 2**31 else (f"version: {low}",)),
+            *(() if self.threshold >= 1 else ("threshold: a whole number from 1 is accepted",)),
         )
 
 

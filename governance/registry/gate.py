@@ -14,7 +14,7 @@ import torch
 from mlflow import MlflowClient
 from torch import nn
 
-from governance.approval import Keyring, Statement
+from governance.approval import Keyring, Statement, load_ring
 from governance.approval.standing import Standing
 from governance.errors import ApprovalError, EvidenceError
 from governance.records.assessment import Assessment
@@ -76,7 +76,7 @@ def ask(
             be read.
         RegistryError: If MLflow refuses.
     """
-    ring = None if keys is None else Keyring.load(keys)
+    ring = None if keys is None else load_ring(keys)
     version = resolve(uri, "" if ring is None else ring.registry)
     statement: Statement | None = None
     signed_by: tuple[str, ...] = ()

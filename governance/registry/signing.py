@@ -21,6 +21,7 @@ from governance.approval import (
     Statement,
     check_approver,
     cleaned,
+    countersign,
     read,
     sign,
     statement_digest,
@@ -30,7 +31,7 @@ from governance.approval import (
 from governance.approval.lifecycle import LIFECYCLE, state_of
 from governance.approval.standing import RegisteredVersion, standing
 from governance.approval.tags import replaced_tag
-from governance.errors import RegistryError
+from governance.errors import ApprovalError, RegistryError
 from governance.records.assessment import Assessment
 from governance.records.policy import Policy
 from governance.records.serialisation import canonical
@@ -51,6 +52,7 @@ __all__ = [
     "about",
     "authors",
     "claims",
+    "countersign_approval",
     "in_progress",
     "not_assessable",
     "put_statement",
@@ -119,8 +121,8 @@ def verdict_of(
     run_id: str,
     record: str,
     manifest: str,
-    policy_fixed: int | None,
     now: float,
+    policy_fixed: int | None = None,
 ) -> Statement:
     """The verdict that an assessor signs. It expires with the first waiver that it rests on.
 
@@ -130,9 +132,9 @@ def verdict_of(
         run_id: The run that holds the record.
         record: Digest of the record.
         manifest: Digest of its manifest.
-        policy_fixed: When the policy had been read, before anything was measured under it, in
-            seconds since 1970; None where nobody saw to it, so that it is now.
         now: Seconds since 1970.
+        policy_fixed: When the policy had been read, before anything was measured under it, in
+            seconds since 1970; now where nobody saw to it.
 
     Raises:
         ApprovalError: If a waiver has expired in the meantime.
@@ -339,6 +341,39 @@ def waivers(
     with refusals(f"{version.uri}: reading its waivers"):
         tags = registered(version).tags
     return waivers_among(tags, ring, moment, authors=authors(version), **about(version))
+
+
+def countersign_approval(
+    version: ModelVersion, key: Signer, ring: Keyring, now: float | None = None
+) -> tuple[str, ...]:
+    """Add the signature of one more key to the approval of a version.
+
+    Args:
+        version: Registered; whoever signs has held its record against its files before.
+        key: Private key of another assessor, or of an approver.
+        ring: Keyring with the owner of the key.
+        now: Seconds since 1970; the time of the clock if not given.
+
+    Returns:
+        Owners of the keys that have signed the approval.
+
+    Raises:
+        ApprovalError: If no approval counts, or the key does not.
+        RegistryError: If MLflow refuses.
+    """
+    moment = time.time() if now is None else now
+    with refusals(f"{version.uri}: reading its approval"):
+        tags = dict(registered(version).tags)
+    here = RegisteredVersion(tags=tags, authors=authors(version), **about(version))
+    answer = standing(here, ring, moment, expected="approved")
+    if answer.statement is None or not answer.counts:
+        raise ApprovalError(f"{version.uri}: {problem}" for problem in answer.problems)
+    mine = ring.signer(key.id, answer.statement.issued, f"{version.uri}: your signature")
+    token = countersign(tags[APPROVAL], key)
+    with refusals(f"{version.uri}: signing its approval"):
+        ref = version.registered_as
+        MlflowClient().set_model_version_tag(ref.name, ref.version, APPROVAL, token)
+    return tuple(sorted({mine.owner, *(item.owner for item in answer.signers)}))
 
 
 def authors(version: ModelVersion) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from mlflow.exceptions import MlflowException
 from governance.approval import PrivateKey, statement_digest
 from governance.approval.tags import APPROVAL
 
+OTHER = "sha256:" + "f" * 64
+
 
 def change(path, text):
     """Write a file so that it is seen to be new, even within one tick of the clock."""
@@ -82,23 +84,23 @@ def test_only_accepted_policies_count(registry):
     first, second = registry.register(), registry.register()
     registry.approve(first)
     rules = registry.office.folder / "governance.toml"
-    change(rules, 'keyring = "keyring.toml"\npolicies = ["sha256:other"]\n')
+    change(rules, f'keyring = "keyring.toml"\npolicies = ["{OTHER}"]\n')
 
     with registry.refused("a policy that this registry does not accept"):
         registry.client.set_registered_model_alias(first.name, "champion", "1")
     with registry.refused("a policy that this registry does not accept"):
         registry.approve(second)
-    registry.approve(second, policy_digest="sha256:other")
+    registry.approve(second, policy_digest=OTHER)
     registry.client.set_registered_model_alias(second.name, "champion", "2")
 
 
 def test_a_title_that_is_another_policys_digest_does_not_count(registry):
     version = registry.register()
     rules = registry.office.folder / "governance.toml"
-    change(rules, 'keyring = "keyring.toml"\npolicies = ["sha256:other", "Strict"]\n')
+    change(rules, f'keyring = "keyring.toml"\npolicies = ["{OTHER}", "Strict"]\n')
 
     with registry.refused("a policy that this registry does not accept"):
-        registry.approve(version, policy_title="sha256:other")
+        registry.approve(version, policy_title=OTHER)
     registry.approve(version)
 
 

@@ -185,7 +185,7 @@ def test_an_approval_of_other_files_is_refused(anywhere):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"issued": 1_000, "expires": 2_000}, "not in use"),
+        ({"issued": 1_000, "expires": 2_000, "policy_fixed": 1_000}, "not in use"),
         ({"issued": 1_790_000_000, "expires": 1_790_000_001}, "expired"),
         ({"issued": 4_000_000_000, "expires": 4_000_000_001}, "not valid before"),
     ],

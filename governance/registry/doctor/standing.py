@@ -14,7 +14,7 @@ from governance.registry.doctor.observation import Observation, ok, problem, som
 from governance.registry.listing import ListedVersion, listed, models, newest
 from governance.registry.versions import APPROVAL, STATUS
 
-__all__ = ["standing"]
+__all__ = ["keyring", "standing"]
 
 #: Aliases that the server leaves to everybody, unless its governance.toml says otherwise.
 UNPROTECTED = ("candidate", "challenger", "archived")
@@ -43,6 +43,18 @@ def standing(ring: Keyring | None, now: float, audit: str | None = None) -> tupl
         return (
             warning("versions", f"cannot be listed: {error}", "run the doctor as another user"),
         )
+
+
+def keyring(ring: Keyring) -> Observation:
+    """Whether root keys signed the ring."""
+    if ring.signed:
+        return ok("keyring", f"version {ring.version}, signed by root keys")
+    return warning(
+        "keyring",
+        f"the ring of {len(ring.keys)} keys is not signed: whoever can write its file decides "
+        "whose signatures count",
+        "sign it with a root key: governance keys sign",
+    )
 
 
 def _unassessed(entries: Iterable[ListedVersion]) -> Observation:

@@ -19,6 +19,7 @@ from governance.registry.signing import verdict_of
 from governance.subject import model_files
 
 DAY = 24 * 3600
+NOUGHT = "sha256:" + "0" * 64
 
 
 @pytest.fixture(scope="module")
@@ -237,12 +238,12 @@ def test_the_approval_of_another_version_does_not_pass(register, asked, keys):
 @pytest.mark.parametrize(
     ("claim", "value"),
     [
-        ("artifact_digest", "sha256:0"),
-        ("model_digest", "sha256:0"),
-        ("policy_digest", "sha256:0"),
-        ("validation_digest", "sha256:0"),
-        ("assessment_digest", "sha256:0"),
-        ("manifest", "sha256:0"),
+        ("artifact_digest", NOUGHT),
+        ("model_digest", NOUGHT),
+        ("policy_digest", NOUGHT),
+        ("validation_digest", NOUGHT),
+        ("assessment_digest", NOUGHT),
+        ("manifest", NOUGHT),
         ("run_id", "0" * 32),
     ],
 )
