@@ -299,14 +299,15 @@ def _statement(payload: bytes) -> Statement:
         check_bounds(payload.decode())
         data = parse(payload, "statement")
         digests, predicate = data["subject"][0]["digest"], dict(data["predicate"])
-        place = {name: str(predicate.pop(name)) for name in ("registry", "workspace")}
+        registry, workspace = (str(predicate.pop(name)) for name in ("registry", "workspace"))
         known = {"artifact_digest": digests.get(FILES), "model_digest": digests.get(TENSORS)}
         known = {key: f"sha256:{item}" for key, item in known.items() if item is not None}
         statement = from_data(
             Statement, {**predicate, **known, "kind": kinds[data["predicateType"]]},
             "statement",
         )  # fmt: skip
-        statement = replace(statement, ref=replace(statement.ref, **place))
+        ref = replace(statement.ref, registry=registry, workspace=workspace)
+        statement = replace(statement, ref=ref)
     except ApprovalError:
         raise
     except EvidenceError as error:
