@@ -5,6 +5,7 @@ import json
 from datetime import datetime
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from strategies import assessments
 
@@ -135,7 +136,7 @@ def test_our_own_predicate_says_what_the_others_cannot(verdict, assessment):
 def test_what_is_signed_follows_from_the_record_line_by_line(verdict, assessor, ring, assessment):
     text = signed(assessment, verdict(), assessor)
     lines = text.splitlines()
-    thief = signed(assessment, verdict(), PrivateKey(assessor.secret.generate()))
+    thief = signed(assessment, verdict(), PrivateKey(Ed25519PrivateKey.generate()))
     other = signed(assessment, verdict(assessment_digest="sha256:" + "9" * 64), assessor)
 
     assert list(disagreeing(text, assessment, verdict(), ring)) == []
