@@ -15,7 +15,7 @@ from governance.records.serialisation import canonical
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BOTH = """keyring = "keyring.toml"
-[[signatures]]
+[[registry.signatures]]
 for = ["champion", "Production"]
 threshold = 2
 roles = ["assessor", "approver"]
@@ -88,7 +88,7 @@ def test_countersigning_does_not_bring_a_replaced_statement_back(registry):
 )
 def test_a_rule_that_is_wrong_opens_nothing(registry, text, says):
     (registry.office.folder / "governance.toml").write_text(
-        f'keyring = "keyring.toml"\n[[signatures]]\n{text}\n'
+        f'keyring = "keyring.toml"\n[[registry.signatures]]\n{text}\n'
     )
     version = registry.register()
 

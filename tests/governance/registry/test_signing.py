@@ -180,8 +180,8 @@ def test_what_someone_else_put_there_is_not_signed(version, keys, assessed):
     thief = PrivateKey.new(keys_folder(version) / "thief.pem")
     assessment, _ = assessed()
     forged = verdict_of(
-        version, assessment, run_id="0" * 32, record="sha256:" + "1" * 64, manifest="sha256:" + "2" * 64,
-        now=time.time(),
+        version, assessment, run_id="0" * 32, record="sha256:" + "1" * 64,
+        manifest="sha256:" + "2" * 64, now=time.time(),
     )  # fmt: skip
 
     for found in ({APPROVAL: sign(forged, thief)}, {APPROVAL: "nonsense"}, {}):
