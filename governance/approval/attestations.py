@@ -18,7 +18,8 @@ from typing import Any
 from governance.approval.envelopes import digest_of, opened, sealed, signed_by, text_of
 from governance.approval.keyring import Keyring
 from governance.approval.keys import Signer
-from governance.approval.statements import IN_TOTO, STATEMENT, Statement, subject_of
+from governance.approval.signed_statements import IN_TOTO, STATEMENT, subject_of
+from governance.approval.statements import Statement
 from governance.errors import ApprovalError
 from governance.records.assessment import RECORD, Assessment
 from governance.records.decision import Finding
