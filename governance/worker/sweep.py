@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from governance.approval import Keyring, Statement
+from governance.approval.former_tokens import was_revocation
 from governance.approval.lifecycle import LIFECYCLE, state_of
 from governance.approval.standing import Standing
-from governance.approval.tags import STATUS
+from governance.approval.tags import APPROVAL, STATUS
 from governance.errors import RegistryError
 from governance.records.version_ref import VersionRef
 from governance.records.waiver import Waiver
@@ -28,8 +29,9 @@ from governance.worker.policy_choice import NO_POLICY
 __all__ = ["INVALID", "UNSIGNED", "WAIVERS", "Need", "approves", "audit", "need", "offer"]
 
 #: Why a version needs work.
-UNSIGNED, WAITS, EXPIRED, INVALID, REPLACED, WAIVERS, STATUSES, RULED = (
+UNSIGNED, OUTDATED, WAITS, EXPIRED, INVALID, REPLACED, WAIVERS, STATUSES, RULED = (
     "no signed statement",
+    "signed in the form of earlier releases",
     "pending",
     "expired",
     "invalid statement",
@@ -68,15 +70,17 @@ def need(entry: ListedVersion, ring: Keyring, now: float, config: WorkerConfig) 
         RegistryError: If its waivers cannot be read.
     """
     answer = _standing(entry, ring, now)
-    statement = None if answer is None else answer.statement
-    if answer is not None and answer.doubtful("unsigned"):
-        return Need(why=UNSIGNED)
-    if answer is None or statement is None:
+    if answer is None:
         return Need(why=INVALID)
-    if answer.doubtful("replaced"):
-        why: str | None = REPLACED
-    elif answer.doubtful("expired"):
-        why = EXPIRED
+    statement, why = answer.statement, None
+    if answer.doubtful("unsigned"):
+        why = UNSIGNED
+    elif answer.doubtful("outdated") and was_revocation(entry.tags[APPROVAL]):
+        pass  # a person decided
+    elif statement is None:
+        why = OUTDATED if answer.doubtful("outdated") else INVALID
+    elif answer.doubtful("replaced") or answer.doubtful("expired"):
+        why = REPLACED if answer.doubtful("replaced") else EXPIRED
     elif _ruled(entry, statement, config):
         why = RULED
     else:
