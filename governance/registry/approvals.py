@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Literal
 
 from governance.approval import Keyring, Statement
+from governance.approval.claims import claims
 from governance.approval.standing import PolicyAccepted, RegisteredVersion, Standing, standing
 from governance.approval.tags import RUN, WAIVER
 from governance.errors import SubjectError
 from governance.records.assessment import Assessment
 from governance.registry.recording import manifest_digest, record_digest
-from governance.registry.signing import authors, claims
+from governance.registry.signing import authors
 from governance.registry.versions import ModelVersion, refusals, registered
 
 __all__ = ["disagreements", "standing_of"]

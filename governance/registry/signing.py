@@ -4,7 +4,6 @@ A governed registry takes the signed statement and sets the plain tags from it. 
 takes whatever is written, so that the plain tags are written as well.
 """
 
-import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,13 +27,13 @@ from governance.approval import (
     waiver_tag,
     waivers_among,
 )
+from governance.approval.claims import claims
 from governance.approval.lifecycle import LIFECYCLE, state_of
 from governance.approval.standing import RegisteredVersion, standing
 from governance.approval.tags import replaced_tag
 from governance.errors import ApprovalError, RegistryError
 from governance.records.assessment import Assessment
 from governance.records.policy import Policy
-from governance.records.serialisation import canonical
 from governance.records.waiver import Waiver
 from governance.registry.versions import (
     APPROVAL,
@@ -51,7 +50,6 @@ from governance.registry.versions import (
 __all__ = [
     "about",
     "authors",
-    "claims",
     "countersign_approval",
     "in_progress",
     "not_assessable",
@@ -64,8 +62,6 @@ __all__ = [
     "waivers",
 ]
 
-#: Under which a record names the version of the code that made it.
-CODE = "mlflow-governance"
 DAY = 24 * 3600
 #: Maximum number of days that a verdict counts; after that the version is assessed again.
 VERDICT_DAYS = 365
@@ -84,34 +80,6 @@ def about(version: ModelVersion) -> dict[str, Any]:
     if version.ref is None:
         raise RegistryError(f"{version.uri}: not registered; nothing is signed about it")
     return {"ref": version.ref, "source": version.source or ""}
-
-
-def claims(
-    assessment: Assessment, *, run_id: str | None, record: str, manifest: str
-) -> dict[str, Any]:
-    """The fields of a verdict that follow from a recorded assessment.
-
-    Args:
-        assessment: As judged.
-        run_id: The run that holds the record.
-        record: Digest of the record.
-        manifest: Digest of its manifest.
-    """
-    environment = canonical(dict(assessment.environment))
-    return {
-        "verdict": assessment.decision.verdict,
-        "artifact_digest": assessment.identity.artifact_digest,
-        "model_digest": assessment.identity.digest,
-        "policy_title": cleaned(assessment.policy.title),
-        "policy_digest": assessment.policy.digest,
-        "validation_digest": assessment.validation.digest,
-        "environment_digest": f"sha256:{hashlib.sha256(environment).hexdigest()}",
-        "code_version": assessment.environment.get(CODE),
-        "run_id": run_id,
-        "assessment_digest": record,
-        "manifest": manifest,
-        "waivers": tuple(item.token for item in assessment.waivers),
-    }
 
 
 def verdict_of(

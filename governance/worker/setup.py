@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from governance.approval import Keyring, PrivateKey, load_ring
+from governance.approval import Keyring, Signer, load_ring
 from governance.approval.signed_rings import check_not_older
 from governance.errors import ApprovalError, PolicyError, RegistryError
 from governance.registry import listing
@@ -18,12 +18,12 @@ from governance.workflows import orchestration
 __all__ = ["prepare"]
 
 
-def prepare(file: Path, signing_key: Path, keys: Path | None, ledger: str) -> Resources:
+def prepare(file: Path, key: Signer, keys: Path | None, ledger: str) -> Resources:
     """Read and check everything a worker works with.
 
     Args:
         file: Configuration file (TOML).
-        signing_key: File of an assessor's private key.
+        key: Key of an assessor.
         keys: File of the keyring. Without it the worker's own key is the only one, so that no
             verdicts of others and no waivers count.
         ledger: URL of the job database.
@@ -46,7 +46,6 @@ def prepare(file: Path, signing_key: Path, keys: Path | None, ledger: str) -> Re
     check_host(config)
     if (missing := missing_permissions()) is not None:
         raise RegistryError(missing)
-    key = PrivateKey.load(signing_key)
     ring = _ring(key, keys)
     jobs = JobDatabase(ledger, config.registry or listing.place(), listing.workspace())
     _check_newest(ring, jobs)
@@ -63,7 +62,7 @@ def _check_newest(ring: Keyring, jobs: JobDatabase) -> None:
     jobs.saw_ring(ring.version, ring.digest)
 
 
-def _ring(key: PrivateKey, keys: Path | None) -> Keyring:
+def _ring(key: Signer, keys: Path | None) -> Keyring:
     """The ring, in which the worker's key counts: else it would do everything again and again."""
     if keys is None:
         start = datetime.fromtimestamp(0, UTC)

@@ -11,7 +11,7 @@ from governance.worker.setup import prepare
 def prepared(office, **changes):
     given = {
         "file": office.folder / "worker.toml",
-        "signing_key": office.folder / "assessor.pem",
+        "key": office.assessor,
         "keys": office.folder / "keyring.toml",
         "ledger": f"sqlite:///{office.folder}/ledger.db",
         **changes,
@@ -37,7 +37,7 @@ def test_a_key_that_does_not_count_is_refused(office, store, tmp_path):
     with pytest.raises(ApprovalError, match="not in the ring"):
         prepared(office, keys=other)
     with pytest.raises(ApprovalError, match="one of the role assessor is accepted"):
-        prepared(office, signing_key=office.folder / "ann.pem")
+        prepared(office, key=office.approver)
 
 
 @pytest.mark.worker
