@@ -8,21 +8,18 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from threading import Event, Thread
 
 import pytest
 import versions
+from signers import serving
 
 from governance.approval import Keyring, PrivateKey, Statement, decode, read, sign
 from governance.approval.attestations import attestations, signed
 from governance.approval.claims import claims
 from governance.approval.remote_keys import RemoteKey
-from governance.approval.signable import SigningTerms
 from governance.approval.signed_statements import payload_of
-from governance.approval.signer_process import SignerProcess
 from governance.approval.signing_requests import Grounds
 from governance.errors import ApprovalError
 from governance.records.assessment import Assessment
@@ -38,26 +35,6 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 @pytest.fixture
 def key(tmp_path):
     return PrivateKey.new(tmp_path / "assessor.pem")
-
-
-@contextmanager
-def serving(key, path, *, users=None, **terms):
-    """A signer in this process; the key as those who ask see it."""
-    ended = Event()
-    process = SignerProcess(
-        key=key, terms=SigningTerms(registry="production", **terms),
-        users=frozenset(users or {os.geteuid()}),
-    )  # fmt: skip
-    thread = Thread(target=process.serve, args=(path, ended))
-    thread.start()
-    try:
-        until = time.monotonic() + 10
-        while not path.is_socket() and time.monotonic() < until:
-            time.sleep(0.01)
-        yield RemoteKey.at(path)
-    finally:
-        ended.set()
-        thread.join()
 
 
 @pytest.fixture
