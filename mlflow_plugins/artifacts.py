@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from mlflow.entities import FileInfo
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, PERMISSION_DENIED
 from mlflow.store.artifact.artifact_repo import verify_artifact_path
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.utils.uri import validate_path_within_directory
@@ -99,14 +99,18 @@ class WriteOnceRepo(LocalArtifactRepository):  # type: ignore[misc] # MLflow has
         """Add nothing to a folder from now on, and to no folder in it.
 
         Raises:
-            MlflowException: If the path leads out of this store.
-            OSError: If the file system refuses.
+            MlflowException: If the path leads out of this store, or the file system refuses.
         """
         folder = self._folder(artifact_path)
-        if not _sealed(folder):
-            seal = _seal(folder)
+        if _sealed(folder):
+            return
+        seal = _seal(folder)
+        try:
             seal.parent.mkdir(exist_ok=True)
             seal.write_text(seal_text(), encoding="utf-8")
+        except OSError as error:
+            text = f"{artifact_path or folder}: cannot be sealed: {error.strerror}"
+            raise MlflowException(text, error_code=INTERNAL_ERROR) from error
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
         """The artifacts in a folder, without our seals."""

@@ -41,8 +41,7 @@ def seal(location: str, run_id: str | None = None) -> None:
         run_id: Run that holds the record, if there is one.
 
     Raises:
-        MlflowException: If the run cannot be looked up, or the store not be asked.
-        OSError: If the file system refuses.
+        MlflowException: If the run cannot be looked up, or the store refuses.
     """
     if RunsArtifactRepository.is_runs_uri(location):
         location = RunsArtifactRepository.get_underlying_uri(location)

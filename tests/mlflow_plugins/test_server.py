@@ -84,7 +84,10 @@ def test_the_doctor_finds_a_governed_server_in_order(office, ring, governed_serv
     # act
     observations = examine(governed_server[0], keys=ring)
     # assert
-    for about in ("server", "stamp", "forged verdict", "forged approval", "alias", "stage"):
+    for about in (
+        "server", "stamp", "forged verdict", "forged approval", "look-alike", "description",
+        "alias", "stage",
+    ):  # fmt: skip
         state, said = found(about, observations)
         assert state == "ok", said
     assert "protected alias 'champion' is refused" in found("alias", observations)[1]
