@@ -9,6 +9,7 @@ terminals only.
 assess         assess, report and demo
 gates          gate, promote and doctor
 approvals      keys, waive and revoke
+auditing       replay
 drift          compare, history, references and drift selftest
 policies       policy new, policy check and analyses
 worker         worker and sweep
@@ -26,7 +27,7 @@ import traceback
 
 import typer
 
-from governance.cli import approvals, assess, drift, gates, policies, worker
+from governance.cli import approvals, assess, auditing, drift, gates, policies, worker
 from governance.cli.console import complain
 from governance.cli.exit_codes import INTERNAL, MISMATCH, MISUSE
 from governance.errors import EvidenceError, GovernanceError, PolicyError, SubjectError
@@ -67,6 +68,7 @@ app.command()(assess.report)
 app.command()(approvals.waive)
 app.command()(approvals.revoke)
 app.add_typer(keys, name="keys")
+app.command()(auditing.replay)
 app.command()(drift.compare)
 app.command()(drift.history)
 app.add_typer(references, name="references")
