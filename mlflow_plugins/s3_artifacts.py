@@ -16,6 +16,7 @@ from mimetypes import guess_type
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, NoReturn
+from urllib.parse import urlsplit
 
 from mlflow.entities import FileInfo
 from mlflow.exceptions import MlflowException
@@ -57,7 +58,8 @@ class WriteOnceS3Repo(S3ArtifactRepository):  # type: ignore[misc] # MLflow has 
 
     def __init__(self, artifact_uri: str, *arguments: Any, **options: Any) -> None:
         super().__init__(artifact_uri.removeprefix(SCHEME), *arguments, **options)
-        self._bucket, self._root = self.parse_s3_compliant_uri(self.artifact_uri)
+        place = urlsplit(self.artifact_uri)
+        self._bucket, self._root = place.netloc, place.path.strip("/")
 
     def seal(self, artifact_path: str | None = None) -> None:
         """Add nothing to a folder from now on, and to no folder in it.

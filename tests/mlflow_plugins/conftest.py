@@ -207,7 +207,9 @@ def served(registry, monkeypatch):
     from mlflow.server import ARTIFACT_ROOT_ENV_VAR, app, handlers  # noqa: PLC0415
     from mlflow.server import BACKEND_STORE_URI_ENV_VAR as BACKEND  # noqa: PLC0415
     from mlflow.server import REGISTRY_STORE_URI_ENV_VAR as REGISTRY  # noqa: PLC0415
+    from mlflow.tracking._model_registry import utils  # noqa: PLC0415
 
+    monkeypatch.setattr(utils, "_registry_uri", utils._registry_uri)  # a server sets it
     uri, before = f"sqlite:///{registry.office.folder}/mlflow.db", mlflow.get_tracking_uri()
     monkeypatch.setenv(BACKEND, uri)
     monkeypatch.setenv(REGISTRY, f"governed+{uri}")
