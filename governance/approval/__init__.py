@@ -9,6 +9,7 @@ lookalikes  names that a person takes for another name
 claims      verdicts that a description claims in the form of our summary
 lifecycle   the states of a version, and who may move it from one to the next
 standing    whether the signed statement on a version counts, for this version, now
+protection  which aliases and stages a server protects, and whose approval counts there
 ```
 
 The worker and people hold private keys. The registry's server holds public keys alone, so that an
