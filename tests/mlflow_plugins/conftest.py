@@ -209,7 +209,9 @@ def served(registry, monkeypatch):
     from mlflow.server import REGISTRY_STORE_URI_ENV_VAR as REGISTRY  # noqa: PLC0415
     from mlflow.tracking._model_registry import utils  # noqa: PLC0415
 
-    monkeypatch.setattr(utils, "_registry_uri", utils._registry_uri)  # a server sets it
+    # A server sets both.
+    monkeypatch.setattr(utils, "_registry_uri", utils._registry_uri)
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "")
     uri, before = f"sqlite:///{registry.office.folder}/mlflow.db", mlflow.get_tracking_uri()
     monkeypatch.setenv(BACKEND, uri)
     monkeypatch.setenv(REGISTRY, f"governed+{uri}")
