@@ -21,7 +21,7 @@ from flask import g, has_request_context
 from mlflow.entities.model_registry import ModelVersionTag
 from mlflow.exceptions import MlflowException
 from mlflow.prompt.constants import _PROMPT_SOURCE_PLACEHOLDERS, IS_PROMPT_TAG_KEY
-from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.store.model_registry.abstract_store import AbstractStore
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -69,6 +69,8 @@ CLAIM = "leave out the line in bold that begins with 'Governance:'; an assessmen
 #: Why a tag that only looks like ours is refused.
 ALIKE = f"looks like a tag that begins with {PREFIX!r}; write it in other letters"
 
+#: Versions among which the one is sought that a failed request made.
+NEWEST = 20
 #: Problems told in one refusal.
 SHOWN = 20
 
@@ -218,8 +220,8 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
             description=description, model_id=model_id,
         )  # fmt: skip
         with self._one_step(name):
-            made = self._registrations.version(registration, partial(self._newest, name), _now())
-            made = made or create()
+            looks = (partial(self._at, name), partial(self._newest, name))
+            made = self._registrations.version(registration, *looks, _now()) or create()
             self._registrations.watch(registration, str(made.version))
             seal(self.get_model_version_download_uri(name, str(made.version)))
             return made
@@ -411,11 +413,19 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
                 why = ApprovalError(HIDDEN)
                 self._refuse("create_model_version", _no_version(name), "a prompt", why)
 
-    def _newest(self, name: str) -> Any | None:
-        """The newest version of a model, if it has any."""
-        page = self.search_model_versions(_named(name), 1, order_by=["version_number DESC"])
-        # A search does not tell the aliases.
-        return self.get_model_version(name, str(page[0].version)) if page else None
+    def _at(self, name: str, number: str) -> Any | None:
+        """A version by its number, if there is one."""
+        try:
+            return self.get_model_version(name, number)
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                raise
+            return None
+
+    def _newest(self, name: str) -> Iterator[Any]:
+        """The newest versions of a model, with their aliases, which a search does not tell."""
+        page = self.search_model_versions(_named(name), NEWEST, order_by=["version_number DESC"])
+        return filter(None, (self._at(name, str(item.version)) for item in page))
 
     def _versions(self, name: str) -> Iterator[Any]:
         """All versions of a model; none of a prompt's."""

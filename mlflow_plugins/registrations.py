@@ -58,7 +58,7 @@ class Registration:
         """Whether a version of MLflow's may be what this request made, and nobody touched it since.
 
         Args:
-            version: Newest version of the model.
+            version: Version of the model.
             now: Milliseconds since 1970.
         """
         untouched = (
@@ -89,9 +89,9 @@ class Registration:
 
 @dataclass(slots=True)
 class Registrations:
-    """Requests whose answer from this process was an error, and the versions that they made."""
+    """Versions that were made for requests whose answer from this process was an error."""
 
-    _failed: dict[Registration, str] = field(default_factory=dict)
+    _failed: dict[tuple[str, str], Registration] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def watch(self, registration: Registration, version: str) -> None:
@@ -100,27 +100,44 @@ class Registrations:
             after_this_request(partial(self._note, registration, version))
 
     def version(
-        self, registration: Registration, newest: Callable[[], Any], now: int
+        self,
+        registration: Registration,
+        held: Callable[[str], Any],
+        newest: Callable[[], Iterable[Any]],
+        now: int,
     ) -> Any | None:
         """The version that a request made the last time it was sent; None if it is a new one.
 
         Args:
             registration: What the request says.
-            newest: Looks up the newest version of the model; None if there is none.
+            held: Looks up a version of the model by its number; None if there is none.
+            newest: Looks up the newest versions of the model.
             now: Milliseconds since 1970.
         """
-        version = newest()
-        if version is None or not registration.made(version, now):
+        while (number := self._next(registration)) is not None:
+            version = held(number)
+            if version is not None and registration.made(version, now):
+                return version
+        if registration.model_id is None:
             return None
+        for version in newest():
+            if registration.made(version, now) and registration.unfinished(version, now):
+                return version
+        return None
+
+    def _next(self, registration: Registration) -> str | None:
+        """A version that failed for such a request, which nobody else gets now."""
         with self._lock:
-            failed = self._failed.get(registration) == str(version.version)
-        return version if failed or registration.unfinished(version, now) else None
+            for (name, number), failed in self._failed.items():
+                if failed == registration and name == registration.name:
+                    del self._failed[name, number]
+                    return number
+        return None
 
     def _note(self, registration: Registration, version: str, answer: Any) -> Any:
-        with self._lock:
-            self._failed.pop(registration, None)
-            if answer.status_code >= SERVER_ERROR:
-                self._failed[registration] = version
+        if answer.status_code >= SERVER_ERROR:
+            with self._lock:
+                self._failed[registration.name, version] = registration
                 while len(self._failed) > MOST:
                     del self._failed[next(iter(self._failed))]
         return answer

@@ -13,7 +13,7 @@ import sqlalchemy
 from mlflow.entities.model_registry import ModelVersionTag
 from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersionTag, SqlRegisteredModel
 from mlflow.store.model_registry.rest_store import RestStore
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
@@ -74,7 +74,7 @@ class GovernedSqlStore(Governed, SqlAlchemyStore):  # type: ignore[misc] # MLflo
             MlflowException: If the audit cannot be opened.
         """
         self._mlflow_session = self.ManagedSessionMaker
-        self._step = threading.local()
+        self._step, self._turns = threading.local(), threading.Lock()
         self.ManagedSessionMaker = self._session
         super().govern(folder)
 
@@ -116,7 +116,7 @@ class GovernedSqlStore(Governed, SqlAlchemyStore):  # type: ignore[misc] # MLflo
         if getattr(self._step, "session", None) is not None:
             yield  # within a step of this thread already
             return
-        with self._opened(read_only=False) as session:
+        with self._turn(), self._opened(read_only=False) as session:
             if self.engine.dialect.name == "sqlite":
                 session.execute(sqlalchemy.text("BEGIN IMMEDIATE"))
             row = sqlalchemy.select(SqlRegisteredModel.name).where(
@@ -131,6 +131,23 @@ class GovernedSqlStore(Governed, SqlAlchemyStore):  # type: ignore[misc] # MLflo
                 yield
             finally:
                 self._step.session = None
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """The steps of this process take turns on SQLite, before they take a connection.
+
+        Waiting in the database each would hold one, of which there are 15 in a process.
+        """
+        if self.engine.dialect.name != "sqlite":
+            yield
+            return
+        if not self._turns.acquire(timeout=BUSY / 1000):
+            text = "the database is busy; send the request again"
+            raise MlflowException(text, error_code=TEMPORARILY_UNAVAILABLE)
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def search_model_versions(self, *arguments: Any, **options: Any) -> Any:
         """Search as MLflow does, and say so where a number in the filter is too long for it."""

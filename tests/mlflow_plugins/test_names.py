@@ -40,9 +40,7 @@ def test_a_tag_that_looks_like_ours_is_refused_and_may_be_deleted(registry, key)
 
 def test_an_alias_that_looks_like_a_protected_one_is_protected(registry):
     rules = registry.office.folder / "governance.toml"
-    rules.write_text(
-        'keyring = "keyring.toml"\n[registry.protected]\naliases = ["champion", "prod*"]\n'
-    )
+    rules.write_text('keyring = "keyring.toml"\n[registry]\naliases = ["champion", "prod*"]\n')
     version = registry.register()
     likes = [
         "champi\u043en", "CHAMPION", "Ch\u00e1mpion", "\uff43hampion",

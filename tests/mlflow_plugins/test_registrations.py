@@ -93,6 +93,17 @@ def test_a_repeat_after_a_locked_database_gets_the_version_that_there_is(served,
     assert number_of(client.post(CREATE, json=request_for(model))) == "2"
 
 
+def test_what_others_register_meanwhile_does_not_hide_the_version(served, model, locked):
+    client = served()
+    assert client.post(CREATE, json=request_for(model)).status_code == 503
+    locked()
+    other = request_for(model, tags=[{"key": "a", "value": "b"}])
+    assert number_of(client.post(CREATE, json=other)) == "2"
+
+    assert number_of(client.post(CREATE, json=request_for(model))) == "1"
+    assert versions(served) == ["1", "2"]
+
+
 CHANGES = {
     "tags": {"tags": [{"key": "a", "value": "b"}]},
     "description": {"description": "another"},
