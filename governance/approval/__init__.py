@@ -9,7 +9,7 @@ envelopes          signed bytes with their signatures (DSSE)
 statements         what a verdict, a waiver or a revocation says, and what none may say
 signed_statements  the same as in-toto has them, in envelopes, made and read back
 former_tokens      statements in the form of earlier releases, which count no more
-claims             what a verdict says because its record says it
+verdict_claims     what a verdict says because its record says it
 attestations       an assessment as in-toto's test results and verification, for tools of others
 signing_requests   what the process that holds a key is asked, and its answer
 signable           what an assessor's key may sign, judged again from the record
@@ -19,6 +19,8 @@ signed_rings       keyrings that root keys signed, of versions that only rise
 waivers            which signed waivers of a version count
 thresholds         how many people have to have signed, by what the approval is used for
 tags               names of the tags that hold all this on a version in MLflow
+lookalikes         names that a person takes for another name
+claims             verdicts that a description claims in the form of our summary
 lifecycle          the states of a version, and who may move it from one to the next
 standing           whether the signed statement on a version counts, for this version, now
 protection         which aliases and stages a server protects, and whose approval counts there

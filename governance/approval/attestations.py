@@ -11,6 +11,7 @@ artifacts; the verdict that the registry asks for is a statement of its own, in 
 https://github.com/in-toto/attestation/tree/main/spec/predicates
 """
 
+import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -141,6 +142,7 @@ def _test_result(evidence: Evidence, assessment: Assessment) -> dict[str, Any]:
     return {
         "result": result,
         "configuration": [
+            {"name": evidence.analysis, "digest": {"governanceAnalysis": _settings(evidence)}},
             {"name": "policy.toml", "digest": _sha256(assessment.policy.digest)},
             {
                 "name": "validation images",
@@ -152,6 +154,16 @@ def _test_result(evidence: Evidence, assessment: Assessment) -> dict[str, Any]:
         "warnedTests": warned,
         "failedTests": failed,
     }
+
+
+def _settings(evidence: Evidence) -> str:
+    """sha256 of what an analysis was asked to do."""
+    asked = {
+        "analysis": evidence.analysis,
+        "seed": evidence.seed,
+        "parameters": to_data(evidence.parameters),
+    }
+    return hashlib.sha256(canonical(asked)).hexdigest()
 
 
 def _fails(finding: Finding) -> bool:

@@ -1,41 +1,33 @@
-"""Claims: what a verdict says because its record says it."""
+"""Claims: verdicts that a description says a version has, in the form of our own summary.
 
-import hashlib
-from typing import Any
+A description is anybody's text. What is told apart here is the look of the summary's first line,
+with the marks around it or without: emphasised, and "Governance:" followed by a verdict. Prose that
+says the same in other words is not, and nobody should rely on it.
+"""
 
-from governance.approval.printable import cleaned
-from governance.records.assessment import Assessment
-from governance.records.serialisation import canonical
+import re
 
-__all__ = ["claims"]
+from governance.approval.lookalikes import skeleton
 
-#: Under which a record names the version of the code that made it.
-CODE = "mlflow-governance"
+__all__ = ["claimed"]
+
+VERDICTS = ("approved", "rejected", "review", "undetermined")
+SHAPES = {skeleton(verdict): verdict for verdict in VERDICTS}
+MARKUP = r"(?:[*_#>~`]|<[^<>]*>|\s)"
+CLAIM = re.compile(
+    rf"{MARKUP}*?(?:[*_#]|<[^<>]*>){MARKUP}*{skeleton('governance')}{MARKUP}*:{MARKUP}*"
+    rf"({'|'.join(SHAPES)})(?![a-z])"
+)
+#: Of a line, in characters: more than the beginning of one does not matter.
+LONGEST = 300
 
 
-def claims(
-    assessment: Assessment, *, run_id: str | None, record: str, manifest: str
-) -> dict[str, Any]:
-    """The fields of a verdict that follow from a recorded assessment.
+def claimed(text: str | None) -> frozenset[str]:
+    """The verdicts that a description claims in the form of our summary."""
+    lines = (_shape(line[:LONGEST]) for line in (text or "").splitlines())
+    return frozenset(SHAPES[match[1]] for match in map(CLAIM.match, lines) if match)
 
-    Args:
-        assessment: As judged.
-        run_id: The run that holds the record.
-        record: Digest of the record.
-        manifest: Digest of its manifest.
-    """
-    environment = canonical(dict(assessment.environment))
-    return {
-        "verdict": assessment.decision.verdict,
-        "artifact_digest": assessment.identity.artifact_digest,
-        "model_digest": assessment.identity.digest,
-        "policy_title": cleaned(assessment.policy.title),
-        "policy_digest": assessment.policy.digest,
-        "validation_digest": assessment.validation.digest,
-        "environment_digest": f"sha256:{hashlib.sha256(environment).hexdigest()}",
-        "code_version": assessment.environment.get(CODE),
-        "run_id": run_id,
-        "assessment_digest": record,
-        "manifest": manifest,
-        "waivers": tuple(item.token for item in assessment.waivers),
-    }
+
+def _shape(line: str) -> str:
+    """What a line looks like, with a blank where there is one."""
+    return " ".join(skeleton(word) for word in re.split(r"[ \t]+", line))

@@ -17,12 +17,12 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 
 from governance.approval.attestations import attestations
-from governance.approval.claims import claims
 from governance.approval.keyring import Keyring
 from governance.approval.keys import Signer
 from governance.approval.signed_statements import read, statement_in
 from governance.approval.signing_requests import Grounds, SigningRequest
 from governance.approval.statements import SKEW, Statement
+from governance.approval.verdict_claims import claims
 from governance.errors import ApprovalError, EvidenceError
 from governance.records.assessment import RECORD, Assessment
 from governance.records.consistency import contradictions

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from governance.approval import Keyring, Statement
-from governance.approval.claims import claims
 from governance.approval.standing import PolicyAccepted, RegisteredVersion, Standing, standing
 from governance.approval.tags import RUN, WAIVER
+from governance.approval.verdict_claims import claims
 from governance.errors import SubjectError
 from governance.records.assessment import Assessment
 from governance.registry.recording import manifest_digest, record_digest

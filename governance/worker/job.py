@@ -249,17 +249,18 @@ def _assessed(
     name = lease.key.name
     policy = choose_policy(name, listing.model_tags(name), resources.config, scratch)
     counting, _ = registry.waivers(version, resources.ring)
-    again = _judged_again(version, policy, counting, scratch, said) if said else None
+    assessment = _judged_again(version, policy, counting, scratch, said) if said else None
     check_home(version)
-    if said is not None and again is not None:
-        return _recorded(lease, resources, version, again, scratch, said.policy_fixed)
-    with registry.marked_running(version, key=resources.key, policy=policy) as fixed:
-        assessment = measure_confined(
-            version, policy, resources.config, scratch / "room",
-            interrupted=lambda: resources.stop.is_set() or lost.is_set(),
-        )  # fmt: skip
-        again = _judged_now(assessment, counting)
-        return _recorded(lease, resources, version, again, scratch, fixed)
+    with registry.marked_running(version, key=resources.key, policy=policy) as began:
+        # What is judged again was measured under the policy as it was fixed then.
+        fixed = said.policy_fixed if said and assessment else began
+        if assessment is None:
+            measured = measure_confined(
+                version, policy, resources.config, scratch / "room",
+                interrupted=lambda: resources.stop.is_set() or lost.is_set(),
+            )  # fmt: skip
+            assessment = _judged_now(measured, counting)
+        return _recorded(lease, resources, version, assessment, scratch, fixed)
 
 
 def _judged_now(assessment: Assessment, counting: tuple[Waiver, ...]) -> Assessment:

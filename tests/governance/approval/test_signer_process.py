@@ -17,10 +17,10 @@ from signers import serving
 
 from governance.approval import Keyring, PrivateKey, Statement, decode, read, sign
 from governance.approval.attestations import attestations, signed
-from governance.approval.claims import claims
 from governance.approval.remote_keys import RemoteKey
 from governance.approval.signed_statements import payload_of
 from governance.approval.signing_requests import Grounds
+from governance.approval.verdict_claims import claims
 from governance.errors import ApprovalError
 from governance.records.assessment import Assessment
 from governance.records.decision import judge
