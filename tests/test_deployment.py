@@ -46,7 +46,8 @@ def environment(**variables):
     """With the programs that the pages call."""
     return {
         **os.environ, "PATH": f"{PROGRAMS}:{os.environ['PATH']}", "USER": "ann",
-        "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1", **variables,
+        "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **variables,
     }  # fmt: skip
 
 
