@@ -19,6 +19,7 @@ import servers
 import yaml
 from cryptography.fernet import Fernet
 from forked import Forked
+from mlflow import MlflowClient
 
 from governance.approval import Keyring
 from governance.approval.protection import Protection
@@ -139,13 +140,18 @@ def test_the_laptop_page_runs_as_it_stands(tmp_path):
     address = f"http://127.0.0.1:{port}"
     with answering([BASH, "-c", serve], folder, tmp_path / "server.log", address):
         typed(check, folder)
+        client = MlflowClient(address, address)
+        client.create_registered_model("other")
+        model = client.create_logged_model(client.create_experiment("e")).model_id
+        client.create_model_version("other", f"models:/{model}", model_id=model)
         log = tmp_path / "worker.log"
         with working(shlex.split(work)[1:], folder, log) as worker:
             shown = typed(look, folder)
+            told(log, '"leased"')
             assert ended_politely(worker) == 0, log.read_text()
         assert "is refused" in shown
-        assert "0 models, 0 versions" in shown
-        # Nothing was registered: the commands are read, and say so.
+        assert "1 models, 1 versions" in shown
+        # There is no such model: the command is read, and says so.
         first = use.splitlines()[0]
         with pytest.raises(AssertionError, match="no registered model 'retina'"):
             typed(first, folder)
