@@ -40,7 +40,7 @@ __all__ = [
     "ModelVersion",
     "aliases",
     "download",
-    "in_registry",
+    "of_registry",
     "pinned",
     "quoted",
     "refusals",
@@ -213,11 +213,6 @@ def pinned(row: Any, model_id: str | None = None, registry: str = "") -> ModelVe
     )
 
 
-def in_registry(version: ModelVersion, registry: str) -> ModelVersion:
-    """A registered version with the name of its registry, as statements about it give it."""
-    return replace(version, ref=replace(version.registered_as, registry=registry))
-
-
 def with_model_id(version: ModelVersion) -> ModelVersion:
     """A registered version with the id of its LoggedModel, which takes requests to find.
 
@@ -226,6 +221,11 @@ def with_model_id(version: ModelVersion) -> ModelVersion:
     """
     with refusals(f"{version.uri}: looking up its model"):
         return replace(version, model_id=version.model_id or _model_id(version.source))
+
+
+def of_registry(version: ModelVersion, registry: str) -> ModelVersion:
+    """A version with the name of its registry, which signed statements about it will hold."""
+    return replace(version, ref=replace(version.registered_as, registry=registry))
 
 
 def _model_id(source: str | None, copies: int = COPIES) -> str | None:

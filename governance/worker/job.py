@@ -28,7 +28,7 @@ from governance.registry import listing
 from governance.registry.approvals import disagreements
 from governance.registry.recording import check_home
 from governance.registry.status import leave_undetermined
-from governance.registry.versions import ModelVersion, in_registry, with_model_id
+from governance.registry.versions import ModelVersion, of_registry, with_model_id
 from governance.worker.config import WorkerConfig
 from governance.worker.host import check_host
 from governance.worker.job_database import JobDatabase, Lease
@@ -203,11 +203,11 @@ def _done(lease: Lease, resources: Resources, lost: Event) -> JobOutcome:
         verdict = found.tags.get("governance.status")
         jobs.finish(lease, verdict, run_id=found.tags.get("governance.run_id"))
         return JobOutcome(state="done", verdict=verdict, why="it was done before")
-    pinned = in_registry(found.version, resources.ring.registry)
+    here = of_registry(found.version, resources.ring.registry)
     if lease.attempts >= config.attempts:
         error = f"{lease.attempts} attempts failed; the last one: {lease.error}"
-        return _undetermined(lease, resources, pinned, error)
-    version = with_model_id(pinned)
+        return _undetermined(lease, resources, here, error)
+    version = with_model_id(here)
     listing.close_runs(version)
     # What was signed, where it is the waivers alone that differ.
     said = wanted.statement if wanted.why == WAIVERS else None

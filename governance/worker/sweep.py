@@ -15,29 +15,18 @@ from governance.approval import Keyring, Statement
 from governance.approval.former_tokens import was_revocation
 from governance.approval.lifecycle import LIFECYCLE, state_of
 from governance.approval.standing import Standing
-from governance.approval.tags import APPROVAL, STATUS, folded
+from governance.approval.tags import APPROVAL, STATUS
 from governance.errors import RegistryError
 from governance.records.version_ref import VersionRef
 from governance.records.waiver import Waiver
 from governance.registry import listing
 from governance.registry.approvals import standing_of
-from governance.registry.inventory import FIRST
 from governance.registry.listing import ListedModel, ListedVersion
 from governance.worker.config import WorkerConfig
 from governance.worker.job_database import DONE, JobDatabase
 from governance.worker.policy_choice import NO_POLICY
 
-__all__ = [
-    "INVALID",
-    "UNSIGNED",
-    "WAIVERS",
-    "Need",
-    "approves",
-    "audit",
-    "in_use",
-    "need",
-    "offer",
-]
+__all__ = ["INVALID", "UNSIGNED", "WAIVERS", "Need", "approves", "audit", "need", "offer"]
 
 #: Why a version needs work.
 UNSIGNED, OUTDATED, WAITS, EXPIRED, INVALID, REPLACED, WAIVERS, STATUSES, RULED = (
@@ -81,17 +70,18 @@ def need(entry: ListedVersion, ring: Keyring, now: float, config: WorkerConfig) 
         RegistryError: If its waivers cannot be read.
     """
     answer = _standing(entry, ring, now)
-    if answer is None:
+    statement = None if answer is None else answer.statement
+    if answer is not None and answer.doubtful("unsigned"):
+        return Need(why=UNSIGNED)
+    if answer is not None and answer.doubtful("outdated"):
+        # A person decided where it is a revocation, whatever form that has.
+        return None if was_revocation(entry.tags[APPROVAL]) else Need(why=OUTDATED)
+    if answer is None or statement is None:
         return Need(why=INVALID)
-    statement, why = answer.statement, None
-    if answer.doubtful("unsigned"):
-        why = UNSIGNED
-    elif answer.doubtful("outdated") and was_revocation(entry.tags[APPROVAL]):
-        pass  # a person decided
-    elif statement is None:
-        why = OUTDATED if answer.doubtful("outdated") else INVALID
-    elif answer.doubtful("replaced") or answer.doubtful("expired"):
-        why = REPLACED if answer.doubtful("replaced") else EXPIRED
+    if answer.doubtful("replaced"):
+        why: str | None = REPLACED
+    elif answer.doubtful("expired"):
+        why = EXPIRED
     elif _ruled(entry, statement, config):
         why = RULED
     else:
@@ -159,24 +149,6 @@ def offer(
         ref = entry.version.registered_as
         if jobs.offer(ref, found.why, again_after=pause):
             yield ref, found.why
-
-
-def in_use(models: Iterable[ListedModel], config: WorkerConfig) -> Iterator[ListedVersion]:
-    """The versions that have a protected alias, those of champions first.
-
-    Raises:
-        RegistryError: If MLflow cannot be asked.
-    """
-    uses = [
-        (folded(alias) != FIRST, model.name, number)
-        for model in models
-        for alias, number in model.aliases.items()
-        if alias not in config.unprotected
-    ]
-    for _, name, number in sorted(uses):
-        found = listing.listed(name, number)
-        if found is not None:
-            yield found
 
 
 def audit(
