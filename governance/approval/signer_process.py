@@ -25,7 +25,7 @@ from governance.approval.public_keys import written
 from governance.approval.signable import SigningTerms, check_signable
 from governance.approval.signed_statements import IN_TOTO
 from governance.approval.signing_requests import SigningAnswer, SigningRequest, received, send
-from governance.errors import ApprovalError, EvidenceError
+from governance.errors import ApprovalError, GovernanceError
 
 __all__ = ["SignerProcess", "seal_memory"]
 
@@ -35,6 +35,12 @@ WAITING = 16  # connections
 SHOWN = 500  # characters of a problem in a line
 PEER = struct.Struct("3i")  # process, user and group, as SO_PEERCRED has them
 DUMPABLE = 4  # from <linux/prctl.h>
+
+#: What a request can be wrong in; none of it ends the process.
+BEYOND_REPAIR = (
+    GovernanceError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
+    RecursionError,
+)  # fmt: skip
 
 logger = logging.getLogger("governance.signer")
 
@@ -92,9 +98,11 @@ class SignerProcess:
         try:
             try:
                 answer = self._answer(received(SigningRequest, connection, deadline), about)
-            except (EvidenceError, RecursionError) as error:
-                problems = getattr(error, "problems", ("a request that is too deep",))
-                answer = SigningAnswer(public=self._public, problems=tuple(problems))
+            except BEYOND_REPAIR as error:
+                known = isinstance(error, GovernanceError)
+                damage = f"a request that cannot be understood: {type(error).__name__}"
+                problems = error.printed if known else (damage,)
+                answer = SigningAnswer(public=self._public, problems=problems)
                 self._log("refused", **about, why="; ".join(problems)[:SHOWN])
             send(connection, answer, deadline)
         except OSError as error:

@@ -188,6 +188,17 @@ def test_a_record_that_is_damaged_or_of_another_manifest_is_refused(
         refused(remote, said, replace(grounds, **{part: text}))
 
 
+def test_what_cannot_even_be_encoded_ends_no_signer(remote, assessed, tmp_path):
+    found, grounds = kept(assessed, tmp_path / "record")
+    lone = "\ud800"
+    data = json.loads(grounds.record)
+    for record in (lone, grounds.record + lone, json.dumps({**data, "created": lone})):
+        refused(remote, verdict(found, grounds), replace(grounds, record=record))
+    refused(remote, progress("running", policy_fixed=-(10**17)), None)
+
+    assert decode(sign(progress(), remote)).verdict == "pending"
+
+
 def test_only_what_needs_no_record_is_signed_without_one(remote, assessed, tmp_path):
     found, grounds = kept(assessed, tmp_path / "record")
     now = int(time.time())
