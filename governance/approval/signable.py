@@ -25,6 +25,7 @@ from governance.approval.statements import SKEW, Statement
 from governance.approval.verdict_claims import claims
 from governance.errors import ApprovalError, EvidenceError
 from governance.records.assessment import RECORD, Assessment
+from governance.records.bare_records import from_record
 from governance.records.consistency import contradictions
 from governance.records.serialisation import parse
 
@@ -123,7 +124,7 @@ def _recorded(grounds: Grounds) -> Assessment:
     sha256 = hashlib.sha256(grounds.record.encode()).hexdigest()
     if not isinstance(files, dict) or files.get(RECORD) != sha256:
         raise EvidenceError(f"the manifest does not name the {RECORD} beside it")
-    return Assessment.from_record(grounds.record.encode())
+    return from_record(grounds.record.encode())
 
 
 def _unfounded(
