@@ -6,8 +6,10 @@ of its log, which those who ask cannot write to.
 """
 
 import ctypes
+import errno
 import json
 import logging
+import os
 import resource
 import socket
 import stat
@@ -133,14 +135,17 @@ class SignerProcess:
 
 def _listening(path: Path) -> socket.socket:
     """A socket at a path, in the place of one that a process before left there."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener, partial = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), f"{path}.partial"
     try:
-        if path.is_socket():
-            path.unlink()
-        listener.bind(str(path))
+        Path(partial).unlink(missing_ok=True)
+        listener.bind(partial)
         # Whoever reaches it may ask; who it is says the kernel, and `users` whether it counts.
-        path.chmod(stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO)
+        Path(partial).chmod(stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO)
         listener.listen(WAITING)
+        # Whoever finds the socket is answered: it appears where it is looked for once it listens.
+        if path.exists() and not path.is_socket():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        Path(partial).rename(path)
     except OSError as error:
         listener.close()
         raise ApprovalError(
