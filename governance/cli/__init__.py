@@ -10,7 +10,7 @@ assess         assess, report and demo
 gates          gate, promote and doctor
 approvals      keys, waive and revoke
 drift          compare, history, references and drift selftest
-policies       policy new, policy check and analyses
+policies       policy new, policy draft, policy check and analyses
 worker         worker and sweep
 demonstration  three versions of a digit classifier, trained, registered and assessed
 arguments      arguments that several commands share
@@ -40,8 +40,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-policy = typer.Typer(help="Write a starter policy, or check one.", no_args_is_help=True)
+policy = typer.Typer(
+    help="Write a starter policy, draft one for a model, or check one.", no_args_is_help=True
+)
 policy.command("new")(policies.policy_new)
+policy.command("draft")(policies.policy_draft)
 policy.command("check")(policies.policy_check)
 
 keys = typer.Typer(
