@@ -3,10 +3,12 @@
 ```
 assessing        from a model's URI to a printed and recorded assessment, in five steps
 orchestration    from a subject and a policy to an assessment
+environment      versions, device, processor and threads that an assessment was made with
 class_counts     expectations about classes with too few images
 policy_chances   how often good and bad models meet the expectations of a policy
 drafting         a policy for one model, from trying it on labelled images
 printing         an assessment's folder as HTML and PDF, printed in a process of its own
+replaying        a part of an assessment measured again, and held against the record
 comparing        two versions compared from their records
 version_history  what was measured of each version of a model, and how far versions moved
 references       reference runs: harmless training, assessed and recorded
