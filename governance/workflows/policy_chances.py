@@ -233,5 +233,5 @@ def _takes(now: float, chance: Callable[[int], float], what: str, each: str = ""
         return ""
     needed = acceptance.images_needed(chance, WANTED)
     if needed is None:
-        return f"No million images{each} let {what} {percent(WANTED)} of the time."
+        return f"A million images{each} are not enough for {what} {percent(WANTED)} of the time."
     return f"It takes {count(needed)} images{each} for {what} {percent(WANTED)} of the time."
