@@ -85,31 +85,32 @@ def chances(policy: Policy, validation: ValidationIdentity) -> tuple[Chance, ...
 
 
 def _chances(item: Expectation, policy: Policy, validation: ValidationIdentity) -> Iterator[Chance]:
-    counts = validation.class_counts
-    if item.metric == "performance.accuracy" and item.at_least is not None:
+    if item.metric.startswith("preprocessing_check.") and item.at_most is not None:
+        yield from _preprocessing(item, item.at_most, policy, validation)
+    elif item.metric == "performance.accuracy" and item.at_least is not None:
         yield _share(item, item.at_least, validation.images, "all images")
     elif item.metric.startswith(RECALL) and item.at_least is not None:
         name = item.metric.removeprefix(RECALL)
-        yield _share(
-            item, item.at_least, counts[validation.class_names.index(name)], f"class {name}"
-        )
-    elif min(counts) == 0:
-        return
-    elif item.metric == "performance.recall_worst" and item.at_least is not None:
-        bound, on = item.at_least, item.on
+        n = validation.class_counts[validation.class_names.index(name)]
+        yield _share(item, item.at_least, n, f"class {name}")
+    elif min(validation.class_counts) > 0:
+        yield from _over_classes(item, policy, validation.class_counts)
+
+
+def _over_classes(item: Expectation, policy: Policy, counts: Sequence[int]) -> Iterator[Chance]:
+    """Chances of an expectation on a number over all classes, each of which has images."""
+    bound, on = item.at_least, item.on
+    if item.metric == "performance.classes_short" and item.at_most == 0:
+        yield _short(item, policy, counts)
+    elif item.metric == "performance.recall_worst" and bound is not None:
         yield _classes(
             item, bound, counts, lambda n, shares: acceptance.worst_passes(n, shares, bound, on)
         )
-    elif item.metric == "performance.balanced_accuracy" and item.at_least is not None:
-        bound, on = item.at_least, item.on
+    elif item.metric == "performance.balanced_accuracy" and bound is not None:
         yield _classes(
             item, bound, counts,
             lambda n, shares: acceptance.mean_passes(n, shares, bound, on, seed=policy.seed),
         )  # fmt: skip
-    elif item.metric == "performance.classes_short" and item.at_most == 0:
-        yield _short(item, policy, counts)
-    elif item.metric.startswith("preprocessing_check.") and item.at_most is not None:
-        yield from _preprocessing(item, item.at_most, policy, validation)
 
 
 def _share(item: Expectation, bound: float, n: int, of: str) -> Chance:
