@@ -446,12 +446,25 @@ def test_misuse_ends_with_2(governance, arguments):
     assert "Usage: " in answer.err
 
 
-def test_help_answers_in_under_a_second_of_work():
-    before = os.times()
-    subprocess.run([sys.executable, "-m", "governance", "--help"], check=True, capture_output=True)
-    after = os.times()
-    spent = after.children_user + after.children_system
-    assert spent - before.children_user - before.children_system < 1
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_and_version_answer_in_under_half_a_second_of_work(option):
+    def answer():
+        before = os.times()
+        subprocess.run([sys.executable, "-m", "governance", option], check=True,
+                       capture_output=True)  # fmt: skip
+        after = os.times()
+        spent = after.children_user + after.children_system
+        return spent - before.children_user - before.children_system
+
+    # The best of three, since other work on the machine slows all of them.
+    assert min(answer() for _ in range(3)) < 0.5
+
+
+def test_the_version_is_that_of_the_package(governance):
+    answer = governance("--version")
+
+    assert answer.code == 0
+    assert answer.out.startswith("mlflow-governance")
 
 
 def test_a_defect_ends_with_3_and_shows_where(governance, monkeypatch):
