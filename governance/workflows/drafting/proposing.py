@@ -18,7 +18,7 @@ from governance.records.numbers import count, duration, number, percent
 from governance.records.policy import MINIMUM_CLASS_IMAGES
 from governance.records.policy_text import Line, Section, policy_text
 from governance.records.wording import first_few
-from governance.workflows.policy_chances import WANTED
+from governance.workflows.policy_chances import WANTED, often
 
 __all__ = ["Measured", "Reference", "proposed"]
 
@@ -254,8 +254,8 @@ def _accuracy(measured: Measured) -> Section:
     worse = acceptance.share_passes(n, max(0.0, 1 - 1.5 * (1 - bound)), bound, "interval")
     why = (
         f"Accuracy {number(accuracy)}{span} in {reference.what}. On {count(n)} images a version "
-        f"with this accuracy meets the bound {percent(passes(bound))} of the time, and one with "
-        f"half as many errors again as the bound allows {_rarely(worse)}."
+        f"with this accuracy meets the bound {often(passes(bound))}, and one with "
+        f"half as many errors again as the bound allows {often(worse)}."
     )
     return Section(
         header="[[expectations]]",
@@ -320,7 +320,7 @@ def _class_sections(
     why = (
         f"The least often recognised class was {names[worst]}, at {number(recalls[worst], 2)}, in "
         f"{measured.reference.what}. A version with the same recalls as there meets the "
-        f"expectation below {percent(passes)} of the time."
+        f"expectation below {often(passes)}."
     )
     if passes < WANTED:
         why += f" A class that is recognised less than {percent(LEAST_RECALL)} of the time is "
@@ -328,7 +328,7 @@ def _class_sections(
     reason = (
         f"The lowest of {count(len(names))} measured recalls is no bound: it lies below the lowest "
         "true one. Counted are classes that are shown to fall short. One that truly has a recall "
-        f"of {number(bad)} gets through {_rarely(slips)} on so many images."
+        f"of {number(bad)} gets through {often(slips)} on so many images."
     )
     return (
         Section(
@@ -340,7 +340,11 @@ def _class_sections(
             lines=(
                 Line(key="metric", value="performance.classes_short"),
                 Line(key="at_most", value=0, why=reason),
-                Line(key="severity", value="block", why="A class given up is no average."),
+                Line(
+                    key="severity",
+                    value="block",
+                    why="An average must not hide a class that is given up.",
+                ),
                 Line(
                     key="rationale",
                     value=f"No class is recognised less often than {number(asked)} of the time.",
@@ -348,7 +352,3 @@ def _class_sections(
             ),
         ),
     )
-
-
-def _rarely(chance: float) -> str:
-    return "less than 0.1 % of the time" if chance < 0.001 else f"{percent(chance)} of the time"  # noqa: PLR2004 - what a reader tells apart
