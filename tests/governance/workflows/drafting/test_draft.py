@@ -97,6 +97,7 @@ def test_the_bound_leaves_the_margin_that_the_images_allow(drafted):
     assert share_passes(180, measured, accuracy.at_least + 0.01, "interval") < 0.9 or measured == 1
 
 
+@pytest.mark.slow
 def test_the_policy_passes_the_check_and_judges_the_version(
     governance, saved_model, stripes_file, tmp_path
 ):
