@@ -12,6 +12,8 @@ table_files    the rows of a table as Parquet and as CSV
 waiver         a named person's permission for one version to miss one expectation
 lineage        the versions that one version is compared with
 drift_terms    what a policy says about drift
+consistency    whether an assessment follows from itself
+bounded        files, JSON and TOML measured before anything is made of them
 decoding       plain data of JSON and TOML as typed values, with all problems at once
 wording        names in a sentence, and why a metric is missing
 topics         what a reader may think was assessed, for the list of what was not

@@ -15,19 +15,23 @@ specifies the files apart from the code.
 """
 
 import hashlib
+import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from datetime import datetime
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
 from governance.errors import EvidenceError
 from governance.records import table_files
+from governance.records.bounded import content_of, digest_of, files_of
 from governance.records.decision import Decision
 from governance.records.evidence import (
+    MOST_CELLS,
     MOST_PRINTED,
     Evidence,
     Interval,
@@ -38,7 +42,16 @@ from governance.records.policy import DRIFT, INAPPLICABLE, Policy
 from governance.records.serialisation import canonical, from_data, parse, to_data
 from governance.records.waiver import Waiver
 
-__all__ = ["MANIFEST", "RECORD", "SCHEMA", "Assessment", "Baseline", "Difference", "attach"]
+__all__ = [
+    "LARGEST_RECORD",
+    "MANIFEST",
+    "RECORD",
+    "SCHEMA",
+    "Assessment",
+    "Baseline",
+    "Difference",
+    "attach",
+]
 
 #: 1: first layout. 2: withdrawn evidence, waivers, drift.
 SCHEMA = 2
@@ -46,6 +59,19 @@ SCHEMA = 2
 RECORD = "assessment.json"
 MANIFEST = "manifest.json"
 POLICY = "policy.toml"
+
+#: Bytes of the record and of the manifest.
+LARGEST_RECORD = 32 * 2**20
+#: Bytes of a printed report, the largest file there is.
+LARGEST_FILE = 256 * 2**20
+#: Bytes of a picture.
+LARGEST_FIGURE = 16 * 2**20
+#: Bytes of all files of a folder.
+LARGEST_FOLDER = 2**30
+#: Files and folders of an assessment.
+MOST_FILES = 10_000
+
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\+00:00|Z)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +147,25 @@ class Assessment:
             raise EvidenceError(
                 "drift is said not to apply beside a baseline that it could be compared with"
             )
+        _ = self.moment
         object.__setattr__(self, "environment", MappingProxyType(dict(self.environment)))
+
+    @property
+    def moment(self) -> datetime:
+        """Time of the assessment.
+
+        Raises:
+            EvidenceError: If it is not written as one.
+        """
+        try:
+            if TIME.fullmatch(self.created):
+                return datetime.fromisoformat(self.created)
+        except ValueError:  # such as the thirteenth month
+            pass
+        raise EvidenceError(
+            f"created: is {self.created[:40]!r}; a time such as 2026-11-22T12:00:00+00:00 is "
+            "accepted"
+        )
 
     @property
     def metrics(self) -> dict[str, float | None]:
@@ -176,7 +220,7 @@ class Assessment:
             EvidenceError: If the folder is no assessment, differs from its manifest, or was
                 written under another schema.
         """
-        differences = cls.verify(folder)
+        digests, differences = _compared(folder)
         if differences:
             raise EvidenceError([f"{folder}: {difference}" for difference in differences])
         data = _parsed(folder, RECORD)
@@ -185,13 +229,11 @@ class Assessment:
                 f"{folder}/{RECORD}: schema {data.get('schema')!r}; {SCHEMA} is accepted"
             )
         try:
-            for item in data["evidence"]:
-                if item["measurement"] is not None:
-                    _fill(item["measurement"], folder)
+            _fill(data, _Files(folder, frozenset(digests)))
         except (KeyError, TypeError, AttributeError) as error:
             raise EvidenceError(f"{folder}/{RECORD}: evidence is damaged: {error!r}") from error
         loaded = from_data(cls, data, RECORD)
-        if _content(folder, POLICY) != loaded.policy.text.encode():
+        if _content(folder, POLICY) != loaded.policy.text.encode(errors="backslashreplace"):
             raise EvidenceError(f"{folder}: {POLICY} is not the policy in {RECORD}")
         if _content(folder, RECORD) != _record(loaded):
             # Its digest, recomputed, would not be the one that was recorded.
@@ -208,25 +250,31 @@ class Assessment:
         Raises:
             EvidenceError: If there is no manifest that can be read.
         """
-        if not (folder / MANIFEST).is_file():
-            raise EvidenceError(
-                f"{folder}: no {MANIFEST}, so this is not an assessment; the folder that "
-                "`governance assess --out` wrote is accepted"
-            )
-        listed = _parsed(folder, MANIFEST).get("files")
-        if not isinstance(listed, dict):
-            raise EvidenceError(f"{folder}/{MANIFEST}: names no files; {{path: sha256}} is needed")
-        digests = {path: _sha256((folder / path).read_bytes()) for path in _paths(folder)}
-        kinds = {
-            **{path: "missing" for path in listed if path not in digests},
-            **{path: "extra" for path in digests if path not in listed},
-            **{
-                path: "changed"
-                for path in listed
-                if digests.get(path, listed[path]) != listed[path]
-            },
-        }
-        return tuple(Difference(path=path, kind=kinds[path]) for path in sorted(kinds))
+        return _compared(folder)[1]
+
+
+def _compared(folder: Path) -> tuple[dict[str, str], tuple[Difference, ...]]:
+    """sha256 of each file of a folder, and how they differ from its manifest."""
+    if not (folder / MANIFEST).is_file():
+        raise EvidenceError(
+            f"{folder}: no {MANIFEST}, so this is not an assessment; the folder that "
+            "`governance assess --out` wrote is accepted"
+        )
+    found = _found(folder)
+    listed = _parsed(folder, MANIFEST).get("files")
+    if not isinstance(listed, dict):
+        raise EvidenceError(f"{folder}/{MANIFEST}: names no files; {{path: sha256}} is needed")
+    if len(listed) > MOST_FILES:
+        raise EvidenceError(
+            f"{folder}/{MANIFEST}: names {len(listed)} files; at most {MOST_FILES} are accepted"
+        )
+    digests = _digests(folder, found)
+    kinds = {
+        **{path: "missing" for path in listed if path not in digests},
+        **{path: "extra" for path in digests if path not in listed},
+        **{path: "changed" for path in listed if digests.get(path, listed[path]) != listed[path]},
+    }
+    return digests, tuple(Difference(path=path, kind=kinds[path]) for path in sorted(kinds))
 
 
 def attach(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -301,37 +349,57 @@ def _bare(evidence: Evidence) -> Evidence:
     return replace(evidence, measurement=replace(measurement, figures=figures, tables=tables))
 
 
-def _fill(measurement: dict[str, Any], folder: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The files that the manifest of a folder names, by which a record may refer to them."""
+
+    folder: Path
+    names: frozenset[str]
+
+    def content(self, path: str, most: int) -> bytes:
+        if path not in self.names:
+            raise EvidenceError(f"{self.folder}: {path!r} is no file of the folder")
+        return _content(self.folder, path, most)
+
+
+def _fill(record: dict[str, Any], files: _Files) -> None:
     """Put pixels and rows back where `_files` took them out."""
-    for figure in measurement["figures"]:
-        path = str(figure.pop("path"))
-        figure["image"] = _content(folder, path)
-        _same(folder, path, _sha256(figure["image"]), figure.pop("sha256"))
-    for table in measurement["tables"]:
-        path, _ = str(table.pop("path")), table.pop("row_count")
-        table.setdefault("printed", table["columns"][:MOST_PRINTED])
-        table["rows"], digest = _rows(folder, path)
-        _same(folder, path, digest, table.pop("sha256"))
-        copy = str(Path(path).with_suffix(".csv"))
-        _same(folder, copy, _sha256(_content(folder, copy)), table.pop("csv_sha256"))
+    cells = 0
+    for item in record["evidence"]:
+        measurement = item["measurement"] or {"figures": (), "tables": ()}
+        for figure in measurement["figures"]:
+            path = str(figure.pop("path"))
+            figure["image"] = files.content(path, LARGEST_FIGURE)
+            _same(files.folder, path, _sha256(figure["image"]), figure.pop("sha256"))
+        for table in measurement["tables"]:
+            path, _ = str(table.pop("path")), table.pop("row_count")
+            table.setdefault("printed", table["columns"][:MOST_PRINTED])
+            table["rows"], digest = _rows(files, path)
+            _same(files.folder, path, digest, table.pop("sha256"))
+            copy = str(PurePosixPath(path).with_suffix(".csv"))
+            csv = files.content(copy, LARGEST_FILE)
+            _same(files.folder, copy, _sha256(csv), table.pop("csv_sha256"))
+            cells += len(table["rows"]) * len(table["columns"])
+            if cells > MOST_CELLS:
+                raise EvidenceError(
+                    f"{files.folder}: more than {MOST_CELLS} cells are in its tables; fewer are "
+                    "accepted"
+                )
 
 
-def _rows(folder: Path, path: str) -> tuple[list[list[Any]], str]:
+def _rows(files: _Files, path: str) -> tuple[list[list[Any]], str]:
     """The rows of a table and their digest."""
     try:
-        rows = table_files.rows_of(_content(folder, path))
+        rows = table_files.rows_of(files.content(path, table_files.LARGEST_PARQUET))
         return rows, _sha256(canonical(rows))
     except (ValueError, TypeError) as error:
-        raise EvidenceError(f"{folder}: {path} cannot be read as a table: {error}") from error
+        raise EvidenceError(f"{files.folder}: {path} cannot be read as a table: {error}") from error
 
 
-def _content(folder: Path, path: str) -> bytes:
-    file = (folder / path).resolve()
-    if not file.is_relative_to(folder.resolve()):
-        raise EvidenceError(f"{folder}: {path!r} lies outside the folder")
-    if not file.is_file():
+def _content(folder: Path, path: str, most: int = LARGEST_RECORD) -> bytes:
+    if not (folder / path).is_file():
         raise EvidenceError(f"{folder}: {path!r} is no file of the folder")
-    return file.read_bytes()
+    return content_of(folder / path, most, EvidenceError)
 
 
 def _same(folder: Path, path: str, digest: str, recorded: object) -> None:
@@ -347,19 +415,24 @@ def _parsed(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _write_manifest(folder: Path) -> None:
-    files = {path: _sha256((folder / path).read_bytes()) for path in _paths(folder)}
     partial = folder / f".{MANIFEST}"
+    files = _digests(folder, _found(folder))
     partial.write_bytes(canonical({"schema": SCHEMA, "files": files}))
     partial.replace(folder / MANIFEST)
 
 
-def _paths(folder: Path) -> Iterator[str]:
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink():
-            raise EvidenceError(f"{folder}: {name} is a link; plain files are accepted")
-        if path.is_file() and name not in {MANIFEST, f".{MANIFEST}"}:
-            yield name
+def _found(folder: Path) -> Mapping[str, int]:
+    """Bytes of each file of a folder, by path."""
+    return files_of(folder, most=MOST_FILES, largest=LARGEST_FOLDER, error=EvidenceError)
+
+
+def _digests(folder: Path, found: Iterable[str]) -> dict[str, str]:
+    """sha256 of each file of a folder but its manifest, by path."""
+    return {
+        path: digest_of(folder / path, LARGEST_FILE, EvidenceError)
+        for path in found
+        if path not in {MANIFEST, f".{MANIFEST}"}
+    }
 
 
 @contextmanager

@@ -38,6 +38,7 @@ LISTED = "governance.references"
 KIND, MODEL, RECIPE, SEED = (
     f"governance.{name}" for name in ("reference", "model", "recipe", "seed")
 )
+NUMBER = re.compile(r"[0-9]{1,18}")
 ENTRY = re.compile(r"(?P<run>[0-9a-f]{32})=(?P<digest>sha256:[0-9a-f]{64})")
 
 
@@ -118,7 +119,7 @@ def references(version: ModelVersion, kind: RecordedKind) -> tuple[Assessment, .
     """
     ref = version.registered_as
     recorded = [item for item in listed(ref.name) if item.kind == kind]
-    numbers = {int(item.version) for item in recorded if item.version.isdigit()}
+    numbers = {int(item.version) for item in recorded if NUMBER.fullmatch(item.version)}
     earlier = [number for number in numbers if number <= int(ref.version)]
     number = max(earlier, default=None) if kind == "retrain" else int(ref.version)
     return tuple(_read(item) for item in recorded if item.version == str(number))

@@ -207,7 +207,7 @@ def test_a_record_that_could_not_be_read_is_not_written(tmp_path):
 def test_the_digest_does_not_depend_on_how_parquet_is_written(saved):
     table = saved / "evidence/alpha/rows.parquet"
     before = table.read_bytes()
-    pq.write_table(pq.read_table(table), table, compression="gzip")
+    pq.write_table(pq.read_table(table), table, compression="none")
     remade(saved)
 
     assert table.read_bytes() != before
@@ -462,7 +462,7 @@ def test_a_path_that_leaves_the_folder_is_refused(saved, tmp_path, path):
 
     rewritten(saved, escape)
 
-    with pytest.raises(EvidenceError, match="lies outside the folder"):
+    with pytest.raises(EvidenceError, match="is no file of the folder"):
         Assessment.load(saved)
 
 

@@ -122,30 +122,18 @@ def test_opaque_constants_are_refused(honest, tmp_path):
     assert not (tmp_path / "exploded").exists()
 
 
-def test_example_inputs_that_are_more_than_tensors_are_refused(honest, tmp_path):
+def test_example_inputs_are_not_looked_at(honest, tmp_path):
     def bomb(_content):
         buffer = io.BytesIO()
         torch.save(Bomb(tmp_path / "exploded"), buffer)
         return buffer.getvalue()
 
-    assert "more than tensors" in refusal(edited(honest, tmp_path / "model.pt2", {SAMPLE: bomb}))
+    path = edited(honest, tmp_path / "model.pt2", {SAMPLE: bomb})
+
+    assert torch.export.load(open_archive(path)).example_inputs is None
     assert not (tmp_path / "exploded").exists()
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "wanted"),
-    [
-        ("torch.ops.aten.relu.default", "torch.os.system", "no operator"),
-        ("torch.ops.aten.relu.default", "torch.ops.load_library", "no operator"),
-        ("torch.ops.aten.relu.default", "torch.ops.aten.from_file.default", "no operator"),
-        ("torch.ops.aten.relu.default", "_operator.attrgetter", "no operator"),
-        ("torch.ops.aten.relu.default", "torch.ops.quantized.relu6.default", "no operator"),
-        ("Symbol('s77', positive=True, integer=True)", "__import__('os').getpid()", "arithmetic"),
-        ("Symbol('s77', positive=True, integer=True)", "Symbol.mro()", "arithmetic"),
-        ('"name": "x"', '"name": "x=print()"', "is no name"),
-        ('"head.weight"', '"head\\\\\\"); print("', "is no name"),
-    ],
-)
 def test_what_torch_would_evaluate_or_compile_is_refused(honest, tmp_path, old, new, wanted):
     path = edited(honest, tmp_path / "model.pt2", {GRAPH: replaced(old, new)})
     message = refusal(path)
