@@ -16,6 +16,7 @@ KNOWN: Mapping[str, tuple[str, str]] = {
     "governance_assessments_total": ("counter", "Versions given a signed verdict, by verdict."),
     "governance_attempts_failed_total": ("counter", "Attempts that failed, by kind of failure."),
     "governance_alerts_total": ("counter", "Times an alias was found that no approval covers."),
+    "governance_connections_dropped_total": ("counter", "Connections cut, by listener and reason."),
     "governance_deliveries_total": ("counter", "Webhook deliveries, by what became of them."),
     "governance_found_total": ("counter", "Versions queued, by why they need work."),
     "governance_handed_back_total": ("counter", "Leases handed back or lost unfinished."),
