@@ -43,8 +43,10 @@ from governance.records.serialisation import canonical, from_data, parse, to_dat
 from governance.records.waiver import Waiver
 
 __all__ = [
+    "LARGEST_FOLDER",
     "LARGEST_RECORD",
     "MANIFEST",
+    "MOST_FILES",
     "RECORD",
     "SCHEMA",
     "Assessment",

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from governance.errors import SubjectError
 from governance.records.policy import Policy
 from governance.registry.training_curves import Curve, recorded
-from governance.registry.versions import ModelVersion, download
+from governance.registry.versions import ModelVersion, Room, download
+from governance.subject.images.problems import LARGEST_SET, MOST_CLASSES, MOST_IMAGES
+from governance.subject.model_files.reading import LARGEST_FOLDER, MOST_FILES
 
 __all__ = ["Materials", "gather", "model_folder"]
 
@@ -44,7 +47,8 @@ def gather(version: ModelVersion, policy: Policy, workspace: Path) -> Materials:
     location = policy.validation
     images = Path(location)
     if ":" in location and not images.exists():
-        images = download(location, workspace / "validation")
+        room = Room(MOST_IMAGES + MOST_CLASSES, LARGEST_SET, SubjectError)
+        images = download(location, workspace / "validation", room)
     return Materials(
         version=version,
         model=str(model_folder(version, workspace / "model")),
@@ -57,7 +61,10 @@ def model_folder(version: ModelVersion, into: Path) -> Path:
     """Folder of the model's files: downloaded, or the local folder that the version is.
 
     Raises:
+        SubjectError: If there is more of them than of a model.
         RegistryError: If they cannot be downloaded.
     """
     local = Path(version.uri)
-    return local if (local / "MLmodel").is_file() else download(version.uri, into)
+    if (local / "MLmodel").is_file():
+        return local
+    return download(version.uri, into, Room(MOST_FILES, LARGEST_FOLDER, SubjectError))

@@ -15,13 +15,14 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from governance.errors import EvidenceError
-from governance.records.assessment import Assessment
+from governance.records.assessment import LARGEST_FOLDER, MOST_FILES, Assessment
 from governance.records.drift_terms import KINDS, ReferenceKind
 from governance.registry.recording import FOLDER, experiment, record_digest
 from governance.registry.versions import (
     DIGEST,
     MISSING,
     ModelVersion,
+    Room,
     download,
     refusals,
 )
@@ -127,7 +128,8 @@ def references(version: ModelVersion, kind: RecordedKind) -> tuple[Assessment, .
 
 def _read(reference: Reference) -> Assessment:
     with TemporaryDirectory(prefix="governance-") as scratch:
-        folder = download(f"runs:/{reference.run_id}/{FOLDER}", Path(scratch))
+        room = Room(MOST_FILES, LARGEST_FOLDER, EvidenceError)
+        folder = download(f"runs:/{reference.run_id}/{FOLDER}", Path(scratch), room)
         if record_digest(folder) != reference.digest:
             raise EvidenceError(
                 f"reference in run {reference.run_id}: its record has the digest "

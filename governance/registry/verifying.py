@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from governance.errors import EvidenceError, SubjectError
-from governance.records.assessment import Assessment
+from governance.records.assessment import LARGEST_FOLDER, MOST_FILES, Assessment
 from governance.records.consistency import contradictions
 from governance.registry.materials import model_folder
 from governance.registry.recording import FOLDER, manifest_digest, record_digest
@@ -23,6 +23,7 @@ from governance.registry.versions import (
     RUNNING,
     STATUS,
     ModelVersion,
+    Room,
     download,
     refusals,
 )
@@ -60,7 +61,7 @@ def fetch(version: ModelVersion, into: Path) -> Path:
 
     Raises:
         SubjectError: If the version is not registered.
-        EvidenceError: If it has no record, or the run that held it is gone.
+        EvidenceError: If it has no record, one larger than a record is, or the run is gone.
         RegistryError: If MLflow cannot be asked.
     """
     run_id = _tags(version).get(RUN)
@@ -82,7 +83,8 @@ def fetch(version: ModelVersion, into: Path) -> Path:
             present = set()
     if FOLDER not in present:
         raise EvidenceError(f"{version.uri}: run {run_id}, named by its tag {RUN}, holds no record")
-    return download(f"runs:/{run_id}/{FOLDER}", into)
+    room = Room(MOST_FILES, LARGEST_FOLDER, EvidenceError)
+    return download(f"runs:/{run_id}/{FOLDER}", into, room)
 
 
 def _tags(version: ModelVersion) -> Mapping[str, str]:

@@ -2,9 +2,11 @@
 
 import hashlib
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +120,7 @@ def _check_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, key: str) -> 
             f"{info.file_size} bytes are packed into {info.compress_size}; at most "
             f"{MOST_UNPACKED} for each are accepted"
         )
-    with archive.open(info) as stream:
+    with archive.open(info) as stream, _readable_header():
         version = np.lib.format.read_magic(stream)  # type: ignore[no-untyped-call]
         if version not in {(1, 0), (2, 0)}:
             raise ValueError(f"an array of format {version}; one that np.savez wrote is accepted")
@@ -137,6 +139,15 @@ def _check_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, key: str) -> 
         raise ValueError(f"shape {shape} of {kind} is not what the {stored} stored bytes hold")
     if stored > LARGEST_ARRAYS:
         raise ValueError(f"{stored} bytes; at most {LARGEST_ARRAYS} are accepted")
+
+
+@contextmanager
+def _readable_header() -> Iterator[None]:
+    """Numpy reads a header as Python's own text, and raises what Python's own readers raise."""
+    try:
+        yield
+    except (tokenize.TokenError, SyntaxError, TypeError, LookupError, ArithmeticError) as error:
+        raise ValueError(f"its header cannot be read: {error}") from error
 
 
 def _image_problems(images: NDArray[Any]) -> Iterator[str]:

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from governance.errors import SubjectError
 from governance.records.wording import first_few
 
-__all__ = ["MOST_CLASSES", "MOST_IMAGES", "class_name_problems", "refuse"]
+__all__ = ["LARGEST_SET", "MOST_CLASSES", "MOST_IMAGES", "class_name_problems", "refuse"]
 
 #: Images of a validation set.
 MOST_IMAGES = 200_000
+#: Bytes of a validation set that is downloaded.
+LARGEST_SET = 256 * 2**30
 #: Classes of a validation set.
 MOST_CLASSES = 50_000
 #: Characters of the name of a class.

@@ -58,10 +58,16 @@ def _depth(text: str) -> int:
     return deepest
 
 
-def _power(node: ast.AST) -> float:
+def _power(tree: ast.AST) -> float:
     """The highest product of exponents inside one another; infinite where one is no number."""
-    inner = max((_power(child) for child in ast.iter_child_nodes(node)), default=1.0)
-    return inner * max((_exponent(power) for power in _raised(node)), default=1.0)
+    highest, waiting = 1.0, [(tree, 1.0)]
+    while waiting:
+        node, product = waiting.pop()
+        for exponent in _raised(node):
+            product *= _exponent(exponent)
+        highest = max(highest, product)
+        waiting += [(child, product) for child in ast.iter_child_nodes(node)]
+    return highest
 
 
 def _raised(node: ast.AST) -> Iterator[ast.expr | None]:
@@ -74,8 +80,8 @@ def _raised(node: ast.AST) -> Iterator[ast.expr | None]:
 
 def _exponent(node: ast.expr | None) -> float:
     """The size of an exponent that is written as a number; infinite for any other."""
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
-        return _exponent(node.operand)
+    while isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+        node = node.operand
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
         return max(float(node.value), 1.0)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):

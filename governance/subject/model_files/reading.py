@@ -8,8 +8,10 @@ give an image the same answer alone and in a batch.
 
 import hashlib
 import json
+import logging
 import pickle
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -245,13 +247,26 @@ def _program(path: Path) -> torch.export.ExportedProgram:
     _refuse_empty(path)
     archive = open_archive(path)
     try:
-        return torch.export.load(archive)
+        with _without_log():
+            return torch.export.load(archive)
     except DAMAGE as error:
         raise SubjectError(
             f"{path.name}: torch {torch.__version__} cannot load this export: {error}; one that "
             "a torch of about this version logged is accepted, and from the CPU (model.cpu()) if "
             "there is no GPU here"
         ) from error
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Torch logs a traceback of what it raises anyway."""
+    log = logging.getLogger("torch.export")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _load_export(path: Path, device: torch.device) -> tuple[nn.Module, Shape]:

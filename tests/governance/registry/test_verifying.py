@@ -10,11 +10,13 @@ from mlflow import MlflowClient
 from governance.errors import EvidenceError, SubjectError
 from governance.records.serialisation import canonical
 from governance.registry import (
+    ask,
     fetch,
     mismatches,
     resolve,
 )
 from governance.subject import model_files
+from governance.workflows.version_history import read_history
 
 
 def problems(version, folder):
@@ -192,3 +194,30 @@ def test_the_tensors_of_an_export_are_those_of_its_record(recorded, tmp_path, ti
     files = model_files.read(tmp_path / "source")
     assert kept["digest"] == model_files.stored_digest(files) == tiny_subject.identity.digest
     assert kept["artifact_digest"] == model_files.artifact_digest(tmp_path / "source")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data.update(created="AAAA"),
+        lambda data: data.update(evidence=None),
+        lambda data: data.update(schema="2"),
+        lambda data: data["policy"].update(seed=10**40),
+        lambda data: data["identity"].update(created=None),
+    ],
+    ids=["created", "evidence", "schema", "seed", "identity"],
+)
+def test_a_damaged_record_is_a_mismatch_and_ends_nothing_else(recorded, second, tmp_path, change):
+    # arrange: all digests and tags fit
+    folder = forge(recorded, tmp_path / "r", change)
+    tags = MlflowClient().get_model_version("stripes", "1").tags
+    MlflowClient().log_artifacts(tags["governance.run_id"], str(folder), "governance")
+    # act / assert: its own gate alone
+    with pytest.raises(EvidenceError):
+        ask("models:/stripes/1", tmp_path / "gate")
+    assert ask("models:/stripes/2", tmp_path / "other").verdict == "undetermined"
+    # act / assert: the history lists it and goes on
+    damaged, other = read_history("stripes").entries
+    assert damaged.verdict == "approved, not to be relied on"
+    assert damaged.problems
+    assert other.problems == ()
