@@ -46,6 +46,8 @@ from governance.subject import model_files
 from governance.subject.images import open_validation
 from governance.subject.images.decoding import decoded
 from reports.html import to_html
+from reports.junit import to_junit
+from reports.markdown import to_markdown
 
 SEED = os.environ.get("FUZZ_SEED", "1")
 TIMES = int(os.environ.get("FUZZ_TIMES", "1"))
@@ -161,7 +163,8 @@ class Records:
         text = data.get("policy", {}) if isinstance(data, dict) else {}
         text = text.get("text") if isinstance(text, dict) else None
         self.put(
-            "policy.toml", (text if isinstance(text, str) else POLICY).encode(errors="replace")
+            "policy.toml",
+            (text if isinstance(text, str) else POLICY).encode(errors="backslashreplace"),
         )
         (self.folder / MANIFEST).write_bytes(canonical(self.listed))
         return self.loaded()
@@ -175,10 +178,13 @@ class Records:
         if found.digest == self.whole.digest and found != self.whole:
             raise PassedError("another record of the same digest")
         self.read += 1
-        if list(contradictions(found)):
-            return "contradicts itself"
+        doubts = tuple(contradictions(found))
         if self.read % 8 == 0:
-            to_html(found, ("doubt",))
+            printed = (to_html(found, doubts), to_junit(found), to_markdown(found))
+            assert all(page.encode() for page in printed)
+        if doubts:
+            return "contradicts itself"
+        assert found.policy.digest
         return "the same" if found == self.whole else "another record"
 
 

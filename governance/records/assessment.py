@@ -235,7 +235,7 @@ class Assessment:
         except (KeyError, TypeError, AttributeError) as error:
             raise EvidenceError(f"{folder}/{RECORD}: evidence is damaged: {error!r}") from error
         loaded = from_data(cls, data, RECORD)
-        if _content(folder, POLICY) != loaded.policy.text.encode(errors="backslashreplace"):
+        if _content(folder, POLICY) != _utf8(loaded.policy.text):
             raise EvidenceError(f"{folder}: {POLICY} is not the policy in {RECORD}")
         if _content(folder, RECORD) != _record(loaded):
             # Its digest, recomputed, would not be the one that was recorded.
@@ -402,6 +402,14 @@ def _content(folder: Path, path: str, most: int = LARGEST_RECORD) -> bytes:
     if not (folder / path).is_file():
         raise EvidenceError(f"{folder}: {path!r} is no file of the folder")
     return content_of(folder / path, most, EvidenceError)
+
+
+def _utf8(text: str) -> bytes | None:
+    """A text as a file holds it; None if none can, for a lone surrogate in it."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return None
 
 
 def _same(folder: Path, path: str, digest: str, recorded: object) -> None:

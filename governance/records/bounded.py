@@ -6,6 +6,7 @@ the bytes that cost no more than reading them. `docs/limits.md` lists all maxima
 """
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -15,7 +16,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from governance.errors import GovernanceError
 
@@ -58,7 +59,7 @@ DOTTED = re.compile(rf"(?:[\w-]+[ \t]*\.[ \t]*){{{MOST_DEPTH},}}")
 
 
 @contextmanager
-def opened(path: Path, most: int, error: type[GovernanceError]) -> Iterator[BinaryIO]:
+def opened(path: Path, most: int, error: type[GovernanceError]) -> Iterator[io.BufferedReader]:
     """A plain file of at most so many bytes, holes included, to be read.
 
     Raises:

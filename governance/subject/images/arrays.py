@@ -121,14 +121,14 @@ def _check_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, key: str) -> 
             f"{MOST_UNPACKED} for each are accepted"
         )
     with archive.open(info) as stream, _readable_header():
-        version = np.lib.format.read_magic(stream)  # type: ignore[no-untyped-call]
+        version = np.lib.format.read_magic(stream)
         if version not in {(1, 0), (2, 0)}:
             raise ValueError(f"an array of format {version}; one that np.savez wrote is accepted")
         read = {
             (1, 0): np.lib.format.read_array_header_1_0,
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
-        shape, _, kind = read(stream)  # type: ignore[no-untyped-call]
+        shape, _, kind = read(stream)
         stored = info.file_size - stream.tell()
     most = MOST_CLASSES if key == "class_names" else MOST_IMAGES
     if kind.hasobject:

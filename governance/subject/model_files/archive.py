@@ -189,7 +189,7 @@ def _elements(entry: Mapping[str, Any]) -> int | None:
         return None
     if any(type(size) is not int or size < 0 for size in sizes):
         return None
-    return math.prod(sizes)
+    return int(math.prod(sizes))
 
 
 def _graph_problems(data: Any, place: str = "graph") -> Iterator[str]:
