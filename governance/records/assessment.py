@@ -17,7 +17,7 @@ specifies the files apart from the code.
 import hashlib
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -28,7 +28,6 @@ from uuid import uuid4
 
 from governance.errors import EvidenceError
 from governance.records import table_files
-from governance.records.bounded import content_of, digest_of, files_of
 from governance.records.decision import Decision
 from governance.records.evidence import (
     MOST_CELLS,
@@ -38,15 +37,21 @@ from governance.records.evidence import (
     ModelIdentity,
     ValidationIdentity,
 )
+from governance.records.manifest import (
+    LARGEST_FILE,
+    MANIFEST,
+    Difference,
+    compared,
+    content,
+    parsed,
+    write_manifest,
+)
 from governance.records.policy import DRIFT, INAPPLICABLE, Policy
-from governance.records.serialisation import canonical, from_data, parse, to_data
+from governance.records.serialisation import canonical, from_data, to_data
 from governance.records.waiver import Waiver
 
 __all__ = [
-    "LARGEST_FOLDER",
-    "LARGEST_RECORD",
     "MANIFEST",
-    "MOST_FILES",
     "RECORD",
     "SCHEMA",
     "Assessment",
@@ -59,20 +64,10 @@ __all__ = [
 SCHEMA = 2
 
 RECORD = "assessment.json"
-MANIFEST = "manifest.json"
 POLICY = "policy.toml"
 
-#: Bytes of the record and of the manifest.
-LARGEST_RECORD = 32 * 2**20
-#: Bytes of a printed report, the largest file there is.
-LARGEST_FILE = 256 * 2**20
 #: Bytes of a picture.
 LARGEST_FIGURE = 16 * 2**20
-#: Bytes of all files of a folder.
-LARGEST_FOLDER = 2**30
-#: Files and folders of an assessment.
-MOST_FILES = 10_000
-
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\+00:00|Z)")
 
 
@@ -96,17 +91,6 @@ class Baseline:
     verdict: str
     metrics: Mapping[str, float | None]
     intervals: Mapping[str, Interval] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """How a folder differs from its manifest: a file `missing`, `extra` or `changed`."""
-
-    path: str
-    kind: str
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.path}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +195,7 @@ class Assessment:
                 target = partial / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
-            _write_manifest(partial)
+            write_manifest(partial, SCHEMA)
             partial.rename(folder.absolute())
 
     @classmethod
@@ -222,10 +206,10 @@ class Assessment:
             EvidenceError: If the folder is no assessment, differs from its manifest, or was
                 written under another schema.
         """
-        digests, differences = _compared(folder)
+        digests, differences = compared(folder)
         if differences:
             raise EvidenceError([f"{folder}: {difference}" for difference in differences])
-        data = _parsed(folder, RECORD)
+        data = parsed(folder, RECORD)
         if data.get("schema") != SCHEMA:
             raise EvidenceError(
                 f"{folder}/{RECORD}: schema {data.get('schema')!r}; {SCHEMA} is accepted"
@@ -235,9 +219,9 @@ class Assessment:
         except (KeyError, TypeError, AttributeError) as error:
             raise EvidenceError(f"{folder}/{RECORD}: evidence is damaged: {error!r}") from error
         loaded = from_data(cls, data, RECORD)
-        if _content(folder, POLICY) != _utf8(loaded.policy.text):
+        if content(folder, POLICY) != _utf8(loaded.policy.text):
             raise EvidenceError(f"{folder}: {POLICY} is not the policy in {RECORD}")
-        if _content(folder, RECORD) != _record(loaded):
+        if content(folder, RECORD) != _record(loaded):
             # Its digest, recomputed, would not be the one that was recorded.
             raise EvidenceError(
                 f"{folder}/{RECORD}: is not written as a record of schema {SCHEMA} is; the bytes "
@@ -252,31 +236,7 @@ class Assessment:
         Raises:
             EvidenceError: If there is no manifest that can be read.
         """
-        return _compared(folder)[1]
-
-
-def _compared(folder: Path) -> tuple[dict[str, str], tuple[Difference, ...]]:
-    """sha256 of each file of a folder, and how they differ from its manifest."""
-    if not (folder / MANIFEST).is_file():
-        raise EvidenceError(
-            f"{folder}: no {MANIFEST}, so this is not an assessment; the folder that "
-            "`governance assess --out` wrote is accepted"
-        )
-    found = _found(folder)
-    listed = _parsed(folder, MANIFEST).get("files")
-    if not isinstance(listed, dict):
-        raise EvidenceError(f"{folder}/{MANIFEST}: names no files; {{path: sha256}} is needed")
-    if len(listed) > MOST_FILES:
-        raise EvidenceError(
-            f"{folder}/{MANIFEST}: names {len(listed)} files; at most {MOST_FILES} are accepted"
-        )
-    digests = _digests(folder, found)
-    kinds = {
-        **{path: "missing" for path in listed if path not in digests},
-        **{path: "extra" for path in digests if path not in listed},
-        **{path: "changed" for path in listed if digests.get(path, listed[path]) != listed[path]},
-    }
-    return digests, tuple(Difference(path=path, kind=kinds[path]) for path in sorted(kinds))
+        return compared(folder)[1]
 
 
 def attach(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -296,7 +256,7 @@ def attach(folder: Path, files: Mapping[str, bytes]) -> None:
             (partial / name).write_bytes(content)
         for name in files:
             (partial / name).replace(folder / name)
-    _write_manifest(folder)
+    write_manifest(folder, SCHEMA)
 
 
 def _files(assessment: Assessment) -> dict[str, bytes]:
@@ -361,7 +321,7 @@ class _Files:
     def content(self, path: str, most: int) -> bytes:
         if path not in self.names:
             raise EvidenceError(f"{self.folder}: {path!r} is no file of the folder")
-        return _content(self.folder, path, most)
+        return content(self.folder, path, most)
 
 
 def _fill(record: dict[str, Any], files: _Files) -> None:
@@ -398,12 +358,6 @@ def _rows(files: _Files, path: str) -> tuple[list[list[Any]], str]:
         raise EvidenceError(f"{files.folder}: {path} cannot be read as a table: {error}") from error
 
 
-def _content(folder: Path, path: str, most: int = LARGEST_RECORD) -> bytes:
-    if not (folder / path).is_file():
-        raise EvidenceError(f"{folder}: {path!r} is no file of the folder")
-    return content_of(folder / path, most, EvidenceError)
-
-
 def _utf8(text: str) -> bytes | None:
     """A text as a file holds it; None if none can, for a lone surrogate in it."""
     try:
@@ -415,34 +369,6 @@ def _utf8(text: str) -> bytes | None:
 def _same(folder: Path, path: str, digest: str, recorded: object) -> None:
     if digest != recorded:
         raise EvidenceError(f"{folder}/{RECORD}: {path} is not the file it was written with")
-
-
-def _parsed(folder: Path, name: str) -> dict[str, Any]:
-    data = parse(_content(folder, name), f"{folder}/{name}")
-    if not isinstance(data, dict):
-        raise EvidenceError(f"{folder}/{name}: holds {type(data).__name__}; an object is accepted")
-    return data
-
-
-def _write_manifest(folder: Path) -> None:
-    partial = folder / f".{MANIFEST}"
-    files = _digests(folder, _found(folder))
-    partial.write_bytes(canonical({"schema": SCHEMA, "files": files}))
-    partial.replace(folder / MANIFEST)
-
-
-def _found(folder: Path) -> Mapping[str, int]:
-    """Bytes of each file of a folder, by path."""
-    return files_of(folder, most=MOST_FILES, largest=LARGEST_FOLDER, error=EvidenceError)
-
-
-def _digests(folder: Path, found: Iterable[str]) -> dict[str, str]:
-    """sha256 of each file of a folder but its manifest, by path."""
-    return {
-        path: digest_of(folder / path, LARGEST_FILE, EvidenceError)
-        for path in found
-        if path not in {MANIFEST, f".{MANIFEST}"}
-    }
 
 
 @contextmanager

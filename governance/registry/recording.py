@@ -25,9 +25,10 @@ from mlflow.exceptions import MlflowException
 from governance.approval import PrivateKey
 from governance.approval.tags import plain
 from governance.errors import EvidenceError, RegistryError
-from governance.records.assessment import LARGEST_RECORD, RECORD, Assessment
-from governance.records.assessment import MANIFEST as MANIFEST_FILE
+from governance.records.assessment import RECORD, Assessment
 from governance.records.bounded import digest_of
+from governance.records.manifest import LARGEST_RECORD
+from governance.records.manifest import MANIFEST as MANIFEST_FILE
 from governance.registry.description import merged, summary
 from governance.registry.signing import put_statement, verdict_of
 from governance.registry.status import Marks, marks, put_back

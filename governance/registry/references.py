@@ -15,8 +15,9 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from governance.errors import EvidenceError
-from governance.records.assessment import LARGEST_FOLDER, MOST_FILES, Assessment
+from governance.records.assessment import Assessment
 from governance.records.drift_terms import KINDS, ReferenceKind
+from governance.records.manifest import LARGEST_FOLDER, MOST_FILES
 from governance.registry.recording import FOLDER, experiment, record_digest
 from governance.registry.versions import (
     DIGEST,

@@ -9,8 +9,9 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from governance.errors import EvidenceError, SubjectError
-from governance.records.assessment import LARGEST_FOLDER, MOST_FILES, Assessment
+from governance.records.assessment import Assessment
 from governance.records.consistency import contradictions
+from governance.records.manifest import LARGEST_FOLDER, MOST_FILES
 from governance.registry.materials import model_folder
 from governance.registry.recording import FOLDER, manifest_digest, record_digest
 from governance.registry.status import marks

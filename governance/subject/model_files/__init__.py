@@ -2,6 +2,7 @@
 
 ```
 reading      the content of the folder, its digests, and the module it holds
+mlmodel      what MLflow says about the model, as plain values
 archive      whether an exported model can be opened without running code that came with it
 expressions  sizes of an export as arithmetic that is evaluated in no time
 batch        an export frozen at one batch size, made to take any

@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import yaml  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from governance.errors import SubjectError
-from governance.records.bounded import MOST_DEPTH, content_of, digest_of, files_of, json_data
+from governance.records.bounded import digest_of, files_of, json_data
 from governance.records.evidence import ModelIdentity
 from governance.records.wording import first_few
 from governance.subject.model_files.archive import LARGEST_MODEL, open_archive
 from governance.subject.model_files.batch import free_batch
+from governance.subject.model_files.mlmodel import mlmodel
 from governance.subject.network import layer_digests, not_plain, tensor_digest
 
 __all__ = [
@@ -47,8 +47,6 @@ IMAGES = 4  # dimensions of a batch of images: (B, C, H, W)
 LARGEST_FOLDER = 8 * 2**30
 #: Files and folders of a model.
 MOST_FILES = 10_000
-#: Bytes of an MLmodel file.
-LARGEST_MLMODEL = 128 * 2**10
 #: What torch raises on exports that are damaged in ways that the archive does not show.
 DAMAGE = (
     ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError,
@@ -125,20 +123,7 @@ def read(folder: Path) -> ModelFiles:
     Raises:
         SubjectError: If it holds no PyTorch model, or its signature is not of one batch of images.
     """
-    try:
-        content = content_of(folder / "MLmodel", LARGEST_MLMODEL, SubjectError)
-        described = yaml.load(content.decode(), Loader=_Texts)  # noqa: S506 - makes texts alone
-    except FileNotFoundError as error:
-        raise SubjectError(
-            f"{folder}: no MLmodel file; a folder that mlflow.pytorch.log_model wrote is accepted"
-        ) from error
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise SubjectError(f"{folder}/MLmodel: cannot be read: {error}") from error
-    if not isinstance(described, dict):
-        raise SubjectError(
-            f"{folder}/MLmodel: describes no model; a file that mlflow.pytorch.log_model wrote is "
-            "accepted"
-        )
+    described = mlmodel(folder)
     flavors = described.get("flavors")
     flavors = flavors if isinstance(flavors, dict) else {}
     if not isinstance(flavors.get("pytorch"), dict):
@@ -163,26 +148,6 @@ def read(folder: Path) -> ModelFiles:
         format="pt2" if present == ["pt2"] else "pickle",
         shape=_signature_shape(described.get("signature"), folder),
     )
-
-
-class _Texts(yaml.BaseLoader):  # type: ignore[misc] # yaml has no types
-    """Reads YAML as tables, lists and texts, without names for what stands elsewhere.
-
-    Ten names of ten names, and so on, are a file of a kilobyte and a list of a billion.
-    """
-
-    depth = 0
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        """The next node of the file."""
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("an alias (*name); a file that MLflow wrote has none")
-        self.depth += 1
-        if self.depth > MOST_DEPTH:
-            raise yaml.YAMLError(f"more than {MOST_DEPTH} lists or tables inside one another")
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
 
 
 def _signature_shape(signature: Any, folder: Path) -> Shape:
