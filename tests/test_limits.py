@@ -4,6 +4,7 @@ import importlib
 import re
 from pathlib import Path
 
+import mlflow.data  # noqa: F401 - loads the plug-in, which must not be imported before it
 import pytest
 
 PAGE = (Path(__file__).parents[1] / "docs" / "limits.md").read_text(encoding="utf-8")

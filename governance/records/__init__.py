@@ -10,6 +10,7 @@ reproduction   a measurement made again, held against the one on record
 decision       evidence held against a policy: findings and a verdict
 assessment     one assessment and its folder of files
 manifest       the files of an assessment by their sha256
+parquet_footer what a Parquet file promises, read before the file is
 table_files    the rows of a table as Parquet and as CSV
 waiver         a named person's permission for one version to miss one expectation
 lineage        the versions that one version is compared with

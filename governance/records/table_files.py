@@ -2,7 +2,7 @@
 
 import csv as csv_format
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from governance.records.evidence import LONGEST_TEXTS, MOST_CELLS, Table
+from governance.records.parquet_footer import Footer, footer_of
 
 __all__ = ["LARGEST_PARQUET", "csv", "parquet", "rows_of"]
 
@@ -55,51 +56,39 @@ def rows_of(content: bytes) -> list[list[Any]]:
     Raises:
         ValueError: If the bytes are no Parquet file of plain columns, or are beyond a limit.
     """
+    if len(content) > LARGEST_PARQUET:
+        raise ValueError(f"{len(content)} bytes; at most {LARGEST_PARQUET} are accepted")
+    footer = footer_of(content)
+    if problem := next(_problems(footer), None):
+        raise ValueError(problem)
     try:
-        footer = _opened(content).metadata
-        if problem := next(iter(_problems(footer)), None):
-            raise ValueError(problem)
-        # Texts stay one each, however often they stand in the column, until they are counted.
-        texts = [footer.schema.column(place).path for place in range(footer.num_columns)]
-        table = _opened(content, texts).read()
-        return _plain(table)
+        file = pq.ParquetFile(
+            io.BytesIO(content),
+            # Texts stay one each, however often they stand in the column, until they are counted.
+            read_dictionary=list(footer.names),
+            thrift_string_size_limit=LONGEST_FOOTER,
+            thrift_container_size_limit=MOST_CELLS,
+        )
+        return _plain(file.read())
     except (pa.ArrowException, OSError) as error:
         raise ValueError(str(error)) from error
 
 
-def _opened(content: bytes, texts: Sequence[str] = ()) -> Any:
-    if len(content) > LARGEST_PARQUET:
-        raise ValueError(f"{len(content)} bytes; at most {LARGEST_PARQUET} are accepted")
-    return pq.ParquetFile(
-        io.BytesIO(content),
-        read_dictionary=list(texts),
-        thrift_string_size_limit=LONGEST_FOOTER,
-        thrift_container_size_limit=MOST_CELLS,
-    )
-
-
-def _problems(footer: Any) -> Iterator[str]:
+def _problems(footer: Footer) -> Iterator[str]:
     """What a footer promises that no table of a record has."""
-    groups = footer.num_row_groups
-    if groups > MOST_GROUPS:
-        yield f"{groups} row groups; at most {MOST_GROUPS} are accepted"
-        return
-    found = [footer.row_group(place) for place in range(groups)]
-    rows, columns = sum(group.num_rows for group in found), footer.num_columns
-    if rows * max(columns, 1) > MOST_CELLS:
+    if len(footer.rows) > MOST_GROUPS:
+        yield f"{len(footer.rows)} row groups; at most {MOST_GROUPS} are accepted"
+    rows, columns = sum(footer.rows), len(footer.names)
+    if any(count < 0 for count in footer.rows) or rows * max(columns, 1) > MOST_CELLS:
         yield f"{rows} rows of {columns} columns; at most {MOST_CELLS} cells are accepted"
-        return
-    size = 0
-    for place in range(columns):
-        if footer.schema.column(place).max_repetition_level:
-            yield f"column {place} holds lists; plain columns are accepted"
-        for group in found:
-            chunk = group.column(place)
-            size += chunk.total_uncompressed_size
-            if chunk.compression not in COMPRESSIONS:
-                accepted = ", ".join(sorted(COMPRESSIONS))
-                yield f"{chunk.compression} compression; {accepted} is accepted"
-    if not 0 <= size <= LARGEST_PARQUET:
+    if not footer.flat:
+        yield "holds lists or tables in a column; plain columns are accepted"
+    chunks = [column for group in footer.columns for column in group]
+    if strange := {column.compression for column in chunks} - COMPRESSIONS:
+        accepted = ", ".join(sorted(COMPRESSIONS))
+        yield f"{', '.join(sorted(strange))} compression; {accepted} is accepted"
+    size = sum(column.size for column in chunks)
+    if any(column.size < 0 for column in chunks) or size > LARGEST_PARQUET:
         yield f"{size} bytes when unpacked; at most {LARGEST_PARQUET} are accepted"
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -172,6 +173,13 @@ def _name_problems(names: NDArray[Any]) -> Iterator[str]:
             f"class_names: {names.dtype} of shape {names.shape}; a list of texts is accepted: "
             "np.array(names, dtype=str)"
         )
+        return
+    # numpy takes any number for a letter, and Python ends with an error of its own at some.
+    letters = np.frombuffer(
+        names.tobytes(), np.dtype(np.uint32).newbyteorder(names.dtype.byteorder)
+    )
+    if (letters > sys.maxunicode).any():
+        yield "class_names: holds what is no letter; Unicode is accepted"
         return
     yield from class_name_problems(map(str, names), "class_names")
 

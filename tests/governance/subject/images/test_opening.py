@@ -2,6 +2,7 @@ import hashlib
 import io
 import os
 import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -432,3 +433,19 @@ def test_a_picture_with_more_metadata_than_picture_is_refused(folder):
 def test_a_name_of_a_class_that_fits_on_no_page_is_refused(tmp_path):
     found = problems(stored(tmp_path, class_names=np.array(["a", "b", "c" * 201])))
     assert "have over 200 characters; shorten them" in found
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_a_name_of_what_is_no_letter_is_refused(tmp_path, order):
+    names = np.array([97, 2**31, 98], dtype=f"{order}u4").view(f"{order}U1")
+    assert "holds what is no letter" in problems(stored(tmp_path, class_names=names))
+
+
+def test_a_header_that_numpy_cannot_read_is_refused(tmp_path):
+    path = stored(tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        kept = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in kept.items():
+            archive.writestr(name, content.replace(b"'shape': (", b"'shape'((("))
+    assert "its header cannot be read" in problems(path)
