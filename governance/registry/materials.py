@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mlflow import MlflowClient
+
 from governance.errors import SubjectError
 from governance.records.policy import Policy
 from governance.registry.training_curves import Curve, recorded
-from governance.registry.versions import ModelVersion, Room, download
+from governance.registry.versions import ModelVersion, Room, download, refusals
 from governance.subject.images.problems import LARGEST_SET, MOST_CLASSES, MOST_IMAGES
 from governance.subject.model_files.reading import LARGEST_FOLDER, MOST_FILES
 
@@ -64,7 +66,13 @@ def model_folder(version: ModelVersion, into: Path) -> Path:
         SubjectError: If there is more of them than of a model.
         RegistryError: If they cannot be downloaded.
     """
-    local = Path(version.uri)
+    local, uri = Path(version.uri), version.uri
     if (local / "MLmodel").is_file():
         return local
-    return download(version.uri, into, Room(MOST_FILES, LARGEST_FOLDER, SubjectError))
+    if version.ref is not None and "@" in version.ref.name:
+        # MLflow's own download takes what follows the @ for an alias.
+        with refusals(f"{uri}: looking up its files"):
+            uri = MlflowClient().get_model_version_download_uri(
+                version.ref.name, version.ref.version
+            )
+    return download(uri, into, Room(MOST_FILES, LARGEST_FOLDER, SubjectError))

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from governance.approval import Keyring, PrivateKey
-from governance.errors import ApprovalError, PolicyError
+from governance.errors import ApprovalError, PolicyError, RegistryError
 from governance.registry import listing
+from governance.registry.permissions import missing_permissions
 from governance.worker.config import WorkerConfig
 from governance.worker.host import check_host
 from governance.worker.job import Resources
@@ -30,7 +31,7 @@ def prepare(file: Path, signing_key: Path, keys: Path | None, ledger: str) -> Re
         PolicyError: If the file or a policy that it names is wrong; all problems at once.
         HostError: If this machine cannot run an assessment as the file asks.
         ApprovalError: If the key cannot be read, or does not count by the ring.
-        RegistryError: If the job database cannot be opened.
+        RegistryError: If the job database cannot be opened, or the login may not give verdicts.
     """
     config = WorkerConfig.load(file)
     problems: list[str] = []
@@ -42,6 +43,8 @@ def prepare(file: Path, signing_key: Path, keys: Path | None, ledger: str) -> Re
     if problems:
         raise PolicyError(dict.fromkeys(problems))
     check_host(config)
+    if (missing := missing_permissions()) is not None:
+        raise RegistryError(missing)
     key = PrivateKey.load(signing_key)
     ring = _ring(key, keys)
     return Resources(
