@@ -83,7 +83,7 @@ def footer_of(content: bytes) -> Footer:
 
 
 def _nested(leaf: dict[int, Any]) -> bool:
-    return bool(leaf.get(CHILDREN)) or leaf.get(REPETITION) == REPEATED or KIND not in leaf
+    return bool(leaf.get(CHILDREN) or leaf.get(REPETITION) == REPEATED or KIND not in leaf)
 
 
 def _columns(chunks: list[dict[int, Any]]) -> Iterator[Column]:
