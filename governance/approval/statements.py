@@ -14,6 +14,7 @@ from governance.approval.printable import unprintable
 from governance.errors import ApprovalError
 from governance.records.serialisation import FLAT
 from governance.records.version_ref import VersionRef
+from governance.records.waiver import SKEW
 
 __all__ = [
     "LONGEST_DETAIL",
@@ -28,6 +29,7 @@ __all__ = [
 LONGEST_DETAIL, LONGEST_NAME, LONGEST_SOURCE = 2_000, 500, 2_000
 DAY = 24 * 3600
 #: Maximum time that a waiver holds, in seconds.
+<<<<<<< HEAD
 LONGEST_WAIVER = 90 * DAY
 #: Maximum time in seconds that a statement holds, by what it does to its version. A revocation is
 #: for good, whether its time has passed or not.
@@ -54,6 +56,9 @@ DIGESTS = (
     "manifest",
 )
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+=======
+LONGEST_WAIVER = 90 * 24 * 3600
+>>>>>>> main
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
