@@ -29,7 +29,6 @@ __all__ = [
 LONGEST_DETAIL, LONGEST_NAME, LONGEST_SOURCE = 2_000, 500, 2_000
 DAY = 24 * 3600
 #: Maximum time that a waiver holds, in seconds.
-<<<<<<< HEAD
 LONGEST_WAIVER = 90 * DAY
 #: Maximum time in seconds that a statement holds, by what it does to its version. A revocation is
 #: for good, whether its time has passed or not.
@@ -41,8 +40,6 @@ LONGEST_TIME = MappingProxyType(
         "revocation": 100 * 365 * DAY,
     }
 )
-#: Maximum difference between the clocks of signer and reader, in seconds.
-SKEW = 300
 #: Latest time in seconds since 1970: the end of the year 9999, as dates are written.
 LATEST = 253_402_300_799
 
@@ -56,9 +53,6 @@ DIGESTS = (
     "manifest",
 )
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-=======
-LONGEST_WAIVER = 90 * 24 * 3600
->>>>>>> main
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
