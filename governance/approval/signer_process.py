@@ -101,9 +101,8 @@ class SignerProcess:
             try:
                 answer = self._answer(received(SigningRequest, connection, deadline), about)
             except BEYOND_REPAIR as error:
-                known = isinstance(error, GovernanceError)
                 damage = f"a request that cannot be understood: {type(error).__name__}"
-                problems = error.printed if known else (damage,)
+                problems = error.printed if isinstance(error, GovernanceError) else (damage,)
                 answer = SigningAnswer(public=self._public, problems=problems)
                 self._log("refused", **about, why="; ".join(problems)[:SHOWN])
             send(connection, answer, deadline)

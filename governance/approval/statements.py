@@ -14,6 +14,7 @@ from governance.approval.printable import unprintable
 from governance.errors import ApprovalError
 from governance.records.serialisation import FLAT
 from governance.records.version_ref import VersionRef
+from governance.records.waiver import SKEW
 
 __all__ = [
     "LONGEST_DETAIL",
@@ -39,8 +40,6 @@ LONGEST_TIME = MappingProxyType(
         "revocation": 100 * 365 * DAY,
     }
 )
-#: Maximum difference between the clocks of signer and reader, in seconds.
-SKEW = 300
 #: Latest time in seconds since 1970: the end of the year 9999, as dates are written.
 LATEST = 253_402_300_799
 

@@ -6,7 +6,6 @@ give it, nor a policy to be the one whose text stands beside it.
 
 import dataclasses
 from collections.abc import Iterator
-from datetime import datetime
 
 from governance.errors import PolicyError
 from governance.records.assessment import Assessment
@@ -29,9 +28,9 @@ def contradictions(assessment: Assessment) -> Iterator[str]:
             f"gives {again.verdict}"
             + ("" if recorded.verdict != again.verdict else ", by other findings")
         )
-    made = datetime.fromisoformat(assessment.created).timestamp()
+    made = assessment.moment.timestamp()
     for waiver in assessment.waivers:
-        if not waiver.issued - 300 <= made < waiver.expires:
+        if not waiver.held(made):
             yield (
                 f"the record of {assessment.created} rests on a waiver of {waiver.metric} that "
                 "did not hold then"
