@@ -68,7 +68,8 @@ def worker(
     resources = _resources(policies, signing_key, keys, ledger)
 
     from governance.worker.counts import Counts
-    from governance.worker.loop import Loop, log
+    from governance.worker.log import log
+    from governance.worker.loop import Loop
     from governance.worker.shutdown import run_until_signalled
     from governance.worker.webhook import Receiver
 

@@ -1,15 +1,11 @@
 """Loop: looks into the registry and works on versions that wait, until it is told to end."""
 
 import itertools
-import json
-import logging
 import os
 import socket
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from threading import Event, Lock, Thread
-from typing import Any
 
 from governance.errors import RegistryError
 from governance.registry import listing
@@ -18,8 +14,9 @@ from governance.worker import sweep
 from governance.worker.counts import Counts
 from governance.worker.job import JobOutcome, Resources, work
 from governance.worker.job_database import Lease
+from governance.worker.log import log
 
-__all__ = ["Loop", "log"]
+__all__ = ["Loop"]
 
 #: Milliseconds that a version may become visible later than one that was made after it.
 OVERLAP = 300_000
@@ -27,14 +24,6 @@ OVERLAP = 300_000
 MISSED, PATIENCE = 3, 30.0
 DUE = 5.0  # seconds between looks for attempts that have become due
 ERROR = 500  # characters of an error in a line
-
-logger = logging.getLogger("governance.worker")
-
-
-def log(event: str, **about: Any) -> None:
-    """One line of JSON; names and errors come from elsewhere, and JSON keeps them in their line."""
-    moment = datetime.now(UTC).isoformat(timespec="milliseconds")
-    logger.info("%s", json.dumps({"time": moment, "event": event, **about}, default=str))
 
 
 class Loop:

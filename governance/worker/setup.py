@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from governance.approval import Keyring, PrivateKey
-from governance.errors import ApprovalError, PolicyError
+from governance.errors import ApprovalError, HostError, PolicyError
 from governance.registry import listing
 from governance.worker.config import WorkerConfig
 from governance.worker.host import check_host
 from governance.worker.job import Resources
 from governance.worker.job_database import JobDatabase
+from governance.worker.log import log
 from governance.workflows import orchestration
 
 __all__ = ["prepare"]
@@ -34,14 +35,16 @@ def prepare(policies: Path, signing_key: Path, keys: Path | None, ledger: str) -
     """
     config = WorkerConfig.load(policies)
     problems: list[str] = []
+    pickles: list[Path] = []
     for rule in config.rules:
         try:
-            orchestration.read_policy(rule.policy)
+            if orchestration.read_policy(rule.policy).model.allow_pickle:
+                pickles.append(rule.policy)
         except PolicyError as error:
             problems += error.problems
     if problems:
         raise PolicyError(dict.fromkeys(problems))
-    check_host(config)
+    _check_confinement(check_host(config), pickles)
     key = PrivateKey.load(signing_key)
     ring = _ring(key, keys)
     return Resources(
@@ -50,6 +53,18 @@ def prepare(policies: Path, signing_key: Path, keys: Path | None, ledger: str) -
         key=key,
         ring=ring,
     )
+
+
+def _check_confinement(gaps: tuple[str, ...], pickles: list[Path]) -> None:
+    """Say what assessments can reach here; not where they run whatever code a file brings."""
+    for gap in gaps:
+        log("not confined", what=gap)
+    if gaps and pickles:
+        refused = (
+            f"{pickles[0]}: allow_pickle: loading a pickle runs any code, and this machine cannot "
+            "shut it in; one with bubblewrap and user namespaces is accepted. Here is open:"
+        )
+        raise HostError([refused, *gaps])
 
 
 def _ring(key: PrivateKey, keys: Path | None) -> Keyring:

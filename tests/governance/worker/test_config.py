@@ -51,7 +51,8 @@ def test_places_start_at_the_files_folder(tmp_path):
 def test_all_problems_are_told_at_once(tmp_path):
     text = """
     minutes = 0
-    network = "some"
+    confinement = "some"
+    network = "none"
     attempts = 1.5
     colour = "red"
     [[policies]]
@@ -62,7 +63,10 @@ def test_all_problems_are_told_at_once(tmp_path):
         load(tmp_path, text)
 
     told = "\n".join(caught.value.problems)
-    for word in ("minutes", "network", "attempts", "colour", "c.toml is no file"):
+    for word in (
+        "minutes", "confinement: is 'some'", "network: is gone; confinement", "attempts", "colour",
+        "c.toml is no file",
+    ):  # fmt: skip
         assert word in told
 
 

@@ -4,8 +4,8 @@ import time
 from dataclasses import replace
 
 import pytest
-import refused_network
 import torch
+from walls import forbid_namespaces
 
 from governance import registry
 from governance.approval import decode
@@ -185,18 +185,19 @@ def test_an_attempt_is_not_counted_while_the_registry_is_away(resources, new_ver
 
 
 @pytest.mark.worker
-@pytest.mark.parametrize("fault", ["confinement", "user", "device", "disk"])
+@pytest.mark.parametrize("fault", ["confinement", "pickle", "device", "disk"])
 def test_a_fault_of_the_machine_is_no_attempt_and_no_statement(
-    resources, new_version, tmp_path, monkeypatch, fault
+    resources, office, new_version, tmp_path, monkeypatch, fault
 ):
     # arrange: as after the last attempt but one
-    config = {"confinement": {"network": "none"}, "user": {"user": "nobody at all"},
+    config = {"confinement": {"confinement": "required"}, "pickle": {},
              "device": {"device": "cuda"}, "disk": {}}[fault]  # fmt: skip
     if fault == "device" and torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    if fault == "confinement":
-        refused_network.install(tmp_path)
-        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    if fault in {"confinement", "pickle"}:
+        forbid_namespaces(tmp_path, monkeypatch)
+    if fault == "pickle":
+        office.allow_pickles()
     if fault == "disk":
         # the worker's own file that it writes next lies on a full disk
         save = Request.save
@@ -222,8 +223,12 @@ def test_a_fault_of_the_machine_is_no_attempt_and_no_statement(
     # assert: it still waits, and the reason was told
     said, tags = statement(lease)
     assert said.verdict == tags["governance.status"] == "pending"
-    words = {"confinement": "network could not be given up", "user": "nobody at all",
-             "device": "torch finds no GPU here", "disk": "No space left on device"}  # fmt: skip
+    words = {
+        "confinement": "No permissions to create new namespace",
+        "pickle": "this machine cannot shut a pickle in",
+        "device": "torch finds no GPU here",
+        "disk": "No space left on device",
+    }
     assert words[fault] in outcome.why
 
 

@@ -233,7 +233,7 @@ def test_two_workers_share_a_ledger_and_do_each_version_once(calls, request, dat
 
 
 def test_every_line_of_the_log_is_json(monkeypatch):
-    from governance.worker.loop import log, logger  # noqa: PLC0415
+    from governance.worker.log import log, logger  # noqa: PLC0415
 
     # Its own handler alone: commands that ran in this process before leave theirs behind.
     written = io.StringIO()

@@ -1,6 +1,9 @@
 """A worker's files are checked before it touches the registry."""
 
+import json
+
 import pytest
+from walls import forbid_namespaces, namespaces_work
 
 from governance.errors import ApprovalError, HostError, PolicyError
 from governance.worker.setup import prepare
@@ -40,10 +43,42 @@ def test_a_key_that_does_not_count_is_refused(office, store, tmp_path):
 
 @pytest.mark.worker
 def test_a_machine_that_cannot_do_the_work_is_refused_at_the_start(office, store):
-    office.terms('user = "nobody at all"')
+    office.terms("memory_gib = 1e20")
 
-    with pytest.raises(HostError, match="user = 'nobody at all'"):
+    with pytest.raises(HostError, match="memory_gib"):
         prepared(office)
+
+
+@pytest.mark.worker
+def test_a_worker_says_at_its_start_what_is_not_confined(
+    office, store, tmp_path, monkeypatch, caplog
+):
+    forbid_namespaces(tmp_path, monkeypatch)
+    monkeypatch.setattr("governance.worker.log.logger.propagate", True)
+
+    with caplog.at_level("INFO", logger="governance.worker"):
+        prepared(office)
+
+    said = [json.loads(record.message) for record in caplog.records]
+    assert [line["event"] for line in said] == ["not confined", "not confined"]
+    assert [line["what"].partition(":")[0] for line in said] == ["files", "processes"]
+
+
+@pytest.mark.worker
+def test_a_worker_whose_policy_allows_pickles_does_not_start_without_confinement(
+    office, store, tmp_path, monkeypatch
+):
+    office.allow_pickles()
+    if namespaces_work():
+        prepared(office)
+    forbid_namespaces(tmp_path, monkeypatch)
+
+    with pytest.raises(HostError, match="allow_pickle: loading a pickle runs any code") as caught:
+        prepared(office)
+
+    assert [problem.partition(":")[0] for problem in caught.value.problems[1:]] == [
+        "files", "processes",
+    ]  # fmt: skip
 
 
 def test_a_policy_that_is_wrong_is_refused_at_the_start(office, store):
