@@ -41,17 +41,21 @@ MANNERS = {
 def worker(
     policies: Policies,
     signing_key: SigningKey,
+    *,
     keys: Ring = None,
     ledger: LedgerUrl = "sqlite:///governance-ledger.db",
     poll: Annotated[
         float, typer.Option(help="Seconds between looks into the registry.", min=0.1)
     ] = 30.0,
     listen: Annotated[
-        str | None,
-        typer.Option(help="Address for webhooks, /healthz and /metrics.", metavar="HOST:PORT"),
+        str | None, typer.Option(help="Address for MLflow's webhooks.", metavar="HOST:PORT")
     ] = None,
     webhook_secret_file: Annotated[
         Path | None, typer.Option(help="File with the secret that MLflow signs deliveries with.")
+    ] = None,
+    monitoring: Annotated[
+        str | None,
+        typer.Option(help="Address for /livez, /healthz and /metrics.", metavar="HOST:PORT"),
     ] = None,
     patience: Annotated[
         float, typer.Option(help="Seconds to finish or hand back work after SIGTERM.", min=1)
@@ -61,27 +65,38 @@ def worker(
 
     Aliases are set by nobody but you.
     """
-    address = _address(listen) if listen is not None else None
-    secret = _secret(webhook_secret_file) if webhook_secret_file is not None else None
-    if secret is not None and address is None:
-        raise SubjectError("--webhook-secret-file: nothing listens; --listen HOST:PORT is needed")
+    webhooks = _address("--listen", listen)
+    probes = _address("--monitoring", monitoring)
+    secret = b"" if webhook_secret_file is None else _secret(webhook_secret_file)
+    if (listen is None) != (webhook_secret_file is None):
+        raise SubjectError(
+            "--listen, --webhook-secret-file: both are needed to receive webhooks; "
+            "--monitoring HOST:PORT answers /livez, /healthz and /metrics without a secret"
+        )
     resources = _resources(policies, signing_key, keys, ledger)
 
     from governance.worker.counts import Counts
+    from governance.worker.listener import Listener
     from governance.worker.log import log
     from governance.worker.loop import Loop
+    from governance.worker.monitoring import monitoring as monitor
     from governance.worker.shutdown import run_until_signalled
-    from governance.worker.webhook import Receiver
+    from governance.worker.webhook import receiver
 
     counts = Counts()
     loop = Loop(resources, poll=poll, counts=counts)
-    receiver = None
-    if address is not None:
-        receiver = Receiver(
-            *address, secret=secret, wake=loop.wake, healthy=loop.healthy, counts=counts
-        )
-        log("listening", port=receiver.port, webhook=secret is not None)
-    run_until_signalled(loop, patience=patience, receiver=receiver)
+    apps = {
+        "--listen": (webhooks, receiver(secret, wake=loop.wake, counts=counts)),
+        "--monitoring": (probes, monitor(alive=loop.alive, healthy=loop.healthy, counts=counts)),
+    }
+    listeners = []
+    for option, (address, app) in apps.items():
+        if address is None:
+            continue
+        listener = Listener(app, *address, option=option, counts=counts)
+        log("listening", option=option, port=listener.port)
+        listeners.append(listener)
+    run_until_signalled(loop, patience=patience, listeners=listeners)
 
 
 def sweep(
@@ -125,10 +140,12 @@ def _resources(policies: Path, signing_key: Path, keys: Path | None, ledger: str
     return prepare(policies, signing_key, keys, ledger)
 
 
-def _address(listen: str) -> tuple[str, int]:
-    host, colon, port = listen.rpartition(":")
+def _address(option: str, given: str | None) -> tuple[str, int] | None:
+    if given is None:
+        return None
+    host, colon, port = given.rpartition(":")
     if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:  # noqa: PLR2004 - the last port
-        raise SubjectError(f"--listen {listen}: HOST:PORT is accepted, such as 127.0.0.1:8080")
+        raise SubjectError(f"{option} {given}: HOST:PORT is accepted, such as 127.0.0.1:8080")
     return host.strip("[]"), int(port)
 
 

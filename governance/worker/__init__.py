@@ -9,7 +9,9 @@ policy_choice  the policy that applies to a registered model
 setup          files and machine checked before the worker starts
 host           whether this machine can run assessments at all
 job_database   versions that wait, are in work and are done, shared by workers on several hosts
-webhook        MLflow's deliveries, verified; wakes the loop; /healthz and /metrics
+listener       a small HTTP application at an address, with deadlines and bounds
+webhook        MLflow's deliveries, verified; wakes the loop
+monitoring     /livez, /healthz and /metrics, at a port of their own
 sweep          versions that need work, and protected aliases without an approval
 loop           looks into the registry, takes leases and works on them until it is told to end
 job            one version, from its lease to a signed record or a failed attempt

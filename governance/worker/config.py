@@ -100,7 +100,7 @@ def _config(reader: Reader, home: Path) -> WorkerConfig:
 
     for key in ("network", "user"):
         if reader.has(key):
-            reader.problem(key, 'is no key any more; confinement = "required" is accepted instead')
+            reader.problem(key, "is gone; confinement = 'required' or 'if possible' is accepted")
     rules = tuple(_rule(item, home) for item in reader.tables("policies"))
     for rule in rules:
         if not rule.policy.is_file():

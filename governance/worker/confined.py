@@ -6,6 +6,7 @@ before it imports anything of ours: what comes later, a model's code included, f
 
 import ctypes
 import json
+import mmap
 import os
 import resource
 import signal
@@ -20,6 +21,7 @@ __all__ = ["die_with", "main"]
 #: From <linux/prctl.h>.
 DEATH_SIGNAL, NO_NEW_PRIVILEGES = 1, 38
 LEFT_ALONE = 3
+LEAST_MEMORY = 256 * 2**20  # bytes; torch alone takes more
 
 
 def main() -> int:
@@ -58,7 +60,11 @@ def die_with(worker: int) -> None:
 
 
 def _missing(device: str) -> str:
-    """What this machine lacks of a device; empty if nothing."""
+    """What this machine lacks, or the limits withhold; empty if nothing."""
+    try:
+        mmap.mmap(-1, LEAST_MEMORY).close()
+    except OSError:
+        return f"memory_gib: not even {LEAST_MEMORY // 2**20} MiB can be had"
     if device == "cuda":
         import torch
 

@@ -74,33 +74,23 @@ def launch(
         HostError: If it cannot be started.
         OSError: If the disk refuses.
     """
-    scratch = given[0] / "scratch"
+    scratch = given[0] / "scratch" if bubblewrap is None else Path(namespaces.SCRATCH)
+    variables = environment(scratch, os.environ)
     if bubblewrap is None:
         scratch.mkdir()
-        wall, place = [], scratch
-        variables = environment(scratch, os.environ)
+        wall, place, worker = [], scratch, os.getpid()
     else:
-        place = given[0]
-        variables = environment(Path(namespaces.SCRATCH), os.environ)
         wall = namespaces.command(bubblewrap, given, variables, device=device)
+        place, worker = given[0], 0
     with ExitStack() as stack:
         result, result_end = _pipe(stack)
         output, output_end = _pipe(stack)
-        asked = {
-            **task, "limits": limits, "result": result_end.fileno(),
-            "worker": os.getpid() if bubblewrap is None else 0,
-        }  # fmt: skip
-        try:
-            process = subprocess.Popen(  # noqa: S603 - our own command, no shell
-                [
-                    *wall, sys.executable, "-P", "-m", "governance.worker.confined",
-                    json.dumps(asked),
-                ],
-                cwd=place, env=variables, stdin=subprocess.DEVNULL, stdout=output_end,
-                stderr=output_end, pass_fds=(result_end.fileno(),), start_new_session=True,
-            )  # fmt: skip
-        except (OSError, subprocess.SubprocessError) as error:
-            raise HostError(f"a confined process cannot be started: {error}") from error
+        asked = {**task, "limits": limits, "worker": worker, "result": result_end.fileno()}
+        command = [
+            *(*wall, sys.executable, "-P", "-m", "governance.worker.confined"),
+            json.dumps(asked),
+        ]
+        process = _started(command, place, variables, output_end, result_end)
         result_end.close()
         output_end.close()
         listener = _Listener(process, result, output, received)
@@ -110,6 +100,28 @@ def launch(
     if bubblewrap is not None and code > SIGNALLED:
         code = SIGNALLED - code
     return Ending(code=code if why is None else None, why=why or "", output=listener.said)
+
+
+def _started(
+    command: list[str],
+    place: Path,
+    variables: Mapping[str, str],
+    output: IO[bytes],
+    result: IO[bytes],
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(  # noqa: S603 - our own command, no shell
+            command,
+            cwd=place,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=(result.fileno(),),
+            start_new_session=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise HostError(f"a confined process cannot be started: {error}") from error
 
 
 def environment(scratch: Path, given: Mapping[str, str]) -> dict[str, str]:

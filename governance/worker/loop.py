@@ -15,6 +15,7 @@ from governance.worker.counts import Counts
 from governance.worker.job import JobOutcome, Resources, work
 from governance.worker.job_database import Lease
 from governance.worker.log import log
+from governance.worker.sandbox import confinement
 
 __all__ = ["Loop"]
 
@@ -41,7 +42,7 @@ class Loop:
         self._seen = 0  # milliseconds since 1970: the newest version that was looked at
         self._swept: float | None = None
         self._blind = False  # whether nobody looks into the registry any more
-        self._looked = time.monotonic()
+        self._answered = self._tried = time.monotonic()
         self._lease: Lease | None = None
         self.owner = f"{socket.gethostname()}:{os.getpid()}"
 
@@ -57,7 +58,14 @@ class Loop:
 
     def healthy(self) -> bool:
         """Whether the registry answered lately."""
-        return time.monotonic() - self._looked < MISSED * self._poll + PATIENCE
+        return self._lately(self._answered)
+
+    def alive(self) -> bool:
+        """Whether the registry was asked lately, whatever it answered."""
+        return self._lately(max(self._tried, self._answered))
+
+    def _lately(self, moment: float) -> bool:
+        return time.monotonic() - moment < MISSED * self._poll + PATIENCE
 
     def run(self) -> None:
         """Work until `end` is called.
@@ -66,6 +74,7 @@ class Loop:
             RegistryError: If a defect ended the thread that looks; its traceback was written.
         """
         stop = self._resources.stop
+        self._counts.put("governance_confinement_gaps", len(confinement().gaps))
         log(
             "started", owner=self.owner, registry=listing.place(), ledger=self._resources.jobs.place
         )
@@ -117,6 +126,7 @@ class Loop:
                 except RegistryError as error:
                     self._counts.add("governance_polls_total", outcome="failed")
                     log("not read", error=str(error)[:ERROR])
+                self._tried = time.monotonic()
                 self._woken.wait(self._poll)
         finally:
             self._blind = not stop.is_set()
@@ -133,7 +143,7 @@ class Loop:
                 lambda entry: entry.version.registered_as.created >= seen, listing.newest()
             )
             self._offer(itertools.chain(listing.pending(), fresh))
-        self._looked = time.monotonic()
+        self._answered = time.monotonic()
         self._counts.add("governance_polls_total", outcome="done")
         self._counts.put("governance_last_poll_seconds", time.time())
         self._count_jobs()
@@ -151,6 +161,7 @@ class Loop:
         def noted() -> Iterator[ListedVersion]:
             nonlocal newest
             for entry in entries:
+                self._answered = time.monotonic()  # a scan of many versions takes long
                 newest = max(newest, entry.version.registered_as.created)
                 yield entry
 

@@ -136,10 +136,10 @@ def try_out(config: WorkerConfig) -> Confinement:
     if ending.why:
         raise HostError(f"a confined process without a model {ending.why}")
     if found.kind != "assessed":
-        raise HostError(
-            f"a confined process without a model ended with code {ending.code}: "
-            f"{'; '.join(found.problems) or ending.output[-1000:]}"
+        said = (
+            "; ".join(found.problems) or f"ended with code {ending.code}: {ending.output[-1000:]}"
         )
+        raise HostError(f"a confined process without a model: {said}")
     return shut_in
 
 

@@ -2,18 +2,19 @@
 
 import os
 import signal
+from collections.abc import Sequence
 from threading import Event, Thread
 
+from governance.worker.listener import Listener
 from governance.worker.loop import Loop
-from governance.worker.webhook import Receiver
 
 __all__ = ["run_until_signalled"]
 
 TOLD = {signal.SIGTERM, signal.SIGINT}
 
 
-def run_until_signalled(loop: Loop, *, patience: float, receiver: Receiver | None = None) -> None:
-    """Run a loop, and the receiver of its webhooks, until SIGTERM or SIGINT.
+def run_until_signalled(loop: Loop, *, patience: float, listeners: Sequence[Listener] = ()) -> None:
+    """Run a loop, and what listens beside it, until SIGTERM or SIGINT.
 
     Must be called before other threads are started, since they take the signals' mask from it.
 
@@ -33,13 +34,12 @@ def run_until_signalled(loop: Loop, *, patience: float, receiver: Receiver | Non
             os._exit(0)
 
     Thread(target=listen, name="ending", daemon=True).start()
-    if receiver is not None:
-        receiver.start()
+    for listener in listeners:
+        listener.start()
     try:
         loop.run()
     finally:
-        if receiver is not None:
-            receiver.shutdown()
-            receiver.server_close()
+        for listener in listeners:
+            listener.close()
         ended.set()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

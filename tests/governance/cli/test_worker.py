@@ -29,10 +29,11 @@ def files(tmp_path, policy_text):
 
 @pytest.mark.parametrize("address", ["8080", "host:", ":8080", "host:http", "host:99999"])
 def test_an_address_that_is_none_is_refused(governance, files, address):
-    answer = governance("worker", *files, "--listen", address)
+    for option in ("--listen", "--monitoring"):
+        answer = governance("worker", *files, option, address)
 
-    assert answer.code == 2
-    assert "HOST:PORT is accepted" in answer.err
+        assert answer.code == 2
+        assert f"{option} {address}: HOST:PORT is accepted" in answer.err
 
 
 def test_a_secret_needs_a_listener_and_some_length(governance, files, tmp_path):
@@ -45,9 +46,12 @@ def test_a_secret_needs_a_listener_and_some_length(governance, files, tmp_path):
     deaf = governance("worker", *files, "--webhook-secret-file", tmp_path / "good")
     absent = governance("worker", *files, "--webhook-secret-file", tmp_path / "absent")
 
-    assert (short.code, deaf.code, absent.code) == (2, 2, 2)
+    open_to_all = governance("worker", *files, "--listen", "127.0.0.1:0")
+
+    assert (short.code, deaf.code, absent.code, open_to_all.code) == (2, 2, 2, 2)
     assert "at least 16" in short.err
-    assert "--listen HOST:PORT is needed" in deaf.err
+    assert "both are needed to receive webhooks" in deaf.err
+    assert "both are needed to receive webhooks" in open_to_all.err
     assert "cannot be read as a secret" in absent.err
 
 

@@ -1,6 +1,7 @@
 """What code reaches that took a confined process over, and what becomes of it; real processes."""
 
 import json
+from pathlib import Path
 
 import pytest
 import reach
@@ -51,6 +52,16 @@ def test_hostile_code_reaches_nothing_but_what_the_worker_speaks_of(
     said = " ".join(sandbox.confinement().gaps)
     assert bool(said) == (wall == "fallback")
     assert not said or all(word in said for word in ("keys", "job database", "fill the disk"))
+
+
+def test_the_page_on_confinement_says_what_is_reached():
+    page = Path(__file__).parents[3] / "docs" / "confinement.md"
+    rows = [line.split("|")[1:-1] for line in page.read_text().splitlines() if line.count("|") == 5]
+    tried = rows[2:]  # below the heading
+
+    assert len(tried) == len(reach.TRIED)
+    assert {inside.strip() for *_, inside, _ in tried} == {"no"}
+    assert sum(without.strip().startswith("**yes**") for *_, without in tried) == len(OPEN)
 
 
 REPLACED = """

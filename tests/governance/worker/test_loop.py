@@ -94,8 +94,8 @@ def test_a_lost_webhook_costs_one_poll_and_no_version(calls):
     assert "no policy applies to models named 'other lost'" in said.detail
 
 
-def port_of(running):
-    return running.wait_for("listening")["port"]
+def port_of(running, option):
+    return running.wait_for("listening", option=option)["port"]
 
 
 def get(port, path):
@@ -111,11 +111,11 @@ def test_a_webhook_wakes_the_worker_at_once(calls):
     site = calls
     site.office.terms(QUICK, models="none of these")
     options = (
-        *("--poll", "600", "--listen", "127.0.0.1:0"),
+        *("--poll", "600", "--listen", "127.0.0.1:0", "--monitoring", "127.0.0.1:0"),
         *("--webhook-secret-file", str(site.office.folder / "secret")),
     )
     with worker(site.office, site.address, *options, ledger=ledger_of(site)) as running:
-        port = port_of(running)
+        port, probes = port_of(running, "--listen"), port_of(running, "--monitoring")
         secret = (site.office.folder / "secret").read_text()
         hook = site.client.create_webhook(
             "governance", f"http://127.0.0.1:{port}/webhook", ["model_version.created"],
@@ -133,7 +133,7 @@ def test_a_webhook_wakes_the_worker_at_once(calls):
             running.wait_for("done", version=f"models:/other woken/{second.version}")
         finally:
             site.client.delete_webhook(hook.webhook_id)
-        metrics, health = get(port, "/metrics")[1], get(port, "/healthz")
+        metrics, health = get(probes, "/metrics")[1], get(probes, "/healthz")
         end(running)
 
     assert seconds < 5
