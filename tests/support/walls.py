@@ -40,7 +40,8 @@ def hostile(source, folder, room, monkeypatch, *, seconds=60, interrupted=lambda
     modules = Path(folder, "hostile")
     modules.mkdir(exist_ok=True)
     (modules / "torch.py").write_text(source)
-    monkeypatch.setenv("PYTHONPATH", str(modules))
+    found = [str(modules), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(dict.fromkeys(found)))
     with TemporaryFile() as received:
         ending = launch(
             {"device": "cuda"}, (Path(room),), received, device="cpu", limits=limits,
