@@ -14,6 +14,10 @@ HEAD = """\
 `make docs` writes this page from the docstrings and declarations of the analyses, and CI compares
 it with them. A policy names an analysis by its table `[analyses.<name>]`. It sets the parameters
 below as keys of that table. It states an expectation by the full name of a metric.
+
+The tolerance of a metric is the largest difference, absolute or as a share of the larger value,
+between two measurements on different machines. `governance replay` compares within it
+([verify as an auditor](verify.md)).
 """
 
 
@@ -31,12 +35,16 @@ def _section(name: str) -> str:
         lines += ["| parameter | default |", "|---|---|"]
         lines += [f"| `{item.name}` | `{item.default!r}` |" for item in fields]
         lines += [""]
-    lines += ["| metric | meaning | better | built-in expectation |", "|---|---|---|---|"]
+    lines += [
+        "| metric | meaning | better | tolerance | built-in expectation |",
+        "|---|---|---|---|---|",
+    ]
     standing = {item.metric: item for item in getattr(kind, "standing", ())}
     for metric, declared in analyses.metrics(name).items():
         item = standing.get(f"{name}.{metric}")
         bound = f"{item.bound} ({item.severity})" if item else ""
-        lines.append(f"| `{name}.{metric}` | {declared.meaning} | {declared.better} | {bound} |")
+        cells = (declared.meaning, declared.better, f"{declared.tolerance:g}", bound)
+        lines.append(f"| `{name}.{metric}` | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
 

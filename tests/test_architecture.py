@@ -25,7 +25,7 @@ FORBIDDEN_CLASSES = re.compile(r".*(Manager|Handler|Service|Factory|Helper|Utils
 HEAVY = {
     "great_expectations": {"governance/methods/data_quality.py"},
     "weasyprint": {"reports/pdf.py"},
-    "matplotlib": {"governance/methods/figures.py"},
+    "matplotlib": {"governance/methods/figures.py", "governance/workflows/environment.py"},
     "pyplot": set(),
 }
 # The one place that turns a crash into evidence, and the border to the shell.

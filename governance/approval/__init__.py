@@ -7,6 +7,7 @@ waivers     which signed waivers of a version count
 tags        names of the tags that hold all this on a version in MLflow
 lifecycle   the states of a version, and who may move it from one to the next
 standing    whether the signed statement on a version counts, for this version, now
+protection  which aliases and stages a server protects, and whose approval counts there
 ```
 
 The worker and people hold private keys. The registry's server holds public keys alone, so that an

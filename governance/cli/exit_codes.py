@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from governance.records.assessment import Assessment
 
-__all__ = ["INTERNAL", "MISMATCH", "MISUSE", "exit_code"]
+__all__ = ["INTERNAL", "MISMATCH", "MISUSE", "UNTOLD", "exit_code"]
 
 MISUSE, INTERNAL, MISMATCH = 2, 3, 40
+#: Nothing can be told, as with the verdict `undetermined`.
+UNTOLD = 30
 
 
 def exit_code(assessment: "Assessment") -> int:

@@ -6,6 +6,7 @@ evidence       metrics, figures and tables that an analysis leaves, and what the
 numbers        numbers as text, never rounded to a value that they do not have
 severities     what it does to the verdict that an expectation is not met
 policy         what a model is put through and what is expected of it
+reproduction   a measurement made again, held against the one on record
 decision       evidence held against a policy: findings and a verdict
 assessment     one assessment and its folder of files
 table_files    the rows of a table as Parquet and as CSV
@@ -16,6 +17,7 @@ decoding       plain data of JSON and TOML as typed values, with all problems at
 wording        names in a sentence, and why a metric is missing
 topics         what a reader may think was assessed, for the list of what was not
 toml_reader    reading TOML with all problems at once
+configuration  governance.toml: what its readers share, and the table of each
 serialisation  records as canonical JSON and back
 ```
 """

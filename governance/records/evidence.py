@@ -166,6 +166,8 @@ class Metric:
         lowest: Smallest value that can occur; None where there is no bound.
         highest: Largest value that can occur; None where there is no bound.
         per_class: Whether the number rests on every class having enough images.
+        tolerance: Largest difference, absolute or as a share of the larger value, between two
+            measurements of the same model on the same images on different machines.
     """
 
     meaning: str
@@ -173,6 +175,7 @@ class Metric:
     lowest: float | None = 0.0
     highest: float | None = 1.0
     per_class: bool = False
+    tolerance: float = 1e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from governance.approval import Keyring, Statement
-from governance.approval.standing import RegisteredVersion, Standing, standing
+from governance.approval.standing import PolicyAccepted, RegisteredVersion, Standing, standing
 from governance.approval.tags import RUN, WAIVER
 from governance.errors import SubjectError
 from governance.records.assessment import Assessment
@@ -22,6 +22,7 @@ def standing_of(
     now: float,
     tags: Mapping[str, str] | None = None,
     *,
+    policy_accepted: PolicyAccepted | None = None,
     expected: Literal["approved"] | None = None,
 ) -> Standing:
     """Whether the signed statement on a version in MLflow counts now.
@@ -31,6 +32,7 @@ def standing_of(
         ring: Whose signatures count.
         now: Seconds since 1970.
         tags: Tags of the version, where they were read already.
+        policy_accepted: Says which policies an approval may rest on; None accepts all.
         expected: Verdict that is needed; None takes whatever was signed.
 
     Raises:
@@ -53,6 +55,7 @@ def standing_of(
         ),
         ring,
         now,
+        policy_accepted=policy_accepted,
         expected=expected,
     )
 

@@ -17,11 +17,11 @@ from governance.workflows import orchestration
 __all__ = ["prepare"]
 
 
-def prepare(policies: Path, signing_key: Path, keys: Path | None, ledger: str) -> Resources:
+def prepare(file: Path, signing_key: Path, keys: Path | None, ledger: str) -> Resources:
     """Read and check everything a worker works with.
 
     Args:
-        policies: Configuration file (TOML).
+        file: Configuration file (TOML).
         signing_key: File of an assessor's private key.
         keys: File of the keyring. Without it the worker's own key is the only one, so that no
             verdicts of others and no waivers count.
@@ -33,7 +33,7 @@ def prepare(policies: Path, signing_key: Path, keys: Path | None, ledger: str) -
         ApprovalError: If the key cannot be read, or does not count by the ring.
         RegistryError: If the job database cannot be opened.
     """
-    config = WorkerConfig.load(policies)
+    config = WorkerConfig.load(file)
     problems: list[str] = []
     pickles: list[Path] = []
     for rule in config.rules:

@@ -3,8 +3,10 @@
 ```
 assessing        from a model's URI to a printed and recorded assessment, in five steps
 orchestration    from a subject and a policy to an assessment
+environment      versions, device, processor and threads that an assessment was made with
 class_counts     expectations about classes with too few images
 printing         an assessment's folder as HTML and PDF, printed in a process of its own
+replaying        a part of an assessment measured again, and held against the record
 comparing        two versions compared from their records
 version_history  what was measured of each version of a model, and how far versions moved
 references       reference runs: harmless training, assessed and recorded

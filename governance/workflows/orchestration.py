@@ -6,16 +6,12 @@ a check of the declared preprocessing, and plain performance.
 """
 
 import math
-import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from governance import analyses, drift
 from governance.analyses import Analysis
@@ -38,6 +34,7 @@ from governance.subject.network import Network, tensor_digest
 from governance.subject.precision import full_precision
 from governance.subject.subject import Subject
 from governance.workflows.class_counts import check_classes, sound
+from governance.workflows.environment import environment
 
 __all__ = [
     "STANDING",
@@ -46,6 +43,7 @@ __all__ = [
     "build",
     "check_classes",
     "judged_by",
+    "measured_again",
     "read_policy",
 ]
 
@@ -57,10 +55,6 @@ ROUNDING = 1e-9
 
 #: Called as each step begins: its name, its place (from 0) and the number of steps.
 Progress = Callable[[str, int, int], None]
-
-VERSIONED = (
-    "mlflow-governance", "torch", "torchvision", "numpy", "scipy", "mlflow", "great-expectations",
-)  # fmt: skip
 
 
 def read_policy(path: Path) -> Policy:
@@ -179,7 +173,7 @@ def assess(
         policy=judged,
         evidence=tuple(evidence),
         decision=judge(judged, evidence),
-        environment=_environment(subject.device),
+        environment=environment(subject.device),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         baseline=lineage.baseline if lineage else None,
     )
@@ -190,6 +184,30 @@ def assess(
     _check_unchanged(subject, DRIFT)
     everything = (*found.evidence, compared)
     return replace(found, evidence=everything, decision=judge(judged, everything))
+
+
+@full_precision()
+def measured_again(subject: Subject, policy: Policy, recorded: Evidence) -> Evidence:
+    """The evidence of one analysis, made again with the parameters and the seed on record.
+
+    Args:
+        subject: The opened model with its images.
+        policy: Policy as recorded, built-in expectations included.
+        recorded: Evidence on record.
+
+    Raises:
+        PolicyError: If the analysis is not installed, or does not take these parameters any more.
+        SubjectError: If the model or its images turn out not to be assessable.
+        AnalysisError: If the analysis changed the model.
+        HostError: If it ended because the disk of this machine is full or fails.
+    """
+    analysis = analyses.load(recorded.analysis, recorded.parameters)
+    seeded = replace(policy, seed=recorded.seed)
+    if not _answerable(analysis, subject):
+        return _inapplicable(_unrun(recorded.analysis, analysis, subject, seeded))
+    found = _run(recorded.analysis, analysis, subject, seeded)
+    _check_unchanged(subject, recorded.analysis)
+    return sound(found, policy)
 
 
 def _answerable(analysis: Analysis, subject: Subject) -> bool:
@@ -308,21 +326,3 @@ def _out_of_time(
             message=f"the policy's budget of {policy.budget_minutes} minutes was used up before",
         ),
     )
-
-
-def _environment(device: torch.device) -> dict[str, str]:
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    return {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()}",
-        "device": f"{device} ({where})",
-        "torch threads": str(torch.get_num_threads()),
-        **{name: _version(name) for name in VERSIONED},
-    }
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:  # run from a checkout
-        return "not installed"

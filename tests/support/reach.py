@@ -18,7 +18,7 @@ SLEEP = "import time; time.sleep(600)"
 TRIED = {
     "key": "the signing key is read",
     "job_database": "the job database is read",
-    "configuration": "worker.toml is read",
+    "configuration": "the worker's configuration is read",
     "passwords": "/etc/shadow is read",
     "home": "a file in the home of the worker's user is seen",
     "other_assessment": "the folder of another assessment is read",

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from governance.approval import Keyring
 from governance.approval.lifecycle import awaits_verdict
+from governance.approval.protection import UNPROTECTED
 from governance.approval.tags import RENAMED, replaced_tag
 from governance.errors import RegistryError
 from governance.registry.approvals import standing_of
@@ -14,9 +15,6 @@ from governance.registry.listing import ListedVersion, listed, models, newest
 from governance.registry.versions import APPROVAL, STATUS
 
 __all__ = ["standing"]
-
-#: Aliases that the server leaves to everybody, unless its governance.toml says otherwise.
-UNPROTECTED = ("candidate", "challenger", "archived")
 
 
 def standing(ring: Keyring | None, now: float, audit: str | None = None) -> tuple[Observation, ...]:

@@ -1,0 +1,136 @@
+"""Commands of an auditor: `replay`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from governance.cli.arguments import AsJson
+from governance.cli.console import misuse, out, print_json, progress_bar, text
+from governance.cli.exit_codes import MISMATCH, UNTOLD
+
+if TYPE_CHECKING:
+    from governance.records.assessment import Assessment
+    from governance.workflows.replaying import Replay
+
+__all__ = ["replay"]
+
+REPLAYED = {"reproduced": 0, "untold": UNTOLD, "differs": MISMATCH}
+
+
+def replay(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="ASSESSMENT_DIR|MODEL_URI",
+            help="Folder of an assessment, or address of a model with a record.",
+        ),
+    ],
+    seed: Annotated[
+        int, typer.Option(help="Number that picks the analyses; choose it after the assessment.")
+    ],
+    sample: Annotated[
+        str, typer.Option(help="Share of the analyses to measure again, such as 10%.")
+    ] = "10%",
+    model: Annotated[
+        str | None,
+        typer.Option(help="Address or folder of the model; the one on record if not given."),
+    ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option(help="Validation images; those that the recorded policy names if not given."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    allow_pickle: Annotated[  # noqa: FBT002 - a flag of the command line
+        bool, typer.Option("--allow-pickle", help="Load a pickled model, which runs its code.")
+    ] = False,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Measure a part of an assessment again, and compare it with the record.
+
+    Exits with 0 if all of it was reproduced, 40 if something differs, and 30 if nothing follows.
+    No signature is checked.
+    """
+    share = _share(sample)
+    from governance.workflows import replaying
+
+    assessment = _recorded(source)
+    with progress_bar() as progress:
+        found = replaying.replay_model(
+            assessment,
+            share=share,
+            seed=seed,
+            model=model,
+            images=images,
+            device=device,
+            allow_pickle=allow_pickle,
+            progress=progress,
+        )
+    code = REPLAYED[found.outcome]
+    if as_json:
+        print_json({"exit_code": code, **_data(assessment, found)})
+    else:
+        _tell(assessment, found)
+    raise typer.Exit(code)
+
+
+def _share(sample: str) -> float:
+    """The share that a text such as `10%` says, or the end with misuse."""
+    number, sign, rest = sample.partition("%")
+    try:
+        share = float(number) / 100
+    except ValueError:
+        share = 0.0
+    if not sign or rest or not 0 < share <= 1:
+        misuse(f"--sample {sample}: a percentage above 0% and up to 100% is accepted")
+    return share
+
+
+def _recorded(source: str) -> "Assessment":
+    """The assessment in a folder, or on record for a model."""
+    from tempfile import TemporaryDirectory
+
+    from governance import registry
+    from governance.records.assessment import Assessment
+
+    if Path(source).is_dir():
+        return Assessment.load(Path(source))
+    with TemporaryDirectory(prefix="governance-") as scratch:
+        return Assessment.load(registry.fetch(registry.resolve(source), Path(scratch)))
+
+
+def _tell(assessment: "Assessment", found: "Replay") -> None:
+    where = assessment.identity.uri
+    out.print(text(f"{where}: record {assessment.digest}"), soft_wrap=True)
+    picked = f"{len(found.parts)} of {found.of} analyses"
+    if found.stack:
+        out.print(text(f"measured {picked} again on another stack, compared within tolerances:"))
+        for name, (recorded, here) in found.stack.items():
+            out.print(text(f"  {name}: {recorded} on record, {here} here"), soft_wrap=True)
+    else:
+        out.print(text(f"measured {picked} again on the same stack, compared bit for bit"))
+    for part in found.parts:
+        out.print(text(f"{part.analysis}: {WORDS[part.outcome]}"))
+        for reason in part.reasons:
+            out.print(text(f"  {reason}"), soft_wrap=True)
+    for name, why in found.left_out.items():
+        out.print(text(f"{name}: not measured again; {why}"), soft_wrap=True)
+
+
+WORDS = {"reproduced": "reproduced", "untold": "cannot be told", "differs": "differs"}
+
+
+def _data(assessment: "Assessment", found: "Replay") -> dict[str, Any]:
+    return {
+        "uri": assessment.identity.uri,
+        "digest": assessment.digest,
+        "outcome": found.outcome,
+        "same_stack": not found.stack,
+        "stack": {name: list(pair) for name, pair in found.stack.items()},
+        "of": found.of,
+        "parts": [
+            {"analysis": part.analysis, "outcome": part.outcome, "reasons": list(part.reasons)}
+            for part in found.parts
+        ],
+        "left_out": dict(found.left_out),
+    }
