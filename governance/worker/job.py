@@ -33,12 +33,14 @@ from governance.worker.host import check_host
 from governance.worker.job_database import JobDatabase, Lease
 from governance.worker.measuring import InterruptedAttemptError, measure_confined
 from governance.worker.policy_choice import choose_policy
+from governance.worker.sandbox import printing_wall
 from governance.worker.sweep import WAIVERS, need
 from governance.workflows.assessing import judged, keep
 
 __all__ = ["JobOutcome", "Resources", "work"]
 
 BACKOFF = 4.0
+UNPRINTED = "the reports could not be printed; the worker's log says why"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,9 +256,11 @@ def _recorded(
 ) -> JobOutcome:
     """Print and record an assessment, unless another worker has taken over."""
     folder = scratch / "assessment"
-    unprinted = keep(assessment, folder)
+    unprinted = keep(assessment, folder, printing_wall)
     _check_mine(lease, resources)
-    run_id = registry.record(version, assessment, folder, key=resources.key, unprinted=unprinted)
+    # What the printer wrote holds words that the model chose: the log alone is told.
+    published = UNPRINTED if unprinted else None
+    run_id = registry.record(version, assessment, folder, key=resources.key, unprinted=published)
     verdict = assessment.decision.verdict
     resources.jobs.finish(lease, verdict, run_id=run_id)
     why = f"the reports were not printed: {unprinted}" if unprinted else ""

@@ -49,7 +49,12 @@ def program() -> str | None:
 
 
 def command(
-    bubblewrap: str, inputs: Iterable[Path], environment: Mapping[str, str], *, device: str
+    bubblewrap: str,
+    inputs: Iterable[Path],
+    environment: Mapping[str, str],
+    *,
+    device: str,
+    writable: Path | None = None,
 ) -> list[str]:
     """The command line that starts another one in namespaces of its own.
 
@@ -58,6 +63,7 @@ def command(
         inputs: Files and folders to show besides programs, each at its own place.
         environment: Of the process; its paths of libraries and modules are shown.
         device: `cpu`, or `cuda` to show the GPUs.
+        writable: Folder that may be written to beside the one of its own.
 
     Raises:
         HostError: If Python cannot tell its own places.
@@ -74,6 +80,7 @@ def command(
         *("--size", str(SCRATCH_BYTES), "--tmpfs", SCRATCH),
         *(_gpus() if device == "cuda" else ()),
         *_shown([*shown_code(environment), *inputs]),
+        *(("--bind", str(writable), str(writable)) if writable is not None else ()),
         *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", SCRATCH, "--"),
     ]
 

@@ -31,7 +31,7 @@ from governance.worker.handover import Handover
 from governance.worker.launch import WATCH, Ending, launch
 from governance.worker.request import Request
 
-__all__ = ["Confinement", "ProcessResult", "confinement", "run", "try_out"]
+__all__ = ["Confinement", "ProcessResult", "confinement", "printing_wall", "run", "try_out"]
 
 THREADS = 4096
 STARTED = 60.0  # seconds within which a process without a model ends, torch imported
@@ -150,6 +150,14 @@ def confinement() -> Confinement:
         HostError: If no process can be started at all.
     """
     return _tried(namespaces.program())
+
+
+def printing_wall(folder: Path, into: Path, variables: Mapping[str, str]) -> list[str]:
+    """Words before the command that prints a folder into another; none without namespaces."""
+    found = confinement()
+    if found.bubblewrap is None:
+        return []
+    return namespaces.command(found.bubblewrap, [folder], variables, device="cpu", writable=into)
 
 
 @functools.cache

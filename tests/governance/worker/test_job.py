@@ -298,7 +298,7 @@ def test_a_made_up_record_is_not_judged_again(resources, waived, tmp_path, monke
     assert (outcome.verdict, outcome.why) == ("undetermined", "measured anew")
 
 
-@pytest.mark.slow
+@pytest.mark.worker
 def test_a_new_waiver_is_judged_from_the_record_without_running_anything(
     resources, office, waived, tmp_path
 ):
@@ -326,18 +326,31 @@ def test_a_new_waiver_is_judged_from_the_record_without_running_anything(
     )
 
 
+@pytest.mark.worker
 def test_a_verdict_is_recorded_though_its_reports_cannot_be_printed(
     resources, waived, tmp_path, monkeypatch
 ):
+    from mlflow import MlflowClient  # noqa: PLC0415 - seconds
+
     monkeypatch.setattr(printing, "MEMORY", 2**24)
 
     outcome = work(leased(resources, waived.uri), resources)
 
     assert (outcome.state, outcome.verdict) == ("done", "approved")
     assert "the reports were not printed: printing the report failed" in outcome.why
+    # Of what the printer wrote, which may hold a model's words, nothing is published.
+    run = MlflowClient().get_run(statement_of(waived).run_id)
+    assert run.data.tags["governance.unprinted"] == (
+        "the reports could not be printed; the worker's log says why"
+    )
     kept = registry.fetch(waived, tmp_path / "kept")
     assert not (kept / "report.pdf").exists()
     assert Assessment.load(kept).decision.verdict == "approved"
+
+
+def statement_of(version):
+    tags = listing.listed(version.ref.name, version.ref.version).tags
+    return decode(tags["governance.approval"])
 
 
 def _with_recall(evidence, value):
