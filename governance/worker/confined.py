@@ -28,8 +28,8 @@ def main() -> int:
     """Assess what a folder asks for; or with a device, only see whether that could be done.
 
     Command line: one JSON object with `limits` (by name of the `resource` module), `worker` (the
-    process to die with; 0 where a namespace sees to that), `result` (descriptor of the pipe to hand
-    back through), and either `folder` or `device`.
+    process to die with; 0 where a namespace sees to that), `sockets` (families that may be opened),
+    `result` (descriptor of the pipe to hand back through), and either `folder` or `device`.
 
     Returns:
         0 if something was handed back; the rest of the codes are those of Python.
@@ -40,7 +40,7 @@ def main() -> int:
     ctypes.CDLL(None).prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     if asked["worker"]:
         die_with(asked["worker"])
-    filtered = system_calls.deny()
+    filtered = system_calls.deny(asked["sockets"])
     with os.fdopen(asked["result"], "wb") as stream:
         handover.ready(stream, filtered=filtered)
         if "folder" in asked:

@@ -4,6 +4,7 @@ import json
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -25,6 +26,8 @@ PASSED_ON = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES",
 )  # fmt: skip
 
+#: Families of sockets without which NVIDIA's driver does not begin (cuInit answers 304).
+GPU_SOCKETS = (socket.AF_UNIX,)
 CHUNK = 64 * 2**10  # bytes that are read at once, and bytes of output that are kept
 WATCH = 0.1  # seconds between looks at what no descriptor tells
 LEFT = 10.0  # seconds that the kernel has to end what a process started
@@ -85,7 +88,10 @@ def launch(
     with ExitStack() as stack:
         result, result_end = _pipe(stack)
         output, output_end = _pipe(stack)
-        asked = {**task, "limits": limits, "worker": worker, "result": result_end.fileno()}
+        asked = {
+            **task, "limits": limits, "worker": worker, "result": result_end.fileno(),
+            "sockets": GPU_SOCKETS if device == "cuda" else (),
+        }  # fmt: skip
         command = [
             *(*wall, sys.executable, "-P", "-m", "governance.worker.confined"),
             json.dumps(asked),

@@ -42,7 +42,10 @@ FILES_OPEN = (
     "files: an assessment can read and change whatever this user can, such as keys, the job "
     "database and other assessments, and it can fill the disk and /dev/shm"
 )
-PROCESSES_OPEN = "processes: it can read the environment and the memory of this user's processes"
+PROCESSES_OPEN = (
+    "processes: it can read the environment and the memory of this user's processes, and with "
+    "device = 'cuda' reach their local sockets"
+)
 CALLS_OPEN = (
     "system calls: it can use the network, start processes that outlive it, and signal this user's "
     "processes"

@@ -15,7 +15,7 @@ import errno
 import os
 import platform
 import struct
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 __all__ = ["NUMBERS", "deny", "program"]
 
@@ -39,8 +39,7 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "tkill": (200, 130),
     "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240),
-    # networks; io_uring opens sockets past this filter
-    "socket": (41, 198),
+    # io_uring opens sockets past this filter
     "io_uring_setup": (425, 425),
     # namespaces and file systems
     "unshare": (272, 97),
@@ -93,9 +92,11 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "sethostname": (170, 161),
     "setdomainname": (171, 162),
 }
-#: Allowed for threads alone, and for the process itself alone.
+#: Allowed for threads alone, and upon the process itself alone.
 CLONE, CLONE3 = (56, 220), (435, 435)
 KILL, TGKILL, PRLIMIT = (62, 129), (234, 131), (302, 261)
+#: Refused, but for families of sockets that a GPU's driver needs.
+SOCKET = (41, 198)
 THREAD = 0x00010000  # CLONE_THREAD of <linux/sched.h>
 FOREIGN = 0x40000000  # from here on x86_64 has the calls of its ABI x32
 
@@ -108,8 +109,11 @@ NO_NEW_PRIVILEGES, SECCOMP, FILTER = 38, 22, 2
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, operand
 
 
-def deny() -> bool:
+def deny(families: Sequence[int] = ()) -> bool:
     """Take the calls away from this process and all that it becomes, for good.
+
+    Args:
+        families: Of sockets that it may still open.
 
     Returns:
         Whether that was done; not on an architecture without a table, nor under a kernel without
@@ -117,7 +121,7 @@ def deny() -> bool:
     """
     if platform.machine() not in ARCHITECTURES:
         return False
-    instructions = program(platform.machine(), os.getpid())
+    instructions = program(platform.machine(), os.getpid(), families)
     held = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *one) for one in instructions))
     filtered = struct.pack("HxxxxxxP", len(instructions), ctypes.addressof(held))
     libc = ctypes.CDLL(None, use_errno=True)
@@ -127,12 +131,13 @@ def deny() -> bool:
     return bool(libc.prctl(SECCOMP, FILTER, filtered, 0, 0) == 0)
 
 
-def program(machine: str, process: int) -> tuple[Instruction, ...]:
+def program(machine: str, process: int, families: Sequence[int] = ()) -> tuple[Instruction, ...]:
     """The filter for an architecture, as instructions of classic BPF.
 
     Args:
         machine: `x86_64` or `aarch64`.
         process: Id of the process that loads it.
+        families: Of sockets that it may open.
     """
     architecture, place = ARCHITECTURES[machine]
     refused = REFUSED | errno.EPERM
@@ -149,9 +154,10 @@ def program(machine: str, process: int) -> tuple[Instruction, ...]:
             *((LOAD, 0, 0, ARGUMENT), (ANY_BIT, 0, 1, THREAD)),
             *((RETURN, 0, 0, ALLOWED), (RETURN, 0, 0, refused)),
         ),
-        *_on_itself(KILL[place], process),
-        *_on_itself(TGKILL[place], process),
-        *_on_itself(PRLIMIT[place], process, 0),
+        *_only(KILL[place], process),
+        *_only(TGKILL[place], process),
+        *_only(PRLIMIT[place], process, 0),
+        *_only(SOCKET[place], *families),
         *(
             instruction
             for numbers in NUMBERS.values()
@@ -167,13 +173,12 @@ def _when(number: int, *then: Instruction) -> tuple[Instruction, ...]:
     return ((EQUAL, 0, len(then), number), *then)
 
 
-def _on_itself(number: int, *processes: int) -> tuple[Instruction, ...]:
-    """A call whose first argument must be the process itself."""
-
-    def itself() -> Iterator[Instruction]:
-        yield (LOAD, 0, 0, ARGUMENT)
-        for process in processes:
-            yield from ((EQUAL, 0, 1, process), (RETURN, 0, 0, ALLOWED))
-        yield (RETURN, 0, 0, REFUSED | errno.EPERM)
-
-    return _when(number, *itself())
+def _only(number: int, *arguments: int) -> tuple[Instruction, ...]:
+    """A call whose first argument must be one of these."""
+    allowed = (
+        instruction
+        for argument in arguments
+        for instruction in ((EQUAL, 0, 1, argument), (RETURN, 0, 0, ALLOWED))
+    )
+    refused = (RETURN, 0, 0, REFUSED | errno.EPERM)
+    return _when(number, (LOAD, 0, 0, ARGUMENT), *allowed, refused)

@@ -30,7 +30,10 @@ def forbid_namespaces(folder, monkeypatch):
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
 
 
-def hostile(source, folder, room, monkeypatch, *, seconds=60, interrupted=lambda: False, **limits):
+def hostile(
+    source, folder, room, monkeypatch, *, device="cpu", seconds=60, interrupted=lambda: False,
+    **limits,
+):  # fmt: skip
     """Run code in a confined process in the place of torch, which it imports once it is shut in.
 
     Returns:
@@ -44,7 +47,7 @@ def hostile(source, folder, room, monkeypatch, *, seconds=60, interrupted=lambda
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(dict.fromkeys(found)))
     with TemporaryFile() as received:
         ending = launch(
-            {"device": "cuda"}, (Path(room),), received, device="cpu", limits=limits,
+            {"device": "cuda"}, (Path(room),), received, device=device, limits=limits,
             bubblewrap=sandbox.confinement().bubblewrap, seconds=seconds, interrupted=interrupted,
         )  # fmt: skip
         received.seek(0)

@@ -12,14 +12,24 @@ from governance.worker import sandbox
 pytestmark = pytest.mark.worker
 
 
+@pytest.fixture(params=["namespaces", "fallback", "GPU"])
+def any_wall(request, tmp_path, monkeypatch):
+    """As `wall`, and with namespaces and what a GPU needs."""
+    return shut_in(request.param, tmp_path, monkeypatch)
+
+
 @pytest.fixture(params=["namespaces", "fallback"])
 def wall(request, tmp_path, monkeypatch):
     """With all that this machine can do, and where namespaces are forbidden."""
-    if request.param == "fallback":
-        forbid_namespaces(tmp_path, monkeypatch)
+    return shut_in(request.param, tmp_path, monkeypatch)
+
+
+def shut_in(how, folder, monkeypatch):
+    if how == "fallback":
+        forbid_namespaces(folder, monkeypatch)
     elif not namespaces_work():
         pytest.skip("bubblewrap makes no namespaces here; the fallback is tested")
-    return request.param
+    return how
 
 
 @pytest.fixture
@@ -37,12 +47,13 @@ OPEN = {
 
 
 def test_hostile_code_reaches_nothing_but_what_the_worker_speaks_of(
-    wall, room, tmp_path, monkeypatch
+    any_wall, room, tmp_path, monkeypatch
 ):
+    wall, device = any_wall, "cuda" if any_wall == "GPU" else "cpu"
     with reach.targets(tmp_path, room) as at:
         (tmp_path / "hostile").mkdir()
         (tmp_path / "hostile" / "at.json").write_text(json.dumps(at))
-        ending, _ = hostile(reach.SOURCE, tmp_path, room, monkeypatch)
+        ending, _ = hostile(reach.SOURCE, tmp_path, room, monkeypatch, device=device)
         left = reach.still_running(at["marker"])
 
     reached = set(json.loads(ending.output.splitlines()[-1]))

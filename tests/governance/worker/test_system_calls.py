@@ -21,11 +21,11 @@ HEADERS = {
 }
 
 
-def asked(machine, number, *arguments, architecture=None):
+def asked(machine, number, *arguments, architecture=None, families=()):
     """What the filter answers, as the kernel would work it out."""
     known, _ = ARCHITECTURES[machine]
     fields = {0: number, 4: known if architecture is None else architecture, 16: (*arguments, 0)[0]}
-    instructions, place, held = program(machine, SELF), 0, 0
+    instructions, place, held = program(machine, SELF, families), 0, 0
     while True:
         code, if_true, if_false, operand = instructions[place]
         place += 1
@@ -47,7 +47,7 @@ def test_every_call_of_the_table_is_refused_and_the_usual_ones_are_not(machine):
     taken = {numbers[place] for numbers in NUMBERS.values()} - {None}
     special = {numbers[place] for numbers in (
         system_calls.CLONE, system_calls.CLONE3, system_calls.KILL, system_calls.TGKILL,
-        system_calls.PRLIMIT,
+        system_calls.PRLIMIT, system_calls.SOCKET,
     )}  # fmt: skip
 
     answers = {number: asked(machine, number) for number in range(600) if number not in special}
@@ -80,6 +80,16 @@ def test_a_process_signals_and_limits_itself_alone(machine):
 
 
 @pytest.mark.parametrize("machine", ARCHITECTURES)
+def test_sockets_are_opened_in_no_family_but_those_that_are_named(machine):
+    number = system_calls.SOCKET[ARCHITECTURES[machine][1]]
+
+    for family in range(46):
+        assert asked(machine, number, family) == REFUSED
+        local = asked(machine, number, family, families=(1,))
+        assert local == (ALLOWED if family == 1 else REFUSED)
+
+
+@pytest.mark.parametrize("machine", ARCHITECTURES)
 def test_calls_of_another_architecture_end_the_process(machine):
     assert asked(machine, 1, architecture=0x40000003) == ENDED  # i386
     assert asked("x86_64", 0x40000000 + 41) == REFUSED  # x32
@@ -95,7 +105,8 @@ def test_numbers_are_those_of_the_kernel(machine):
     place = ARCHITECTURES[machine][1]
     ours = {
         "clone": system_calls.CLONE, "clone3": system_calls.CLONE3, "kill": system_calls.KILL,
-        "tgkill": system_calls.TGKILL, "prlimit64": system_calls.PRLIMIT, **NUMBERS,
+        "tgkill": system_calls.TGKILL, "prlimit64": system_calls.PRLIMIT, "socket": system_calls.SOCKET,
+        **NUMBERS,
     }  # fmt: skip
 
     # Headers older than a call do not have it.
