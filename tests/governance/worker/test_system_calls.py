@@ -105,8 +105,8 @@ def test_numbers_are_those_of_the_kernel(machine):
     place = ARCHITECTURES[machine][1]
     ours = {
         "clone": system_calls.CLONE, "clone3": system_calls.CLONE3, "kill": system_calls.KILL,
-        "tgkill": system_calls.TGKILL, "prlimit64": system_calls.PRLIMIT, "socket": system_calls.SOCKET,
-        **NUMBERS,
+        "tgkill": system_calls.TGKILL, "prlimit64": system_calls.PRLIMIT,
+        "socket": system_calls.SOCKET, **NUMBERS,
     }  # fmt: skip
 
     # Headers older than a call do not have it.
