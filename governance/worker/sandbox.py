@@ -28,10 +28,18 @@ from governance.errors import HostError
 from governance.worker import handover, namespaces
 from governance.worker.config import WorkerConfig
 from governance.worker.handover import Handover
-from governance.worker.launch import WATCH, Ending, launch
+from governance.worker.launch import WATCH, Ending, environment, launch
 from governance.worker.request import Request
 
-__all__ = ["Confinement", "ProcessResult", "confinement", "printing_wall", "run", "try_out"]
+__all__ = [
+    "Confinement",
+    "ProcessResult",
+    "check_hidden",
+    "confinement",
+    "printing_wall",
+    "run",
+    "try_out",
+]
 
 THREADS = 4096
 STARTED = 60.0  # seconds within which a process without a model ends, torch imported
@@ -43,8 +51,8 @@ FILES_OPEN = (
     "database and other assessments, and it can fill the disk and /dev/shm"
 )
 PROCESSES_OPEN = (
-    "processes: it can read the environment and the memory of this user's processes, and with "
-    "device = 'cuda' reach their local sockets"
+    "processes: it can read the environment and the memory of this user's processes (the worker's "
+    "too, if this user is root), and with device = 'cuda' reach their local sockets"
 )
 CALLS_OPEN = (
     "system calls: it can use the network, start processes that outlive it, and signal this user's "
@@ -153,6 +161,20 @@ def confinement() -> Confinement:
         HostError: If no process can be started at all.
     """
     return _tried(namespaces.program())
+
+
+def check_hidden(path: Path) -> None:
+    """See that a file is not among the programs that are shown to every assessment.
+
+    Raises:
+        HostError: If it is.
+    """
+    for place in namespaces.shown_code(environment(Path(namespaces.SCRATCH), os.environ)):
+        if path.resolve().is_relative_to(place.resolve()):
+            raise HostError(
+                f"{path}: lies in {place}, which every assessment can read; a place outside of "
+                "Python's folders and of PYTHONPATH is accepted"
+            )
 
 
 def printing_wall(folder: Path, into: Path, variables: Mapping[str, str]) -> list[str]:

@@ -1,5 +1,6 @@
 """Setup: files and machine of a worker, checked before it touches the registry."""
 
+import ctypes
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +13,12 @@ from governance.worker.host import check_host
 from governance.worker.job import Resources
 from governance.worker.job_database import JobDatabase
 from governance.worker.log import log
+from governance.worker.sandbox import check_hidden
 from governance.workflows import orchestration
 
 __all__ = ["prepare"]
+
+DUMPABLE = 4  # from <linux/prctl.h>
 
 
 def prepare(file: Path, signing_key: Path, keys: Path | None, ledger: str) -> Resources:
@@ -29,7 +33,7 @@ def prepare(file: Path, signing_key: Path, keys: Path | None, ledger: str) -> Re
 
     Raises:
         PolicyError: If the file or a policy that it names is wrong; all problems at once.
-        HostError: If this machine cannot run an assessment as the file asks.
+        HostError: If this machine cannot run an assessment as the file asks, or shows it the key.
         ApprovalError: If the key cannot be read, or does not count by the ring.
         RegistryError: If the job database cannot be opened.
     """
@@ -45,6 +49,8 @@ def prepare(file: Path, signing_key: Path, keys: Path | None, ledger: str) -> Re
     if problems:
         raise PolicyError(dict.fromkeys(problems))
     _check_confinement(check_host(config), pickles)
+    check_hidden(signing_key)
+    _close_memory()
     key = PrivateKey.load(signing_key)
     ring = _ring(key, keys)
     return Resources(
@@ -65,6 +71,11 @@ def _check_confinement(gaps: tuple[str, ...], pickles: list[Path]) -> None:
             "shut it in; one with bubblewrap and user namespaces is accepted. Here is open:"
         )
         raise HostError([refused, *gaps])
+
+
+def _close_memory() -> None:
+    """Let no process of this user read this one's memory and environment; root still can."""
+    ctypes.CDLL(None).prctl(DUMPABLE, 0, 0, 0, 0)
 
 
 def _ring(key: PrivateKey, keys: Path | None) -> Keyring:

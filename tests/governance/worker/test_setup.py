@@ -1,5 +1,6 @@
 """A worker's files are checked before it touches the registry."""
 
+import ctypes
 import json
 
 import pytest
@@ -25,6 +26,7 @@ def test_a_worker_is_ready_with_its_key_in_the_ring(office, store):
     resources = prepared(office)
 
     assert resources.key.id == office.assessor.id
+    assert ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) == 0  # PR_GET_DUMPABLE
     assert {key.owner for key in resources.ring.keys} == {"worker", "ann"}
     assert [key.owner for key in prepared(office, keys=None).ring.keys] == ["this worker"]
 
@@ -79,6 +81,14 @@ def test_a_worker_whose_policy_allows_pickles_does_not_start_without_confinement
     assert [problem.partition(":")[0] for problem in caught.value.problems[1:]] == [
         "files", "processes",
     ]  # fmt: skip
+
+
+@pytest.mark.worker
+def test_a_key_that_every_assessment_could_read_is_refused(office, store, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(office.folder))
+
+    with pytest.raises(HostError, match=r"assessor\.pem: lies in .*, which every assessment can"):
+        prepared(office)
 
 
 def test_a_policy_that_is_wrong_is_refused_at_the_start(office, store):
