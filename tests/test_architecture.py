@@ -57,7 +57,7 @@ LONG = {
     "governance/workflows/assessing.py:assess_model":
         "signature and docstring are 34 lines",
     "mlflow_plugins/governed.py":
-        "one class of 375 lines: all methods of MLflow's store that change something",
+        "one class of 476 lines: all methods of MLflow's store that change something",
 }  # fmt: skip
 
 

@@ -5,6 +5,8 @@ keys        who may sign what, and until when
 statements  verdicts, waivers and revocations as tokens signed with Ed25519
 waivers     which signed waivers of a version count
 tags        names of the tags that hold all this on a version in MLflow
+lookalikes  names that a person takes for another name
+claims      verdicts that a description claims in the form of our summary
 lifecycle   the states of a version, and who may move it from one to the next
 standing    whether the signed statement on a version counts, for this version, now
 protection  which aliases and stages a server protects, and whose approval counts there

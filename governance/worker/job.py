@@ -211,15 +211,15 @@ def _assessed(
     name = lease.key.name
     policy = choose_policy(name, listing.model_tags(name), resources.config, scratch)
     counting, _ = registry.waivers(version, resources.ring)
-    again = _judged_again(version, policy, counting, scratch, said) if said else None
-    if again is not None:
-        return _recorded(lease, resources, version, again, scratch)
+    assessment = _judged_again(version, policy, counting, scratch, said) if said else None
     with registry.marked_running(version, key=resources.key):
-        assessment = measure_confined(
-            version, policy, resources.config, scratch / "room",
-            interrupted=lambda: resources.stop.is_set() or lost.is_set(),
-        )  # fmt: skip
-        return _recorded(lease, resources, version, _judged_now(assessment, counting), scratch)
+        if assessment is None:
+            measured = measure_confined(
+                version, policy, resources.config, scratch / "room",
+                interrupted=lambda: resources.stop.is_set() or lost.is_set(),
+            )  # fmt: skip
+            assessment = _judged_now(measured, counting)
+        return _recorded(lease, resources, version, assessment, scratch)
 
 
 def _judged_now(assessment: Assessment, counting: tuple[Waiver, ...]) -> Assessment:
