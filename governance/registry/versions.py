@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -45,10 +45,12 @@ __all__ = [
     "refusals",
     "registered",
     "resolve",
+    "with_model_id",
 ]
 
-BY_VERSION = re.compile(r"models:/+(?P<name>[^/@]+)/(?P<version>\d+)/?")
-BY_ALIAS = re.compile(r"models:/+(?P<name>[^/@]+)@(?P<alias>[^/@]+)")
+# As MLflow reads them: a model may be called `team@retina`, and the alias follows the last @.
+BY_VERSION = re.compile(r"models:/+(?P<name>[^/]+)/(?P<version>\d+)/?")
+BY_ALIAS = re.compile(r"models:/+(?P<name>[^/]+)@(?P<alias>[^/@]+)")
 BY_ID = re.compile(r"models:/+(?P<model_id>m-[0-9a-zA-Z]+)/?")
 BY_RUN = re.compile(r"runs:/+(?P<run_id>[0-9a-zA-Z]+)/.+")
 
@@ -206,6 +208,16 @@ def pinned(row: Any, model_id: str | None = None) -> ModelVersion:
         model_id=model_id,
         run_id=row.run_id or None,
     )
+
+
+def with_model_id(version: ModelVersion) -> ModelVersion:
+    """A registered version with the id of its LoggedModel, which takes requests to find.
+
+    Raises:
+        RegistryError: If MLflow cannot be asked.
+    """
+    with refusals(f"{version.uri}: looking up its model"):
+        return replace(version, model_id=version.model_id or _model_id(version.source))
 
 
 def _model_id(source: str | None, copies: int = COPIES) -> str | None:

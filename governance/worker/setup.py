@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from governance.approval import Keyring, PrivateKey
-from governance.errors import ApprovalError, HostError, PolicyError
+from governance.errors import ApprovalError, HostError, PolicyError, RegistryError
 from governance.registry import listing
+from governance.registry.permissions import missing_permissions
 from governance.worker.config import WorkerConfig
 from governance.worker.host import check_host
 from governance.worker.job import Resources
@@ -35,7 +36,7 @@ def prepare(file: Path, signing_key: Path, keys: Path | None, ledger: str) -> Re
         PolicyError: If the file or a policy that it names is wrong; all problems at once.
         HostError: If this machine cannot run an assessment as the file asks, or shows it the key.
         ApprovalError: If the key cannot be read, or does not count by the ring.
-        RegistryError: If the job database cannot be opened.
+        RegistryError: If the job database cannot be opened, or the login may not give verdicts.
     """
     config = WorkerConfig.load(file)
     problems: list[str] = []
@@ -51,6 +52,8 @@ def prepare(file: Path, signing_key: Path, keys: Path | None, ledger: str) -> Re
     _check_confinement(check_host(config), pickles)
     check_hidden(signing_key)
     _close_memory()
+    if (missing := missing_permissions()) is not None:
+        raise RegistryError(missing)
     key = PrivateKey.load(signing_key)
     ring = _ring(key, keys)
     return Resources(

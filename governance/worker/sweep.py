@@ -8,21 +8,35 @@ a model recreated.
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from governance.approval import Keyring, Statement
 from governance.approval.lifecycle import LIFECYCLE, state_of
-from governance.approval.tags import STATUS
+from governance.approval.standing import Standing
+from governance.approval.tags import STATUS, folded
+from governance.errors import RegistryError
 from governance.records.version_ref import VersionRef
 from governance.records.waiver import Waiver
 from governance.registry import listing
 from governance.registry.approvals import standing_of
+from governance.registry.inventory import FIRST
 from governance.registry.listing import ListedModel, ListedVersion
 from governance.worker.config import WorkerConfig
 from governance.worker.job_database import DONE, JobDatabase
 from governance.worker.policy_choice import NO_POLICY
 
-__all__ = ["INVALID", "UNSIGNED", "WAIVERS", "approves", "audit", "need", "offer"]
+__all__ = [
+    "INVALID",
+    "UNSIGNED",
+    "WAIVERS",
+    "Need",
+    "approves",
+    "audit",
+    "in_use",
+    "need",
+    "offer",
+]
 
 #: Why a version needs work.
 UNSIGNED, WAITS, EXPIRED, INVALID, REPLACED, WAIVERS, STATUSES, RULED = (
@@ -39,8 +53,21 @@ UNSIGNED, WAITS, EXPIRED, INVALID, REPLACED, WAIVERS, STATUSES, RULED = (
 Log = Callable[..., None]
 
 
-def need(entry: ListedVersion, ring: Keyring, now: float, config: WorkerConfig) -> str | None:
-    """Reason why a version needs work; None if its statement counts.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """What a version needs work for.
+
+    Attributes:
+        why: Reason.
+        statement: Its signed statement, where one of the ring's keys signed one.
+    """
+
+    why: str
+    statement: Statement | None = None
+
+
+def need(entry: ListedVersion, ring: Keyring, now: float, config: WorkerConfig) -> Need | None:
+    """Why a version needs work; None if its statement counts and is the last word.
 
     Args:
         entry: The version as it is in the registry.
@@ -51,19 +78,36 @@ def need(entry: ListedVersion, ring: Keyring, now: float, config: WorkerConfig) 
     Raises:
         RegistryError: If its waivers cannot be read.
     """
-    answer = standing_of(entry.version, ring, now, entry.tags)
-    statement = answer.statement
-    if answer.doubtful("unsigned"):
-        return UNSIGNED
-    if statement is None:
-        return INVALID
+    answer = _standing(entry, ring, now)
+    statement = None if answer is None else answer.statement
+    if answer is not None and answer.doubtful("unsigned"):
+        return Need(why=UNSIGNED)
+    if answer is None or statement is None:
+        return Need(why=INVALID)
     if answer.doubtful("replaced"):
-        return REPLACED
-    if answer.doubtful("expired"):
-        return EXPIRED
-    if _ruled(entry, statement, config):
-        return RULED
-    return _unsettled(entry, statement, answer.waivers)
+        why: str | None = REPLACED
+    elif answer.doubtful("expired"):
+        why = EXPIRED
+    elif _ruled(entry, statement, config):
+        why = RULED
+    else:
+        why = _unsettled(entry, statement, answer.waivers)
+    return None if why is None else Need(why=why, statement=statement)
+
+
+def _standing(
+    entry: ListedVersion, ring: Keyring, now: float, expected: Literal["approved"] | None = None
+) -> Standing | None:
+    """What the statement of a version says; None where it is damaged in a way nobody thought of.
+
+    One such version must not hide all those that are listed after it.
+    """
+    try:
+        return standing_of(entry.version, ring, now, entry.tags, expected=expected)
+    except RegistryError:
+        raise
+    except Exception:  # noqa: BLE001 - what strangers wrote ends at this version
+        return None
 
 
 def _unsettled(
@@ -103,14 +147,32 @@ def offer(
         RegistryError: If registry or job database refuse.
     """
     for entry in entries:
-        why = need(entry, ring, time.time(), config)
-        if why is None:
+        found = need(entry, ring, time.time(), config)
+        if found is None:
             continue
         # A person waits for what a new waiver does, and it costs no analysis.
-        pause = 0.0 if why == WAIVERS else config.again_seconds
+        pause = 0.0 if found.why == WAIVERS else config.again_seconds
         ref = entry.version.registered_as
-        if jobs.offer(ref, why, again_after=pause):
-            yield ref, why
+        if jobs.offer(ref, found.why, again_after=pause):
+            yield ref, found.why
+
+
+def in_use(models: Iterable[ListedModel], config: WorkerConfig) -> Iterator[ListedVersion]:
+    """The versions that have a protected alias, those of champions first.
+
+    Raises:
+        RegistryError: If MLflow cannot be asked.
+    """
+    uses = [
+        (folded(alias) != FIRST, model.name, number)
+        for model in models
+        for alias, number in model.aliases.items()
+        if alias not in config.unprotected
+    ]
+    for _, name, number in sorted(uses):
+        found = listing.listed(name, number)
+        if found is not None:
+            yield found
 
 
 def audit(
@@ -149,4 +211,5 @@ def approves(entry: ListedVersion, ring: Keyring, now: float) -> bool:
     """Whether a version carries an approval that counts now, and its status says so."""
     if entry.tags.get(STATUS) != "approved":
         return False
-    return standing_of(entry.version, ring, now, entry.tags, expected="approved").counts
+    answer = _standing(entry, ring, now, expected="approved")
+    return answer is not None and answer.counts

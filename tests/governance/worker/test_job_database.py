@@ -44,6 +44,19 @@ def test_a_version_is_queued_once_leased_once_and_done_once(ledger):
     assert dict(ledger.states()) == {WAITING: 0, LEASED: 0, DONE: 1}
 
 
+def test_the_age_of_the_version_queued_longest_is_known_until_it_is_done(ledger):
+    assert ledger.oldest() == 0
+    ledger.offer(key(1), "pending")
+    time.sleep(0.2)
+    ledger.offer(key(2), "pending")
+
+    first = ledger.claim("me", 60)
+    assert 0.2 <= ledger.oldest() < 60
+    ledger.finish(first, "approved")
+    ledger.finish(ledger.claim("me", 60), "approved")
+    assert ledger.oldest() == 0
+
+
 def test_a_recreated_model_is_another_version(ledger):
     assert ledger.offer(key(created=5), "pending")
     assert ledger.offer(key(created=6), "pending")
