@@ -277,8 +277,11 @@ def _result(ending: Ending, found: Handover, shut_in: Confinement) -> ProcessRes
         return ProcessResult(kind="failed", error=_ended(ending), output=ending.output)
     if found.kind == "assessed":
         return ProcessResult(kind="assessed")
-    problems = "; ".join(found.problems) or "handed nothing back"
-    return ProcessResult(kind=found.kind or "failed", error=problems, output=ending.output)
+    said = "; ".join(found.problems)
+    if found.kind == "refused" and said:
+        return ProcessResult(kind="refused", error=said, output=ending.output)
+    error = f"failed: {said}" if said else "handed nothing back"
+    return ProcessResult(kind="failed", error=error, output=ending.output)
 
 
 def _ended(ending: Ending) -> str:
