@@ -26,7 +26,7 @@ REPORTS = ("report.html", "report.pdf")
 SECONDS = 600
 MEMORY, LARGEST = 6 * 2**30, 2**28  # bytes of memory, and of one report
 #: A command that limits its memory and becomes another one.
-LIMITED = ("/bin/sh", "-c", 'ulimit -v "$0" && exec "$@"')
+LIMITED = ("/bin/sh", "-c", 'unset PWD; ulimit -v "$0" && exec "$@"')
 #: What a process needs to find its libraries, fonts and temporary folder; nothing secret.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 

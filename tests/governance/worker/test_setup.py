@@ -1,7 +1,6 @@
 """A worker's files are checked before it touches the registry."""
 
 import ctypes
-import json
 
 import pytest
 from walls import forbid_namespaces, namespaces_work
@@ -52,18 +51,17 @@ def test_a_machine_that_cannot_do_the_work_is_refused_at_the_start(office, store
 
 
 @pytest.mark.worker
-def test_a_worker_says_at_its_start_what_is_not_confined(
-    office, store, tmp_path, monkeypatch, caplog
-):
+def test_a_worker_says_at_its_start_what_is_not_confined(office, store, tmp_path, monkeypatch):
     forbid_namespaces(tmp_path, monkeypatch)
-    monkeypatch.setattr("governance.worker.log.logger.propagate", True)
+    said = []
+    monkeypatch.setattr(
+        "governance.worker.setup.log", lambda event, **about: said.append((event, about))
+    )
 
-    with caplog.at_level("INFO", logger="governance.worker"):
-        prepared(office)
+    prepared(office)
 
-    said = [json.loads(record.message) for record in caplog.records]
-    assert [line["event"] for line in said] == ["not confined", "not confined"]
-    assert [line["what"].partition(":")[0] for line in said] == ["files", "processes"]
+    assert [event for event, _ in said] == ["not confined", "not confined"]
+    assert [about["what"].partition(":")[0] for _, about in said] == ["files", "processes"]
 
 
 @pytest.mark.worker
