@@ -19,6 +19,7 @@ from governance.approval.lifecycle import SIGNERS, Kind, Status
 from governance.errors import ApprovalError, EvidenceError
 from governance.records.serialisation import FLAT, IF_SET, canonical, from_data, parse, to_data
 from governance.records.version_ref import VersionRef
+from governance.records.waiver import SKEW
 
 __all__ = [
     "LONGEST_DETAIL",
@@ -40,8 +41,6 @@ LONGEST = 16_384
 LONGEST_DETAIL = 2_000
 #: Maximum time that a waiver holds, in seconds.
 LONGEST_WAIVER = 90 * 24 * 3600
-#: Maximum difference between the clocks of signer and reader, in seconds.
-SKEW = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,12 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
+from governance.errors import SubjectError
 from governance.records.policy import Policy
 from governance.registry.training_curves import Curve, recorded
-from governance.registry.versions import ModelVersion, download, refusals
+from governance.registry.versions import ModelVersion, Room, download, refusals
+from governance.subject.images.problems import LARGEST_SET, MOST_CLASSES, MOST_IMAGES
+from governance.subject.model_files.reading import LARGEST_FOLDER, MOST_FILES
 
 __all__ = ["Materials", "gather", "model_folder"]
 
@@ -46,7 +49,8 @@ def gather(version: ModelVersion, policy: Policy, workspace: Path) -> Materials:
     location = policy.validation
     images = Path(location)
     if ":" in location and not images.exists():
-        images = download(location, workspace / "validation")
+        room = Room(MOST_IMAGES + MOST_CLASSES, LARGEST_SET, SubjectError)
+        images = download(location, workspace / "validation", room)
     return Materials(
         version=version,
         model=str(model_folder(version, workspace / "model")),
@@ -59,6 +63,7 @@ def model_folder(version: ModelVersion, into: Path) -> Path:
     """Folder of the model's files: downloaded, or the local folder that the version is.
 
     Raises:
+        SubjectError: If there is more of them than of a model.
         RegistryError: If they cannot be downloaded.
     """
     local, uri = Path(version.uri), version.uri
@@ -70,4 +75,4 @@ def model_folder(version: ModelVersion, into: Path) -> Path:
             uri = MlflowClient().get_model_version_download_uri(
                 version.ref.name, version.ref.version
             )
-    return download(uri, into)
+    return download(uri, into, Room(MOST_FILES, LARGEST_FOLDER, SubjectError))

@@ -5,18 +5,16 @@ credential is passed on, and `python -P` keeps a folder named `reports` in the w
 from being imported instead of ours.
 """
 
-import json
 import os
 import stat
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from governance.errors import RegistryError
-from governance.records.assessment import RECORD
+from governance.records.assessment import Assessment
 
 __all__ = ["REPORTS", "Wall", "print_reports"]
 
@@ -45,6 +43,7 @@ def print_reports(folder: Path, wall: Wall | None = None) -> dict[str, bytes]:
         Contents of the reports, by file name.
 
     Raises:
+        EvidenceError: If the folder is no intact assessment.
         RegistryError: If printing fails, or takes too much time or memory.
     """
     with TemporaryDirectory() as scratch:
@@ -78,8 +77,7 @@ def _opened(path: str, flags: int) -> int:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    created = json.loads((folder / RECORD).read_bytes())["created"]
-    moment = int(datetime.fromisoformat(created).timestamp())
+    moment = int(Assessment.load(folder).moment.timestamp())
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     return {**kept, "SOURCE_DATE_EPOCH": str(moment)}
 
