@@ -26,12 +26,19 @@ from mlflow.store.model_registry.abstract_store import AbstractStore
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from governance.approval import Statement, token_digest
+from governance.approval import Keyring, Statement, statement_digest, with_signatures_of
 from governance.approval.claims import claimed
 from governance.approval.lifecycle import LIFECYCLE
 from governance.approval.lookalikes import imitates, lookalike
 from governance.approval.protection import Protection
-from governance.approval.standing import RegisteredVersion, admission, last_state, standing
+from governance.approval.signed_rings import check_not_older
+from governance.approval.standing import (
+    RegisteredVersion,
+    Standing,
+    admission,
+    last_state,
+    standing,
+)
 from governance.approval.tags import (
     APPROVAL,
     AUTHOR,
@@ -94,6 +101,8 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
     _file: Path
     _audit: Engine
     _registrations: Registrations
+    #: sha256 of the signed ring that this server used last.
+    _newest_ring: str = ""
 
     def govern(self, folder: Path) -> None:
         """Take the rules from a folder, and open the audit.
@@ -109,7 +118,7 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         except SQLAlchemyError as error:
             raise MlflowException(f"the audit of governance cannot be opened: {error}") from error
         try:
-            protection.ring()
+            self._ring(protection)
         except ApprovalError as error:
             logger.warning("Every protected action is refused until this is put right: %s", error)
 
@@ -148,6 +157,26 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
 
     def _protection(self) -> Protection:
         return Protection.at(self._file)
+
+    def _ring(self, protection: Protection) -> Keyring:
+        """The public keys as they are now; of a signed ring, the newest version that was seen.
+
+        Raises:
+            ApprovalError: If there are none that can be read, or the ring is older than another.
+        """
+        ring = protection.ring()
+        if not ring.signed or ring.digest == self._newest_ring:
+            return ring
+        try:
+            highest = audit.newest_ring(self._audit)
+        except SQLAlchemyError as error:
+            raise ApprovalError("the audit, which holds the ring's version, is away") from error
+        if highest is not None:
+            check_not_older(ring, *highest)
+        if highest != (ring.version, ring.digest):
+            self._write_down(audit.of_ring(ring))
+        self._newest_ring = ring.digest
+        return ring
 
     def create_registered_model(
         self,
@@ -297,21 +326,23 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         if not reserved(key):
             self._refuse(action, registered, f"the tag {key!r}", ApprovalError(ALIKE), alias=key)
         try:
-            statement = self._accepted(key, token, registered)
+            statement, signers = self._accepted(key, token, registered)
+            held = registered.tags.get(key)
+            # Whoever sends the same statement again takes no signature away.
+            kept = with_signatures_of(token, held)
         except ApprovalError as error:
             self._refuse(action, registered, f"the tag {key!r}", error, alias=key, token=token)
         ref = registered.ref
         if statement.run_id is not None:
             location = self.get_model_version_download_uri(ref.name, ref.version)
             seal(location, statement.run_id)
-        reason = f"{statement.verdict or statement.kind}, signed with {statement.key}"
+        reason = f"{statement.verdict or statement.kind}, signed with {signers}"
         self._note("allowed", action, registered, reason, alias=key, token=token)
         follows = {} if statement.kind == "waiver" else plain(statement)
-        held = registered.tags.get(key)
-        if held is not None and held != token:
+        if held is not None and statement_digest(held) != statement_digest(token):
             # What was replaced never counts again, whoever sends it and whenever.
-            follows[replaced_tag(held)] = token_digest(token)
-        self._mark(registered, {key: token, **follows})
+            follows[replaced_tag(held)] = statement_digest(token)
+        self._mark(registered, {key: kept, **follows})
         self._correct_description(registered.ref, follows.get(STATUS))
 
     def delete_model_version_tag(self, name: str, version: str, key: str) -> None:
@@ -446,7 +477,7 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
             return
         token = registered.tags.get(APPROVAL)
         try:
-            statement = self._approval(registered)
+            signers = self._approved_by(registered, alias)
         except ApprovalError as error:
             if self._protection().enforces(name):
                 what = f"the protected {'alias' if 'alias' in action else 'stage'} {alias!r}"
@@ -456,11 +487,11 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
                 self._note("reported", action, registered, why, alias=alias, token=token)
             return
         if written_down:
-            reason = f"approved, signed with {statement.key}"
+            reason = f"approved, signed with {signers}"
             self._note("allowed", action, registered, reason, alias=alias, token=token)
 
-    def _approval(self, registered: RegisteredVersion) -> Statement:
-        """The approval of a version that counts now.
+    def _approved_by(self, registered: RegisteredVersion, name: str) -> str:
+        """Ids of the keys that signed the approval of a version, if it counts for a use of it now.
 
         Raises:
             ApprovalError: If it has none; says which command helps.
@@ -468,23 +499,27 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         protection = self._protection()
         answer = standing(
             registered,
-            protection.ring(),
+            self._ring(protection),
             time.time(),
             policy_accepted=protection.accepts,
             expected="approved",
         )
         if answer.statement is None or not answer.counts:
             raise ApprovalError((*answer.problems, _cure(registered)))
-        return answer.statement
+        if lacking := tuple(protection.lacking(name, answer, registered.authors)):
+            raise ApprovalError(lacking)
+        return _ids(answer)
 
-    def _accepted(self, key: str, token: str, registered: RegisteredVersion) -> Statement:
-        """The signed statement that may be put on a version under a tag.
+    def _accepted(
+        self, key: str, token: str, registered: RegisteredVersion
+    ) -> tuple[Statement, str]:
+        """The signed statement that may be put on a version under a tag, and its keys' ids.
 
         Raises:
             ApprovalError: If it may not; says which command makes one that may.
         """
         protection = self._protection()
-        ring = protection.ring()
+        ring = self._ring(protection)
         answer = admission(
             key, token, registered, ring, time.time(), policy_accepted=protection.accepts
         )
@@ -492,7 +527,7 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
             useless = answer.statement is None or answer.doubtful("expired")
             cure = (_cure(registered),) if useless else ()
             raise ApprovalError((*answer.problems, *cure))
-        return answer.statement
+        return answer.statement, _ids(answer)
 
     def _check_model_tag(self, name: str, key: str, action: str) -> None:
         about = _no_version(name)
@@ -604,7 +639,7 @@ def _entry(
         outcome=outcome,
         reason=reason,
         user=_user(),
-        token=None if token is None else token_digest(token),
+        token=None if token is None else statement_digest(token),
     )
 
 
@@ -635,11 +670,10 @@ def _after_rename(registered: RegisteredVersion, now: float) -> dict[str, str | 
 def _from_mlflow(version: Any) -> RegisteredVersion:
     """A version as MLflow's store returns it."""
     tags = dict(version.tags)
-    ref = VersionRef(
-        name=version.name, version=str(version.version), created=int(version.creation_timestamp)
-    )
     authors = tuple(name for name in (tags.get(AUTHOR), version.user_id) if name)
-    return RegisteredVersion(ref=ref, source=version.source, tags=tags, authors=authors)
+    return RegisteredVersion(
+        ref=VersionRef.of(version), source=version.source, tags=tags, authors=authors
+    )
 
 
 def _no_version(name: str) -> RegisteredVersion:
@@ -652,6 +686,10 @@ def _cure(registered: RegisteredVersion) -> str:
         f"assess it: governance assess {registered.ref.uri} --policy FILE --signing-key KEY, or "
         "let the worker do it"
     )
+
+
+def _ids(answer: Standing) -> str:
+    return ", ".join(key.id for key in answer.signers)
 
 
 def _named(name: str) -> str:

@@ -3,7 +3,8 @@
 The table `[registry]` of `governance.toml` in the working directory of the server, with the keyring
 that all parts share; `docs/configuration.md` describes it:
 
-    keyring = "keyring.toml"              # public keys; a relative path starts at this file
+    keyring = "root.toml"                 # the root keys that sign the ring, or a ring that nobody
+                                          # signed; a relative path starts at this file
 
     [registry]
     mode = "enforce"                      # or "report": what would be refused is only written down
@@ -13,6 +14,11 @@ that all parts share; `docs/configuration.md` describes it:
     stages = ["Staging", "Production"]
     audit = "sqlite:///audit.db"          # optional: the registry's own database otherwise
 
+    [[registry.signatures]]               # optional: who has to have signed, by alias or stage
+    for = ["champion", "Production"]      # shell patterns
+    threshold = 2                         # so many owners of keys, none of whom made the version
+    roles = ["assessor", "approver"]      # optional: one of each at least; otherwise assessors
+
     [[registry.models]]                   # the first pattern that fits the model's name counts
     models = "retina-*"
     mode = "enforce"
@@ -20,16 +26,19 @@ that all parts share; `docs/configuration.md` describes it:
 A file that is missing or wrong opens nothing: every alias and stage is protected then, and refused.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, cast
 
-from governance.approval.keys import Keyring
+from governance.approval.keyring import Keyring
 from governance.approval.lookalikes import skeleton
+from governance.approval.signed_rings import RingFiles, read_files, ring_in
+from governance.approval.standing import Standing
 from governance.approval.tags import folded
+from governance.approval.thresholds import Threshold
 from governance.errors import ApprovalError, PolicyError
 from governance.records.configuration import configuration, read_text
 from governance.records.toml_reader import Reader
@@ -69,6 +78,7 @@ class Protection:
         aliases: Patterns of protected aliases.
         excepted: Aliases that anyone may set.
         stages: Protected stages.
+        thresholds: Signatures that approvals need for some aliases and stages.
         audit: URL of the audit's database; None for the registry's own.
         mode: Mode of models that no pattern fits.
         models: Modes by model name; the first pattern that fits counts.
@@ -80,6 +90,7 @@ class Protection:
     aliases: tuple[str, ...] = ("*",)
     excepted: tuple[str, ...] = UNPROTECTED
     stages: tuple[str, ...] = ("Staging", "Production")
+    thresholds: tuple[Threshold, ...] = ()
     audit: str | None = None
     mode: Mode = "enforce"
     models: tuple[ModelMode, ...] = ()
@@ -114,6 +125,12 @@ class Protection:
             return folded(stage) not in IDLE
         return folded(stage) in {folded(item) for item in self.stages}
 
+    def lacking(self, name: str, answer: Standing, authors: Collection[str]) -> Iterator[str]:
+        """Which signatures an approval lacks for an alias or a stage."""
+        for item in self.thresholds:
+            if item.covers(name) and (problem := item.lacking(answer.signers, authors)):
+                yield problem
+
     def enforces(self, model: str) -> bool:
         """Whether a use of a model's version without an approval is refused, or only reported.
 
@@ -144,10 +161,7 @@ class Protection:
         """
         if self.problem is not None or self.keyring is None:
             raise ApprovalError(self.problem or "no keyring is named")
-        try:
-            return _ring(self.keyring, _stamp(self.keyring))
-        except OSError as error:
-            raise ApprovalError(f"{self.keyring}: cannot be read: {error.strerror}") from error
+        return _ring(read_files(self.keyring))
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
@@ -156,8 +170,8 @@ def _stamp(path: Path) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=8)
-def _ring(path: Path, _stamp: tuple[int, ...]) -> Keyring:
-    return Keyring.load(path)
+def _ring(files: RingFiles) -> Keyring:
+    return ring_in(files)
 
 
 @lru_cache(maxsize=8)
@@ -178,6 +192,7 @@ def _read(path: Path, _stamp: tuple[int, ...]) -> Protection:
         aliases=aliases or default.aliases,
         excepted=reader.texts("except", default.excepted) or (),
         stages=reader.texts("stages", default.stages) or (),
+        thresholds=tuple(map(_threshold, reader.tables("signatures"))),
         audit=reader.text("audit", "") or None,
         mode=_mode(reader, default.mode),
         models=tuple(_model_mode(item) for item in reader.tables("models")),
@@ -196,3 +211,17 @@ def _model_mode(reader: Reader) -> ModelMode:
     found = ModelMode(models=reader.text("models", None), mode=_mode(reader, "enforce"))
     reader.done()
     return found
+
+
+def _threshold(reader: Reader) -> Threshold:
+    roles = reader.texts("roles", ("assessor",)) or ()
+    threshold = int(reader.number("threshold", None, whole=True, lowest=1) or 0)
+    names = reader.texts("for", ()) or ()
+    if not names:
+        reader.problem("for", "is missing or empty; patterns of aliases and stages are needed")
+    if not roles or set(roles) - {"assessor", "approver"}:
+        reader.problem("roles", f"is {list(roles)}; assessor and approver are accepted")
+    if threshold < max(len(set(roles)), 1):
+        reader.problem("threshold", f"is {threshold}; at least one for each of the roles is needed")
+    reader.done()
+    return Threshold(names=names, threshold=threshold, roles=roles)  # type: ignore[arg-type] # checked

@@ -8,7 +8,7 @@ terminals only.
 ```
 assess         assess, report and demo
 gates          gate, promote and doctor
-approvals      keys, waive and revoke
+approvals      keys, waive, revoke and countersign
 operations     inventory and audit
 auditing       replay
 drift          compare, history, references and drift selftest
@@ -62,10 +62,12 @@ policy.command("draft")(policies.policy_draft)
 policy.command("check")(policies.policy_check)
 
 keys = typer.Typer(
-    help="Make keys to sign with, or list the keys whose signatures count.", no_args_is_help=True
+    help="Make keys to sign with, list the keys that count, or sign the list.",
+    no_args_is_help=True,
 )
 keys.command("new")(configured(approvals.keys_new))
 keys.command("list")(approvals.keys_list)
+keys.command("sign")(approvals.keys_sign)
 
 references = typer.Typer(
     help="Record reference runs: harmless training that shows how much change is usual.",
@@ -85,6 +87,7 @@ app.command()(configured(operations.audit))
 app.command()(configured(assess.report))
 app.command()(configured(approvals.waive))
 app.command()(configured(approvals.revoke))
+app.command()(configured(approvals.countersign))
 app.add_typer(keys, name="keys")
 app.command()(configured(auditing.replay))
 app.command()(configured(drift.compare))

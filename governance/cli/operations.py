@@ -40,7 +40,7 @@ def inventory(
 
     The table `[registry]` of the configuration says which aliases and stages are protected.
     """
-    from governance.approval import Keyring
+    from governance.approval import load_ring
     from governance.approval.protection import Protection
     from governance.errors import PolicyError
     from governance.registry.inventory import inventory as take_inventory
@@ -48,7 +48,7 @@ def inventory(
     protection = Protection() if config is None else Protection.at(config)
     if protection.problem is not None:
         raise PolicyError(protection.problem)
-    ring = None if keys is None else Keyring.load(keys)
+    ring = None if keys is None else load_ring(keys)
     found = take_inventory(protection, ring, time.time())
     if uris:
         for item in found.backlog:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from threading import Event, Thread
 
 from governance import registry
-from governance.approval import Keyring, PrivateKey, Statement
+from governance.approval import Keyring, Signer, Statement
 from governance.errors import (
     EvidenceError,
     GovernanceError,
@@ -28,7 +28,7 @@ from governance.registry import listing
 from governance.registry.approvals import disagreements
 from governance.registry.recording import check_home
 from governance.registry.status import leave_undetermined
-from governance.registry.versions import ModelVersion, with_model_id
+from governance.registry.versions import ModelVersion, of_registry, with_model_id
 from governance.worker.config import WorkerConfig
 from governance.worker.host import check_host
 from governance.worker.job_database import JobDatabase, Lease
@@ -60,7 +60,7 @@ class Resources:
 
     jobs: JobDatabase
     config: WorkerConfig
-    key: PrivateKey
+    key: Signer
     ring: Keyring
     stop: Event = field(default_factory=Event)
 
@@ -203,10 +203,11 @@ def _done(lease: Lease, resources: Resources, lost: Event) -> JobOutcome:
         verdict = found.tags.get("governance.status")
         jobs.finish(lease, verdict, run_id=found.tags.get("governance.run_id"))
         return JobOutcome(state="done", verdict=verdict, why="it was done before")
+    here = of_registry(found.version, resources.ring.registry)
     if lease.attempts >= config.attempts:
         error = f"{lease.attempts} attempts failed; the last one: {lease.error}"
-        return _undetermined(lease, resources, found.version, error)
-    version = with_model_id(found.version)
+        return _undetermined(lease, resources, here, error)
+    version = with_model_id(here)
     listing.close_runs(version)
     # What was signed, where it is the waivers alone that differ.
     said = wanted.statement if wanted.why == WAIVERS else None
@@ -250,14 +251,16 @@ def _assessed(
     counting, _ = registry.waivers(version, resources.ring)
     assessment = _judged_again(version, policy, counting, scratch, said) if said else None
     check_home(version)
-    with registry.marked_running(version, key=resources.key):
+    with registry.marked_running(version, key=resources.key, policy=policy) as began:
+        # What is judged again was measured under the policy as it was fixed then.
+        fixed = said.policy_fixed if said and assessment else began
         if assessment is None:
             measured = measure_confined(
                 version, policy, resources.config, scratch / "room",
                 interrupted=lambda: resources.stop.is_set() or lost.is_set(),
             )  # fmt: skip
             assessment = _judged_now(measured, counting)
-        return _recorded(lease, resources, version, assessment, scratch)
+        return _recorded(lease, resources, version, assessment, scratch, fixed)
 
 
 def _judged_now(assessment: Assessment, counting: tuple[Waiver, ...]) -> Assessment:
@@ -290,13 +293,21 @@ def _judged_again(
 
 
 def _recorded(
-    lease: Lease, resources: Resources, version: ModelVersion, assessment: Assessment, scratch: Path
+    lease: Lease,
+    resources: Resources,
+    version: ModelVersion,
+    assessment: Assessment,
+    scratch: Path,
+    policy_fixed: int | None,
 ) -> JobOutcome:
     """Print and record an assessment, unless another worker has taken over."""
     folder = scratch / "assessment"
     unprinted = keep(assessment, folder)
     _check_mine(lease, resources)
-    run_id = registry.record(version, assessment, folder, key=resources.key, unprinted=unprinted)
+    run_id = registry.record(
+        version, assessment, folder, key=resources.key, policy_fixed=policy_fixed,
+        unprinted=unprinted,
+    )  # fmt: skip
     verdict = assessment.decision.verdict
     resources.jobs.finish(lease, verdict, run_id=run_id)
     why = f"the reports were not printed: {unprinted}" if unprinted else ""

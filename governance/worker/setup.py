@@ -4,7 +4,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from governance.approval import Keyring, PrivateKey
+from governance.approval import Keyring, PrivateKey, Signer, load_ring
+from governance.approval.signed_rings import check_not_older
 from governance.errors import ApprovalError, PolicyError, RegistryError
 from governance.registry import listing
 from governance.registry.permissions import missing_permissions
@@ -47,20 +48,27 @@ def prepare(file: Path, signing_key: Path, keys: Path | None, ledger: str) -> Re
         raise RegistryError(missing)
     key = PrivateKey.load(signing_key)
     ring = _ring(key, keys)
-    return Resources(
-        jobs=JobDatabase(ledger, config.registry or listing.place(), listing.workspace()),
-        config=config,
-        key=key,
-        ring=ring,
-    )
+    jobs = JobDatabase(ledger, config.registry or listing.place(), listing.workspace())
+    _check_newest(ring, jobs)
+    return Resources(jobs=jobs, config=config, key=key, ring=ring)
 
 
-def _ring(key: PrivateKey, keys: Path | None) -> Keyring:
+def _check_newest(ring: Keyring, jobs: JobDatabase) -> None:
+    """Refuse a signed ring that is older than one that a worker of this registry had."""
+    if not ring.signed:
+        return
+    newest = jobs.newest_ring()
+    if newest is not None:
+        check_not_older(ring, *newest)
+    jobs.saw_ring(ring.version, ring.digest)
+
+
+def _ring(key: Signer, keys: Path | None) -> Keyring:
     """The ring, in which the worker's key counts: else it would do everything again and again."""
     if keys is None:
         start = datetime.fromtimestamp(0, UTC)
         return Keyring((key.public(owner="this worker", role="assessor", not_before=start),))
-    ring = Keyring.load(keys)
+    ring = load_ring(keys)
     known = ring.signer(key.id, int(time.time()), f"{keys}: the worker's key")
     if known.role != "assessor":
         raise ApprovalError(

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from governance.approval import Keyring, Statement
+from governance.approval.former_tokens import was_revocation
 from governance.approval.lifecycle import LIFECYCLE, state_of
 from governance.approval.standing import Standing
-from governance.approval.tags import STATUS, folded
+from governance.approval.tags import APPROVAL, STATUS, folded
 from governance.errors import RegistryError
 from governance.records.version_ref import VersionRef
 from governance.records.waiver import Waiver
@@ -39,8 +40,9 @@ __all__ = [
 ]
 
 #: Why a version needs work.
-UNSIGNED, WAITS, EXPIRED, INVALID, REPLACED, WAIVERS, STATUSES, RULED = (
+UNSIGNED, OUTDATED, WAITS, EXPIRED, INVALID, REPLACED, WAIVERS, STATUSES, RULED = (
     "no signed statement",
+    "signed in the form of earlier releases",
     "pending",
     "expired",
     "invalid statement",
@@ -82,6 +84,9 @@ def need(entry: ListedVersion, ring: Keyring, now: float, config: WorkerConfig) 
     statement = None if answer is None else answer.statement
     if answer is not None and answer.doubtful("unsigned"):
         return Need(why=UNSIGNED)
+    if answer is not None and answer.doubtful("outdated"):
+        # A person decided where it is a revocation, whatever form that has.
+        return None if was_revocation(entry.tags[APPROVAL]) else Need(why=OUTDATED)
     if answer is None or statement is None:
         return Need(why=INVALID)
     if answer.doubtful("replaced"):

@@ -62,6 +62,26 @@ def ring():
     return Keyring.load(Path("ring.toml"))
 
 
+def test_what_is_not_approved_is_not_countersigned(keys, new_version, governance):
+    told = governance("countersign", new_version(), "--key", "ann.pem", "--keys", "ring.toml")
+
+    assert told.code == 30
+    assert "no assessment of it stands" in told.out
+
+
+def test_a_root_key_signs_the_ring(keys, governance):
+    new = governance(*("keys", "new", "root.pem", "--owner", "security", "--role", "root"),
+                     "--keys", "root.toml", "--algorithm", "p256")  # fmt: skip
+
+    signed = governance("keys", "sign", "ring.toml", "--key", "root.pem")
+
+    assert (new.code, signed.code) == (0, 0), new.err + signed.err
+    assert "version 1 of ring.toml" in signed.out
+    told = json.loads(governance("keys", "list", "root.toml", "--json").out)
+    assert (told["signed"], told["version"], len(told["keys"])) == (True, 1, 2)
+    assert "not signed" in governance("keys", "list", "ring.toml").out
+
+
 def test_nobody_without_a_name_gets_a_key(store, governance):
     told = governance(
         *("keys", "new", "k.pem", "--owner", " ", "--role", "assessor"), "--keys", "r"
@@ -79,7 +99,7 @@ def test_a_waiver_is_put_on_its_version(keys, new_version, governance):
     assert told.code == 0, told.err
     assert "performance.accuracy is waived up to 0.5" in told.out
     (token,) = (value for key, value in tags(uri).items() if key.startswith(WAIVER))
-    said = read(token, ring(), time.time())
+    said = read(token, ring(), time.time()).statement
     assert datetime.fromtimestamp(said.expires, UTC).date().isoformat() == last_day(30)
 
 
@@ -110,7 +130,7 @@ def test_a_revocation_is_signed(keys, new_version, governance):
     told = governance("revoke", uri, "--reason", "leaked images", "--key", "ann.pem")
 
     assert told.code == 0, told.err
-    assert read(tags(uri)[APPROVAL], ring(), time.time()).detail == "leaked images"
+    assert read(tags(uri)[APPROVAL], ring(), time.time()).statement.detail == "leaked images"
     assert tags(uri)["governance.status"] == "rejected"
 
 
@@ -130,6 +150,10 @@ def test_an_assessment_is_signed_and_judged_with_the_waivers_that_count(
     assert without.code == 10, without.err
     assert told.code == 0, told.err
     assert "waived" in {item["outcome"] for item in json.loads(told.out)["findings"]}
-    said = read(tags(uri)[APPROVAL], ring(), time.time())
+    said = read(tags(uri)[APPROVAL], ring(), time.time()).statement
     assert (said.verdict, len(said.waivers)) == ("approved", 1)
     assert governance("gate", uri, "--keys", "ring.toml").code == 0
+    second = governance("countersign", uri, "--key", "ann.pem", "--keys", "ring.toml")
+    assert (second.code, "signed by ann, worker" in second.out) == (0, True), second.err
+    gate = json.loads(governance("gate", uri, "--keys", "ring.toml", "--json").out)
+    assert len(gate["signature"]["keys"]) == 2

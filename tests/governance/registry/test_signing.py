@@ -10,6 +10,7 @@ import pytest
 from mlflow import MlflowClient
 
 from governance.approval import Keyring, PrivateKey, decode, read, sign
+from governance.approval.attestations import disagreeing
 from governance.approval.tags import APPROVAL, replaced_tag
 from governance.errors import ApprovalError, RegistryError
 from governance.registry import (
@@ -23,6 +24,7 @@ from governance.registry import (
     waive,
     waivers,
 )
+from governance.registry.recording import ATTESTATIONS
 from governance.registry.signing import (
     authors,
     in_progress,
@@ -85,6 +87,12 @@ def assessed(version, policy, make_assessment, tmp_path):
     return make
 
 
+def recorded(version, assessment, folder, key):
+    """Record it as an assessment does, while the version is `running`."""
+    with marked_running(version, key=key):
+        return record(version, assessment, folder, key=key)
+
+
 def tags():
     return MlflowClient().get_model_version("stripes", "1").tags
 
@@ -93,9 +101,9 @@ def tags():
 def test_a_verdict_is_signed_and_says_all_the_tags(version, keys, assessed):
     assessment, folder = assessed()
 
-    run_id = record(version, assessment, folder, key=keys.assessor)
+    run_id = recorded(version, assessment, folder, keys.assessor)
 
-    said = read(tags()[APPROVAL], keys.ring, time.time())
+    said = read(tags()[APPROVAL], keys.ring, time.time()).statement
     assert (said.verdict, said.run_id) == ("approved", run_id)
     assert said.assessment_digest == tags()["governance.digest"] == assessment.digest
     assert said.manifest == tags()["governance.manifest"]
@@ -106,9 +114,37 @@ def test_a_verdict_is_signed_and_says_all_the_tags(version, keys, assessed):
 
 
 @pytest.mark.slow
+def test_the_evidence_is_signed_too_and_follows_from_the_record(version, keys, assessed, tmp_path):
+    assessment, folder = assessed()
+    run_id = recorded(version, assessment, folder, keys.assessor)
+
+    place = MlflowClient().download_artifacts(run_id, ATTESTATIONS, str(tmp_path))
+
+    said = read(tags()[APPROVAL], keys.ring, time.time()).statement
+    lines = Path(place).read_text()
+    assert list(disagreeing(lines, assessment, said, keys.ring)) == []
+    assert len(lines.splitlines()) == 2 * len(assessment.evidence) + 1
+
+
+@pytest.mark.slow
+def test_the_policy_is_fixed_and_signed_before_anything_is_measured(
+    version, keys, assessed, policy
+):
+    assessment, folder = assessed()
+    with marked_running(version, key=keys.assessor, policy=policy) as fixed:
+        running = read(tags()[APPROVAL], keys.ring, time.time()).statement
+        record(version, assessment, folder, key=keys.assessor, policy_fixed=fixed)
+
+    said = read(tags()[APPROVAL], keys.ring, time.time()).statement
+    assert (running.verdict, running.policy_digest) == ("running", policy.digest)
+    assert said.policy_fixed == running.policy_fixed == fixed <= said.issued
+    assert said.policy_digest == policy.digest
+
+
+@pytest.mark.slow
 def test_what_was_recorded_is_verified(version, keys, assessed, tmp_path):
     assessment, folder = assessed()
-    record(version, assessment, folder, key=keys.assessor)
+    recorded(version, assessment, folder, keys.assessor)
 
     assert mismatches(version, fetch(version, tmp_path / "fetched")) == ()
 
@@ -117,7 +153,7 @@ def test_what_was_recorded_is_verified(version, keys, assessed, tmp_path):
 def test_a_governed_registry_takes_no_verdict_without_a_key(version, assessed):
     assessment, folder = assessed()
 
-    with pytest.raises(RegistryError, match="--signing-key"):
+    with pytest.raises(RegistryError, match="the status is pending"):
         record(version, assessment, folder)
     with pytest.raises(RegistryError, match="--signing-key"), marked_running(version):
         pytest.fail("was let in")
@@ -133,14 +169,14 @@ def test_while_assessed_a_version_is_running_and_then_what_it_was(version, keys)
 
 @pytest.mark.slow
 def test_a_verdict_is_put_back_signed_anew(version, keys, assessed):
-    record(version, *assessed(), key=keys.assessor)
+    recorded(version, *assessed(), keys.assessor)
     before = decode(tags()[APPROVAL])
 
     with pytest.raises(KeyboardInterrupt), marked_running(version, key=keys.assessor):  # noqa: PT012
         assert tags()["governance.status"] == "running"
         raise KeyboardInterrupt
 
-    after = read(tags()[APPROVAL], keys.ring, time.time())
+    after = read(tags()[APPROVAL], keys.ring, time.time()).statement
     assert after.issued >= before.issued
     assert dataclasses.replace(after, issued=before.issued, replaces=before.replaces) == before
     assert tags()["governance.status"] == "approved"
@@ -150,8 +186,8 @@ def test_what_someone_else_put_there_is_not_signed(version, keys, assessed):
     thief = PrivateKey.new(keys_folder(version) / "thief.pem")
     assessment, _ = assessed()
     forged = verdict_of(
-        version, assessment, run_id="0" * 32, record="sha256:x", manifest="sha256:y",
-        now=time.time(),
+        version, assessment, run_id="0" * 32, record="sha256:" + "1" * 64,
+        manifest="sha256:" + "2" * 64, now=time.time(),
     )  # fmt: skip
 
     for found in ({APPROVAL: sign(forged, thief)}, {APPROVAL: "nonsense"}, {}):
@@ -173,7 +209,7 @@ def test_what_could_not_be_assessed_is_signed_with_the_error(version, keys):
         version, not_assessable(version, "out of memory\n" * 999, time.time()), keys.assessor
     )
 
-    said = read(tags()[APPROVAL], keys.ring, time.time())
+    said = read(tags()[APPROVAL], keys.ring, time.time()).statement
     assert said.verdict == "undetermined"
     assert said.detail.startswith("out of memory")
     assert said.run_id is None
@@ -220,9 +256,9 @@ def test_an_approval_ends_with_its_waiver(version, keys, assessed, policy):
     folder = keys_folder(version).parent / "waived"
     waived.save(folder)
 
-    record(version, waived, folder, key=keys.assessor)
+    recorded(version, waived, folder, keys.assessor)
 
-    said = read(tags()[APPROVAL], keys.ring, time.time())
+    said = read(tags()[APPROVAL], keys.ring, time.time()).statement
     assert (said.verdict, said.expires) == ("approved", until)
     assert said.waivers == (counting[0].token,)
     assert mismatches(version, fetch(version, folder.parent / "fetched")) == ()
@@ -264,12 +300,15 @@ def test_nobody_waives_what_they_trained(registry, keys, saved_model):
 
 @pytest.mark.slow
 def test_a_revoked_version_is_rejected(version, keys, assessed):
-    record(version, *assessed(), key=keys.assessor)
+    recorded(version, *assessed(), keys.assessor)
 
     revoke(version, "trained on leaked images", keys.approver)
 
     assert tags()["governance.status"] == "rejected"
-    assert read(tags()[APPROVAL], keys.ring, time.time() + 10 * 365 * DAY).kind == "revocation"
+    assert (
+        read(tags()[APPROVAL], keys.ring, time.time() + 10 * 365 * DAY).statement.kind
+        == "revocation"
+    )
 
 
 @pytest.mark.slow
