@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from governance import registry
-from governance.errors import EvidenceError, GovernanceError, SubjectError
+from governance.errors import EvidenceError, GovernanceError, HostError, SubjectError
 from governance.records.assessment import Assessment
 from governance.records.policy import DRIFT, Policy
 from governance.registry.materials import gather
@@ -16,11 +16,15 @@ from governance.registry.versions import ModelVersion
 from governance.subject import model_files
 from governance.worker import sandbox
 from governance.worker.config import WorkerConfig
+from governance.worker.handover import as_said
 from governance.worker.host import check_host
+from governance.worker.log import log
 from governance.worker.request import Request
 from governance.workflows import orchestration
 
 __all__ = ["FailedAttemptError", "InterruptedAttemptError", "measure_confined"]
+
+LOGGED = 4000  # characters of what a process wrote that the worker's log takes
 
 
 class FailedAttemptError(GovernanceError):
@@ -56,6 +60,8 @@ def measure_confined(
         HostError: If this machine could not run the process, or its fault may have spoilt evidence.
         RegistryError: If something cannot be downloaded.
     """
+    if policy.model.allow_pickle and (gaps := sandbox.confinement().gaps):
+        raise HostError(["allow_pickle: this machine cannot shut a pickle in; open is:", *gaps])
     folder.mkdir()
     materials = gather(version, policy, folder)
     # Before any code of theirs runs that could change the files.
@@ -67,28 +73,35 @@ def measure_confined(
         device=config.device,
     )
     process = sandbox.run(request, folder, config, interrupted=interrupted)
+    if process.output:
+        log("output", version=str(version.ref), output=process.output[-LOGGED:])
     if process.kind == "interrupted":
         raise InterruptedAttemptError(process.error)
     if process.kind == "refused":
         raise SubjectError(process.error)
     if process.kind == "failed":
         raise FailedAttemptError(f"the assessment {process.error}")
-    result = folder / "assessment"
-    if result.is_symlink():
-        raise EvidenceError(f"{result}: is a link; the folder of an assessment is accepted")
-    assessment = Assessment.load(result)
-    if wrong := tuple(_contradictions(assessment, version, policy, digest)):
+    assessment = _loaded(folder / "assessment")
+    if wrong := tuple(_contradictions(assessment, request, digest)):
         raise EvidenceError(wrong)
     if any(item.failure is not None for item in assessment.evidence):
         check_host(config)  # a full disk or a lost GPU is no evidence about a model
     return assessment
 
 
-def _contradictions(
-    assessment: Assessment, version: ModelVersion, policy: Policy, digest: str
-) -> Iterator[str]:
+def _loaded(result: Path) -> Assessment:
+    """The assessment that was handed back; what is wrong with it, in words fit to be published."""
+    try:
+        return Assessment.load(result)
+    except EvidenceError as error:
+        problems = (problem.replace(f"{result}", "assessment") for problem in error.problems)
+        raise EvidenceError(as_said(problems, source="the result was refused")) from error
+
+
+def _contradictions(assessment: Assessment, request: Request, digest: str) -> Iterator[str]:
     """How an assessment is not the one that was asked for: the process ran a stranger's model."""
-    identity = assessment.identity
+    identity, policy = assessment.identity, request.policy
+    version = request.materials.version
     other = tuple(
         name
         for name in ("uri", "model_id", "run_id")
@@ -101,6 +114,8 @@ def _contradictions(
     if assessment.policy != orchestration.judged_by(policy):
         yield f"{version.uri}: the assessment was made under another policy"
     ran = [item.analysis for item in assessment.evidence]
-    asked = [*orchestration.build(policy), *((DRIFT,) if policy.drift is not None else ())]
+    # Where the record to compare with is damaged, the assessment says so whatever was asked.
+    compared = policy.drift is not None or request.lineage.unknown is not None
+    asked = [*orchestration.build(policy), *((DRIFT,) if compared else ())]
     if ran != asked:
-        yield f"{version.uri}: the assessment holds {ran} and {asked} were asked for"
+        yield f"{version.uri}: the assessment holds other analyses than {asked}"

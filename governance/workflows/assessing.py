@@ -36,7 +36,7 @@ from governance.registry.versions import refusals
 from governance.subject.images.validation_set import ValidationSet
 from governance.workflows import orchestration
 from governance.workflows.orchestration import Progress
-from governance.workflows.printing import REPORTS, print_reports
+from governance.workflows.printing import REPORTS, Wall, print_reports
 
 __all__ = ["Result", "assess_model", "judged", "keep", "measure", "measure_version"]
 
@@ -180,8 +180,13 @@ def judged(assessment: Assessment, waivers: tuple[Waiver, ...]) -> Assessment:
     return replace(assessment, waivers=waivers, decision=decision)
 
 
-def keep(assessment: Assessment, folder: Path) -> str | None:
+def keep(assessment: Assessment, folder: Path, wall: Wall | None = None) -> str | None:
     """Save an assessment with its reports as a new folder; without reports if printing fails.
+
+    Args:
+        assessment: As judged.
+        folder: New folder.
+        wall: What shuts the process in that prints; None to let it see the machine.
 
     Returns:
         Why the reports could not be printed; None if they are there.
@@ -192,7 +197,7 @@ def keep(assessment: Assessment, folder: Path) -> str | None:
     with refusals(f"{folder}: writing the assessment"):
         assessment.save(folder)
     try:
-        attach(folder, print_reports(folder))
+        attach(folder, print_reports(folder, wall))
     except (RegistryError, OSError) as error:
         # Hours of measuring lie in the folder, and `governance report` can print it later.
         for name in REPORTS:
