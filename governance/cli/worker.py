@@ -14,7 +14,6 @@ from governance.cli.console import out, print_json, text
 from governance.errors import SubjectError
 
 if TYPE_CHECKING:
-    from governance.approval import Signer as Signing
     from governance.worker.job import Resources
 
 __all__ = ["sweep", "worker"]
@@ -79,7 +78,7 @@ def worker(
             "--listen, --webhook-secret-file: both are needed to receive webhooks; "
             "--monitoring HOST:PORT answers /livez, /healthz and /metrics without a secret"
         )
-    resources = _resources(config, _key(signing_key, signer), keys, ledger)
+    resources = _resources(config, signing_key, signer, keys, ledger)
 
     from governance.worker.counts import Counts
     from governance.worker.listener import Listener
@@ -115,7 +114,7 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:
     """Scan all versions once, assess those that need it, and report aliases without an approval."""
-    resources = _resources(config, _key(signing_key, signer), keys, ledger)
+    resources = _resources(config, signing_key, signer, keys, ledger)
 
     from governance.worker.counts import Counts
     from governance.worker.loop import Loop
@@ -134,22 +133,9 @@ def sweep(
         out.print(text(", ".join(f"{name.replace('_', ' ')}: {n}" for name, n in found.items())))
 
 
-def _key(signing_key: Path | None, signer: Path | None) -> "Signing":
-    """The key to sign with, held here or by a process of its own."""
-    from governance.approval import PrivateKey
-    from governance.approval.remote_keys import RemoteKey
-
-    if signing_key is not None and signer is None:
-        return PrivateKey.load(signing_key)
-    if signer is not None and signing_key is None:
-        return RemoteKey.at(signer)
-    raise SubjectError(
-        "--signing-key, --signer: one of them is needed: the file of an assessor's key, or the "
-        "socket of the process that holds it"
-    )
-
-
-def _resources(config: Path, key: "Signing", keys: Path | None, ledger: str) -> "Resources":
+def _resources(
+    config: Path, signing_key: Path | None, signer: Path | None, keys: Path | None, ledger: str
+) -> "Resources":
     """Check files and machine before anything else happens, and log as JSON lines."""
     for name, value in MANNERS.items():
         os.environ.setdefault(name, value)
@@ -160,7 +146,7 @@ def _resources(config: Path, key: "Signing", keys: Path | None, ledger: str) -> 
 
     from governance.worker.setup import prepare
 
-    return prepare(config, key, keys, ledger)
+    return prepare(config, signing_key, keys, ledger, signer=signer)
 
 
 def _address(option: str, given: str | None) -> tuple[str, int] | None:

@@ -14,7 +14,7 @@ from governance.worker.setup import prepare
 def prepared(office, **changes):
     given = {
         "file": office.folder / "worker.toml",
-        "key": office.assessor,
+        "signing_key": office.folder / "assessor.pem",
         "keys": office.folder / "keyring.toml",
         "ledger": f"sqlite:///{office.folder}/ledger.db",
         **changes,
@@ -41,7 +41,7 @@ def test_a_key_that_does_not_count_is_refused(office, store, tmp_path):
     with pytest.raises(ApprovalError, match="not in the ring"):
         prepared(office, keys=other)
     with pytest.raises(ApprovalError, match="one of the role assessor is accepted"):
-        prepared(office, key=office.approver)
+        prepared(office, signing_key=office.folder / "ann.pem")
 
 
 @pytest.mark.worker
