@@ -49,11 +49,6 @@ def prepare(
         ApprovalError: If the key cannot be read, or does not count by the ring.
         RegistryError: If the job database cannot be opened, or the login may not give verdicts.
     """
-    if (signing_key is None) == (signer is None):
-        raise SubjectError(
-            "--signing-key, --signer: one of them is needed: the file of an assessor's key, or the "
-            "socket of the process that holds it"
-        )
     config = WorkerConfig.load(file)
     problems: list[str] = []
     pickles: list[Path] = []
@@ -79,11 +74,15 @@ def prepare(
 
 
 def _key(file: Path | None, socket: Path | None) -> Signer:
-    if socket is not None:
+    """The key to sign with, read here or held by another process."""
+    if file is not None and socket is None:
+        return PrivateKey.load(file)
+    if socket is not None and file is None:
         return RemoteKey.at(socket)
-    if file is None:
-        raise SubjectError("no key to sign with")
-    return PrivateKey.load(file)
+    raise SubjectError(
+        "--signing-key, --signer: one of them is needed: the file of an assessor's key, or the "
+        "socket of the process that holds it"
+    )
 
 
 def _check_confinement(gaps: tuple[str, ...], pickles: list[Path]) -> None:
