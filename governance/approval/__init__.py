@@ -3,10 +3,12 @@
 ```
 keys        who may sign what, and until when
 statements  verdicts, waivers and revocations as tokens signed with Ed25519
+agreement   what a signed verdict says of its record, and where the two differ
 waivers     which signed waivers of a version count
 tags        names of the tags that hold all this on a version in MLflow
 lifecycle   the states of a version, and who may move it from one to the next
 standing    whether the signed statement on a version counts, for this version, now
+bundles     all that an auditor needs about a version, in one file, and its verification
 ```
 
 The worker and people hold private keys. The registry's server holds public keys alone, so that an

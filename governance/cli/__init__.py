@@ -9,7 +9,7 @@ terminals only.
 assess         assess, report and demo
 gates          gate, promote and doctor
 approvals      keys, waive and revoke
-auditing       replay
+auditing       bundle, verify and replay
 drift          compare, history, references and drift selftest
 policies       policy new, policy check and analyses
 worker         worker and sweep
@@ -68,6 +68,8 @@ app.command()(assess.report)
 app.command()(approvals.waive)
 app.command()(approvals.revoke)
 app.add_typer(keys, name="keys")
+app.command()(auditing.bundle)
+app.command()(auditing.verify)
 app.command()(auditing.replay)
 app.command()(drift.compare)
 app.command()(drift.history)

@@ -9,6 +9,7 @@ policy         what a model is put through and what is expected of it
 reproduction   a measurement made again, held against the one on record
 decision       evidence held against a policy: findings and a verdict
 assessment     one assessment and its folder of files
+bundle_files   many files as one, the same bytes for the same files
 table_files    the rows of a table as Parquet and as CSV
 waiver         a named person's permission for one version to miss one expectation
 lineage        the versions that one version is compared with

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-from governance.approval import Keyring, Statement
+from governance.approval import Keyring, Statement, agreement
 from governance.approval.standing import RegisteredVersion, Standing, standing
 from governance.approval.tags import RUN, WAIVER
 from governance.errors import SubjectError
 from governance.records.assessment import Assessment
 from governance.registry.recording import manifest_digest, record_digest
-from governance.registry.signing import authors, claims
+from governance.registry.signing import authors
 from governance.registry.versions import ModelVersion, refusals, registered
 
 __all__ = ["disagreements", "standing_of"]
@@ -76,10 +76,7 @@ def disagreements(
     with refusals(f"{version.uri}: reading its tags"):
         run_id = registered(version).tags.get(RUN)
     record, manifest = record_digest(folder), manifest_digest(folder)
-    for name, value in claims(assessment, run_id=run_id, record=record, manifest=manifest).items():
-        signed = getattr(statement, name)
-        if signed != value:
-            yield (
-                f"{version.uri}: the {name.replace('_', ' ')} that was signed is {signed} and that "
-                f"of its record is {value}"
-            )
+    for problem in agreement.disagreements(
+        statement, assessment, run_id=run_id, record=record, manifest=manifest
+    ):
+        yield f"{version.uri}: {problem}"

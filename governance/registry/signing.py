@@ -25,6 +25,7 @@ from governance.approval import (
     waiver_tag,
     waivers_among,
 )
+from governance.approval.agreement import claims
 from governance.approval.lifecycle import LIFECYCLE, state_of
 from governance.approval.standing import RegisteredVersion, standing
 from governance.approval.tags import replaced_tag
@@ -46,7 +47,6 @@ from governance.registry.versions import (
 __all__ = [
     "about",
     "authors",
-    "claims",
     "in_progress",
     "not_assessable",
     "put_statement",
@@ -76,31 +76,6 @@ def about(version: ModelVersion) -> dict[str, Any]:
     if version.ref is None:
         raise RegistryError(f"{version.uri}: not registered; nothing is signed about it")
     return {"ref": version.ref, "source": version.source or ""}
-
-
-def claims(
-    assessment: Assessment, *, run_id: str | None, record: str, manifest: str
-) -> dict[str, Any]:
-    """The fields of a verdict that follow from a recorded assessment.
-
-    Args:
-        assessment: As judged.
-        run_id: The run that holds the record.
-        record: Digest of the record.
-        manifest: Digest of its manifest.
-    """
-    return {
-        "verdict": assessment.decision.verdict,
-        "artifact_digest": assessment.identity.artifact_digest,
-        "model_digest": assessment.identity.digest,
-        "policy_title": assessment.policy.title,
-        "policy_digest": assessment.policy.digest,
-        "validation_digest": assessment.validation.digest,
-        "run_id": run_id,
-        "assessment_digest": record,
-        "manifest": manifest,
-        "waivers": tuple(item.token for item in assessment.waivers),
-    }
 
 
 def verdict_of(

@@ -6,6 +6,7 @@ orchestration    from a subject and a policy to an assessment
 environment      versions, device, processor and threads that an assessment was made with
 class_counts     expectations about classes with too few images
 printing         an assessment's folder as HTML and PDF, printed in a process of its own
+bundling         all that an auditor needs about a version, in one file
 replaying        a part of an assessment measured again, and held against the record
 comparing        two versions compared from their records
 version_history  what was measured of each version of a model, and how far versions moved

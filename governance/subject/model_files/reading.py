@@ -19,6 +19,7 @@ import yaml  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from governance.errors import SubjectError
+from governance.records.bundle_files import combined
 from governance.records.evidence import ModelIdentity
 from governance.records.wording import first_few
 from governance.subject.model_files.archive import open_archive
@@ -30,6 +31,7 @@ __all__ = [
     "ModelFiles",
     "Shape",
     "artifact_digest",
+    "file_digests",
     "load",
     "read",
     "stored_digest",
@@ -89,23 +91,30 @@ class LoadedModel:
         )
 
 
-def artifact_digest(folder: Path) -> str:
-    """sha256 over the path and sha256 of each file of a model, in order of path.
+def file_digests(folder: Path) -> dict[str, str]:
+    """Hexadecimal sha256 of each file of a model by its path, in order of path.
 
     Raises:
         SubjectError: If the folder holds a link.
     """
-    digest = hashlib.sha256()
+    digests = {}
     for path in sorted(folder.rglob("*"), key=lambda item: item.relative_to(folder).as_posix()):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
             raise SubjectError(f"{folder}: {name} is a link; plain files are accepted")
         if path.is_file() and name != DOWNLOAD_NOTE:
             with path.open("rb") as stream:
-                content = hashlib.file_digest(stream, "sha256").hexdigest()
-            # JSON, so that no file name can pass for two.
-            digest.update(f"{json.dumps([name, content])}\n".encode())
-    return f"sha256:{digest.hexdigest()}"
+                digests[name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return digests
+
+
+def artifact_digest(folder: Path) -> str:
+    """sha256 over the path and sha256 of each file of a model, in order of path.
+
+    Raises:
+        SubjectError: If the folder holds a link.
+    """
+    return combined(file_digests(folder))
 
 
 def read(folder: Path) -> ModelFiles:

@@ -1,0 +1,60 @@
+"""Agreement: what a signed verdict says of its record, and where the two differ."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from governance.approval.statements import Statement
+from governance.records.assessment import Assessment
+
+__all__ = ["claims", "disagreements"]
+
+
+def claims(
+    assessment: Assessment, *, run_id: str | None, record: str, manifest: str
+) -> dict[str, Any]:
+    """The fields of a verdict that follow from a recorded assessment.
+
+    Args:
+        assessment: As judged.
+        run_id: The run that holds the record.
+        record: Digest of the record.
+        manifest: Digest of its manifest.
+    """
+    return {
+        "verdict": assessment.decision.verdict,
+        "artifact_digest": assessment.identity.artifact_digest,
+        "model_digest": assessment.identity.digest,
+        "policy_title": assessment.policy.title,
+        "policy_digest": assessment.policy.digest,
+        "validation_digest": assessment.validation.digest,
+        "run_id": run_id,
+        "assessment_digest": record,
+        "manifest": manifest,
+        "waivers": tuple(item.token for item in assessment.waivers),
+    }
+
+
+def disagreements(
+    statement: Statement,
+    assessment: Assessment,
+    *,
+    run_id: str | None,
+    record: str,
+    manifest: str,
+) -> Iterator[str]:
+    """How a signed verdict differs from the record on its version, a sentence each.
+
+    Args:
+        statement: The signed verdict, which counts.
+        assessment: The record.
+        run_id: The run that holds the record.
+        record: Digest of the record.
+        manifest: Digest of its manifest.
+    """
+    for name, value in claims(assessment, run_id=run_id, record=record, manifest=manifest).items():
+        signed = getattr(statement, name)
+        if signed != value:
+            yield (
+                f"the {name.replace('_', ' ')} that was signed is {signed} and that of its record "
+                f"is {value}"
+            )

@@ -1,0 +1,70 @@
+"""Bundling: all that an auditor needs about a version, fetched from MLflow into one file."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from governance import registry
+from governance.approval import Keyring
+from governance.approval.bundles import Bundle
+from governance.approval.standing import RegisteredVersion
+from governance.registry.materials import model_folder
+from governance.registry.signing import authors
+from governance.registry.verifying import relied_on
+from governance.registry.versions import refusals, registered
+from governance.subject import model_files
+
+__all__ = ["bundle_of"]
+
+#: Files of a model that say what it is, in text.
+TEXTS = ("MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt")
+LARGEST_TEXT = 1024**2
+
+
+def bundle_of(uri: str, ring: Path | None = None) -> Bundle:
+    """The bundle of a registered version with a record.
+
+    Args:
+        uri: Address of the version.
+        ring: Keyring to put into the bundle; it is checked to be one, and no signature is.
+
+    Raises:
+        SubjectError: If there is no such version, or it is not registered.
+        EvidenceError: If it has no record, or the record cannot be relied on.
+        RegistryError: If MLflow refuses.
+    """
+    known = None if ring is None else Keyring.load(ring)
+    version = registry.resolve(uri)
+    with TemporaryDirectory(prefix="governance-") as scratch:
+        folder = registry.fetch(version, Path(scratch) / "record")
+        model = model_folder(version, Path(scratch) / "model")
+        relied_on(version, folder, model)
+        hashes = model_files.file_digests(model)
+        with refusals(f"{version.uri}: reading its tags"):
+            tags = dict(registered(version).tags)
+        return Bundle(
+            version=RegisteredVersion(
+                ref=version.registered_as,
+                source=version.source or "",
+                tags=tags,
+                authors=authors(version),
+            ),
+            made=datetime.now(UTC).isoformat(timespec="seconds"),
+            record=_contents(folder),
+            model_files=hashes,
+            model={
+                path: (model / path).read_bytes()
+                for path in TEXTS
+                if path in hashes and (model / path).stat().st_size <= LARGEST_TEXT
+            },
+            ring=b"" if known is None or ring is None else ring.read_bytes(),
+        )
+
+
+def _contents(folder: Path) -> Mapping[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
