@@ -59,10 +59,11 @@ def approve(client: MlflowClient, key: PrivateKey) -> None:
         issued=int(time.time()),
         expires=int(time.time()) + 24 * 3600,
         verdict="approved",
-        artifact_digest="sha256:a",
-        model_digest="sha256:b",
-        policy_digest="sha256:c",
-        assessment_digest="sha256:d",
+        artifact_digest="sha256:" + "a" * 64,
+        model_digest="sha256:" + "b" * 64,
+        policy_digest="sha256:" + "c" * 64,
+        policy_fixed=int(time.time()),
+        assessment_digest="sha256:" + "d" * 64,
     )
     client.set_model_version_tag("model", "1", "governance.approval", sign(statement, key))
 

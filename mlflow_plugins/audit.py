@@ -9,7 +9,18 @@ from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.schema import CreateTable
 
-__all__ = ["TABLE", "AuditEntry", "Outcome", "append", "insert", "prepare"]
+from governance.approval import Keyring
+
+__all__ = [
+    "TABLE",
+    "AuditEntry",
+    "Outcome",
+    "append",
+    "insert",
+    "newest_ring",
+    "of_ring",
+    "prepare",
+]
 
 Outcome = Literal["allowed", "refused"]
 
@@ -125,6 +136,34 @@ def insert(connection: Connection, entry: AuditEntry) -> None:
         "token": entry.token,
     }
     connection.execute(TABLE.insert().values(row))
+
+
+#: Action of the entries that name the versions of the signed ring.
+RING = "keyring"
+
+
+def newest_ring(engine: Engine) -> tuple[int, str] | None:
+    """Version and sha256 of the newest signed ring that any server saw; None where none was seen.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: If the database refuses.
+    """
+    rows = sqlalchemy.select(TABLE.c.version, TABLE.c.token).where(TABLE.c.action == RING)
+    with engine.connect() as connection:
+        seen = [(int(row.version), str(row.token)) for row in connection.execute(rows)]
+    return max(seen, default=None)
+
+
+def of_ring(ring: Keyring) -> AuditEntry:
+    """The entry that a signed ring was seen."""
+    return AuditEntry(
+        action=RING,
+        model="",
+        outcome="allowed",
+        reason=f"version {ring.version} of the ring",
+        version=str(ring.version),
+        token=ring.digest,
+    )
 
 
 def _cut(text: str | None, length: int) -> str | None:

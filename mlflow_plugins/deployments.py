@@ -215,7 +215,7 @@ def _passed(model_uri: str, config: dict[str, Any] | None) -> Iterator[Passed]:
             model_uri=handed,
             config=rest,
             version=answer.version.uri,
-            signed_by=answer.statement.key if answer.statement else None,
+            signed_by=", ".join(answer.signed_by) or None,
         )
 
 

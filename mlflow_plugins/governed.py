@@ -23,9 +23,16 @@ from mlflow.store.model_registry.abstract_store import AbstractStore
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from governance.approval import Statement, token_digest
+from governance.approval import Keyring, Statement, statement_digest, with_signatures_of
 from governance.approval.lifecycle import LIFECYCLE
-from governance.approval.standing import RegisteredVersion, admission, last_state, standing
+from governance.approval.signed_rings import check_not_older
+from governance.approval.standing import (
+    RegisteredVersion,
+    Standing,
+    admission,
+    last_state,
+    standing,
+)
 from governance.approval.tags import (
     APPROVAL,
     AUTHOR,
@@ -73,6 +80,8 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
 
     _file: Path
     _audit: Engine
+    #: sha256 of the signed ring that this server used last.
+    _newest_ring: str = ""
 
     def govern(self, folder: Path) -> None:
         """Take the rules from a folder, and open the audit.
@@ -88,7 +97,7 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         except SQLAlchemyError as error:
             raise MlflowException(f"the audit of governance cannot be opened: {error}") from error
         try:
-            protection.ring()
+            self._ring(protection)
         except ApprovalError as error:
             logger.warning("Every protected action is refused until this is put right: %s", error)
 
@@ -127,6 +136,26 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
 
     def _protection(self) -> Protection:
         return Protection.at(self._file)
+
+    def _ring(self, protection: Protection) -> Keyring:
+        """The public keys as they are now; of a signed ring, the newest version that was seen.
+
+        Raises:
+            ApprovalError: If there are none that can be read, or the ring is older than another.
+        """
+        ring = protection.ring()
+        if not ring.signed or ring.digest == self._newest_ring:
+            return ring
+        try:
+            highest = audit.newest_ring(self._audit)
+        except SQLAlchemyError as error:
+            raise ApprovalError("the audit, which holds the ring's version, is away") from error
+        if highest is not None:
+            check_not_older(ring, *highest)
+        if highest != (ring.version, ring.digest):
+            self._write_down(audit.of_ring(ring))
+        self._newest_ring = ring.digest
+        return ring
 
     def create_registered_model(
         self, name: str, tags: Any = None, *arguments: Any, **options: Any
@@ -225,17 +254,19 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         if key == IS_PROMPT_TAG_KEY:
             self._refuse(action, registered, f"the tag {key!r}", ApprovalError(HIDDEN), alias=key)
         try:
-            statement = self._accepted(key, token, registered)
+            statement, signers = self._accepted(key, token, registered)
+            held = registered.tags.get(key)
+            # Whoever sends the same statement again takes no signature away.
+            kept = with_signatures_of(token, held)
         except ApprovalError as error:
             self._refuse(action, registered, f"the tag {key!r}", error, alias=key, token=token)
-        reason = f"{statement.verdict or statement.kind}, signed with {statement.key}"
+        reason = f"{statement.verdict or statement.kind}, signed with {signers}"
         self._note("allowed", action, registered, reason, alias=key, token=token)
         follows = {} if statement.kind == "waiver" else plain(statement)
-        held = registered.tags.get(key)
-        if held is not None and held != token:
+        if held is not None and statement_digest(held) != statement_digest(token):
             # What was replaced never counts again, whoever sends it and whenever.
-            follows[replaced_tag(held)] = token_digest(token)
-        self._mark(registered, {key: token, **follows})
+            follows[replaced_tag(held)] = statement_digest(token)
+        self._mark(registered, {key: kept, **follows})
 
     def delete_model_version_tag(self, name: str, version: str, key: str) -> None:
         """Delete a tag that is not ours."""
@@ -344,16 +375,16 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
             return
         token = registered.tags.get(APPROVAL)
         try:
-            statement = self._approval(registered)
+            signers = self._approved_by(registered, alias)
         except ApprovalError as error:
             what = f"the protected {'alias' if 'alias' in action else 'stage'} {alias!r}"
             self._refuse(action, registered, what, error, alias=alias, token=token)
         if written_down:
-            reason = f"approved, signed with {statement.key}"
+            reason = f"approved, signed with {signers}"
             self._note("allowed", action, registered, reason, alias=alias, token=token)
 
-    def _approval(self, registered: RegisteredVersion) -> Statement:
-        """The approval of a version that counts now.
+    def _approved_by(self, registered: RegisteredVersion, name: str) -> str:
+        """Ids of the keys that signed the approval of a version, if it counts for a use of it now.
 
         Raises:
             ApprovalError: If it has none; says which command helps.
@@ -361,23 +392,27 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         protection = self._protection()
         answer = standing(
             registered,
-            protection.ring(),
+            self._ring(protection),
             time.time(),
             policy_accepted=protection.accepts,
             expected="approved",
         )
         if answer.statement is None or not answer.counts:
             raise ApprovalError((*answer.problems, _cure(registered)))
-        return answer.statement
+        if lacking := tuple(protection.lacking(name, answer, registered.authors)):
+            raise ApprovalError(lacking)
+        return _ids(answer)
 
-    def _accepted(self, key: str, token: str, registered: RegisteredVersion) -> Statement:
-        """The signed statement that may be put on a version under a tag.
+    def _accepted(
+        self, key: str, token: str, registered: RegisteredVersion
+    ) -> tuple[Statement, str]:
+        """The signed statement that may be put on a version under a tag, and its keys' ids.
 
         Raises:
             ApprovalError: If it may not; says which command makes one that may.
         """
         protection = self._protection()
-        ring = protection.ring()
+        ring = self._ring(protection)
         answer = admission(
             key, token, registered, ring, time.time(), policy_accepted=protection.accepts
         )
@@ -385,7 +420,7 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
             useless = answer.statement is None or answer.doubtful("expired")
             cure = (_cure(registered),) if useless else ()
             raise ApprovalError((*answer.problems, *cure))
-        return answer.statement
+        return answer.statement, _ids(answer)
 
     def _check_model_tag(self, name: str, key: str, action: str) -> None:
         about = _no_version(name)
@@ -461,7 +496,7 @@ def _entry(
         outcome=outcome,
         reason=reason,
         user=_user(),
-        token=None if token is None else token_digest(token),
+        token=None if token is None else statement_digest(token),
     )
 
 
@@ -484,11 +519,10 @@ def _after_rename(registered: RegisteredVersion, now: float) -> dict[str, str | 
 def _from_mlflow(found: Any) -> RegisteredVersion:
     """A version as MLflow's store returns it."""
     tags = dict(found.tags)
-    ref = VersionRef(
-        name=found.name, version=str(found.version), created=int(found.creation_timestamp)
-    )
     authors = tuple(name for name in (tags.get(AUTHOR), found.user_id) if name)
-    return RegisteredVersion(ref=ref, source=found.source, tags=tags, authors=authors)
+    return RegisteredVersion(
+        ref=VersionRef.of(found), source=found.source, tags=tags, authors=authors
+    )
 
 
 def _no_version(name: str) -> RegisteredVersion:
@@ -501,6 +535,10 @@ def _cure(registered: RegisteredVersion) -> str:
         f"assess it: governance assess {registered.ref.uri} --policy FILE --signing-key KEY, or "
         "let the worker do it"
     )
+
+
+def _ids(answer: Standing) -> str:
+    return ", ".join(key.id for key in answer.signers)
 
 
 def _is_prompt(source: str, tags: Mapping[str, str]) -> bool:

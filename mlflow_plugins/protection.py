@@ -3,7 +3,8 @@
 One TOML file, `governance.toml` in the working directory of the server; `docs/registry-store.md`
 describes it:
 
-    keyring = "keyring.toml"              # public keys; a relative path starts at this file
+    keyring = "root.toml"                 # the root keys that sign the ring, or a ring that nobody
+                                          # signed; a relative path starts at this file
     policies = ["sha256:..."]             # optional: digests or titles that an approval may rest on
 
     [protected]
@@ -11,21 +12,30 @@ describes it:
     except = ["candidate", "challenger", "archived"]
     stages = ["Staging", "Production"]
 
+    [[signatures]]                        # optional: who has to have signed, by alias or stage
+    for = ["champion", "Production"]      # shell patterns
+    threshold = 2                         # so many owners of keys, none of whom made the version
+    roles = ["assessor", "approver"]      # optional: one of each at least; otherwise assessors
+
     [audit]
     database = "sqlite:///audit.db"       # optional: the registry's own database otherwise
 
 A file that is missing or wrong opens nothing: every alias and stage is protected then, and refused.
 """
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 
 from governance.approval import Keyring
+from governance.approval.signed_rings import RingFiles, read_files, ring_in
+from governance.approval.standing import Standing
 from governance.approval.tags import folded
+from governance.approval.thresholds import Threshold
 from governance.errors import ApprovalError, PolicyError
-from governance.records.toml_reader import parse
+from governance.records.toml_reader import Reader, parse
 
 __all__ = ["FILE", "Protection"]
 
@@ -44,6 +54,7 @@ class Protection:
         aliases: Patterns of protected aliases.
         excepted: Aliases that anyone may set.
         stages: Protected stages.
+        thresholds: Signatures that approvals need for some aliases and stages.
         audit: URL of the audit's database; None for the registry's own.
         problem: Reason why the file does not count; then everything is protected and refused.
     """
@@ -53,6 +64,7 @@ class Protection:
     aliases: tuple[str, ...] = ("*",)
     excepted: tuple[str, ...] = ("candidate", "challenger", "archived")
     stages: tuple[str, ...] = ("Staging", "Production")
+    thresholds: tuple[Threshold, ...] = ()
     audit: str | None = None
     problem: str | None = None
 
@@ -81,6 +93,12 @@ class Protection:
             return folded(stage) not in IDLE
         return folded(stage) in {folded(item) for item in self.stages}
 
+    def lacking(self, name: str, answer: Standing, authors: Collection[str]) -> Iterator[str]:
+        """Which signatures an approval lacks for an alias or a stage."""
+        for item in self.thresholds:
+            if item.covers(name) and (problem := item.lacking(answer.signers, authors)):
+                yield problem
+
     def accepts(self, title: str | None, digest: str | None) -> bool:
         """Whether an approval may rest on this policy."""
         if self.policies is None or digest in self.policies:
@@ -96,10 +114,7 @@ class Protection:
         """
         if self.problem is not None or self.keyring is None:
             raise ApprovalError(self.problem or "no keyring is named")
-        try:
-            return _ring(self.keyring, _stamp(self.keyring))
-        except OSError as error:
-            raise ApprovalError(f"{self.keyring}: cannot be read: {error.strerror}") from error
+        return _ring(read_files(self.keyring))
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
@@ -108,8 +123,8 @@ def _stamp(path: Path) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=8)
-def _ring(path: Path, _stamp: tuple[int, ...]) -> Keyring:
-    return Keyring.load(path)
+def _ring(files: RingFiles) -> Keyring:
+    return ring_in(files)
 
 
 @lru_cache(maxsize=8)
@@ -129,6 +144,7 @@ def _read(path: Path, _stamp: tuple[int, ...]) -> Protection:
         aliases=aliases or default.aliases,
         excepted=protected.texts("except", default.excepted) or (),
         stages=protected.texts("stages", default.stages) or (),
+        thresholds=tuple(map(_threshold, reader.tables("signatures"))),
         audit=audit.text("database", "") or None,
     )
     for table in (protected, audit, reader):
@@ -136,3 +152,17 @@ def _read(path: Path, _stamp: tuple[int, ...]) -> Protection:
     if reader.problems:
         raise PolicyError(reader.problems)
     return protection
+
+
+def _threshold(reader: Reader) -> Threshold:
+    roles = reader.texts("roles", ("assessor",)) or ()
+    threshold = int(reader.number("threshold", None, whole=True, lowest=1) or 0)
+    names = reader.texts("for", ()) or ()
+    if not names:
+        reader.problem("for", "is missing or empty; patterns of aliases and stages are needed")
+    if not roles or set(roles) - {"assessor", "approver"}:
+        reader.problem("roles", f"is {list(roles)}; assessor and approver are accepted")
+    if threshold < max(len(set(roles)), 1):
+        reader.problem("threshold", f"is {threshold}; at least one for each of the roles is needed")
+    reader.done()
+    return Threshold(names=names, threshold=threshold, roles=roles)  # type: ignore[arg-type] # checked

@@ -1,31 +1,46 @@
 """Approval: signed statements about model versions, and when they count.
 
 ```
-keys        who may sign what, and until when
-statements  verdicts, waivers and revocations as tokens signed with Ed25519
-agreement   what a signed verdict says of its record, and where the two differ
-waivers     which signed waivers of a version count
-tags        names of the tags that hold all this on a version in MLflow
-lifecycle   the states of a version, and who may move it from one to the next
-standing    whether the signed statement on a version counts, for this version, now
-bundles     all that an auditor needs about a version, in one file, and its verification
+keys           private keys, and whatever else signs
+public_keys    the two kinds of public keys, their bytes, ids and what they verify
+printable      names and reasons whose letters all show
+keyring        whose signatures count, for what, and until when
+envelopes      signed bytes with their signatures (DSSE)
+statements     verdicts, waivers and revocations as in-toto statements, signed and read
+former_tokens  statements in the form of earlier releases, which count no more
+attestations   an assessment as in-toto's test results and verification, for tools of others
+signed_rings   keyrings that root keys signed, of versions that only rise
+agreement      what a signed verdict says of its record, and where the two differ
+waivers        which signed waivers of a version count
+thresholds     how many people have to have signed, by what the approval is used for
+tags           names of the tags that hold all this on a version in MLflow
+lifecycle      the states of a version, and who may move it from one to the next
+standing       whether the signed statement on a version counts, for this version, now
+bundles        all that an auditor needs about a version in one file, and its verification
 ```
 
 The worker and people hold private keys. The registry's server holds public keys alone, so that an
 intruder there cannot make an approval. Nothing here knows MLflow.
 """
 
-from governance.approval.keys import Keyring, PrivateKey, PublicKey
+from governance.approval.former_tokens import FormerTokenError
+from governance.approval.keyring import Keyring, PublicKey
+from governance.approval.keys import PrivateKey, Signer
+from governance.approval.printable import cleaned
+from governance.approval.signed_rings import load_ring
 from governance.approval.statements import (
     LONGEST_DETAIL,
     LONGEST_WAIVER,
     SKEW,
+    Signed,
     Statement,
+    countersign,
     decode,
     read,
     sign,
-    token_digest,
+    statement_digest,
     unbound,
+    with_signatures_of,
 )
 from governance.approval.waivers import check_approver, waiver_tag, waivers_among
 
@@ -33,16 +48,23 @@ __all__ = [
     "LONGEST_DETAIL",
     "LONGEST_WAIVER",
     "SKEW",
+    "FormerTokenError",
     "Keyring",
     "PrivateKey",
     "PublicKey",
+    "Signed",
+    "Signer",
     "Statement",
     "check_approver",
+    "cleaned",
+    "countersign",
     "decode",
+    "load_ring",
     "read",
     "sign",
-    "token_digest",
+    "statement_digest",
     "unbound",
     "waiver_tag",
     "waivers_among",
+    "with_signatures_of",
 ]

@@ -1,12 +1,18 @@
 """Agreement: what a signed verdict says of its record, and where the two differ."""
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+from governance.approval.printable import cleaned
 from governance.approval.statements import Statement
 from governance.records.assessment import Assessment
+from governance.records.serialisation import canonical
 
 __all__ = ["claims", "disagreements"]
+
+#: Under which a record names the version of the code that made it.
+CODE = "mlflow-governance"
 
 
 def claims(
@@ -20,13 +26,16 @@ def claims(
         record: Digest of the record.
         manifest: Digest of its manifest.
     """
+    environment = canonical(dict(assessment.environment))
     return {
         "verdict": assessment.decision.verdict,
         "artifact_digest": assessment.identity.artifact_digest,
         "model_digest": assessment.identity.digest,
-        "policy_title": assessment.policy.title,
+        "policy_title": cleaned(assessment.policy.title),
         "policy_digest": assessment.policy.digest,
         "validation_digest": assessment.validation.digest,
+        "environment_digest": f"sha256:{hashlib.sha256(environment).hexdigest()}",
+        "code_version": assessment.environment.get(CODE),
         "run_id": run_id,
         "assessment_digest": record,
         "manifest": manifest,

@@ -2,11 +2,12 @@
 
 ```
 bundle.json        which version it is, who made it, and its other tags of ours
-statements.jsonl   the signed statements, a DSSE envelope a line
+statements.jsonl   the signed statements that count here, a DSSE envelope a line
+attestations.jsonl the same assessment for tools of others, likewise
 record/            the folder of the assessment, reports included
 model/files.json   path and sha256 of every file of the model
 model/...          its small text files
-keyring.toml       the ring that the bundle was made with
+ring/              the keyring that the bundle was made with, and the signed one that it names
 ```
 
 Nothing in it is trusted. The ring that counts is the auditor's own. A bundle shows a version as it
@@ -23,7 +24,9 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from governance.approval.agreement import disagreements
-from governance.approval.keys import Keyring
+from governance.approval.attestations import disagreeing
+from governance.approval.keyring import Keyring
+from governance.approval.signed_rings import RingFiles, ring_in
 from governance.approval.standing import RegisteredVersion, Standing, standing
 from governance.approval.statements import decode
 from governance.approval.tags import APPROVAL, PREFIX, RUN, WAIVER
@@ -38,9 +41,9 @@ from governance.records.version_ref import VersionRef
 
 __all__ = ["Bundle", "Check", "Verification", "opened_bundle", "recorded", "verified_bundle"]
 
-INDEX, STATEMENTS, RING = "bundle.json", "statements.jsonl", "keyring.toml"
-RECORDS, MODEL = "record/", "model/"
-MODEL_FILES = "model/files.json"
+INDEX, STATEMENTS, ATTESTATIONS = "bundle.json", "statements.jsonl", "attestations.jsonl"
+RECORDS, MODEL, MODEL_FILES = "record/", "model/", "model/files.json"
+RING, SIGNED_RING = "ring/keyring.toml", "ring/signed.json"
 SCHEMA = 1
 
 State = Literal["ok", "doubt", "differs"]
@@ -79,7 +82,9 @@ class Bundle:
         record: Contents of the files of the assessment's folder, by path.
         model_files: sha256 of every file of the model, by path.
         model: Contents of its small text files, by path.
-        ring: The ring's file; empty where none was given.
+        attestations: The run's statements for tools of others, a line each; empty where there are
+            none.
+        ring: Files of the ring; None where none was given.
     """
 
     version: RegisteredVersion
@@ -87,7 +92,8 @@ class Bundle:
     record: Mapping[str, bytes]
     model_files: Mapping[str, str]
     model: Mapping[str, bytes] = field(default_factory=dict)
-    ring: bytes = b""
+    attestations: str = ""
+    ring: RingFiles | None = None
 
     def packed(self) -> bytes:
         """The bundle's bytes; the same for the same contents.
@@ -112,7 +118,12 @@ class Bundle:
             **{f"{RECORDS}{path}": content for path, content in self.record.items()},
             **{f"{MODEL}{path}": content for path, content in self.model.items()},
         }
-        return packed(files | ({RING: self.ring} if self.ring else {}))
+        if self.attestations:
+            files[ATTESTATIONS] = self.attestations.encode()
+        if self.ring is not None:
+            files[RING] = self.ring.keys
+            files |= {} if self.ring.signed is None else {SIGNED_RING: self.ring.signed}
+        return packed(files)
 
 
 def _holds_statement(tag: str) -> bool:
@@ -178,7 +189,9 @@ def opened_bundle(path: Path) -> Bundle:
         workspace=index.workspace,
     )
     tags = {**index.tags, **_signed_tags(files.pop(STATEMENTS), f"{path}: {STATEMENTS}")}
-    ring = files.pop(RING, b"")
+    keys, signed = files.pop(RING, None), files.pop(SIGNED_RING, None)
+    ring = None if keys is None else RingFiles(where=RING, keys=keys, signed=signed)
+    attestations = _ascii(files.pop(ATTESTATIONS, b""), f"{path}: {ATTESTATIONS}")
     known = (RECORDS, MODEL)
     if stray := sorted(name for name in files if not name.startswith(known)):
         raise EvidenceError(f"{path}: holds {stray[0]!r}, which is no part of a bundle")
@@ -188,6 +201,7 @@ def opened_bundle(path: Path) -> Bundle:
         record=_under(RECORDS, files),
         model_files=hashes,
         model=_under(MODEL, files),
+        attestations=attestations,
         ring=ring,
     )
 
@@ -204,14 +218,17 @@ def _under(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
     }
 
 
-def _signed_tags(content: bytes, where: str) -> dict[str, str]:
-    """The signed statements under the names of the tags that hold them."""
+def _ascii(content: bytes, where: str) -> str:
     try:
-        lines = content.decode("ascii").splitlines()
+        return content.decode("ascii")
     except UnicodeDecodeError as error:
         raise EvidenceError(f"{where}: is no list of envelopes: {error}") from error
+
+
+def _signed_tags(content: bytes, where: str) -> dict[str, str]:
+    """The signed statements under the names of the tags that hold them."""
     tags: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_ascii(content, where).splitlines(), 1):
         try:
             waiver = decode(line).kind == "waiver"
         except ApprovalError as error:
@@ -246,6 +263,7 @@ def verified_bundle(bundle: Bundle, ring: Keyring, at: float) -> Verification:
         checks += _about_record(bundle, assessment)
         checks += _about_model(bundle, assessment)
         checks += _about_agreement(bundle, found, assessment)
+        checks += _about_attestations(bundle, found, assessment, ring)
     return Verification(
         version=bundle.version.ref,
         verdict=_verdict(found, assessment),
@@ -290,14 +308,14 @@ def _about_statement(found: Standing) -> Iterator[Check]:
 
 def _about_ring(bundle: Bundle, ring: Keyring) -> Iterator[Check]:
     """Whether the ring in the bundle is the auditor's; it proves nothing by itself."""
-    if not bundle.ring:
+    if bundle.ring is None:
         return
     try:
-        theirs = {key.id: key for key in Keyring.read(bundle.ring, RING).keys}
+        enclosed = ring_in(bundle.ring)
     except ApprovalError as error:
         yield from (Check(about="ring", state="differs", text=text) for text in error.problems)
         return
-    ours = {key.id: key for key in ring.keys}
+    theirs, ours = ({key.id: key for key in item.keys} for item in (enclosed, ring))
     unlike = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
     if unlike:
         names = ", ".join(name[:16] for name in unlike)
@@ -355,6 +373,22 @@ def _about_agreement(bundle: Bundle, found: Standing, assessment: Assessment) ->
     if not wrong:
         text = "what was signed is this record"
         yield Check(about="agreement", state="ok", text=text)
+
+
+def _about_attestations(
+    bundle: Bundle, found: Standing, assessment: Assessment, ring: Keyring
+) -> Iterator[Check]:
+    """Whether the statements for tools of others follow from the record, and are signed."""
+    said, text = found.statement, bundle.attestations
+    if not text or said is None or said.kind != "verdict" or said.run_id is None:
+        return
+    wrong = [*disagreeing(text, assessment, said, ring)]
+    yield from (Check(about="attestations", state="differs", text=item) for item in wrong)
+    if not wrong:
+        count = len(text.splitlines())
+        yield Check(
+            about="attestations", state="ok", text=f"{count} are signed and follow from the record"
+        )
 
 
 def _verdict(found: Standing, assessment: Assessment | None) -> Verdict:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from governance.approval.keys import Role
+from governance.approval.keyring import Role
 
 __all__ = [
     "LIFECYCLE",

@@ -8,18 +8,21 @@ it rests on counts, too.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from governance.approval.keys import Keyring
+from governance.approval.former_tokens import FormerTokenError, was_revocation
+from governance.approval.keyring import Keyring, PublicKey
 from governance.approval.lifecycle import LIFECYCLE, State, rank, state_of, step_of
 from governance.approval.statements import (
+    Signed,
     Statement,
     decode,
     early,
-    token_digest,
+    statement_digest,
     unbound,
+    unsound,
     verified,
 )
 from governance.approval.tags import APPROVAL, RENAMED, STATUS, WAIVER, replaced_tag
@@ -29,6 +32,7 @@ from governance.records.version_ref import VersionRef
 from governance.records.waiver import Waiver
 
 __all__ = [
+    "Cause",
     "Doubt",
     "PolicyAccepted",
     "RegisteredVersion",
@@ -38,14 +42,23 @@ __all__ = [
     "standing",
 ]
 
-#: Why a statement does not count. `unsigned`: there is none. `invalid`: it is forged, malformed, of
-#: a key that does not count, too early, or about another version. `replaced`: another one took its
-#: place, or its model got another name since. `expired`: its time has passed.
+#: Why a statement does not count. `unsigned`: there is none. `outdated`: it is signed in the form
+#: of earlier releases. `invalid`: it is forged, malformed, of a key that does not count, too early,
+#: or about another version. `replaced`: another one took its place, or its model got another name
+#: since. `expired`: its time has passed.
 #: `waivers`: a waiver that it rests on does not count. `policy`: the registry does not accept the
 #: policy. `verdict`: it says something else than what was expected. `order`: it may not follow the
 #: statement that stands, or not stand in this tag.
 Cause = Literal[
-    "unsigned", "invalid", "replaced", "expired", "waivers", "policy", "verdict", "order"
+    "unsigned",
+    "outdated",
+    "invalid",
+    "replaced",
+    "expired",
+    "waivers",
+    "policy",
+    "verdict",
+    "order",
 ]
 
 #: Whether an approval may rest on the policy of this title and digest.
@@ -83,11 +96,13 @@ class Standing:
 
     Attributes:
         statement: What was signed about this version; None where nothing was, or it is invalid.
+        signers: The keys that signed it and count, of whatever role.
         waivers: Waivers on the version that count now.
         doubts: Why the statement does not count; empty where it does.
     """
 
     statement: Statement | None
+    signers: tuple[PublicKey, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     doubts: tuple[Doubt, ...] = ()
 
@@ -141,23 +156,33 @@ def _examined(
 ) -> Standing:
     """Whether a token, on a version or meant for it, counts as its signed statement."""
     try:
-        statement = verified(token, ring)
+        signed = verified(token, ring)
+    except FormerTokenError as error:
+        return _refused(*error.problems, cause="outdated")
     except ApprovalError as error:
         return _refused(*error.problems)
+    statement = signed.statement
     waivers, problems = waivers_among(
         version.tags, ring, now, authors=version.authors, ref=version.ref, source=version.source
     )
     doubts = (
-        *_misplaced(statement, version, now),
+        *_misplaced(statement, version, ring.registry, now),
         *_replaced(token, version),
         *_unsupported(statement, waivers, problems, policy_accepted),
         *_unexpected(statement, expected),
     )
     invalid = any(doubt.cause == "invalid" for doubt in doubts)
-    return Standing(statement=None if invalid else statement, waivers=waivers, doubts=doubts)
+    return Standing(
+        statement=None if invalid else statement,
+        signers=() if invalid else signed.signers,
+        waivers=waivers,
+        doubts=doubts,
+    )
 
 
-def _misplaced(statement: Statement, version: RegisteredVersion, now: float) -> Iterator[Doubt]:
+def _misplaced(
+    statement: Statement, version: RegisteredVersion, registry: str, now: float
+) -> Iterator[Doubt]:
     """Why a statement is not about this version, or not about this moment."""
     if early(statement, now):
         text = f"its signed statement is not valid before {_moment(statement.issued)}"
@@ -168,7 +193,7 @@ def _misplaced(statement: Statement, version: RegisteredVersion, now: float) -> 
     if statement.kind == "waiver":
         text = f"carries a waiver as its signed statement (tag {APPROVAL})"
         yield Doubt(cause="invalid", text=text)
-    for text in unbound(statement, ref=version.ref, source=version.source):
+    for text in unbound(statement, ref=version.ref, source=version.source, registry=registry):
         yield Doubt(cause="invalid", text=text)
 
 
@@ -236,43 +261,49 @@ def admission(
     if key != APPROVAL and not key.startswith(WAIVER):
         return _refused("follows from a signed statement")
     try:
-        statement = verified(token, ring)
-        if statement.kind == "waiver":
+        signed = verified(token, ring)
+        if problems := unsound(token, ring):
+            return _refused(*problems)  # what does not count is not kept beside what does
+        if signed.statement.kind == "waiver":
             counting_waiver(
                 key, token, ring, now,
                 authors=version.authors, ref=version.ref, source=version.source,
             )  # fmt: skip
-            return Standing(statement=statement)
+            return Standing(statement=signed.statement, signers=signed.signers)
+    except FormerTokenError as error:
+        return _refused(*error.problems, cause="outdated")
     except ApprovalError as error:
         return _refused(*error.problems)
+    statement = signed.statement
     found = _examined(token, version, ring, now, policy_accepted)
     # What does not approve needs no support: a rejection stands whatever became of its waivers.
     approves = statement.verdict == "approved"
     doubts = [doubt for doubt in found.doubts if approves or doubt.cause != "waivers"]
     texts = [] if key == APPROVAL else [f"a {statement.kind} is kept under {APPROVAL}"]
-    texts += _out_of_order(statement, token, version, now)
+    texts += _out_of_order(signed, version, now)
     doubts += [Doubt(cause="order", text=text) for text in texts]
-    return Standing(statement=found.statement, waivers=found.waivers, doubts=tuple(doubts))
+    return replace(found, doubts=tuple(doubts))
 
 
-def _refused(*texts: str) -> Standing:
-    doubts = tuple(Doubt(cause="invalid", text=text) for text in texts)
+def _refused(*texts: str, cause: Cause = "invalid") -> Standing:
+    doubts = tuple(Doubt(cause=cause, text=text) for text in texts)
     return Standing(statement=None, doubts=doubts)
 
 
-def _out_of_order(
-    statement: Statement, token: str, version: RegisteredVersion, now: float
-) -> Iterator[str]:
+def _out_of_order(signed: Signed, version: RegisteredVersion, now: float) -> Iterator[str]:
     """Why a statement may not follow the one that stands, by the table of the lifecycle."""
-    held = version.tags.get(APPROVAL)
-    if held == token:
-        return
-    named = held is not None and statement.replaces == token_digest(held)
+    statement, held = signed.statement, version.tags.get(APPROVAL)
+    stands = None if held is None else statement_digest(held)
+    if stands == signed.digest:
+        return  # the same, perhaps with other signatures
+    named = stands is not None and statement.replaces == stands
     # A revocation ends whatever stands, so that nothing that comes in between holds it up.
     if statement.replaces is not None and not named and statement.kind != "revocation":
         yield "replaces another statement than the one that stands on the version; sign a new one"
+    if held is not None and was_revocation(held) and statement.kind != "revocation":
+        yield "was revoked, in the form of earlier releases; that is final; register it again"
     before = _decoded(held)
-    if held is None or before is None:
+    if stands is None or before is None:
         return
     state = _state(before, now)
     order = LIFECYCLE[state].follow[step_of(statement.kind, statement.verdict)]
@@ -285,21 +316,24 @@ def _out_of_order(
             f"was issued at {statement.issued}, and what stands on the version at {before.issued}; "
             "a newer statement is accepted"
         )
-    elif not named and _precedence(statement, token) < _precedence(before, held):
+    elif not named and _precedence(statement, signed.digest) < _precedence(before, stands):
         yield (
             f"was issued in the same second as the {state_of(before.kind, before.verdict)} that "
             "stands on the version and takes precedence"
         )
 
 
-def _precedence(statement: Statement, token: str) -> tuple[int, int, str]:
+def _precedence(statement: Statement, digest: str) -> tuple[int, int, str]:
     """Sorts statements about one version by when they count, never two alike."""
-    return statement.issued, rank(statement.kind, statement.verdict), token_digest(token)
+    return statement.issued, rank(statement.kind, statement.verdict), digest
 
 
 def last_state(version: RegisteredVersion, now: float) -> State:
     """The state of a version by the last statement on it, whoever signed that."""
-    before = _decoded(version.tags.get(APPROVAL))
+    held = version.tags.get(APPROVAL)
+    if held is not None and was_revocation(held):
+        return "revoked"
+    before = _decoded(held)
     return "pending" if before is None else _state(before, now)
 
 

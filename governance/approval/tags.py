@@ -4,7 +4,7 @@ import re
 import unicodedata
 
 from governance.approval.lifecycle import LIFECYCLE, state_of, step_of
-from governance.approval.statements import Statement, token_digest
+from governance.approval.statements import Statement, statement_digest
 
 __all__ = [
     "APPROVAL",
@@ -84,9 +84,9 @@ def reserved(key: str) -> bool:
 def replaced_tag(token: str) -> str:
     """The tag that says of a signed statement that it was replaced, and counts no more.
 
-    Its value is the sha256 of the statement that took its place, or `renamed`.
+    Its value is the digest of the statement that took its place, or `renamed`.
     """
-    return f"{REPLACED}{token_digest(token)[:16]}"
+    return f"{REPLACED}{statement_digest(token)[:16]}"
 
 
 def plain(statement: Statement) -> dict[str, str | None]:

@@ -2,19 +2,26 @@
 
 from collections.abc import Collection, Mapping
 
-from governance.approval.keys import Keyring
-from governance.approval.statements import Statement, read, token_digest, unbound
+from governance.approval.keyring import Keyring, PublicKey
+from governance.approval.statements import Signed, read, statement_digest, unbound
 from governance.approval.tags import WAIVER
 from governance.errors import ApprovalError
 from governance.records.version_ref import VersionRef
 from governance.records.waiver import Waiver
 
-__all__ = ["check_approver", "counting_waiver", "waiver_tag", "waivers_among"]
+__all__ = [
+    "check_approver",
+    "counting_waiver",
+    "made_by",
+    "one_owner",
+    "waiver_tag",
+    "waivers_among",
+]
 
 
 def waiver_tag(token: str) -> str:
     """Name of the tag that holds a signed waiver."""
-    return f"{WAIVER}{token_digest(token)[:16]}"
+    return f"{WAIVER}{statement_digest(token)[:16]}"
 
 
 def waivers_among(
@@ -75,44 +82,50 @@ def counting_waiver(
     Raises:
         ApprovalError: If it does not count.
     """
-    statement = read(token, ring, now)
-    problems = [*unbound(statement, ref=ref, source=source)]
+    signed = read(token, ring, now)
+    problems = [*unbound(signed.statement, ref=ref, source=source, registry=ring.registry)]
     if key != waiver_tag(token):
         problems.append(f"is another one's tag; this waiver is kept under {waiver_tag(token)}")
     if problems:
         raise ApprovalError(problems)
-    check_approver(statement, ring, authors)
-    return _waiver(statement, token, ring)
+    return _waiver(signed, authors)
 
 
-def check_approver(statement: Statement, ring: Keyring, authors: Collection[str]) -> None:
-    """Refuse a waiver that the maker of the version signed.
+def check_approver(signed: Signed, authors: Collection[str]) -> PublicKey:
+    """The approver's key that signed a waiver, if somebody else than the version's maker did.
 
     Args:
-        statement: The waiver, as read from its token.
-        ring: Keyring with the key that signed it.
+        signed: A waiver, as read.
         authors: Names under which the version's maker is known.
 
     Raises:
-        ApprovalError: If the owner of the key is among the authors; letter case does not count.
+        ApprovalError: If the owners of all such keys are among the authors; letter case does not
+            count.
     """
-    key = ring.find(statement.key)
-    owner = key.owner if key is not None else ""
-    if owner.strip().casefold() in {name.strip().casefold() for name in authors}:
+    approvers = [key for key in signed.signers if key.role == "approver"]
+    others = [key for key in approvers if not made_by(key, authors)]
+    if not others:
+        statement = signed.statement
         raise ApprovalError(
-            f"waiver of {statement.metric}: {owner} made {statement.ref.name} version "
+            f"waiver of {statement.metric}: {approvers[0].owner} made {statement.ref.name} version "
             f"{statement.ref.version}; a waiver is given by someone else"
         )
+    return others[0]
 
 
-def _waiver(statement: Statement, token: str, ring: Keyring) -> Waiver:
-    key = ring.find(statement.key)
-    if (
-        statement.kind != "waiver"
-        or statement.metric is None
-        or statement.bound is None
-        or key is None
-    ):
+def made_by(key: PublicKey, authors: Collection[str]) -> bool:
+    """Whether the owner of a key is among the makers of a version."""
+    return one_owner(key.owner) in {one_owner(name) for name in authors}
+
+
+def one_owner(name: str) -> str:
+    """A name as it is compared with others: letter case and blanks around it do not count."""
+    return name.strip().casefold()
+
+
+def _waiver(signed: Signed, authors: Collection[str]) -> Waiver:
+    statement = signed.statement
+    if statement.kind != "waiver" or statement.metric is None or statement.bound is None:
         raise ApprovalError(
             f"a {statement.kind} of {statement.ref.name} version {statement.ref.version} where a "
             "waiver is accepted"
@@ -121,8 +134,8 @@ def _waiver(statement: Statement, token: str, ring: Keyring) -> Waiver:
         metric=statement.metric,
         bound=statement.bound,
         reason=statement.detail,
-        approver=key.owner,
+        approver=check_approver(signed, authors).owner,
         issued=statement.issued,
         expires=statement.expires,
-        token=token_digest(token),
+        token=signed.digest,
     )

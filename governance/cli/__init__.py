@@ -8,7 +8,7 @@ terminals only.
 ```
 assess         assess, report and demo
 gates          gate, promote and doctor
-approvals      keys, waive and revoke
+approvals      keys, waive, revoke and countersign
 auditing       bundle, verify and replay
 drift          compare, history, references and drift selftest
 policies       policy new, policy check and analyses
@@ -46,10 +46,12 @@ policy.command("new")(policies.policy_new)
 policy.command("check")(policies.policy_check)
 
 keys = typer.Typer(
-    help="Make keys to sign with, or list the keys whose signatures count.", no_args_is_help=True
+    help="Make keys to sign with, list the keys that count, or sign the list.",
+    no_args_is_help=True,
 )
 keys.command("new")(approvals.keys_new)
 keys.command("list")(approvals.keys_list)
+keys.command("sign")(approvals.keys_sign)
 
 references = typer.Typer(
     help="Record reference runs: harmless training that shows how much change is usual.",
@@ -67,6 +69,7 @@ app.command()(gates.doctor)
 app.command()(assess.report)
 app.command()(approvals.waive)
 app.command()(approvals.revoke)
+app.command()(approvals.countersign)
 app.add_typer(keys, name="keys")
 app.command()(auditing.bundle)
 app.command()(auditing.verify)

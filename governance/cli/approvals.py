@@ -1,4 +1,4 @@
-"""Commands about keys and signatures: `keys`, `waive`, `revoke`."""
+"""Commands about keys and signatures: `keys`, `waive`, `revoke`, `countersign`."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -11,14 +11,22 @@ from rich.table import Table
 from governance.cli.arguments import AsJson, ModelUri
 from governance.cli.console import misuse, out, print_json, text
 
-__all__ = ["keys_list", "keys_new", "revoke", "waive"]
+__all__ = ["countersign", "keys_list", "keys_new", "keys_sign", "revoke", "waive"]
 
 Ring = Annotated[
-    Path, typer.Option("--keys", help="Keyring: TOML file of public keys.", metavar="KEYRING")
+    Path,
+    typer.Option(
+        "--keys", help="Keyring, or the file of root keys that signed one.", metavar="KEYRING"
+    ),
 ]
 Approver = Annotated[
     Path, typer.Option("--key", help="Private key of an approver.", metavar="FILE")
 ]
+
+
+#: File of a signed ring beside the ring, and how a file of root keys begins that names it.
+SIGNED = "keyring.signed.json"
+ROOT_HEAD = f'ring = "{SIGNED}"\n'
 
 
 class Role(StrEnum):
@@ -26,6 +34,14 @@ class Role(StrEnum):
 
     ASSESSOR = "assessor"
     APPROVER = "approver"
+    ROOT = "root"
+
+
+class Algorithm(StrEnum):
+    """The algorithm that a key signs with."""
+
+    ED25519 = "ed25519"
+    P256 = "p256"
 
 
 def keys_new(
@@ -37,9 +53,16 @@ def keys_new(
     ],
     role: Annotated[
         Role,
-        typer.Option(help="An assessor signs verdicts; an approver signs waivers and revocations."),
+        typer.Option(
+            help="An assessor signs verdicts, an approver waivers and revocations, a root the ring."
+        ),
     ],
-    keys: Ring,
+    keys: Annotated[
+        Path, typer.Option("--keys", help="Keyring that the key is added to.", metavar="KEYRING")
+    ],
+    algorithm: Annotated[
+        Algorithm, typer.Option(help="Ed25519, or ECDSA on the curve P-256.")
+    ] = Algorithm.ED25519,
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
     """Make a private key and add its public half to a keyring, which is made if there is none."""
@@ -49,10 +72,10 @@ def keys_new(
         misuse("--owner: is empty; a name is needed")
     if keys.exists():
         Keyring.load(keys)
-    public = PrivateKey.new(file).public(
+    public = PrivateKey.new(file, algorithm.value).public(
         owner=owner, role=role.value, not_before=datetime.now(UTC).replace(microsecond=0)
     )
-    Keyring.add(keys, public)
+    Keyring.add(keys, public, head=ROOT_HEAD if role == Role.ROOT else "")
     if as_json:
         print_json({"id": public.id, "owner": owner, "role": role.value, "file": str(file)})
     else:
@@ -67,21 +90,52 @@ def keys_list(
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
     """List the keys whose signatures count, with owner, role and dates."""
-    from governance.approval import Keyring
+    from governance.approval import load_ring
+    from governance.approval.public_keys import pem
 
+    ring = load_ring(keys)
     names = ("not_before", "not_after", "revoked")
     rows = [
         {"id": key.id, "owner": key.owner, "role": key.role}
         | {name: None if (at := getattr(key, name)) is None else at.isoformat() for name in names}
-        for key in Keyring.load(keys).keys
+        for key in ring.keys
     ]
     if as_json:
-        print_json({"keys": rows})
+        known = [row | {"pem": pem(key.public)} for row, key in zip(rows, ring.keys, strict=True)]
+        print_json(
+            {
+                "registry": ring.registry,
+                "version": ring.version,
+                "signed": ring.signed,
+                "keys": known,
+            }
+        )
         return
+    how = "signed by root keys" if ring.signed else "not signed by root keys"
+    out.print(text(f"{keys}: version {ring.version}, {how}"), soft_wrap=True)
     table = Table("id", "owner", "role", "not before", "not after", "revoked")
     for row in rows:
         table.add_row(*(text(value or "") for value in row.values()))
     out.print(table)
+
+
+def keys_sign(
+    ring: Annotated[Path, typer.Argument(metavar="KEYRING", help="Keyring: TOML file.")],
+    key: Annotated[Path, typer.Option("--key", help="Private key of a root.", metavar="FILE")],
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="The signed ring; keyring.signed.json beside it.", metavar="FILE"
+        ),
+    ] = None,
+) -> None:
+    """Sign a keyring with a root key; one that changed since gets the next version."""
+    from governance.approval import PrivateKey
+    from governance.approval.signed_rings import sign_ring
+
+    signed = file or ring.with_name(SIGNED)
+    found = sign_ring(ring, PrivateKey.load(key), signed)
+    out.print(text(f"{signed}: version {found.version} of {ring}"), soft_wrap=True)
 
 
 def waive(
@@ -100,9 +154,10 @@ def waive(
 ) -> None:
     """Permit a version to miss one expectation, down to a bound, from its next assessment on."""
     from governance import registry
-    from governance.approval import Keyring, PrivateKey
+    from governance.approval import PrivateKey, load_ring
 
-    version = registry.resolve(model_uri)
+    ring = load_ring(keys)
+    version = registry.resolve(model_uri, ring.registry)
     tag = registry.waive(
         version,
         metric=metric,
@@ -111,7 +166,7 @@ def waive(
         # The day itself still counts.
         until=int(expires.replace(tzinfo=UTC).timestamp()) + 24 * 3600 - 1,
         key=PrivateKey.load(key),
-        ring=Keyring.load(keys),
+        ring=ring,
     )
     out.print(text(f"{version.uri}: {metric} is waived up to {bound:.15g} ({tag})"), soft_wrap=True)
     out.print(text("It counts once the version is assessed again."), soft_wrap=True)
@@ -121,14 +176,49 @@ def revoke(
     model_uri: ModelUri,
     reason: Annotated[str, typer.Option(help="Reason, shown by the gate and the registry.")],
     key: Approver,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            "--keys", help="Keyring; needed where it names its registry.", metavar="KEYRING"
+        ),
+    ] = None,
 ) -> None:
     """Permanently withdraw the approval of a model version. Aliases that point to it stay."""
     from governance import registry
-    from governance.approval import PrivateKey
+    from governance.approval import PrivateKey, load_ring
 
-    version = registry.resolve(model_uri)
+    version = registry.resolve(model_uri, "" if keys is None else load_ring(keys).registry)
     registry.revoke(version, reason, PrivateKey.load(key))
     out.print(
         text(f"{version.uri}: revoked; aliases it has stay until someone removes them"),
         soft_wrap=True,
     )
+
+
+def countersign(
+    model_uri: ModelUri,
+    key: Annotated[
+        Path,
+        typer.Option(
+            "--key", help="Private key of another assessor, or of an approver.", metavar="FILE"
+        ),
+    ],
+    keys: Ring,
+) -> None:
+    """Sign the approval of a version too, once its record and its files agree with it."""
+    from tempfile import TemporaryDirectory
+
+    from governance import registry
+    from governance.approval import PrivateKey, load_ring
+
+    signer, ring = PrivateKey.load(key), load_ring(keys)
+    with TemporaryDirectory(prefix="governance-") as scratch:
+        answer = registry.ask(model_uri, Path(scratch), keys=keys)
+    if answer.reasons:
+        for reason in answer.reasons:
+            out.print(text(reason), soft_wrap=True)
+        raise typer.Exit(answer.exit_code)
+    owners = registry.countersign_approval(answer.version, signer, ring)
+    policy = "" if answer.statement is None else f" under {answer.statement.policy_title}"
+    said = f"{answer.version.uri}: approved{policy}; signed by {', '.join(owners)}"
+    out.print(text(said), soft_wrap=True)

@@ -43,11 +43,11 @@ def assess(
 
     Exits with the code of the verdict. Nothing is recorded of a model that is not registered.
     """
-    from governance.approval import Keyring, PrivateKey
+    from governance.approval import PrivateKey, load_ring
     from governance.workflows import assessing, orchestration
 
     key = None if signing_key is None else PrivateKey.load(signing_key)
-    ring = None if keys is None else Keyring.load(keys)
+    ring = None if keys is None else load_ring(keys)
     read = orchestration.read_policy(policy)
     with progress_bar() as progress:
         result = assessing.assess_model(

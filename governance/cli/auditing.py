@@ -66,11 +66,11 @@ def verify(
     Neither MLflow nor the model is needed, and nothing is measured. Exits with the code of the
     verdict, or with 40 if anything differs.
     """
-    from governance.approval import Keyring
     from governance.approval.bundles import opened_bundle, verified_bundle
+    from governance.approval.signed_rings import load_ring
 
     moment = time.time() if at is None else at.replace(tzinfo=UTC).timestamp()
-    found = verified_bundle(opened_bundle(file), Keyring.load(ring), moment)
+    found = verified_bundle(opened_bundle(file), load_ring(ring), moment)
     code = found.exit_code(MISMATCH)
     if as_json:
         print_json({"exit_code": code, **_verified(found)})

@@ -143,7 +143,7 @@ def _signature(answer: "GateAnswer", *, signed: bool) -> str:
     if answer.statement is None:
         return "Signature: none stands"
     until = datetime.fromtimestamp(answer.statement.expires, UTC).isoformat()
-    return f"Signature: by key {answer.statement.key}, until {until}"
+    return f"Signature: by key {', '.join(answer.signed_by)}, until {until}"
 
 
 def _data(answer: "GateAnswer", *, signed: bool) -> dict[str, Any]:
@@ -155,5 +155,5 @@ def _data(answer: "GateAnswer", *, signed: bool) -> dict[str, Any]:
         "exit_code": answer.exit_code,
         "reasons": list(answer.reasons),
         "signature_checked": signed,
-        "signature": {"key": said.key, "expires": said.expires} if said else None,
+        "signature": {"keys": list(answer.signed_by), "expires": said.expires} if said else None,
     }

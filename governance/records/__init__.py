@@ -11,6 +11,7 @@ decision       evidence held against a policy: findings and a verdict
 assessment     one assessment and its folder of files
 bundle_files   many files as one, the same bytes for the same files
 table_files    the rows of a table as Parquet and as CSV
+consistency    whether an assessment follows from itself, whatever its digests say
 waiver         a named person's permission for one version to miss one expectation
 lineage        the versions that one version is compared with
 drift_terms    what a policy says about drift

@@ -1,18 +1,22 @@
 """Version reference: which registered version is meant, everywhere by the same record."""
 
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from governance.records.decoding import UNWRITTEN
 
 __all__ = ["VersionRef"]
+
+#: The workspace that MLflow names where its registry has none, or where none was chosen.
+NO_WORKSPACE = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionRef:
     """One version of a registered model, by everything that tells it from others.
 
-    Records and signed statements hold the name, the number and the creation time. Registry and
-    workspace are known to those who work on several of them, such as the worker's job database.
+    Records hold the name, the number and the creation time. Signed statements and the worker's job
+    database hold registry and workspace, too.
 
     Attributes:
         name: Name of the registered model.
@@ -28,6 +32,23 @@ class VersionRef:
     created: int
     registry: str = field(default="", metadata=UNWRITTEN)
     workspace: str = field(default="", metadata=UNWRITTEN)
+
+    @classmethod
+    def of(cls, row: Any, registry: str = "") -> "VersionRef":
+        """The reference to a version as MLflow lists or returns it.
+
+        Args:
+            row: MLflow's own record of the version.
+            registry: Name of its registry.
+        """
+        workspace = str(getattr(row, "workspace", None) or NO_WORKSPACE)
+        return cls(
+            name=row.name,
+            version=str(row.version),
+            created=int(row.creation_timestamp),
+            registry=registry,
+            workspace="" if workspace == NO_WORKSPACE else workspace,
+        )
 
     @property
     def uri(self) -> str:

@@ -6,7 +6,12 @@ from datetime import UTC, datetime
 
 from governance.errors import EvidenceError
 
-__all__ = ["Waiver"]
+__all__ = ["SKEW", "Waiver"]
+
+#: Maximum difference between the clocks of signer and reader, in seconds.
+SKEW = 300
+#: The end of the year 9999, in seconds since 1970.
+LATEST = 253_402_300_799
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +37,19 @@ class Waiver:
     token: str
 
     def __post_init__(self) -> None:
+        if not 0 <= self.issued <= self.expires <= LATEST:
+            raise EvidenceError(
+                f"waiver of {self.metric}: issued {self.issued}, expires {self.expires}; seconds "
+                f"since 1970 in that order, at most {LATEST}, are accepted"
+            )
         if not math.isfinite(self.bound):
             raise EvidenceError(
                 f"waiver of {self.metric}: bound {self.bound}; a finite number is accepted"
             )
+
+    def held(self, moment: float) -> bool:
+        """Whether the waiver counted at a time, in seconds since 1970."""
+        return self.issued - SKEW <= moment < self.expires
 
     @property
     def until(self) -> str:

@@ -34,7 +34,7 @@ from governance.registry.references import (
     record_reference,
     references,
 )
-from governance.registry.signing import revoke, waive, waivers
+from governance.registry.signing import countersign_approval, revoke, waive, waivers
 from governance.registry.status import marked_running
 from governance.registry.training_curves import log_signs
 from governance.registry.verifying import awaited, fetch, mismatches
@@ -50,6 +50,7 @@ __all__ = [
     "all_versions",
     "ask",
     "awaited",
+    "countersign_approval",
     "fetch",
     "lineage",
     "listed",

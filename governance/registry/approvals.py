@@ -4,16 +4,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
+from mlflow import MlflowClient
+
 from governance.approval import Keyring, Statement, agreement
 from governance.approval.standing import RegisteredVersion, Standing, standing
 from governance.approval.tags import RUN, WAIVER
-from governance.errors import SubjectError
+from governance.errors import EvidenceError, SubjectError
 from governance.records.assessment import Assessment
-from governance.registry.recording import manifest_digest, record_digest
+from governance.registry.recording import ATTESTATIONS, manifest_digest, record_digest
 from governance.registry.signing import authors
-from governance.registry.versions import ModelVersion, refusals, registered
+from governance.registry.versions import ModelVersion, download, refusals, registered
 
-__all__ = ["disagreements", "standing_of"]
+__all__ = ["attested", "disagreements", "standing_of"]
 
 
 def standing_of(
@@ -80,3 +82,29 @@ def disagreements(
         statement, assessment, run_id=run_id, record=record, manifest=manifest
     ):
         yield f"{version.uri}: {problem}"
+
+
+def attested(version: ModelVersion, run_id: str | None, into: Path) -> str:
+    """The statements for tools of others that lie beside a record, a line each.
+
+    Args:
+        version: Registered.
+        run_id: The run that holds the record.
+        into: New folder for the download.
+
+    Returns:
+        The lines as they are, unchecked; empty where there are none.
+
+    Raises:
+        EvidenceError: If they are no ASCII text.
+        RegistryError: If MLflow cannot be asked.
+    """
+    with refusals(f"{version.uri}: looking up what is attested of it"):
+        names = {item.path for item in MlflowClient().list_artifacts(run_id)}
+    if ATTESTATIONS not in names:
+        return ""
+    content = download(f"runs:/{run_id}/{ATTESTATIONS}", into).read_bytes()
+    try:
+        return content.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise EvidenceError(f"{version.uri}: {ATTESTATIONS} is no list of envelopes") from error

@@ -14,7 +14,8 @@ import torch
 from mlflow import MlflowClient
 from torch import nn
 
-from governance.approval import Keyring, Statement
+from governance.approval import Keyring, Statement, load_ring
+from governance.approval.standing import Standing
 from governance.errors import ApprovalError, EvidenceError
 from governance.records.assessment import Assessment
 from governance.records.decision import EXIT_CODES, Verdict
@@ -38,6 +39,7 @@ class GateAnswer:
         assessment: The recorded assessment; None where the version has none yet.
         model: Folder of the model files that were checked; None without an assessment.
         statement: The signed statement that counts; None where no signature was asked for.
+        signed_by: Ids of the keys that signed it and count.
     """
 
     version: ModelVersion
@@ -46,6 +48,7 @@ class GateAnswer:
     assessment: Assessment | None = None
     model: Path | None = None
     statement: Statement | None = None
+    signed_by: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -73,25 +76,29 @@ def ask(
             be read.
         RegistryError: If MLflow refuses.
     """
-    ring = None if keys is None else Keyring.load(keys)
-    version = resolve(uri)
+    ring = None if keys is None else load_ring(keys)
+    version = resolve(uri, "" if ring is None else ring.registry)
     statement: Statement | None = None
+    signed_by: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     if ring is not None:
-        moment = time.time() if now is None else now
-        statement, doubts = _statement(version, ring, moment)
+        found, doubts = _statement(version, ring, time.time() if now is None else now)
+        statement = found.statement if found.counts else None
+        signed_by = tuple(key.id for key in found.signers) if found.counts else ()
     if statement is not None and statement.kind == "revocation":
         reason = f"{version.uri}: its approval was revoked: {statement.detail}"
         return GateAnswer(
-            version=version, verdict="rejected", reasons=(reason,), statement=statement
-        )
+            version=version, verdict="rejected", reasons=(reason,), statement=statement,
+            signed_by=signed_by,
+        )  # fmt: skip
     pending = awaited(version)
     if statement is not None and statement.verdict == "undetermined" and statement.run_id is None:
         pending = f"{version.uri}: could not be assessed: {statement.detail}"
     if pending is not None:
         return GateAnswer(
-            version=version, verdict="undetermined", reasons=(pending,), statement=statement
-        )
+            version=version, verdict="undetermined", reasons=(pending,), statement=statement,
+            signed_by=signed_by,
+        )  # fmt: skip
     folder = fetch(version, workspace / "record")
     model = model_folder(version, workspace / "model")
     if wrong := mismatches(version, folder, model):
@@ -107,13 +114,14 @@ def ask(
         assessment=assessment,
         model=model,
         statement=statement,
+        signed_by=signed_by,
     )
 
 
 def _statement(
     version: ModelVersion, ring: Keyring, now: float
-) -> tuple[Statement | None, tuple[str, ...]]:
-    """The signed statement on a version that counts, or why none does.
+) -> tuple[Standing, tuple[str, ...]]:
+    """The signed statement on a version, and why it does not count.
 
     Raises:
         ApprovalError: If there is one and it is forged, malformed or about another version.
@@ -123,10 +131,10 @@ def _statement(
     if answer.doubtful("invalid"):
         raise ApprovalError(problems)
     if answer.counts:
-        return answer.statement, ()
+        return answer, ()
     first, *others = problems
     cure = "assess it again, or let a worker that holds a key do it: governance sweep"
-    return None, (f"{first}; {cure}", *others)
+    return answer, (f"{first}; {cure}", *others)
 
 
 def _reasons(version: ModelVersion, assessment: Assessment) -> tuple[str, ...]:

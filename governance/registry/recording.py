@@ -23,7 +23,7 @@ from mlflow.entities import (
 )
 from mlflow.exceptions import MlflowException
 
-from governance.approval import PrivateKey
+from governance.approval import Signer, Statement, attestations
 from governance.approval.tags import plain
 from governance.errors import EvidenceError, RegistryError
 from governance.records.assessment import MANIFEST as MANIFEST_FILE
@@ -39,6 +39,7 @@ from governance.registry.versions import (
 )
 
 __all__ = [
+    "ATTESTATIONS",
     "FOLDER",
     "UNPRINTED",
     "experiment",
@@ -48,8 +49,8 @@ __all__ = [
     "record_digest",
 ]
 
-#: Where in the run the assessment's folder lies.
-FOLDER = "governance"
+#: Where in the run the assessment's folder lies, and beside it the statements about it.
+FOLDER, ATTESTATIONS = "governance", "governance.intoto.jsonl"
 REPORT = "report.pdf"
 
 METRICS_AT_ONCE = 500  # MLflow takes 1,000 and a request of 1 MB
@@ -66,7 +67,8 @@ def record(
     assessment: Assessment,
     folder: Path,
     *,
-    key: PrivateKey | None = None,
+    key: Signer | None = None,
+    policy_fixed: int | None = None,
     unprinted: str | None = None,
 ) -> str:
     """Keep an assessment in MLflow as a new run, and give its verdict to the version.
@@ -76,6 +78,8 @@ def record(
         assessment: Assessment with its verdict.
         folder: Folder with the saved assessment, reports included.
         key: Assessor's key that signs the verdict; a governed registry accepts only signed ones.
+        policy_fixed: When the policy had been read, before anything was measured under it, in
+            seconds since 1970; now if not given.
         unprinted: Reason why the folder holds no reports; kept as a tag of the run.
 
     Returns:
@@ -102,8 +106,15 @@ def record(
         with refusals(f"{version.uri}: recording in run {run.info.run_id}"):
             _log(client, run.info.run_id, version, assessment)
             client.log_artifacts(run.info.run_id, str(folder), FOLDER)
+            verdict = verdict_of(
+                version, assessment, run_id=run.info.run_id, record=record_digest(folder),
+                manifest=manifest_digest(folder), policy_fixed=policy_fixed, now=time.time(),
+            )  # fmt: skip
+            if key is not None:
+                lines = attestations.signed(assessment, verdict, key)
+                client.log_text(run.info.run_id, lines, ATTESTATIONS)
             _publish(client, run.info, version, assessment, folder)
-            _give(run.info.run_id, version, assessment, folder, key)
+            _give(version, verdict, key)
     except BaseException as error:
         _undo(client, run.info.run_id, version, before, error)
         raise
@@ -223,22 +234,8 @@ def _publish(
     client.set_terminated(run.run_id, "FINISHED")
 
 
-def _give(
-    run_id: str,
-    version: ModelVersion,
-    assessment: Assessment,
-    folder: Path,
-    key: PrivateKey | None,
-) -> None:
+def _give(version: ModelVersion, statement: Statement, key: Signer | None) -> None:
     """Give the version its verdict: signed where there is a key, in plain where that is taken."""
-    statement = verdict_of(
-        version,
-        assessment,
-        run_id=run_id,
-        record=record_digest(folder),
-        manifest=manifest_digest(folder),
-        now=time.time(),
-    )
     tags = plain(statement)
     if key is not None and put_statement(version, statement, key).items() >= tags.items():
         return  # a governed registry set the plain ones from what was signed

@@ -16,12 +16,14 @@ from mlflow.exceptions import MlflowException
 from governance.approval import (
     LONGEST_DETAIL,
     Keyring,
-    PrivateKey,
+    Signer,
     Statement,
     check_approver,
+    cleaned,
+    countersign,
     read,
     sign,
-    token_digest,
+    statement_digest,
     waiver_tag,
     waivers_among,
 )
@@ -29,8 +31,9 @@ from governance.approval.agreement import claims
 from governance.approval.lifecycle import LIFECYCLE, state_of
 from governance.approval.standing import RegisteredVersion, standing
 from governance.approval.tags import replaced_tag
-from governance.errors import RegistryError
+from governance.errors import ApprovalError, RegistryError
 from governance.records.assessment import Assessment
+from governance.records.policy import Policy
 from governance.records.waiver import Waiver
 from governance.registry.versions import (
     APPROVAL,
@@ -47,6 +50,7 @@ from governance.registry.versions import (
 __all__ = [
     "about",
     "authors",
+    "countersign_approval",
     "in_progress",
     "not_assessable",
     "put_statement",
@@ -86,6 +90,7 @@ def verdict_of(
     record: str,
     manifest: str,
     now: float,
+    policy_fixed: int | None = None,
 ) -> Statement:
     """The verdict that an assessor signs. It expires with the first waiver that it rests on.
 
@@ -96,6 +101,8 @@ def verdict_of(
         record: Digest of the record.
         manifest: Digest of its manifest.
         now: Seconds since 1970.
+        policy_fixed: When the policy had been read, before anything was measured under it, in
+            seconds since 1970; now where nobody saw to it.
 
     Raises:
         ApprovalError: If a waiver has expired in the meantime.
@@ -107,12 +114,21 @@ def verdict_of(
         issued=int(now),
         expires=min(until),
         model_id=version.model_id,
+        policy_fixed=int(now) if policy_fixed is None else policy_fixed,
         **claims(assessment, run_id=run_id, record=record, manifest=manifest),
     )
 
 
-def in_progress(version: ModelVersion, status: str, now: float) -> Statement:
+def in_progress(
+    version: ModelVersion, status: str, now: float, policy: Policy | None = None
+) -> Statement:
     """The statement that a version is `running` or `pending`; it counts for a day.
+
+    Args:
+        version: Registered.
+        status: `running` or `pending`.
+        now: Seconds since 1970.
+        policy: Policy that is fixed now, before anything is measured under it.
 
     Raises:
         RegistryError: If the version is not registered, or the status needs more than that.
@@ -125,6 +141,9 @@ def in_progress(version: ModelVersion, status: str, now: float) -> Statement:
         issued=int(now),
         expires=int(now) + PROGRESS_SECONDS,
         verdict=status,  # type: ignore[arg-type]
+        policy_title=None if policy is None else cleaned(policy.title),
+        policy_digest=None if policy is None else policy.digest,
+        policy_fixed=None if policy is None else int(now),
     )
 
 
@@ -137,13 +156,11 @@ def not_assessable(version: ModelVersion, why: str, now: float) -> Statement:
         expires=int(now) + VERDICT_DAYS * DAY,
         verdict="undetermined",
         model_id=version.model_id,
-        detail=why[:LONGEST_DETAIL],
+        detail=cleaned(why, LONGEST_DETAIL),
     )
 
 
-def resumed(
-    version: ModelVersion, tags: Mapping[str, str], key: PrivateKey, now: float
-) -> Statement:
+def resumed(version: ModelVersion, tags: Mapping[str, str], key: Signer, now: float) -> Statement:
     """What an interrupted assessment leaves on a version, to be signed by its assessor.
 
     The verdict that stood before is signed anew, anything else becomes `pending`. Only what this
@@ -151,7 +168,8 @@ def resumed(
     version.
     """
     own = key.public(owner="self", role="assessor", not_before=datetime.fromtimestamp(0, UTC))
-    before = standing(RegisteredVersion(tags=tags, **about(version)), Keyring((own,)), now)
+    ring = Keyring((own,), registry=version.registered_as.registry)
+    before = standing(RegisteredVersion(tags=tags, **about(version)), ring, now)
     stood = before.statement
     if stood is not None and not before.doubtful("replaced"):
         state = state_of(stood.kind, stood.verdict, expired=stood.expires <= now)
@@ -160,9 +178,7 @@ def resumed(
     return in_progress(version, PENDING, now)
 
 
-def put_statement(
-    version: ModelVersion, statement: Statement, key: PrivateKey
-) -> Mapping[str, str]:
+def put_statement(version: ModelVersion, statement: Statement, key: Signer) -> Mapping[str, str]:
     """Sign a statement and put it on its version, in place of the one that stands there now.
 
     Returns:
@@ -178,30 +194,34 @@ def put_statement(
         client.set_model_version_tag(ref.name, ref.version, waiver_tag(token), token)
         return dict(registered(version).tags)
     held = registered(version).tags.get(APPROVAL)
-    replaces = None if held is None else token_digest(held)
+    replaces = None if held is None else statement_digest(held)
     token = sign(replace(statement, replaces=replaces), key)
     client.set_model_version_tag(ref.name, ref.version, APPROVAL, token)
     tags = dict(registered(version).tags)
     if held is not None and replaced_tag(held) not in tags:
         # A plain registry does not remember that the statement of before counts no more.
-        client.set_model_version_tag(ref.name, ref.version, replaced_tag(held), token_digest(token))
+        client.set_model_version_tag(
+            ref.name, ref.version, replaced_tag(held), statement_digest(token)
+        )
     return tags
 
 
-def sign_progress(version: ModelVersion, status: str, key: PrivateKey, now: float) -> None:
+def sign_progress(
+    version: ModelVersion, status: str, key: Signer, now: float, policy: Policy | None = None
+) -> None:
     """Sign `running` or `pending` for a version; on a plain registry the plain tag is set, too.
 
     Raises:
         MlflowException: If MLflow refuses.
         RegistryError: If the version is gone.
     """
-    tags = put_statement(version, in_progress(version, status, now), key)
+    tags = put_statement(version, in_progress(version, status, now, policy), key)
     if tags.get(STATUS) != status:
         ref = version.registered_as
         MlflowClient().set_model_version_tag(ref.name, ref.version, STATUS, status)
 
 
-def revoke(version: ModelVersion, reason: str, key: PrivateKey, now: float | None = None) -> None:
+def revoke(version: ModelVersion, reason: str, key: Signer, now: float | None = None) -> None:
     """Permanently withdraw the approval of a version; its status becomes `rejected`.
 
     Aliases that point to it stay. A governed registry sets no protected alias on it any more.
@@ -237,7 +257,7 @@ def waive(
     bound: float,
     reason: str,
     until: int,
-    key: PrivateKey,
+    key: Signer,
     ring: Keyring,
     now: float | None = None,
 ) -> str:
@@ -271,7 +291,7 @@ def waive(
         detail=reason,
     )
     token = sign(statement, key)
-    check_approver(read(token, ring, moment), ring, authors(version))
+    check_approver(read(token, ring, moment), authors(version))
     with refusals(f"{version.uri}: waiving {metric}"):
         put_statement(version, statement, key)
     return waiver_tag(token)
@@ -289,6 +309,39 @@ def waivers(
     with refusals(f"{version.uri}: reading its waivers"):
         tags = registered(version).tags
     return waivers_among(tags, ring, moment, authors=authors(version), **about(version))
+
+
+def countersign_approval(
+    version: ModelVersion, key: Signer, ring: Keyring, now: float | None = None
+) -> tuple[str, ...]:
+    """Add the signature of one more key to the approval of a version.
+
+    Args:
+        version: Registered; whoever signs has held its record against its files before.
+        key: Private key of another assessor, or of an approver.
+        ring: Keyring with the owner of the key.
+        now: Seconds since 1970; the time of the clock if not given.
+
+    Returns:
+        Owners of the keys that have signed the approval.
+
+    Raises:
+        ApprovalError: If no approval counts, or the key does not.
+        RegistryError: If MLflow refuses.
+    """
+    moment = time.time() if now is None else now
+    with refusals(f"{version.uri}: reading its approval"):
+        tags = dict(registered(version).tags)
+    here = RegisteredVersion(tags=tags, authors=authors(version), **about(version))
+    answer = standing(here, ring, moment, expected="approved")
+    if answer.statement is None or not answer.counts:
+        raise ApprovalError(f"{version.uri}: {problem}" for problem in answer.problems)
+    mine = ring.signer(key.id, answer.statement.issued, f"{version.uri}: your signature")
+    token = countersign(tags[APPROVAL], key)
+    with refusals(f"{version.uri}: signing its approval"):
+        ref = version.registered_as
+        MlflowClient().set_model_version_tag(ref.name, ref.version, APPROVAL, token)
+    return tuple(sorted({mine.owner, *(item.owner for item in answer.signers)}))
 
 
 def authors(version: ModelVersion) -> tuple[str, ...]:

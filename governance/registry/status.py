@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from mlflow import MlflowClient
 
-from governance.approval import PrivateKey
+from governance.approval import Signer
 from governance.approval.lifecycle import status_after_interruption
 from governance.approval.tags import REPLACED
 from governance.errors import RegistryError
+from governance.records.policy import Policy
 from governance.registry.description import merged, unassessed
 from governance.registry.signing import (
     not_assessable,
@@ -35,7 +36,9 @@ __all__ = ["Marks", "leave_undetermined", "marked_running", "marks", "put_back"]
 
 
 @contextmanager
-def marked_running(version: ModelVersion, *, key: PrivateKey | None = None) -> Iterator[None]:
+def marked_running(
+    version: ModelVersion, *, key: Signer | None = None, policy: Policy | None = None
+) -> Iterator[int]:
     """Mark a version `running`. Its status is put back unless a verdict was recorded meanwhile.
 
     This holds however the assessment ends, Ctrl-C included. A status `running` at the start was
@@ -46,6 +49,11 @@ def marked_running(version: ModelVersion, *, key: PrivateKey | None = None) -> I
         version: Registered.
         key: Private key of an assessor, which a governed registry needs. A verdict that this key
             signed before is signed again when it is put back; anything else becomes `pending`.
+        policy: Policy of the assessment, as read. With a key, what is signed names it, so that the
+            registry knows it before anything is measured under it.
+
+    Yields:
+        When the version was marked, in seconds since 1970: the policy was fixed by then.
 
     Raises:
         RegistryError: If the version is not registered or MLflow refuses.
@@ -54,10 +62,11 @@ def marked_running(version: ModelVersion, *, key: PrivateKey | None = None) -> I
         raise RegistryError(f"{version.uri}: not registered, so it has no status to set")
     with refusals(f"{version.uri}: reading its status"):
         before = marks(version)
+    now = int(time.time())
     try:
         with refusals(f"{version.uri}: setting its status"):
-            _run(version, key)
-        yield
+            _run(version, key, policy, now)
+        yield now
     except BaseException as error:
         try:
             _leave(version, before, key)
@@ -67,15 +76,15 @@ def marked_running(version: ModelVersion, *, key: PrivateKey | None = None) -> I
     _leave(version, before, key)
 
 
-def _run(version: ModelVersion, key: PrivateKey | None) -> None:
+def _run(version: ModelVersion, key: Signer | None, policy: Policy | None, now: int) -> None:
     if key is None:
         ref = version.registered_as
         MlflowClient().set_model_version_tag(ref.name, ref.version, STATUS, RUNNING)
     else:
-        sign_progress(version, RUNNING, key, time.time())
+        sign_progress(version, RUNNING, key, now, policy)
 
 
-def _leave(version: ModelVersion, before: "Marks", key: PrivateKey | None) -> None:
+def _leave(version: ModelVersion, before: "Marks", key: Signer | None) -> None:
     status = status_after_interruption(before.tags.get(STATUS))
     with refusals(f"{version.uri}: putting its status back to {status}"):
         if marks(version).tags.get(STATUS) != RUNNING:
@@ -137,7 +146,7 @@ def put_back(version: ModelVersion, before: Marks) -> None:
         client.update_model_version(ref.name, ref.version, before.description)
 
 
-def leave_undetermined(version: ModelVersion, why: str, key: PrivateKey) -> None:
+def leave_undetermined(version: ModelVersion, why: str, key: Signer) -> None:
     """Sign the verdict `undetermined` for a version that could not be assessed, with the reason.
 
     An earlier record of the version does not count any more.

@@ -1,20 +1,16 @@
 """Verifying: the record of a version, compared with its model, tags and digests."""
 
-import dataclasses
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from governance.approval import SKEW
-from governance.errors import EvidenceError, PolicyError, SubjectError
+from governance.errors import EvidenceError, SubjectError
 from governance.records.assessment import Assessment
-from governance.records.decision import judge
-from governance.records.policy import Policy
+from governance.records.consistency import contradictions
 from governance.registry.materials import model_folder
 from governance.registry.recording import FOLDER, manifest_digest, record_digest
 from governance.registry.status import marks
@@ -137,41 +133,13 @@ def relied_on(version: ModelVersion, folder: Path, model: Path | None = None) ->
     """
     assessment = Assessment.load(folder)
     wrong = (
-        *_decision_mismatches(version, assessment),
+        *(f"{version.uri}: {problem}" for problem in contradictions(assessment)),
         *_tag_mismatches(version, assessment, folder),
         *_model_mismatches(version, assessment, model),
     )
     if wrong:
         raise EvidenceError(wrong)
     return assessment
-
-
-def _decision_mismatches(version: ModelVersion, assessment: Assessment) -> Iterator[str]:
-    """Where a record contradicts itself: digests can be made to fit anything, a verdict cannot."""
-    policy, recorded = assessment.policy, assessment.decision
-    again = judge(policy, assessment.evidence, assessment.waivers)
-    outcomes = [[item.outcome for item in decision.findings] for decision in (recorded, again)]
-    if recorded.verdict != again.verdict or outcomes[0] != outcomes[1]:
-        yield (
-            f"{version.uri}: the record says {recorded.verdict} and its evidence, judged again, "
-            f"gives {again.verdict}"
-        )
-    made = datetime.fromisoformat(assessment.created).timestamp()
-    for waiver in assessment.waivers:
-        if not waiver.issued - SKEW <= made < waiver.expires:
-            yield (
-                f"{version.uri}: the record of {assessment.created} rests on a waiver of "
-                f"{waiver.metric} that did not hold then"
-            )
-    try:
-        written = Policy.loads(policy.text, where="policy.toml")
-    except PolicyError as error:
-        yield from (f"{version.uri}: {problem}" for problem in error.problems)
-        return
-    # Built-in expectations come after those written; a path of images was completed on reading.
-    stated = policy.expectations[: len(written.expectations)]
-    if dataclasses.replace(policy, validation=written.validation, expectations=stated) != written:
-        yield f"{version.uri}: the record was not judged by the policy whose text it holds"
 
 
 def _tag_mismatches(version: ModelVersion, assessment: Assessment, folder: Path) -> Iterator[str]:

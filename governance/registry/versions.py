@@ -102,19 +102,20 @@ def refusals(doing: str) -> Iterator[None]:
         raise RegistryError(f"{doing}: refused: {why or type(error).__name__}") from error
 
 
-def resolve(uri: str) -> ModelVersion:
+def resolve(uri: str, registry: str = "") -> ModelVersion:
     """The model that `uri` means now.
 
     Args:
         uri: `models:/name/version`, `models:/name@alias`, `models:/m-<id>`, `runs:/<id>/<path>` or
             a local folder with an MLmodel file.
+        registry: Name of the registry, which signed statements about the version will hold.
 
     Raises:
         SubjectError: If there is no such model; names what there is.
         RegistryError: If MLflow cannot be asked.
     """
     if match := BY_VERSION.fullmatch(uri):
-        return _registered(uri, match["name"], match["version"])
+        return _registered(uri, match["name"], match["version"], registry)
     if match := BY_ALIAS.fullmatch(uri):
         known = aliases(match["name"], uri)
         if match["alias"] not in known:
@@ -122,7 +123,7 @@ def resolve(uri: str) -> ModelVersion:
                 f"{uri}: {match['name']} has no alias {match['alias']!r}; it has "
                 f"{_list(sorted(known))}"
             )
-        return _registered(uri, match["name"], known[match["alias"]])
+        return _registered(uri, match["name"], known[match["alias"]], registry)
     if match := BY_ID.fullmatch(uri):
         return _logged(uri, match["model_id"])
     if match := BY_RUN.fullmatch(uri):
@@ -172,7 +173,7 @@ def registered(version: ModelVersion) -> Any:
     return current
 
 
-def _registered(uri: str, name: str, number: str) -> ModelVersion:
+def _registered(uri: str, name: str, number: str, registry: str) -> ModelVersion:
     aliases(name, uri)
     client = MlflowClient()
     with refusals(f"{uri}: looking up the version"):
@@ -188,17 +189,18 @@ def _registered(uri: str, name: str, number: str) -> ModelVersion:
             ) from error
         if row.status != "READY":
             raise SubjectError(f"{uri}: is {row.status}; a version that is READY is accepted")
-        return pinned(row, row.model_id or _model_id(row.source))
+        return pinned(row, row.model_id or _model_id(row.source), registry)
 
 
-def pinned(row: Any, model_id: str | None = None) -> ModelVersion:
+def pinned(row: Any, model_id: str | None = None, registry: str = "") -> ModelVersion:
     """The pinned version of MLflow's own record of it.
 
     Args:
         row: The version as MLflow lists or returns it.
         model_id: Id of its LoggedModel, which takes a request of its own to find.
+        registry: Name of the registry.
     """
-    ref = VersionRef(name=row.name, version=str(row.version), created=row.creation_timestamp)
+    ref = VersionRef.of(row, registry)
     return ModelVersion(
         uri=ref.uri,
         ref=ref,

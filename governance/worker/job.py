@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from threading import Event, Thread
 
 from governance import registry
-from governance.approval import Keyring, PrivateKey, Statement, decode
+from governance.approval import Keyring, Signer, Statement, decode
 from governance.approval.tags import APPROVAL
 from governance.errors import (
     EvidenceError,
@@ -55,7 +55,7 @@ class Resources:
 
     jobs: JobDatabase
     config: WorkerConfig
-    key: PrivateKey
+    key: Signer
     ring: Keyring
     stop: Event = field(default_factory=Event)
 
@@ -164,7 +164,7 @@ def _done(lease: Lease, resources: Resources, lost: Event) -> JobOutcome:
         verdict = found.tags.get("governance.status")
         jobs.finish(lease, verdict, run_id=found.tags.get("governance.run_id"))
         return JobOutcome(state="done", verdict=verdict, why="it was done before")
-    version = registry.resolve(found.version.uri)
+    version = registry.resolve(found.version.uri, resources.ring.registry)
     if lease.attempts >= config.attempts:
         error = f"{lease.attempts} attempts failed; the last one: {lease.error}"
         return _undetermined(lease, resources, version, error)
@@ -210,14 +210,15 @@ def _assessed(
     policy = choose_policy(name, listing.model_tags(name), resources.config, scratch)
     counting, _ = registry.waivers(version, resources.ring)
     again = _judged_again(version, policy, counting, scratch, said) if said else None
-    if again is not None:
-        return _recorded(lease, resources, version, again, scratch)
-    with registry.marked_running(version, key=resources.key):
+    if said is not None and again is not None:
+        return _recorded(lease, resources, version, again, scratch, said.policy_fixed)
+    with registry.marked_running(version, key=resources.key, policy=policy) as fixed:
         assessment = measure_confined(
             version, policy, resources.config, scratch / "room",
             interrupted=lambda: resources.stop.is_set() or lost.is_set(),
         )  # fmt: skip
-        return _recorded(lease, resources, version, _judged_now(assessment, counting), scratch)
+        again = _judged_now(assessment, counting)
+        return _recorded(lease, resources, version, again, scratch, fixed)
 
 
 def _judged_now(assessment: Assessment, counting: tuple[Waiver, ...]) -> Assessment:
@@ -250,13 +251,21 @@ def _judged_again(
 
 
 def _recorded(
-    lease: Lease, resources: Resources, version: ModelVersion, assessment: Assessment, scratch: Path
+    lease: Lease,
+    resources: Resources,
+    version: ModelVersion,
+    assessment: Assessment,
+    scratch: Path,
+    policy_fixed: int | None,
 ) -> JobOutcome:
     """Print and record an assessment, unless another worker has taken over."""
     folder = scratch / "assessment"
     unprinted = keep(assessment, folder)
     _check_mine(lease, resources)
-    run_id = registry.record(version, assessment, folder, key=resources.key, unprinted=unprinted)
+    run_id = registry.record(
+        version, assessment, folder, key=resources.key, policy_fixed=policy_fixed,
+        unprinted=unprinted,
+    )  # fmt: skip
     verdict = assessment.decision.verdict
     resources.jobs.finish(lease, verdict, run_id=run_id)
     why = f"the reports were not printed: {unprinted}" if unprinted else ""

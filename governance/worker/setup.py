@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from governance.approval import Keyring, PrivateKey
+from governance.approval import Keyring, PrivateKey, load_ring
 from governance.errors import ApprovalError, PolicyError
 from governance.registry import listing
 from governance.worker.config import WorkerConfig
@@ -57,7 +57,7 @@ def _ring(key: PrivateKey, keys: Path | None) -> Keyring:
     if keys is None:
         start = datetime.fromtimestamp(0, UTC)
         return Keyring((key.public(owner="this worker", role="assessor", not_before=start),))
-    ring = Keyring.load(keys)
+    ring = load_ring(keys)
     known = ring.signer(key.id, int(time.time()), f"{keys}: the worker's key")
     if known.role != "assessor":
         raise ApprovalError(

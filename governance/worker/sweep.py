@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from governance.approval import Keyring, Statement
+from governance.approval.former_tokens import was_revocation
 from governance.approval.lifecycle import LIFECYCLE, state_of
-from governance.approval.tags import STATUS
+from governance.approval.tags import APPROVAL, STATUS
 from governance.records.version_ref import VersionRef
 from governance.records.waiver import Waiver
 from governance.registry import listing
@@ -25,8 +26,9 @@ from governance.worker.policy_choice import NO_POLICY
 __all__ = ["INVALID", "UNSIGNED", "WAIVERS", "approves", "audit", "need", "offer"]
 
 #: Why a version needs work.
-UNSIGNED, WAITS, EXPIRED, INVALID, REPLACED, WAIVERS, STATUSES, RULED = (
+UNSIGNED, OUTDATED, WAITS, EXPIRED, INVALID, REPLACED, WAIVERS, STATUSES, RULED = (
     "no signed statement",
+    "signed in the form of earlier releases",
     "pending",
     "expired",
     "invalid statement",
@@ -55,12 +57,12 @@ def need(entry: ListedVersion, ring: Keyring, now: float, config: WorkerConfig) 
     statement = answer.statement
     if answer.doubtful("unsigned"):
         return UNSIGNED
+    if answer.doubtful("outdated") and was_revocation(entry.tags[APPROVAL]):
+        return None  # a person decided
     if statement is None:
-        return INVALID
-    if answer.doubtful("replaced"):
-        return REPLACED
-    if answer.doubtful("expired"):
-        return EXPIRED
+        return OUTDATED if answer.doubtful("outdated") else INVALID
+    if answer.doubtful("replaced") or answer.doubtful("expired"):
+        return REPLACED if answer.doubtful("replaced") else EXPIRED
     if _ruled(entry, statement, config):
         return RULED
     return _unsettled(entry, statement, answer.waivers)

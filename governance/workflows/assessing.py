@@ -21,7 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from governance import registry
-from governance.approval import Keyring, PrivateKey
+from governance.approval import Keyring, Signer
 from governance.errors import RegistryError, SubjectError
 from governance.records.assessment import Assessment, attach
 from governance.records.decision import judge
@@ -64,7 +64,7 @@ def assess_model(
     out: Path | None = None,
     record: bool = True,
     device: str = "auto",
-    key: PrivateKey | None = None,
+    key: Signer | None = None,
     ring: Keyring | None = None,
     progress: Progress = lambda _what, _done, _total: None,
 ) -> Result:
@@ -93,7 +93,7 @@ def assess_model(
     """
     _check_free(out)
     progress("opening the model", 0, 1)
-    version = registry.resolve(uri)
+    version = registry.resolve(uri, "" if ring is None else ring.registry)
     recorded = record and version.ref is not None
     if out is None and not recorded:
         why = "--no-record" if version.ref is not None else "it is not registered"
@@ -103,7 +103,9 @@ def assess_model(
         )
     with (
         TemporaryDirectory(prefix="governance-") as scratch,
-        registry.marked_running(version, key=key) if recorded else nullcontext(),
+        registry.marked_running(version, key=key, policy=policy)
+        if recorded
+        else nullcontext() as policy_fixed,
     ):
         materials = gather(version, policy, Path(scratch) / "subject")
         lineage = registry.lineage(version, policy)
@@ -116,7 +118,10 @@ def assess_model(
         run_id = None
         if recorded:
             progress("recording in MLflow", 0, 1)
-            run_id = registry.record(version, assessment, folder, key=key, unprinted=unprinted)
+            run_id = registry.record(
+                version, assessment, folder, key=key, policy_fixed=policy_fixed,
+                unprinted=unprinted,
+            )  # fmt: skip
     return Result(assessment=assessment, folder=out, run_id=run_id, unprinted=unprinted)
 
 

@@ -6,13 +6,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from governance import registry
-from governance.approval import Keyring
 from governance.approval.bundles import Bundle
+from governance.approval.signed_rings import read_files, ring_in
 from governance.approval.standing import RegisteredVersion
+from governance.registry.approvals import attested
 from governance.registry.materials import model_folder
 from governance.registry.signing import authors
 from governance.registry.verifying import relied_on
-from governance.registry.versions import refusals, registered
+from governance.registry.versions import RUN, refusals, registered
 from governance.subject import model_files
 
 __all__ = ["bundle_of"]
@@ -34,8 +35,8 @@ def bundle_of(uri: str, ring: Path | None = None) -> Bundle:
         EvidenceError: If it has no record, or the record cannot be relied on.
         RegistryError: If MLflow refuses.
     """
-    known = None if ring is None else Keyring.load(ring)
-    version = registry.resolve(uri)
+    files = None if ring is None else read_files(ring)
+    version = registry.resolve(uri, "" if files is None else ring_in(files).registry)
     with TemporaryDirectory(prefix="governance-") as scratch:
         folder = registry.fetch(version, Path(scratch) / "record")
         model = model_folder(version, Path(scratch) / "model")
@@ -58,7 +59,8 @@ def bundle_of(uri: str, ring: Path | None = None) -> Bundle:
                 for path in TEXTS
                 if path in hashes and (model / path).stat().st_size <= LARGEST_TEXT
             },
-            ring=b"" if known is None or ring is None else ring.read_bytes(),
+            attestations=attested(version, tags.get(RUN), Path(scratch) / "attestations"),
+            ring=files,
         )
 
 

@@ -19,6 +19,8 @@ from governance.approval.tags import APPROVAL
 from governance.records.version_ref import VersionRef
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+SHA = "sha256:"
+FIXED = int(START.timestamp())
 #: What lets the server deliver to a receiver of the tests, at once, and keep its secret.
 WEBHOOKS = {
     "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
@@ -59,9 +61,10 @@ class Office:
         now = int(time.time())
         fields = {
             "kind": "verdict", **about(version), "issued": now, "expires": now + 1000,
-            "verdict": "approved", "artifact_digest": "sha256:a", "model_digest": "sha256:b",
-            "policy_title": "Strict", "policy_digest": "sha256:c", "run_id": "0" * 32,
-            "assessment_digest": "sha256:d", "manifest": "sha256:e",
+            "verdict": "approved", "artifact_digest": SHA + "a" * 64,
+            "model_digest": SHA + "b" * 64, "policy_fixed": FIXED,
+            "policy_title": "Strict", "policy_digest": SHA + "c" * 64, "run_id": "0" * 32,
+            "assessment_digest": SHA + "d" * 64, "manifest": SHA + "e" * 64,
         }  # fmt: skip
         return sign(Statement(**{**fields, **changes}), key or self.assessor)
 

@@ -8,8 +8,10 @@ import sqlalchemy
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from governance.approval import PrivateKey, token_digest
+from governance.approval import PrivateKey, statement_digest
 from governance.approval.tags import APPROVAL
+
+OTHER = "sha256:" + "f" * 64
 
 
 def change(path, text):
@@ -82,23 +84,23 @@ def test_only_accepted_policies_count(registry):
     first, second = registry.register(), registry.register()
     registry.approve(first)
     rules = registry.office.folder / "governance.toml"
-    change(rules, 'keyring = "keyring.toml"\npolicies = ["sha256:other"]\n')
+    change(rules, f'keyring = "keyring.toml"\npolicies = ["{OTHER}"]\n')
 
     with registry.refused("a policy that this registry does not accept"):
         registry.client.set_registered_model_alias(first.name, "champion", "1")
     with registry.refused("a policy that this registry does not accept"):
         registry.approve(second)
-    registry.approve(second, policy_digest="sha256:other")
+    registry.approve(second, policy_digest=OTHER)
     registry.client.set_registered_model_alias(second.name, "champion", "2")
 
 
 def test_a_title_that_is_another_policys_digest_does_not_count(registry):
     version = registry.register()
     rules = registry.office.folder / "governance.toml"
-    change(rules, 'keyring = "keyring.toml"\npolicies = ["sha256:other", "Strict"]\n')
+    change(rules, f'keyring = "keyring.toml"\npolicies = ["{OTHER}", "Strict"]\n')
 
     with registry.refused("a policy that this registry does not accept"):
-        registry.approve(version, policy_title="sha256:other")
+        registry.approve(version, policy_title=OTHER)
     registry.approve(version)
 
 
@@ -106,7 +108,7 @@ def test_an_approval_ends_with_a_waiver_it_rests_on(registry, monkeypatch):
     version = registry.register()
     now = version.creation_timestamp // 1000
     token = registry.waive(version, expires=now + 600)
-    registry.approve(version, waivers=(token_digest(token),), expires=now + 10_000)
+    registry.approve(version, waivers=(statement_digest(token),), expires=now + 10_000)
     registry.client.set_registered_model_alias(version.name, "champion", "1")
 
     monkeypatch.setattr("time.time", lambda: now + 601.0)
@@ -234,7 +236,7 @@ def test_each_decision_is_written_down(registry, monkeypatch):
         (item["user"], item["model"], item["version"], item["created"]) for item in entries
     } == {("ben", version.name, "1", version.creation_timestamp)}
     assert [item["token"] for item in entries[:3]] == [
-        None, token_digest(token), token_digest(token),
+        None, statement_digest(token), statement_digest(token),
     ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from governance.approval import decode, sign, token_digest, waiver_tag
+from governance.approval import decode, sign, statement_digest, waiver_tag
 from governance.approval.lifecycle import LIFECYCLE, SIGNERS, step_of
 from governance.approval.tags import APPROVAL, STATUS
 
@@ -91,7 +91,7 @@ def test_a_statement_follows_where_the_table_says_so(place, state, statement, ag
     token = token_of(registry.office, version, statement, issued + AGES[age], **changes)
     kind = statement if statement in {"waiver", "revocation"} else "verdict"
     order = LIFECYCLE[state].follow[step_of(kind, statement if kind == "verdict" else None)]
-    greater = token_digest(token) > token_digest(held)
+    greater = statement_digest(token) > statement_digest(held)
     expected = naive(state, statement, age, greater=greater)
     assert order == (
         "always" if statement == "waiver" else "never" if state == "revoked" else "after"
@@ -109,7 +109,7 @@ def test_a_statement_follows_where_the_table_says_so(place, state, statement, ag
 def test_a_statement_that_names_what_it_replaces_follows_within_the_second(place, state, statement):
     registry, _ = place
     version, issued, _, held = standing_in(state, place)
-    changes = {"expires": int(time.time()) + 2_000, "replaces": token_digest(held)}
+    changes = {"expires": int(time.time()) + 2_000, "replaces": statement_digest(held)}
 
     token = token_of(registry.office, version, statement, issued, **changes)
     registry.client.set_model_version_tag(version.name, version.version, APPROVAL, token)

@@ -7,7 +7,7 @@ import time
 import pytest
 import requests
 
-from governance.approval import token_digest, waiver_tag
+from governance.approval import statement_digest, waiver_tag
 from governance.approval.tags import APPROVAL, replaced_tag
 
 PENDING = {"governance.status": "pending"}
@@ -88,9 +88,9 @@ def test_an_approval_says_all_the_other_tags(anywhere):
         "governance.approval": token,
         "governance.status": "approved",
         "governance.run_id": "0" * 32,
-        "governance.digest": "sha256:d",
-        "governance.manifest": "sha256:e",
-        "governance.policy": "Strict (sha256:c)",
+        "governance.digest": "sha256:" + "d" * 64,
+        "governance.manifest": "sha256:" + "e" * 64,
+        "governance.policy": f"Strict (sha256:{'c' * 64})",
     }
 
 
@@ -185,7 +185,7 @@ def test_an_approval_of_other_files_is_refused(anywhere):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"issued": 1_000, "expires": 2_000}, "not in use"),
+        ({"issued": 1_000, "expires": 2_000, "policy_fixed": 1_000}, "not in use"),
         ({"issued": 1_790_000_000, "expires": 1_790_000_001}, "expired"),
         ({"issued": 4_000_000_000, "expires": 4_000_000_001}, "not valid before"),
     ],
@@ -340,7 +340,7 @@ def test_another_name_and_back_does_not_bring_the_approval_back(anywhere):
         anywhere.client.set_registered_model_alias(back, "champion", "1")
     with anywhere.refused("replaced when its model was renamed"):
         anywhere.client.set_model_version_tag(back, "1", APPROVAL, approval)
-    anywhere.approve(version, replaces=token_digest(approval))
+    anywhere.approve(version, replaces=statement_digest(approval))
     anywhere.client.set_registered_model_alias(back, "champion", "1")
 
 
@@ -348,17 +348,19 @@ def test_what_was_replaced_never_comes_back(anywhere):
     # All of one second, each naming the one of before: no time tells them apart.
     version = anywhere.register()
     first = anywhere.approve(version, verdict="rejected", issued=(now := int(time.time())))
-    second = anywhere.approve(version, issued=now, replaces=token_digest(first))
-    third = anywhere.approve(version, verdict="running", issued=now, replaces=token_digest(second))
+    second = anywhere.approve(version, issued=now, replaces=statement_digest(first))
+    third = anywhere.approve(
+        version, verdict="running", issued=now, replaces=statement_digest(second)
+    )
 
     for token in (first, second):
         with anywhere.refused("was replaced by the one with sha256"):
             anywhere.client.set_model_version_tag(version.name, "1", APPROVAL, token)
-    assert anywhere.tags(version)[replaced_tag(first)] == token_digest(second)
+    assert anywhere.tags(version)[replaced_tag(first)] == statement_digest(second)
     assert anywhere.tags(version)[APPROVAL] == third
 
 
-@pytest.mark.parametrize("replaces", ["0" * 64, token_digest("another one")])
+@pytest.mark.parametrize("replaces", ["0" * 64, statement_digest("another one")])
 def test_a_statement_that_replaces_another_than_what_stands_is_refused(anywhere, replaces):
     version = anywhere.register()
     with anywhere.refused("replaces another statement"):
@@ -372,7 +374,7 @@ def test_a_statement_that_replaces_another_than_what_stands_is_refused(anywhere,
 def test_a_revocation_ends_whatever_stands_by_then(anywhere):
     version = anywhere.register()
     token = anywhere.approve(version, issued=version.creation_timestamp // 1000 - 10)
-    revocation = anywhere.office.revocation(version, replaces=token_digest(token))
+    revocation = anywhere.office.revocation(version, replaces=statement_digest(token))
     anywhere.approve(version, verdict="running")
 
     anywhere.client.set_model_version_tag(version.name, "1", APPROVAL, revocation)
@@ -392,7 +394,7 @@ def test_a_model_with_a_revoked_version_keeps_its_name(anywhere):
 def test_an_approval_rests_on_its_waivers(anywhere):
     version = anywhere.register()
     token = anywhere.office.waiver(version)
-    digests = (token_digest(token),)
+    digests = (statement_digest(token),)
 
     with anywhere.refused("1 waivers that do not count"):
         anywhere.approve(version, waivers=digests)

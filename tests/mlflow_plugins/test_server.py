@@ -52,7 +52,7 @@ def test_what_was_tampered_with_after_the_approval_is_not_promoted(
     uri = f"models:/{name}/1"
     assessed.recorded(uri, tiny_subject.validation, office.assessor, tmp_path)
     answer = ask(uri, tmp_path / "before", keys=ring)
-    assert (answer.verdict, answer.statement.key) == ("approved", office.assessor.id)
+    assert (answer.verdict, answer.signed_by) == ("approved", (office.assessor.id,))
     promote(answer, "champion")
     # act: MLflow lets anyone overwrite the file of a registered model
     location = mlflow.get_logged_model(logged.model_id).artifact_location

@@ -9,7 +9,7 @@ from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.rest_store import RestStore
 
-from governance.approval import token_digest, waiver_tag
+from governance.approval import statement_digest, waiver_tag
 from governance.approval.tags import APPROVAL, replaced_tag
 from mlflow_plugins.registry_store import build
 
@@ -36,7 +36,7 @@ def test_a_registry_behind_another_server_is_governed_as_well(before_a_server, t
         store.set_registered_model_alias("behind", "champion", "1")
     waiver = office.waiver(version)
     store.set_model_version_tag("behind", "1", ModelVersionTag(waiver_tag(waiver), waiver))
-    token = office.verdict(version, waivers=(token_digest(waiver),))
+    token = office.verdict(version, waivers=(statement_digest(waiver),))
     store.set_model_version_tag("behind", "1", ModelVersionTag(APPROVAL, token))
     store.set_registered_model_alias("behind", "champion", "1")
     assert store.get_model_version_by_alias("behind", "champion").tags == {
@@ -45,9 +45,9 @@ def test_a_registry_behind_another_server_is_governed_as_well(before_a_server, t
         waiver_tag(waiver): waiver,
         "governance.status": "approved",
         "governance.run_id": "0" * 32,
-        "governance.digest": "sha256:d",
-        "governance.manifest": "sha256:e",
-        "governance.policy": "Strict (sha256:c)",
+        "governance.digest": "sha256:" + "d" * 64,
+        "governance.manifest": "sha256:" + "e" * 64,
+        "governance.policy": f"Strict (sha256:{'c' * 64})",
     }
     store.delete_registered_model_alias("behind", "champion")
     assert store.rename_registered_model("behind", "before").name == "before"

@@ -4,7 +4,7 @@ import math
 
 from hypothesis import strategies as st
 
-from governance.approval import Statement
+from governance.approval import Statement, cleaned
 from governance.records.assessment import Assessment, Baseline
 from governance.records.decision import judge
 from governance.records.evidence import (
@@ -184,17 +184,24 @@ def version_refs():
     return st.builds(VersionRef, name=texts, version=texts, created=st.integers(0, 2**53))
 
 
+#: Names and reasons that may be signed: letters that show, in normal form C.
+shown = st.text(max_size=30).map(cleaned)
+
+
 def statements():
-    """Revocations: the kind whose every field may hold anything."""
+    """Revocations: the kind whose every field may hold anything that may be signed."""
     return st.builds(
         Statement,
         kind=st.just("revocation"),
-        ref=version_refs(),
-        source=texts,
-        issued=st.integers(0, 2**40),
-        expires=st.integers(2**41, 2**42),
-        detail=st.text(max_size=50).map(lambda text: f"since {text}"),
-    )
+        ref=st.builds(
+            VersionRef, name=shown, version=shown, created=st.integers(0, 2**53), registry=shown,
+            workspace=shown,
+        ),
+        source=shown,
+        issued=st.integers(2**34 - 10**6, 2**34),
+        expires=st.integers(2**34 + 1, 2**34 + 100),
+        detail=shown.map(lambda text: f"since {text}"),
+    )  # fmt: skip
 
 
 @st.composite

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import mlflow
 
-from governance.approval import Keyring
+from governance.approval import load_ring
 from governance.errors import SubjectError
 from governance.registry.doctor.canary import canary
 from governance.registry.doctor.observation import Observation, healthy
 from governance.registry.doctor.server import answering
-from governance.registry.doctor.standing import standing
+from governance.registry.doctor.standing import keyring, standing
 from governance.registry.doctor.webhooks import webhooks
 
 __all__ = ["Observation", "examine", "healthy"]
@@ -53,13 +53,14 @@ def examine(
         SubjectError: If the address is not that of a server.
         ApprovalError: If the ring cannot be read.
     """
-    ring = None if keys is None else Keyring.load(keys)
+    ring = None if keys is None else load_ring(keys)
     with _pointed_at(address) as server:
         first = answering(server)
         if not healthy(first):
             return first
         return (
             *first,
+            *(() if ring is None else (keyring(ring),)),
             *canary(server, alias, STAGE),
             *webhooks(server, webhook_url),
             *standing(ring, time.time(), audit),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
-from governance.approval import decode, token_digest
+from governance.approval import decode, statement_digest
 from governance.approval.tags import APPROVAL, PENDING, RENAMED, STATUS, plain, replaced_tag
 from governance.errors import ApprovalError
 from governance.records.version_ref import VersionRef
@@ -76,7 +76,7 @@ def audited(entries: Iterable[ListedVersion], database: str) -> tuple[Observatio
             continue  # nothing stands, or what the audit names under another name of the model
         if last is None:
             unnamed.append(entry.version.uri)
-        elif token is None or token_digest(token) != last:
+        elif token is None or statement_digest(token) != last:
             other.append(entry.version.uri)
         else:
             same += 1

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from governance.approval import Keyring
 from governance.approval.lifecycle import awaits_verdict
+from governance.approval.standing import Cause
 from governance.approval.tags import RENAMED, replaced_tag
 from governance.errors import RegistryError
 from governance.registry.approvals import standing_of
@@ -13,10 +14,12 @@ from governance.registry.doctor.observation import Observation, ok, problem, som
 from governance.registry.listing import ListedVersion, listed, models, newest
 from governance.registry.versions import APPROVAL, STATUS
 
-__all__ = ["standing"]
+__all__ = ["keyring", "standing"]
 
 #: Aliases that the server leaves to everybody, unless its governance.toml says otherwise.
 UNPROTECTED = ("candidate", "challenger", "archived")
+#: Why a statement does not count, where that has a cure of its own.
+TOLD: tuple[Cause, ...] = ("outdated", "expired")
 
 
 def standing(ring: Keyring | None, now: float, audit: str | None = None) -> tuple[Observation, ...]:
@@ -40,6 +43,18 @@ def standing(ring: Keyring | None, now: float, audit: str | None = None) -> tupl
         return (
             warning("versions", f"cannot be listed: {error}", "run the doctor as another user"),
         )
+
+
+def keyring(ring: Keyring) -> Observation:
+    """Whether root keys signed the ring."""
+    if ring.signed:
+        return ok("keyring", f"version {ring.version}, signed by root keys")
+    return warning(
+        "keyring",
+        f"the ring of {len(ring.keys)} keys is not signed: whoever can write its file decides "
+        "whose signatures count",
+        "sign it with a root key: governance keys sign",
+    )
 
 
 def _unassessed(entries: Iterable[ListedVersion]) -> Observation:
@@ -76,8 +91,8 @@ def _signatures(
         if answer.doubtful("invalid") or answer.doubtful("replaced"):
             wrong.append(f"{item.version.uri}: {answer.problems[0]}")
         else:
-            expired = "expired" if answer.doubtful("expired") else "lacks"
-            outcomes["stands" if answer.counts else expired] += 1
+            cause = next((item for item in TOLD if answer.doubtful(item)), "waivers")
+            outcomes["stands" if answer.counts else cause] += 1
     if wrong:
         yield problem(
             "signatures",
@@ -85,16 +100,24 @@ def _signatures(
             "give the server, the worker and the doctor the same ring; find out who wrote what no "
             "key of it signed, and assess those versions again",
         )
+    if outcomes["outdated"]:
+        yield warning(
+            "signatures",
+            f"{outcomes['outdated']} of {len(signed)} signed statements are not signed in a form "
+            "that counts, but in that of earlier releases",
+            "assess those versions again, which signs anew: governance sweep; revocations: "
+            "governance revoke",
+        )
     if outcomes["expired"]:
         yield warning(
             "signatures",
             f"{outcomes['expired']} of {len(signed)} signed statements expired",
             "assess those versions again: governance sweep",
         )
-    if outcomes["lacks"]:
+    if outcomes["waivers"]:
         yield warning(
             "signatures",
-            f"{outcomes['lacks']} of {len(signed)} signed statements rest on waivers that do not "
+            f"{outcomes['waivers']} of {len(signed)} signed statements rest on waivers that do not "
             "count any more",
             "have the waivers signed again, or assess those versions again: governance sweep",
         )

@@ -9,6 +9,8 @@ from governance.approval import Keyring, PrivateKey, Statement
 from governance.records.version_ref import VersionRef
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+SHA = "sha256:"
+FIXED = int(START.timestamp())
 NOW = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp())
 
 
@@ -32,12 +34,13 @@ def ring(assessor, approver):
     )
 
 
+OF_VERSION = ("registry", "workspace", "name", "version", "created")
 REF = VersionRef(name="digits", version="3", created=1_700_000_000_000)
 
 
 def referred(changes):
     """Changes to a statement, of which those to its version are put into its reference."""
-    of_version = {name: changes[name] for name in ("name", "version", "created") if name in changes}
+    of_version = {name: changes[name] for name in OF_VERSION if name in changes}
     others = {name: value for name, value in changes.items() if name not in of_version}
     return {"ref": replace(REF, **of_version), **others}
 
@@ -49,9 +52,10 @@ def verdict():
     def make(**changes):
         fields = {
             "kind": "verdict", "source": "models:/m-1", "issued": NOW - 10, "expires": NOW + 1000,
-            "verdict": "approved", "artifact_digest": "sha256:a", "model_digest": "sha256:b",
-            "policy_title": "Strict", "policy_digest": "sha256:c", "run_id": "0" * 32,
-            "assessment_digest": "sha256:d", "manifest": "sha256:e",
+            "verdict": "approved", "artifact_digest": SHA + "a" * 64,
+            "model_digest": SHA + "b" * 64, "policy_fixed": FIXED,
+            "policy_title": "Strict", "policy_digest": SHA + "c" * 64, "run_id": "0" * 32,
+            "assessment_digest": SHA + "d" * 64, "manifest": SHA + "e" * 64,
         }  # fmt: skip
         return Statement(**{**fields, **referred(changes)})
 

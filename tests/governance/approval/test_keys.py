@@ -1,15 +1,13 @@
 import os
 import stat
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from hypothesis import given
-from hypothesis import strategies as st
 
-from governance.approval import Keyring, PrivateKey
+from governance.approval import PrivateKey
+from governance.approval.public_keys import verifies
 from governance.errors import ApprovalError
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -65,12 +63,12 @@ def test_what_is_no_key_is_refused(tmp_path, content):
 
 
 def test_a_key_of_another_kind_is_refused(tmp_path):
-    other = generate_private_key(SECP256R1())
+    other = generate_private_key(SECP384R1())
     path = tmp_path / "key.pem"
     path.write_bytes(other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     path.chmod(0o600)
 
-    with pytest.raises(ApprovalError, match="no Ed25519 key"):
+    with pytest.raises(ApprovalError, match="no Ed25519 key and no P-256 key"):
         PrivateKey.load(path)
 
 
@@ -83,91 +81,47 @@ def test_a_key_does_not_show_itself(assessor):
     assert "secret" not in repr(assessor)
 
 
-@given(owner=st.text(min_size=1).filter(lambda text: text.strip() and "\x7f" not in text))
-def test_a_ring_is_read_as_it_is_written(assessor, owner):
-    lone = any(0xD800 <= ord(letter) <= 0xDFFF for letter in owner)
-    key = replace(
-        assessor.public(owner=owner, role="approver", not_before=START),
-        not_after=START + timedelta(days=2),
-        revoked=START + timedelta(days=1),
-    )
-    if lone:
-        return
-    import tomllib  # noqa: PLC0415 - beside its use
+@pytest.mark.parametrize("algorithm", ["ed25519", "p256"])
+def test_what_a_key_signs_its_public_half_verifies(tmp_path, algorithm):
+    made = PrivateKey.new(tmp_path / "key.pem", algorithm)
+    key = PrivateKey.load(tmp_path / "key.pem")
+    public = key.public(owner="Ann", role="approver", not_before=START).public
 
-    (found,) = Keyring.from_data(tomllib.loads(key.toml()), "ring").keys
-    assert (found.id, found.owner, found.role) == (key.id, owner, "approver")
-    assert (found.not_before, found.not_after, found.revoked) == (
-        key.not_before, key.not_after, key.revoked,
-    )  # fmt: skip
+    assert made.id == key.id
+    assert verifies(public, key.sign(b"said"), b"said")
+    assert not verifies(public, key.sign(b"said"), b"other")
+    assert os.listdir(tmp_path) == ["key.pem"]  # noqa: PTH208 - nothing is left beside it
 
 
-def test_keys_are_added_at_the_end_and_remarks_stay(tmp_path, assessor, approver):
-    path = tmp_path / "ring.toml"
-    path.write_text("# whom we trust\n")
+def test_a_key_behind_a_link_is_refused(tmp_path):
+    PrivateKey.new(tmp_path / "key.pem")
+    (tmp_path / "link.pem").symlink_to(tmp_path / "key.pem")
 
-    Keyring.add(path, assessor.public(owner="worker", role="assessor", not_before=START))
-    ring = Keyring.add(path, approver.public(owner="Ann", role="approver", not_before=START))
-
-    assert path.read_text().startswith("# whom we trust\n")
-    assert [key.owner for key in ring.keys] == ["worker", "Ann"]
-    assert [key.id for key in Keyring.load(path).keys] == [key.id for key in ring.keys]
-    assert os.listdir(tmp_path) == ["ring.toml"]  # noqa: PTH208 - names are the point
+    with pytest.raises(ApprovalError, match="is a link"):
+        PrivateKey.load(tmp_path / "link.pem")
 
 
-def test_a_key_has_one_role(assessor, tmp_path):
-    path = tmp_path / "ring.toml"
-    Keyring.add(path, assessor.public(owner="worker", role="assessor", not_before=START))
+def test_a_pipe_and_a_folder_are_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pipe.pem", 0o600)
+    (tmp_path / "folder.pem").mkdir(0o700)
 
-    with pytest.raises(ApprovalError, match="stand twice"):
-        Keyring.add(path, assessor.public(owner="Ann", role="approver", not_before=START))
-    assert len(Keyring.load(path).keys) == 1
-
-
-def test_all_problems_of_a_ring_are_told_at_once(tmp_path, assessor):
-    good = assessor.public(owner="worker", role="assessor", not_before=START).toml()
-    bad = '[[keys]]\npublic = "AAAA"\nowner = " "\nrole = "king"\nnot_before = 2026-01-01\nx = 1\n'
-    path = tmp_path / "ring.toml"
-    path.write_text(good + bad)
-
-    with pytest.raises(ApprovalError) as refused:
-        Keyring.load(path)
-    text = str(refused.value)
-    assert all(f"keys[1].{what}" in text for what in ("public", "owner", "role", "not_before", "x"))
-    assert "keys[0]" not in text
+    for name in ("pipe.pem", "folder.pem"):
+        with pytest.raises(ApprovalError, match=r"no plain file"):
+            PrivateKey.load(tmp_path / name)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "keys = 3", "[[keys]]\n[other]", "keys = [1]", "[", "keys=[]"]
-)
-def test_what_is_no_ring_is_refused(tmp_path, text):
-    path = tmp_path / "ring.toml"
-    path.write_text(text)
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_key_of_another_user_is_refused(tmp_path):
+    PrivateKey.new(tmp_path / "key.pem")
+    os.chown(tmp_path / "key.pem", 12_345, -1)
 
-    with pytest.raises(ApprovalError):
-        Keyring.load(path)
+    with pytest.raises(ApprovalError, match="belongs to user 12345"):
+        PrivateKey.load(tmp_path / "key.pem")
 
 
-def test_a_missing_ring_is_refused(tmp_path):
-    with pytest.raises(ApprovalError, match="cannot be read"):
-        Keyring.load(tmp_path / "none.toml")
+def test_a_large_file_is_no_key(tmp_path):
+    (tmp_path / "key.pem").write_bytes(b"-" * 20_000)
+    (tmp_path / "key.pem").chmod(0o600)
 
-
-def test_times_of_any_zone_are_the_same_moment(tmp_path, assessor):
-    east = START.astimezone(timezone(timedelta(hours=5)))
-    path = tmp_path / "ring.toml"
-    path.write_text(assessor.public(owner="w", role="assessor", not_before=east).toml())
-
-    assert Keyring.load(path).keys[0].not_before == START
-
-
-def test_a_ring_of_an_editor_that_marks_utf_8_is_read_and_keeps_its_keys(
-    tmp_path, assessor, approver
-):
-    path = tmp_path / "keys.toml"
-    first = assessor.public(owner="ann", role="assessor", not_before=START)
-    path.write_text("\ufeff" + first.toml(), encoding="utf-8")
-
-    assert [key.owner for key in Keyring.load(path).keys] == ["ann"]
-    second = approver.public(owner="bob", role="approver", not_before=START)
-    assert [key.owner for key in Keyring.add(path, second).keys] == ["ann", "bob"]
+    with pytest.raises(ApprovalError, match="16384 are accepted"):
+        PrivateKey.load(tmp_path / "key.pem")

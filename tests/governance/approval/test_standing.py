@@ -1,13 +1,22 @@
 """Whether a signed statement counts: one cause at a time, and all of them at once."""
 
-from dataclasses import replace
+import base64
 from datetime import UTC, datetime
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from governance.approval import Keyring, sign, token_digest, waiver_tag
+from governance.approval import (
+    Keyring,
+    PrivateKey,
+    countersign,
+    sign,
+    statement_digest,
+    waiver_tag,
+)
 from governance.approval.standing import RegisteredVersion, admission, last_state, standing
 from governance.approval.tags import APPROVAL, STATUS, replaced_tag
+from governance.records.serialisation import canonical
 
 NOW = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp())
 
@@ -36,7 +45,8 @@ def test_a_statement_in_order_counts(version, verdict, assessor, ring):
 
     assert answer.counts
     assert answer.problems == ()
-    assert answer.statement == replace(verdict(), key=assessor.id)
+    assert answer.statement == verdict()
+    assert [key.id for key in answer.signers] == [assessor.id]
 
 
 @pytest.mark.parametrize(
@@ -81,6 +91,80 @@ def test_a_statement_that_was_replaced_counts_no_more_and_is_not_admitted(
         assert not answer.counts
 
 
+def test_a_statement_comes_again_with_more_signatures_and_not_with_one_that_does_not_count(
+    version, verdict, assessor, approver, ring
+):
+    token = sign(verdict(), assessor)
+    more = countersign(token, approver)
+    strange = countersign(token, PrivateKey(Ed25519PrivateKey.generate()))
+    forged = more.replace(approver.id, PrivateKey(Ed25519PrivateKey.generate()).id)
+
+    answers = [admission(APPROVAL, item, version(token), ring, NOW) for item in (token, more)]
+
+    assert all(answer.counts for answer in answers)
+    assert [len(answer.signers) for answer in answers] == [1, 2]
+    for item in (strange, forged):
+        assert causes(admission(APPROVAL, item, version(token), ring, NOW)) == {"invalid"}
+        assert standing(version(item), ring, NOW).counts
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_was_replaced_stays_replaced_however_it_is_signed_again(
+    version, verdict, assessor, approver, ring, times
+):
+    token = sign(verdict(), assessor)
+    again = token if times == 1 else countersign(token, approver)
+
+    answer = admission(APPROVAL, again, version(**{replaced_tag(token): "f" * 64}), ring, NOW)
+
+    assert "replaced" in causes(answer)
+
+
+def test_a_statement_of_another_registry_is_nothing_in_this_one(version, verdict, assessor, ring):
+    production = Keyring(ring.keys, registry="production")
+    tokens = {name: sign(verdict(registry=name), assessor) for name in ("production", "staging")}
+
+    assert standing(version(tokens["production"]), production, NOW).counts
+    for answer in (
+        standing(version(tokens["staging"]), production, NOW),
+        standing(version(tokens["production"]), ring, NOW),
+        standing(version(sign(verdict(), assessor)), production, NOW),
+        admission(APPROVAL, tokens["staging"], version(), production, NOW),
+    ):
+        assert causes(answer) == {"invalid"}
+        assert "registry" in answer.problems[0]
+
+
+def former(key, **data):
+    """A statement as earlier releases signed it."""
+    payload = canonical(data)
+    parts = (base64.urlsafe_b64encode(part) for part in (payload, key.sign(payload)))
+    return ".".join(part.rstrip(b"=").decode() for part in parts)
+
+
+def test_a_token_of_earlier_releases_counts_no_more_and_gives_way_to_a_new_statement(
+    version, verdict, assessor, ring
+):
+    held = version(former(assessor, kind="verdict", verdict="approved"))
+
+    assert causes(standing(held, ring, NOW)) == {"outdated"}
+    assert causes(admission(APPROVAL, held.tags[APPROVAL], version(), ring, NOW)) == {"outdated"}
+    assert admission(APPROVAL, sign(verdict(), assessor), held, ring, NOW).counts
+    assert last_state(held, NOW) == "pending"
+
+
+def test_a_revocation_of_earlier_releases_is_followed_by_none_but_a_new_one(
+    version, verdict, waiver, assessor, approver, ring
+):
+    held = version(former(approver, kind="revocation"))
+    anew = sign(waiver(kind="revocation", metric=None, bound=None), approver)
+
+    assert "governance revoke" in standing(held, ring, NOW).problems[0]
+    assert causes(admission(APPROVAL, sign(verdict(), assessor), held, ring, NOW)) == {"order"}
+    assert admission(APPROVAL, anew, held, ring, NOW).counts
+    assert last_state(held, NOW) == "revoked"
+
+
 def test_a_version_without_a_statement_says_its_status(version, ring):
     answer = standing(version(**{STATUS: "approved"}), ring, NOW)
 
@@ -119,11 +203,11 @@ def test_an_approval_counts_with_the_waivers_that_it_rests_on(
     version, verdict, waiver, assessor, approver, ring
 ):
     given = sign(waiver(), approver)
-    token = sign(verdict(waivers=(token_digest(given),)), assessor)
+    token = sign(verdict(waivers=(statement_digest(given),)), assessor)
 
     assert standing(version(token, given), ring, NOW).counts
     assert [item.token for item in standing(version(token, given), ring, NOW).waivers] == [
-        token_digest(given)
+        statement_digest(given)
     ]
     assert causes(standing(version(token, given, authors=("ann",)), ring, NOW)) == {"waivers"}
     assert causes(standing(version(token, given), ring, NOW + 1000)) == {"expired", "waivers"}

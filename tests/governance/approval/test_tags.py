@@ -26,9 +26,9 @@ def test_other_tags_are_not(key):
 def test_a_verdict_says_all_the_plain_tags(verdict):
     assert plain(verdict(verdict="rejected")) == {
         "governance.run_id": "0" * 32,
-        "governance.digest": "sha256:d",
-        "governance.manifest": "sha256:e",
-        "governance.policy": "Strict (sha256:c)",
+        "governance.digest": "sha256:" + "d" * 64,
+        "governance.manifest": "sha256:" + "e" * 64,
+        "governance.policy": f"Strict (sha256:{'c' * 64})",
         "governance.status": "rejected",
     }
 

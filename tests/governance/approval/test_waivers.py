@@ -1,8 +1,18 @@
 from datetime import UTC, datetime
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from governance.approval import check_approver, sign, token_digest, waiver_tag
+from governance.approval import (
+    Keyring,
+    PrivateKey,
+    check_approver,
+    countersign,
+    read,
+    sign,
+    statement_digest,
+    waiver_tag,
+)
 from governance.approval.waivers import waivers_among
 from governance.errors import ApprovalError
 from governance.records.version_ref import VersionRef
@@ -27,7 +37,7 @@ def test_the_record_of_a_waiver_names_who_why_and_until_when(waiver, approver, r
         "performance.accuracy", 0.8, "pilot with ten users",
     )  # fmt: skip
     assert (found.approver, found.expires) == ("Ann", NOW + 1000)
-    assert found.token == token_digest(token)
+    assert found.token == statement_digest(token)
 
 
 def test_a_verdict_is_no_waiver(verdict, assessor, ring):
@@ -40,7 +50,7 @@ def test_a_verdict_is_no_waiver(verdict, assessor, ring):
 def test_the_tag_is_named_after_the_token(waiver, approver):
     token = sign(waiver(), approver)
 
-    assert waiver_tag(token) == f"governance.waiver.{token_digest(token)[:16]}"
+    assert waiver_tag(token) == f"governance.waiver.{statement_digest(token)[:16]}"
 
 
 def test_only_waivers_of_this_version_in_their_time_count(waiver, approver, assessor, ring):
@@ -56,7 +66,7 @@ def test_only_waivers_of_this_version_in_their_time_count(waiver, approver, asse
         **HERE,
     )
 
-    assert [item.token for item in found] == [token_digest(good)]
+    assert [item.token for item in found] == [statement_digest(good)]
     said = "\n".join(problems)
     assert len(problems) == 4
     assert all(word in said for word in ("expired", "'3'", "of the role", "another one's"))
@@ -71,10 +81,15 @@ def test_nobody_waives_what_they_made(waiver, approver, ring, author):
     assert found == ()
     assert "given by someone else" in problem
     with pytest.raises(ApprovalError, match="someone else"):
-        check_approver(waiver_statement(token, ring), ring, (author,))
+        check_approver(read(token, ring, NOW), (author,))
 
 
-def waiver_statement(token, ring):
-    from governance.approval import read  # noqa: PLC0415 - beside its use
+def test_a_waiver_of_its_maker_counts_once_somebody_else_signed_it_too(waiver, approver, ring):
+    bob = PrivateKey(Ed25519PrivateKey.generate())
+    start = ring.keys[0].not_before
+    both = Keyring((*ring.keys, bob.public(owner="bob", role="approver", not_before=start)))
+    token = countersign(sign(waiver(), approver), bob)
 
-    return read(token, ring, NOW)
+    (found,), _ = waivers_among(tagged(token), both, NOW, authors=("ann",), **HERE)
+
+    assert found.approver == "bob"

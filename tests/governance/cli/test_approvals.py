@@ -79,7 +79,7 @@ def test_a_waiver_is_put_on_its_version(keys, new_version, governance):
     assert told.code == 0, told.err
     assert "performance.accuracy is waived up to 0.5" in told.out
     (token,) = (value for key, value in tags(uri).items() if key.startswith(WAIVER))
-    said = read(token, ring(), time.time())
+    said = read(token, ring(), time.time()).statement
     assert datetime.fromtimestamp(said.expires, UTC).date().isoformat() == last_day(30)
 
 
@@ -110,7 +110,7 @@ def test_a_revocation_is_signed(keys, new_version, governance):
     told = governance("revoke", uri, "--reason", "leaked images", "--key", "ann.pem")
 
     assert told.code == 0, told.err
-    assert read(tags(uri)[APPROVAL], ring(), time.time()).detail == "leaked images"
+    assert read(tags(uri)[APPROVAL], ring(), time.time()).statement.detail == "leaked images"
     assert tags(uri)["governance.status"] == "rejected"
 
 
@@ -130,6 +130,6 @@ def test_an_assessment_is_signed_and_judged_with_the_waivers_that_count(
     assert without.code == 10, without.err
     assert told.code == 0, told.err
     assert "waived" in {item["outcome"] for item in json.loads(told.out)["findings"]}
-    said = read(tags(uri)[APPROVAL], ring(), time.time())
+    said = read(tags(uri)[APPROVAL], ring(), time.time()).statement
     assert (said.verdict, len(said.waivers)) == ("approved", 1)
     assert governance("gate", uri, "--keys", "ring.toml").code == 0

@@ -69,7 +69,7 @@ def test_a_signed_version_passes_and_the_gate_names_the_key(governance, signed, 
     asked = governance("gate", signed, "--keys", path, "--json")
     assert shown.code == asked.code == 0
     assert f"Signature: by key {key.id}, until 20" in shown.out
-    assert json.loads(asked.out)["signature"]["key"] == key.id
+    assert json.loads(asked.out)["signature"]["keys"] == [key.id]
 
 
 def test_an_unsigned_version_leaves_no_green_findings(governance, recorded, ring, tmp_path):

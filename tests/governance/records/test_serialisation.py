@@ -14,10 +14,8 @@ from strategies import (
     identities,
     intervals,
     policies,
-    statements,
 )
 
-from governance.approval import Statement
 from governance.errors import AnalysisError, EvidenceError
 from governance.records.assessment import Assessment
 from governance.records.decoding import FLAT, UNWRITTEN
@@ -266,13 +264,7 @@ def test_a_flat_record_that_may_be_absent_is_absent_where_nothing_of_it_stands()
     assert from_data(Tent, {"poles": 4}) == Tent(poles=4)
 
 
-@given(statements())
-@LAWS
-def test_a_signed_statement_comes_back_from_its_bytes(statement):
-    assert again(Statement, statement) == statement
-
-
-#: As version 1 of both formats has them: whoever checks a record by hand relies on the bytes.
+#: As version 1 of the format has them: whoever checks a record by hand relies on the bytes.
 IDENTITY_BYTES = b"""{
   "artifact_digest": "sha256:2",
   "created": 1700000000000,
@@ -287,35 +279,9 @@ IDENTITY_BYTES = b"""{
   "version": "7"
 }
 """
-STATEMENT_BYTES = b"""{
-  "artifact_digest": null,
-  "assessment_digest": null,
-  "bound": null,
-  "created": 1700000000000,
-  "detail": "leaked training data",
-  "expires": 20,
-  "issued": 10,
-  "key": "",
-  "kind": "revocation",
-  "manifest": null,
-  "metric": null,
-  "model_digest": null,
-  "model_id": null,
-  "name": "retina",
-  "policy_digest": null,
-  "policy_title": null,
-  "run_id": null,
-  "schema": 1,
-  "source": "models:/m-1",
-  "validation_digest": null,
-  "verdict": null,
-  "version": "7",
-  "waivers": []
-}
-"""
 
 
-def test_identity_and_statement_keep_the_bytes_of_their_formats():
+def test_an_identity_keeps_the_bytes_of_its_format():
     ref = VersionRef(
         name="retina", version="7", created=1_700_000_000_000, registry="r", workspace="w"
     )
@@ -323,10 +289,5 @@ def test_identity_and_statement_keep_the_bytes_of_their_formats():
         uri=ref.uri, digest="sha256:1", artifact_digest="sha256:2", format="pt2", parameters=3,
         ref=ref, model_id="m-1",
     )  # fmt: skip
-    statement = Statement(
-        kind="revocation", ref=ref, source="models:/m-1", issued=10, expires=20,
-        detail="leaked training data",
-    )  # fmt: skip
 
     assert canonical(to_data(identity)) == IDENTITY_BYTES
-    assert canonical(to_data(statement)) == STATEMENT_BYTES

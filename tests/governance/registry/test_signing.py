@@ -95,7 +95,7 @@ def test_a_verdict_is_signed_and_says_all_the_tags(version, keys, assessed):
 
     run_id = record(version, assessment, folder, key=keys.assessor)
 
-    said = read(tags()[APPROVAL], keys.ring, time.time())
+    said = read(tags()[APPROVAL], keys.ring, time.time()).statement
     assert (said.verdict, said.run_id) == ("approved", run_id)
     assert said.assessment_digest == tags()["governance.digest"] == assessment.digest
     assert said.manifest == tags()["governance.manifest"]
@@ -140,7 +140,7 @@ def test_a_verdict_is_put_back_signed_anew(version, keys, assessed):
         assert tags()["governance.status"] == "running"
         raise KeyboardInterrupt
 
-    after = read(tags()[APPROVAL], keys.ring, time.time())
+    after = read(tags()[APPROVAL], keys.ring, time.time()).statement
     assert after.issued >= before.issued
     assert dataclasses.replace(after, issued=before.issued, replaces=before.replaces) == before
     assert tags()["governance.status"] == "approved"
@@ -173,7 +173,7 @@ def test_what_could_not_be_assessed_is_signed_with_the_error(version, keys):
         version, not_assessable(version, "out of memory\n" * 999, time.time()), keys.assessor
     )
 
-    said = read(tags()[APPROVAL], keys.ring, time.time())
+    said = read(tags()[APPROVAL], keys.ring, time.time()).statement
     assert said.verdict == "undetermined"
     assert said.detail.startswith("out of memory")
     assert said.run_id is None
@@ -222,7 +222,7 @@ def test_an_approval_ends_with_its_waiver(version, keys, assessed, policy):
 
     record(version, waived, folder, key=keys.assessor)
 
-    said = read(tags()[APPROVAL], keys.ring, time.time())
+    said = read(tags()[APPROVAL], keys.ring, time.time()).statement
     assert (said.verdict, said.expires) == ("approved", until)
     assert said.waivers == (counting[0].token,)
     assert mismatches(version, fetch(version, folder.parent / "fetched")) == ()
@@ -269,7 +269,10 @@ def test_a_revoked_version_is_rejected(version, keys, assessed):
     revoke(version, "trained on leaked images", keys.approver)
 
     assert tags()["governance.status"] == "rejected"
-    assert read(tags()[APPROVAL], keys.ring, time.time() + 10 * 365 * DAY).kind == "revocation"
+    assert (
+        read(tags()[APPROVAL], keys.ring, time.time() + 10 * 365 * DAY).statement.kind
+        == "revocation"
+    )
 
 
 @pytest.mark.slow
