@@ -12,7 +12,6 @@ from governance.approval.standing import RegisteredVersion
 from governance.registry.approvals import attested
 from governance.registry.materials import model_folder
 from governance.registry.signing import authors
-from governance.registry.verifying import relied_on
 from governance.registry.versions import RUN, refusals, registered
 from governance.subject import model_files
 
@@ -24,7 +23,7 @@ LARGEST_TEXT = 1024**2
 
 
 def bundle_of(uri: str, ring: Path | None = None) -> Bundle:
-    """The bundle of a registered version with a record.
+    """The bundle of a registered version with a record, as it is: who verifies it judges it.
 
     Args:
         uri: Address of the version.
@@ -32,7 +31,7 @@ def bundle_of(uri: str, ring: Path | None = None) -> Bundle:
 
     Raises:
         SubjectError: If there is no such version, or it is not registered.
-        EvidenceError: If it has no record, or the record cannot be relied on.
+        EvidenceError: If it has no record.
         RegistryError: If MLflow refuses.
     """
     files = None if ring is None else read_files(ring)
@@ -40,7 +39,6 @@ def bundle_of(uri: str, ring: Path | None = None) -> Bundle:
     with TemporaryDirectory(prefix="governance-") as scratch:
         folder = registry.fetch(version, Path(scratch) / "record")
         model = model_folder(version, Path(scratch) / "model")
-        relied_on(version, folder, model)
         hashes = model_files.file_digests(model)
         with refusals(f"{version.uri}: reading its tags"):
             tags = dict(registered(version).tags)
