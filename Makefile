@@ -1,4 +1,4 @@
-.PHONY: help check test demo docs kill races
+.PHONY: help check test demo docs kill races lock sbom licences
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -25,3 +25,15 @@ kill:  ## thirty registrations while worker and server are killed; ci/check runs
 races:  ## fifty threads, two hundred rounds, against SQLite and PostgreSQL; ci/check runs a few
 	ci/setup dev
 	OMP_NUM_THREADS=1 .venv/bin/pytest -s -m race tests/mlflow_plugins
+
+lock:  ## write the lock files from pyproject.toml; UPGRADE=--upgrade takes the newest versions
+	ci/setup dev
+	.venv/bin/python ci/lock.py $(UPGRADE)
+
+sbom:  ## write sbom.cdx.json, the CycloneDX list of what runs in production
+	ci/setup dev
+	.venv/bin/python ci/licences.py --sbom sbom.cdx.json
+
+licences:  ## list the licences of what runs in production; fails at one that is not accepted
+	ci/setup dev
+	.venv/bin/python ci/licences.py

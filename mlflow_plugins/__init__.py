@@ -4,7 +4,6 @@
 registry_store  the registry in which protected aliases are for approved versions
 stores          which of MLflow's registry stores is governed for which URI
 governed        MLflow's stores with our conditions on what they change
-protection      which aliases and stages are protected, and whose approval counts
 audit           what was let pass and what was refused, in a table that only grows
 evaluator       the analyses of a policy where `mlflow.models.evaluate` is called
 dataset         a list of image files with labels, as MLflow's data set

@@ -1,6 +1,7 @@
 """Audit: what the registry let pass and what it refused, in a table that only grows."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -17,12 +18,17 @@ __all__ = [
     "Outcome",
     "append",
     "insert",
+    "line",
     "newest_ring",
     "of_ring",
     "prepare",
 ]
 
-Outcome = Literal["allowed", "refused"]
+#: `reported` is what a registry in mode `report` let pass and would refuse in mode `enforce`.
+Outcome = Literal["allowed", "refused", "reported"]
+
+#: Maximum number of characters of one field in a line of the server's log.
+LONGEST = 500
 
 #: Of PostgreSQL's advisory locks: several servers may start at once.
 LOCK = 7_236_461
@@ -67,7 +73,7 @@ class AuditEntry:
     Attributes:
         action: Requested action, such as `set_registered_model_alias`.
         model: Name of the registered model.
-        outcome: Outcome of the request: `allowed` or `refused`.
+        outcome: Outcome of the request: `allowed`, `refused` or `reported`.
         reason: Reason for the outcome.
         user: User name known to the server; None without a login.
         version: Number of the version.
@@ -163,6 +169,17 @@ def of_ring(ring: Keyring) -> AuditEntry:
         reason=f"version {ring.version} of the ring",
         version=str(ring.version),
         token=ring.digest,
+    )
+
+
+def line(entry: AuditEntry) -> str:
+    """One decision as one line of JSON for the server's log, whatever the request named."""
+    kept = {name: value for name, value in asdict(entry).items() if value is not None}
+    return json.dumps(
+        {
+            name: _cut(item, LONGEST) if isinstance(item, str) else item
+            for name, item in kept.items()
+        }
     )
 
 

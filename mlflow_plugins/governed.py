@@ -4,6 +4,9 @@ A version is `pending` from the transaction that makes it. Protected aliases and
 versions with a signed approval that counts; tags that begin with `governance.` are set from signed
 statements alone. Reading, and everything about prompts, is MLflow's own. Refusals are 403 with a
 text that says what is missing and which command helps; each decision is written to the audit.
+
+In mode `report` an alias, a stage or a name that would be refused is let pass and written down as
+`reported`. What is signed is checked in both modes: else it would be worth nothing at the switch.
 """
 
 import logging
@@ -25,6 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from governance.approval import Keyring, Statement, statement_digest, with_signatures_of
 from governance.approval.lifecycle import LIFECYCLE
+from governance.approval.protection import Protection
 from governance.approval.signed_rings import check_not_older
 from governance.approval.standing import (
     RegisteredVersion,
@@ -48,10 +52,10 @@ from governance.approval.tags import (
     without_summary,
 )
 from governance.errors import ApprovalError
+from governance.records.configuration import FILE
 from governance.records.version_ref import VersionRef
 from mlflow_plugins import audit
 from mlflow_plugins.audit import Outcome
-from mlflow_plugins.protection import FILE, Protection
 
 __all__ = ["Governed"]
 
@@ -287,11 +291,11 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         change = partial(super().rename_registered_model, name, new_name)
         with self._one_step(name):
             versions = tuple(map(_from_mlflow, self._versions(name)))
-            used = tuple(self._held(name, versions))
             about = versions[0] if versions else _no_version(name)
-            if used:
-                why = ApprovalError(f"approvals name the model; remove {', '.join(used)} first")
-                self._refuse("rename_registered_model", about, "a new name", why)
+            self._check_rename(about, tuple(_final(versions)), enforced=True)
+            names = (name, new_name)
+            enforced = any(map(self._protection().enforces, names))
+            self._check_rename(about, tuple(self._held(name)), enforced=enforced)
             if versions:
                 self._note("allowed", "rename_registered_model", about, f"to {new_name}")
             for registered in versions:
@@ -333,8 +337,19 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         found = self.get_model_version(name, version)
         return None if _is_prompt(found.source, found.tags) else _from_mlflow(found)
 
-    def _held(self, name: str, versions: Iterable[RegisteredVersion]) -> Iterator[str]:
-        """What a model must not take along under another name."""
+    def _check_rename(
+        self, about: RegisteredVersion, held: tuple[str, ...], *, enforced: bool
+    ) -> None:
+        """Refuse a new name to a model that holds what it must not take along."""
+        if held:
+            why = ApprovalError(f"approvals name the model; remove {', '.join(held)} first")
+            action, what = "rename_registered_model", "a new name"
+            if enforced:
+                self._refuse(action, about, what, why)
+            self._note("reported", action, about, "; ".join(why.problems))
+
+    def _held(self, name: str) -> Iterator[str]:
+        """The protected aliases and stages that a model would take along under another name."""
         protection, model = self._protection(), self.get_registered_model(name)
         # One by one, as MLflow's search leaves out models that have a version tagged as a prompt.
         for alias, number in dict(model.aliases).items():
@@ -344,10 +359,6 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
             stage = item.current_stage
             if protection.covers_stage(stage) and not _is_prompt(item.source, item.tags):
                 yield f"stage {stage!r} of version {item.version}"
-        for version in versions:
-            state = last_state(version, time.time())
-            if LIFECYCLE[state].renamed is None:
-                yield f"version {version.ref.version}, {state}"
 
     def _check_prompt(self, name: str) -> None:
         """Refuse a prompt among the versions of a model, which it would hide from searches."""
@@ -369,7 +380,7 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
     def _check_approved(
         self, action: str, name: str, version: str, alias: str, *, written_down: bool = False
     ) -> None:
-        """Refuse what is for approved versions alone to one that is not; prompts are not ours."""
+        """Refuse or report what is for approved versions alone; prompts are not ours."""
         registered = self._current(name, version)
         if registered is None:
             return
@@ -377,8 +388,13 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         try:
             signers = self._approved_by(registered, alias)
         except ApprovalError as error:
-            what = f"the protected {'alias' if 'alias' in action else 'stage'} {alias!r}"
-            self._refuse(action, registered, what, error, alias=alias, token=token)
+            if self._protection().enforces(name):
+                what = f"the protected {'alias' if 'alias' in action else 'stage'} {alias!r}"
+                self._refuse(action, registered, what, error, alias=alias, token=token)
+            if written_down:
+                why = "; ".join(error.problems)
+                self._note("reported", action, registered, why, alias=alias, token=token)
+            return
         if written_down:
             reason = f"approved, signed with {signers}"
             self._note("allowed", action, registered, reason, alias=alias, token=token)
@@ -472,6 +488,8 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
                 f"{where}: refused, since the audit cannot be written; ask whoever runs the server",
                 error_code=PERMISSION_DENIED,
             ) from error
+        if entry.outcome != "allowed":
+            logger.warning("governance %s", audit.line(entry))
 
     def _append(self, entry: audit.AuditEntry) -> None:
         audit.append(self._audit, entry)
@@ -498,6 +516,14 @@ def _entry(
         user=_user(),
         token=None if token is None else statement_digest(token),
     )
+
+
+def _final(versions: Iterable[RegisteredVersion]) -> Iterator[str]:
+    """The versions whose state forbids another name of their model."""
+    for version in versions:
+        state = last_state(version, time.time())
+        if LIFECYCLE[state].renamed is None:
+            yield f"version {version.ref.version}, {state}"
 
 
 def _after_rename(registered: RegisteredVersion, now: float) -> dict[str, str | None]:

@@ -16,6 +16,7 @@ thresholds     how many people have to have signed, by what the approval is used
 tags           names of the tags that hold all this on a version in MLflow
 lifecycle      the states of a version, and who may move it from one to the next
 standing       whether the signed statement on a version counts, for this version, now
+protection     which aliases and stages a server protects, and whose approval counts there
 bundles        all that an auditor needs about a version in one file, and its verification
 ```
 

@@ -134,11 +134,13 @@ def _secret(path: Path) -> bytes:
     # Without waiting for whoever writes into a pipe.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        with os.fdopen(os.open(path, flags), "rb") as stream:
-            about = os.fstat(stream.fileno())
-            if (problem := _unsafe(about)) is not None:
+        descriptor = os.open(path, flags)
+        try:
+            if (problem := _unsafe(os.fstat(descriptor))) is not None:
                 raise ApprovalError(f"{path}: {problem}")
-            return stream.read(LARGEST)
+            return os.read(descriptor, LARGEST)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         why = "is a link; the file itself is accepted" if path.is_symlink() else error.strerror
         raise ApprovalError(

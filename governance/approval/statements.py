@@ -46,9 +46,11 @@ __all__ = [
     "countersign",
     "decode",
     "early",
+    "payload_of",
     "read",
     "sign",
     "statement_digest",
+    "statement_in",
     "subject_of",
     "unbound",
     "verified",
@@ -271,7 +273,7 @@ def subject_of(
     return {"name": ref.uri, "digest": known}
 
 
-def _payload(statement: Statement) -> bytes:
+def payload_of(statement: Statement) -> bytes:
     """The bytes that are signed; what is not set is left out."""
     data = to_data(statement)
     files, tensors = data.pop("artifact_digest"), data.pop("model_digest")
@@ -287,7 +289,7 @@ def _payload(statement: Statement) -> bytes:
     )
 
 
-def _statement(payload: bytes) -> Statement:
+def statement_in(payload: bytes) -> Statement:
     """The statement in the bytes of an envelope, if they are written as we write them.
 
     Raises:
@@ -298,21 +300,22 @@ def _statement(payload: bytes) -> Statement:
         check_bounds(payload.decode())
         data = parse(payload, "statement")
         digests, predicate = data["subject"][0]["digest"], dict(data["predicate"])
-        place = {name: str(predicate.pop(name)) for name in ("registry", "workspace")}
+        registry, workspace = (str(predicate.pop(name)) for name in ("registry", "workspace"))
         known = {"artifact_digest": digests.get(FILES), "model_digest": digests.get(TENSORS)}
         known = {key: f"sha256:{item}" for key, item in known.items() if item is not None}
         statement = from_data(
             Statement, {**predicate, **known, "kind": kinds[data["predicateType"]]},
             "statement",
         )  # fmt: skip
-        statement = replace(statement, ref=replace(statement.ref, **place))
+        ref = replace(statement.ref, registry=registry, workspace=workspace)
+        statement = replace(statement, ref=ref)
     except ApprovalError:
         raise
     except EvidenceError as error:
         raise ApprovalError(error.problems) from error
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise ApprovalError(f"statement: is none about a registered version: {error!r}") from error
-    if _payload(statement) != payload:
+    if payload_of(statement) != payload:
         raise ApprovalError("statement: is not written as this version of governance writes it")
     return statement
 
@@ -323,7 +326,7 @@ def sign(statement: Statement, key: Signer) -> str:
     Raises:
         ApprovalError: If it would be longer than what `read` takes.
     """
-    return text_of(sealed(_payload(statement), IN_TOTO, key))
+    return text_of(sealed(payload_of(statement), IN_TOTO, key))
 
 
 def countersign(token: str, key: Signer) -> str:
@@ -348,7 +351,7 @@ def decode(token: str) -> Statement:
     Raises:
         ApprovalError: If the text is not one that `sign` writes.
     """
-    return _statement(_opened(token).payload)
+    return statement_in(_opened(token).payload)
 
 
 def verified(token: str, ring: Keyring) -> Signed:
@@ -409,7 +412,7 @@ def _verified(token: str, ring: Keyring) -> tuple[Signed, list[str]]:
         ApprovalError: If no key of the ring signed it.
     """
     envelope = _opened(token)
-    statement = _statement(envelope.payload)
+    statement = statement_in(envelope.payload)
     where, role = _about(statement), SIGNERS[statement.kind]
     signers, problems = signed_by(envelope, ring, statement.issued, where)
     if not signers:
@@ -428,7 +431,7 @@ def unsound(token: str, ring: Keyring) -> tuple[str, ...]:
         ApprovalError: If it is malformed.
     """
     envelope = _opened(token)
-    statement = _statement(envelope.payload)
+    statement = statement_in(envelope.payload)
     _, problems = signed_by(envelope, ring, statement.issued, _about(statement))
     return tuple(problems.values())
 

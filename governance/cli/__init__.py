@@ -9,11 +9,13 @@ terminals only.
 assess         assess, report and demo
 gates          gate, promote and doctor
 approvals      keys, waive, revoke and countersign
+operations     inventory and audit
 auditing       bundle, verify and replay
 drift          compare, history, references and drift selftest
 policies       policy new, policy check and analyses
 worker         worker and sweep
 demonstration  three versions of a digit classifier, trained, registered and assessed
+configuration  --config, the file that gives recurring options a default
 arguments      arguments that several commands share
 console        text, tables, JSON and progress bars for the terminal
 files          files that a command was asked to write
@@ -27,7 +29,17 @@ import traceback
 
 import typer
 
-from governance.cli import approvals, assess, auditing, drift, gates, policies, worker
+from governance.cli import (
+    approvals,
+    assess,
+    auditing,
+    drift,
+    gates,
+    operations,
+    policies,
+    worker,
+)
+from governance.cli.configuration import configured
 from governance.cli.console import complain
 from governance.cli.exit_codes import INTERNAL, MISMATCH, MISUSE
 from governance.errors import EvidenceError, GovernanceError, PolicyError, SubjectError
@@ -49,7 +61,7 @@ keys = typer.Typer(
     help="Make keys to sign with, list the keys that count, or sign the list.",
     no_args_is_help=True,
 )
-keys.command("new")(approvals.keys_new)
+keys.command("new")(configured(approvals.keys_new))
 keys.command("list")(approvals.keys_list)
 keys.command("sign")(approvals.keys_sign)
 
@@ -57,31 +69,33 @@ references = typer.Typer(
     help="Record reference runs: harmless training that shows how much change is usual.",
     no_args_is_help=True,
 )
-references.command("make")(drift.references_make)
-references.command("add")(drift.references_add)
+references.command("make")(configured(drift.references_make))
+references.command("add")(configured(drift.references_add))
 drifts = typer.Typer(help="Test the drift detector.", no_args_is_help=True)
 drifts.command("selftest")(drift.selftest)
 
-app.command()(assess.assess)
-app.command()(gates.gate)
-app.command()(gates.promote)
-app.command()(gates.doctor)
-app.command()(assess.report)
-app.command()(approvals.waive)
-app.command()(approvals.revoke)
-app.command()(approvals.countersign)
+app.command()(configured(assess.assess))
+app.command()(configured(gates.gate))
+app.command()(configured(gates.promote))
+app.command()(configured(gates.doctor))
+app.command()(configured(operations.inventory))
+app.command()(configured(operations.audit))
+app.command()(configured(assess.report))
+app.command()(configured(approvals.waive))
+app.command()(configured(approvals.revoke))
+app.command()(configured(approvals.countersign))
 app.add_typer(keys, name="keys")
-app.command()(auditing.bundle)
-app.command()(auditing.verify)
-app.command()(auditing.replay)
-app.command()(drift.compare)
-app.command()(drift.history)
+app.command()(configured(auditing.bundle))
+app.command()(configured(auditing.verify))
+app.command()(configured(auditing.replay))
+app.command()(configured(drift.compare))
+app.command()(configured(drift.history))
 app.add_typer(references, name="references")
 app.add_typer(drifts, name="drift")
 app.add_typer(policy, name="policy")
 app.command("analyses")(policies.list_analyses)
-app.command()(worker.worker)
-app.command()(worker.sweep)
+app.command()(configured(worker.worker))
+app.command()(configured(worker.sweep))
 app.command()(assess.demo)
 
 

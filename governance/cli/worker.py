@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from governance.cli.arguments import AsJson
+from governance.cli.configuration import Config
 from governance.cli.console import out, print_json, text
 from governance.errors import SubjectError
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["sweep", "worker"]
 
-Policies = Annotated[
-    Path, typer.Option(help="Configuration file with policies by model name (TOML).")
-]
 SigningKey = Annotated[Path, typer.Option(help="Private key of an assessor.")]
 Ring = Annotated[
     Path | None,
@@ -39,7 +37,7 @@ MANNERS = {
 
 
 def worker(
-    policies: Policies,
+    config: Config,
     signing_key: SigningKey,
     *,
     keys: Ring = None,
@@ -73,7 +71,7 @@ def worker(
             "--listen, --webhook-secret-file: both are needed to receive webhooks; "
             "--monitoring HOST:PORT answers /livez, /healthz and /metrics without a secret"
         )
-    resources = _resources(policies, signing_key, keys, ledger)
+    resources = _resources(config, signing_key, keys, ledger)
 
     from governance.worker.counts import Counts
     from governance.worker.listener import Listener
@@ -99,14 +97,14 @@ def worker(
 
 
 def sweep(
-    policies: Policies,
+    config: Config,
     signing_key: SigningKey,
     keys: Ring = None,
     ledger: LedgerUrl = "sqlite:///governance-ledger.db",
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
     """Scan all versions once, assess those that need it, and report aliases without an approval."""
-    resources = _resources(policies, signing_key, keys, ledger)
+    resources = _resources(config, signing_key, keys, ledger)
 
     from governance.worker.counts import Counts
     from governance.worker.loop import Loop
@@ -125,7 +123,7 @@ def sweep(
         out.print(text(", ".join(f"{name.replace('_', ' ')}: {n}" for name, n in found.items())))
 
 
-def _resources(policies: Path, signing_key: Path, keys: Path | None, ledger: str) -> "Resources":
+def _resources(config: Path, signing_key: Path, keys: Path | None, ledger: str) -> "Resources":
     """Check files and machine before anything else happens, and log as JSON lines."""
     for name, value in MANNERS.items():
         os.environ.setdefault(name, value)
@@ -136,7 +134,7 @@ def _resources(policies: Path, signing_key: Path, keys: Path | None, ledger: str
 
     from governance.worker.setup import prepare
 
-    return prepare(policies, signing_key, keys, ledger)
+    return prepare(config, signing_key, keys, ledger)
 
 
 def _address(option: str, given: str | None) -> tuple[str, int] | None:

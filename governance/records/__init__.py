@@ -19,6 +19,7 @@ decoding       plain data of JSON and TOML as typed values, with all problems at
 wording        names in a sentence, and why a metric is missing
 topics         what a reader may think was assessed, for the list of what was not
 toml_reader    reading TOML with all problems at once
+configuration  governance.toml: what its readers share, and the table of each
 serialisation  records as canonical JSON and back
 ```
 """

@@ -56,6 +56,10 @@ class Reader:
         """Whether any of `keys` is written in the table."""
         return any(key in self._data for key in keys)
 
+    def leave(self, *keys: str) -> None:
+        """Take no offence at `keys`, which someone else reads."""
+        self._asked.update(keys)
+
     def done(self) -> None:
         """Complain about keys nobody asked for."""
         for key in sorted(set(self._data) - self._asked):
@@ -164,7 +168,8 @@ class Reader:
         good = [(i, item) for i, item in enumerate(items) if isinstance(item, dict)]
         if len(good) < len(items):
             self.problem(key, f"holds something else; [[{key}]] tables are accepted")
-        return [Reader(item, self._where, f"{key}[{i}]", self.problems) for i, item in good]
+        path = f"{self.path}.{key}" if self.path else key
+        return [Reader(item, self._where, f"{path}[{i}]", self.problems) for i, item in good]
 
     def named_tables(self, key: str) -> dict[str, dict[str, Any]]:
         """Tables by name, `[key.name]`, taken as written."""

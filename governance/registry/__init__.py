@@ -14,6 +14,8 @@ lineage          the earlier versions and reference runs that a version is compa
 references       harmless runs of a model, recorded once and read again
 description      the summary in a version's description
 listing          registered models and versions as MLflow lists them
+inventory        what is in a registry, what rests on an approval, and what to assess first
+audit            the decisions of a governed server, read from its database
 training_curves  metrics of training, epoch by epoch, logged with their run
 version_metrics  a model's history as MLflow metrics, one step per version
 doctor           what is wrong with a running MLflow server, and the cure

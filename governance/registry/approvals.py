@@ -7,7 +7,7 @@ from typing import Literal
 from mlflow import MlflowClient
 
 from governance.approval import Keyring, Statement, agreement
-from governance.approval.standing import RegisteredVersion, Standing, standing
+from governance.approval.standing import PolicyAccepted, RegisteredVersion, Standing, standing
 from governance.approval.tags import RUN, WAIVER
 from governance.errors import EvidenceError, SubjectError
 from governance.records.assessment import Assessment
@@ -24,6 +24,7 @@ def standing_of(
     now: float,
     tags: Mapping[str, str] | None = None,
     *,
+    policy_accepted: PolicyAccepted | None = None,
     expected: Literal["approved"] | None = None,
 ) -> Standing:
     """Whether the signed statement on a version in MLflow counts now.
@@ -33,6 +34,7 @@ def standing_of(
         ring: Whose signatures count.
         now: Seconds since 1970.
         tags: Tags of the version, where they were read already.
+        policy_accepted: Says which policies an approval may rest on; None accepts all.
         expected: Verdict that is needed; None takes whatever was signed.
 
     Raises:
@@ -55,6 +57,7 @@ def standing_of(
         ),
         ring,
         now,
+        policy_accepted=policy_accepted,
         expected=expected,
     )
 

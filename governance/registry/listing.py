@@ -52,10 +52,12 @@ class ListedVersion:
     Attributes:
         version: The version, without its `model_id`, which takes a request of its own to find.
         tags: All tags of the version, untrusted.
+        stage: MLflow's stage of the version.
     """
 
     version: ModelVersion
     tags: Mapping[str, str]
+    stage: str = "None"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,4 +213,5 @@ def _entry(found: Any) -> ListedVersion | None:
     """A version of a model, not of a prompt, that is ready."""
     if PROMPT in found.tags or found.status != READY:
         return None
-    return ListedVersion(version=pinned(found), tags=dict(found.tags))
+    stage = found.current_stage or "None"
+    return ListedVersion(version=pinned(found), tags=dict(found.tags), stage=stage)

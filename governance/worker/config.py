@@ -1,6 +1,6 @@
-"""Config: policies, limits and permissions of a worker, as its TOML file states them.
+"""Config: policies, limits and permissions of a worker, from the table `[worker]` of its file.
 
-`docs/worker.md` describes the file. All of it is the operator's; what people write into the
+`docs/configuration.md` describes the file. All of it is the operator's; what people write into the
 registry chooses among what the file allows, and nothing else.
 """
 
@@ -9,13 +9,23 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
+from governance.approval.protection import UNPROTECTED
 from governance.errors import PolicyError
-from governance.records.toml_reader import Reader, parse
+from governance.records.configuration import configuration, read_text
+from governance.records.toml_reader import Reader
 
-__all__ = ["UNPROTECTED", "PolicyRule", "WorkerConfig"]
+__all__ = ["OPTIONS", "PolicyRule", "WorkerConfig"]
 
-#: Aliases that promise nothing, so that no approval is asked for.
-UNPROTECTED = ("candidate", "challenger", "archived")
+#: Keys of the table that are options of the command as well, which reads them, and what they hold.
+OPTIONS = {
+    "ledger": "text",
+    "listen": "text",
+    "monitoring": "text",
+    "patience": "number",
+    "poll": "number",
+    "signing_key": "file",
+    "webhook_secret_file": "file",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +88,13 @@ class WorkerConfig:
 
     @classmethod
     def load(cls, path: Path) -> "WorkerConfig":
-        """Read a configuration file; relative paths start at its folder.
+        """Read the table of a configuration file; relative paths start at its folder.
 
         Raises:
             PolicyError: All problems at once.
         """
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise PolicyError(f"{path}: cannot be read: {error}") from error
-        reader = parse(text, path.name)
+        reader = configuration(read_text(path), path, "worker").own
+        reader.leave(*OPTIONS)
         config = _config(reader, path.parent.resolve())
         if reader.problems:
             raise PolicyError(reader.problems)
@@ -127,8 +134,8 @@ def _config(reader: Reader, home: Path) -> WorkerConfig:
     reader.done()
     if not rules and not places:
         reader.problem(
-            "policies", "missing, and no policy_places either; one [[policies]] with models and "
-            "policy is needed, since without any every version would be undetermined",
+            "policies", "missing, and no policy_places either; one [[worker.policies]] with models "
+            "and policy is needed, since without any every version would be undetermined",
         )  # fmt: skip
     return config
 

@@ -7,7 +7,7 @@ stays the truth about verdicts: a lost job database is recreated from it.
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -91,6 +91,16 @@ class Lease:
     error: str | None
 
 
+#: The signed rings that workers of a registry started with.
+RINGS = Table(
+    "governance_rings",
+    METADATA,
+    Column("registry", String(200), primary_key=True),
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", String(64), nullable=False),
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """State of a version in the job database."""
@@ -152,6 +162,23 @@ class JobDatabase:
     def close(self) -> None:
         """Let the database go."""
         self._engine.dispose()
+
+    def newest_ring(self) -> tuple[int, str] | None:
+        """Version and sha256 of the newest signed ring that a worker started with."""
+        rows = select(RINGS.c.version, RINGS.c.digest).where(RINGS.c.registry == self._registry)
+        with self._refusals("reading the ring's version"), self._engine.connect() as connection:
+            seen = [(int(row.version), str(row.digest)) for row in connection.execute(rows)]
+        return max(seen, default=None)
+
+    def saw_ring(self, version: int, digest: str) -> None:
+        """Remember a signed ring; nothing changes where one of the version is known."""
+        row = {"registry": self._registry, "version": version, "digest": digest}
+        with (
+            self._refusals("keeping the ring's version"),
+            self._engine.connect() as connection,
+            suppress(IntegrityError),
+        ):
+            connection.execute(insert(RINGS).values(row))
 
     def offer(self, key: VersionRef, reason: str, *, again_after: float = 0.0) -> bool:
         """Queue a version; nothing changes where it waits or is in work already.

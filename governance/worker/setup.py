@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from governance.approval import Keyring, PrivateKey, load_ring
+from governance.approval.signed_rings import check_not_older
 from governance.errors import ApprovalError, PolicyError
 from governance.registry import listing
 from governance.worker.config import WorkerConfig
@@ -16,11 +17,11 @@ from governance.workflows import orchestration
 __all__ = ["prepare"]
 
 
-def prepare(policies: Path, signing_key: Path, keys: Path | None, ledger: str) -> Resources:
+def prepare(file: Path, signing_key: Path, keys: Path | None, ledger: str) -> Resources:
     """Read and check everything a worker works with.
 
     Args:
-        policies: Configuration file (TOML).
+        file: Configuration file (TOML).
         signing_key: File of an assessor's private key.
         keys: File of the keyring. Without it the worker's own key is the only one, so that no
             verdicts of others and no waivers count.
@@ -32,7 +33,7 @@ def prepare(policies: Path, signing_key: Path, keys: Path | None, ledger: str) -
         ApprovalError: If the key cannot be read, or does not count by the ring.
         RegistryError: If the job database cannot be opened.
     """
-    config = WorkerConfig.load(policies)
+    config = WorkerConfig.load(file)
     problems: list[str] = []
     for rule in config.rules:
         try:
@@ -44,12 +45,19 @@ def prepare(policies: Path, signing_key: Path, keys: Path | None, ledger: str) -
     check_host(config)
     key = PrivateKey.load(signing_key)
     ring = _ring(key, keys)
-    return Resources(
-        jobs=JobDatabase(ledger, config.registry or listing.place(), listing.workspace()),
-        config=config,
-        key=key,
-        ring=ring,
-    )
+    jobs = JobDatabase(ledger, config.registry or listing.place(), listing.workspace())
+    _check_newest(ring, jobs)
+    return Resources(jobs=jobs, config=config, key=key, ring=ring)
+
+
+def _check_newest(ring: Keyring, jobs: JobDatabase) -> None:
+    """Refuse a signed ring that is older than one that a worker of this registry had."""
+    if not ring.signed:
+        return
+    newest = jobs.newest_ring()
+    if newest is not None:
+        check_not_older(ring, *newest)
+    jobs.saw_ring(ring.version, ring.digest)
 
 
 def _ring(key: PrivateKey, keys: Path | None) -> Keyring:

@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -66,6 +66,7 @@ class Office:
             "policy_title": "Strict", "policy_digest": SHA + "c" * 64, "run_id": "0" * 32,
             "assessment_digest": SHA + "d" * 64, "manifest": SHA + "e" * 64,
         }  # fmt: skip
+        fields["ref"] = replace(fields["ref"], registry=changes.pop("registry", ""))
         return sign(Statement(**{**fields, **changes}), key or self.assessor)
 
     def waiver(self, version, *, key=None, **changes):

@@ -84,7 +84,7 @@ def test_only_accepted_policies_count(registry):
     first, second = registry.register(), registry.register()
     registry.approve(first)
     rules = registry.office.folder / "governance.toml"
-    change(rules, f'keyring = "keyring.toml"\npolicies = ["{OTHER}"]\n')
+    change(rules, f'keyring = "keyring.toml"\n[registry]\npolicies = ["{OTHER}"]\n')
 
     with registry.refused("a policy that this registry does not accept"):
         registry.client.set_registered_model_alias(first.name, "champion", "1")
@@ -97,7 +97,7 @@ def test_only_accepted_policies_count(registry):
 def test_a_title_that_is_another_policys_digest_does_not_count(registry):
     version = registry.register()
     rules = registry.office.folder / "governance.toml"
-    change(rules, f'keyring = "keyring.toml"\npolicies = ["{OTHER}", "Strict"]\n')
+    change(rules, f'keyring = "keyring.toml"\n[registry]\npolicies = ["{OTHER}", "Strict"]\n')
 
     with registry.refused("a policy that this registry does not accept"):
         registry.approve(version, policy_title=OTHER)
@@ -254,7 +254,7 @@ def test_what_cannot_be_written_down_is_not_done(registry):
 
 
 def test_the_audit_may_lie_elsewhere(migrated_store, registry, monkeypatch, tmp_path):
-    text = f'keyring = "keyring.toml"\n[audit]\ndatabase = "sqlite:///{tmp_path}/elsewhere.db"\n'
+    text = f'keyring = "keyring.toml"\n[registry]\naudit = "sqlite:///{tmp_path}/elsewhere.db"\n'
     change(registry.office.folder / "governance.toml", text)
     from mlflow_plugins.registry_store import build  # noqa: PLC0415 - seconds
 

@@ -23,7 +23,7 @@ from governance.records.version_ref import VersionRef
 from governance.worker.job_database import JobDatabase
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-RULE = '[[policies]]\nmodels = "{models}"\npolicy = "policy.toml"\n'
+RULE = '[[worker.policies]]\nmodels = "{models}"\npolicy = "policy.toml"\n'
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Office:
 
     def terms(self, text="", models="stripes*"):
         """Write worker.toml."""
-        named = 'registry = "site"\n'
+        named = '[worker]\nregistry = "site"\n'
         (self.folder / "worker.toml").write_text(f"{named}{text}\n{RULE.format(models=models)}")
 
 
@@ -123,7 +123,7 @@ def start_worker(office, tracking, path, *options, ledger=None, environment=None
     lanes.allow("worker")
     ledger = ledger or f"sqlite:///{office.folder}/ledger.db"
     arguments = [
-        *("worker", "--policies", "worker.toml", "--signing-key", "assessor.pem"),
+        *("worker", "--config", "worker.toml", "--signing-key", "assessor.pem"),
         *("--keys", "keyring.toml", "--ledger", ledger, *options),
     ]
     env = {

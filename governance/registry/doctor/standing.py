@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from governance.approval import Keyring
 from governance.approval.lifecycle import awaits_verdict
+from governance.approval.protection import UNPROTECTED
 from governance.approval.standing import Cause
 from governance.approval.tags import RENAMED, replaced_tag
 from governance.errors import RegistryError
@@ -16,8 +17,6 @@ from governance.registry.versions import APPROVAL, STATUS
 
 __all__ = ["keyring", "standing"]
 
-#: Aliases that the server leaves to everybody, unless its governance.toml says otherwise.
-UNPROTECTED = ("candidate", "challenger", "archived")
 #: Why a statement does not count, where that has a cure of its own.
 TOLD: tuple[Cause, ...] = ("outdated", "expired")
 

@@ -57,7 +57,7 @@ def test_only_waivers_of_this_version_in_their_time_count(waiver, approver, asse
     good = sign(waiver(), approver)
     late = sign(waiver(expires=NOW), approver)
     other = sign(waiver(version="4"), approver)
-    forged = sign(waiver(), assessor)
+    forged = sign(waiver(detail="by nobody"), assessor)
 
     found, problems = waivers_among(
         {**tagged(good, late, other, forged), "a": "b", "governance.waiver.0": good},

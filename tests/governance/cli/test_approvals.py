@@ -62,6 +62,26 @@ def ring():
     return Keyring.load(Path("ring.toml"))
 
 
+def test_what_is_not_approved_is_not_countersigned(keys, new_version, governance):
+    told = governance("countersign", new_version(), "--key", "ann.pem", "--keys", "ring.toml")
+
+    assert told.code == 30
+    assert "no assessment of it stands" in told.out
+
+
+def test_a_root_key_signs_the_ring(keys, governance):
+    new = governance(*("keys", "new", "root.pem", "--owner", "security", "--role", "root"),
+                     "--keys", "root.toml", "--algorithm", "p256")  # fmt: skip
+
+    signed = governance("keys", "sign", "ring.toml", "--key", "root.pem")
+
+    assert (new.code, signed.code) == (0, 0), new.err + signed.err
+    assert "version 1 of ring.toml" in signed.out
+    told = json.loads(governance("keys", "list", "root.toml", "--json").out)
+    assert (told["signed"], told["version"], len(told["keys"])) == (True, 1, 2)
+    assert "not signed" in governance("keys", "list", "ring.toml").out
+
+
 def test_nobody_without_a_name_gets_a_key(store, governance):
     told = governance(
         *("keys", "new", "k.pem", "--owner", " ", "--role", "assessor"), "--keys", "r"
@@ -133,3 +153,7 @@ def test_an_assessment_is_signed_and_judged_with_the_waivers_that_count(
     said = read(tags(uri)[APPROVAL], ring(), time.time()).statement
     assert (said.verdict, len(said.waivers)) == ("approved", 1)
     assert governance("gate", uri, "--keys", "ring.toml").code == 0
+    second = governance("countersign", uri, "--key", "ann.pem", "--keys", "ring.toml")
+    assert (second.code, "signed by ann, worker" in second.out) == (0, True), second.err
+    gate = json.loads(governance("gate", uri, "--keys", "ring.toml", "--json").out)
+    assert len(gate["signature"]["keys"]) == 2

@@ -18,10 +18,10 @@ def files(tmp_path, policy_text):
     (tmp_path / "ring.toml").write_text(ring.toml())
     (tmp_path / "policy.toml").write_text(policy_text)
     (tmp_path / "worker.toml").write_text(
-        '[[policies]]\nmodels = "none like this"\npolicy = "policy.toml"\n'
+        '[[worker.policies]]\nmodels = "none like this"\npolicy = "policy.toml"\n'
     )
     yield (
-        *("--policies", tmp_path / "worker.toml", "--signing-key", tmp_path / "key.pem"),
+        *("--config", tmp_path / "worker.toml", "--signing-key", tmp_path / "key.pem"),
         *("--keys", tmp_path / "ring.toml", "--ledger", f"sqlite:///{tmp_path}/ledger.db"),
     )
     logging.getLogger("governance.worker").handlers.clear()

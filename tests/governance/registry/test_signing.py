@@ -10,6 +10,7 @@ import pytest
 from mlflow import MlflowClient
 
 from governance.approval import Keyring, PrivateKey, decode, read, sign
+from governance.approval.attestations import disagreeing
 from governance.approval.tags import APPROVAL, replaced_tag
 from governance.errors import ApprovalError, RegistryError
 from governance.registry import (
@@ -23,6 +24,7 @@ from governance.registry import (
     waive,
     waivers,
 )
+from governance.registry.recording import ATTESTATIONS
 from governance.registry.signing import (
     authors,
     in_progress,
@@ -106,6 +108,34 @@ def test_a_verdict_is_signed_and_says_all_the_tags(version, keys, assessed):
 
 
 @pytest.mark.slow
+def test_the_evidence_is_signed_too_and_follows_from_the_record(version, keys, assessed, tmp_path):
+    assessment, folder = assessed()
+    run_id = record(version, assessment, folder, key=keys.assessor)
+
+    place = MlflowClient().download_artifacts(run_id, ATTESTATIONS, str(tmp_path))
+
+    said = read(tags()[APPROVAL], keys.ring, time.time()).statement
+    lines = Path(place).read_text()
+    assert list(disagreeing(lines, assessment, said, keys.ring)) == []
+    assert len(lines.splitlines()) == 2 * len(assessment.evidence) + 1
+
+
+@pytest.mark.slow
+def test_the_policy_is_fixed_and_signed_before_anything_is_measured(
+    version, keys, assessed, policy
+):
+    assessment, folder = assessed()
+    with marked_running(version, key=keys.assessor, policy=policy) as fixed:
+        running = read(tags()[APPROVAL], keys.ring, time.time()).statement
+        record(version, assessment, folder, key=keys.assessor, policy_fixed=fixed)
+
+    said = read(tags()[APPROVAL], keys.ring, time.time()).statement
+    assert (running.verdict, running.policy_digest) == ("running", policy.digest)
+    assert said.policy_fixed == running.policy_fixed == fixed <= said.issued
+    assert said.policy_digest == policy.digest
+
+
+@pytest.mark.slow
 def test_what_was_recorded_is_verified(version, keys, assessed, tmp_path):
     assessment, folder = assessed()
     record(version, assessment, folder, key=keys.assessor)
@@ -150,8 +180,8 @@ def test_what_someone_else_put_there_is_not_signed(version, keys, assessed):
     thief = PrivateKey.new(keys_folder(version) / "thief.pem")
     assessment, _ = assessed()
     forged = verdict_of(
-        version, assessment, run_id="0" * 32, record="sha256:x", manifest="sha256:y",
-        now=time.time(),
+        version, assessment, run_id="0" * 32, record="sha256:" + "1" * 64,
+        manifest="sha256:" + "2" * 64, now=time.time(),
     )  # fmt: skip
 
     for found in ({APPROVAL: sign(forged, thief)}, {APPROVAL: "nonsense"}, {}):

@@ -14,10 +14,10 @@ def load(tmp_path, text):
 
 
 RULES = """
-[[policies]]
+[[worker.policies]]
 models = "retina-*"
 policy = "a.toml"
-[[policies]]
+[[worker.policies]]
 models = "*"
 policy = "b.toml"
 """
@@ -43,18 +43,19 @@ def test_defaults_are_careful(tmp_path):
 
 
 def test_places_start_at_the_files_folder(tmp_path):
-    config = load(tmp_path, 'policy_places = ["policies", "runs:/1/"]')
+    config = load(tmp_path, '[worker]\npolicy_places = ["policies", "runs:/1/"]')
 
     assert config.places == (str(tmp_path / "policies"), "runs:/1/")
 
 
 def test_all_problems_are_told_at_once(tmp_path):
     text = """
+    [worker]
     minutes = 0
     network = "some"
     attempts = 1.5
     colour = "red"
-    [[policies]]
+    [[worker.policies]]
     models = "*"
     policy = "c.toml"
     """
@@ -64,6 +65,15 @@ def test_all_problems_are_told_at_once(tmp_path):
     told = "\n".join(caught.value.problems)
     for word in ("minutes", "network", "attempts", "colour", "c.toml is no file"):
         assert word in told
+
+
+def test_a_file_of_an_earlier_release_is_told_where_its_keys_stand_now(tmp_path):
+    with pytest.raises(PolicyError) as caught:
+        load(tmp_path, 'minutes = 5\n[[policies]]\nmodels = "*"\npolicy = "a.toml"\n')
+
+    moved = [item for item in caught.value.problems if "the keys of earlier files stand" in item]
+    assert [item.split(": ")[1] for item in moved] == ["minutes", "policies"]
+    assert len(caught.value.problems) == 3
 
 
 def test_a_worker_without_any_policy_is_refused(tmp_path):

@@ -8,7 +8,7 @@ from governance.worker.setup import prepare
 
 def prepared(office, **changes):
     given = {
-        "policies": office.folder / "worker.toml",
+        "file": office.folder / "worker.toml",
         "signing_key": office.folder / "assessor.pem",
         "keys": office.folder / "keyring.toml",
         "ledger": f"sqlite:///{office.folder}/ledger.db",

@@ -39,7 +39,7 @@ def signed(mlflow_store, key):
         ({}, "ok", "1 signed statements verify with the ring"),
         ({"now": 1e9}, "warning", "1 of 1 signed statements expired"),
         (
-            {"waivers": ("a.lost.waiver",)},
+            {"waivers": ("f" * 64,)},
             "warning",
             "1 of 1 signed statements rest on waivers that do not count any more",
         ),

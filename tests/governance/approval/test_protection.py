@@ -2,8 +2,8 @@ import os
 
 import pytest
 
+from governance.approval.protection import Protection
 from governance.errors import ApprovalError
-from mlflow_plugins.protection import Protection
 
 
 @pytest.fixture
@@ -33,20 +33,20 @@ def test_by_default_all_but_three_aliases_and_two_stages_are_protected(rules, tm
 
 
 def test_protected_aliases_may_be_named_by_patterns(rules):
-    found = rules('keyring = "k"\n[protected]\naliases = ["champion", "prod*"]\nexcept = ["prod0"]')
+    found = rules('keyring = "k"\n[registry]\naliases = ["champion", "prod*"]\nexcept = ["prod0"]')
 
     assert all(found.covers_alias(name) for name in ("champion", "CHAMPION", "prod", "Prod-eu"))
     assert not any(found.covers_alias(name) for name in ("prod0", "shadow", "candidate"))
 
 
 def test_accents_are_no_way_around(rules):
-    found = rules('keyring = "k"\n[protected]\naliases = ["champion"]')
+    found = rules('keyring = "k"\n[registry]\naliases = ["champion"]')
 
     assert found.covers_alias("chámpion")
 
 
 def test_a_policy_is_accepted_by_digest_or_title(rules):
-    found = rules('keyring = "k"\npolicies = ["sha256:a", "Strict"]')
+    found = rules('keyring = "k"\n[registry]\npolicies = ["sha256:a", "Strict"]')
 
     assert found.accepts("anything", "sha256:a")
     assert found.accepts("Strict", "sha256:b")
@@ -60,11 +60,16 @@ def test_a_policy_is_accepted_by_digest_or_title(rules):
     [
         "",
         "keyring = 3",
-        'keyring = "k"\npolicies = []',
-        'keyring = "k"\n[protected]\naliases = []',
+        'keyring = "k"\n[registry]\npolicies = []',
+        'keyring = "k"\n[registry]\naliases = []',
         'keyring = "k"\nkeyrings = "l"',
-        'keyring = "k"\n[protected]\nalias = ["x"]',
-        'keyring = "k"\n[audit]\nfile = "x"',
+        'keyring = "k"\n[registry]\nalias = ["x"]',
+        'keyring = "k"\n[registry]\nmode = "off"',
+        'keyring = "k"\n[[registry.models]]\nmode = "report"',
+        'keyring = "k"\n[registry]\nmode = "report"\nmodel = 1',
+        'keyring = "k"\n[protected]\naliases = ["*"]',
+        'keyring = "k"\npolicies = ["sha256:a"]',
+        "[registry]",
         "[",
     ],
 )
@@ -94,7 +99,7 @@ def test_rules_that_are_no_text_protect_everything(tmp_path):
 
 def test_rules_written_again_count_at_once(rules):
     assert not rules('keyring = "k"').covers_alias("candidate")
-    assert rules('keyring = "k"\n[protected]\nexcept = []').covers_alias("candidate")
+    assert rules('keyring = "k"\n[registry]\nexcept = []').covers_alias("candidate")
 
 
 def test_a_ring_that_is_missing_is_told(rules):
@@ -104,3 +109,37 @@ def test_a_ring_that_is_missing_is_told(rules):
 
 def test_rules_of_an_editor_that_marks_utf_8_are_read(rules):
     assert rules('\ufeffkeyring = "k"').problem is None
+
+
+def test_a_mode_is_chosen_by_the_first_pattern_that_fits(rules):
+    found = rules(
+        'keyring = "k"\n[registry]\nmode = "report"\n'
+        '[[registry.models]]\nmodels = "retina-*"\nmode = "enforce"\n'
+        '[[registry.models]]\nmodels = "ret*"\nmode = "report"\n'
+    )
+
+    assert found.enforces("retina-left")
+    assert not found.enforces("return")
+    assert not found.enforces("other")
+
+
+def test_without_a_mode_everything_is_enforced(rules):
+    assert rules('keyring = "k"').enforces("any")
+    assert rules('keyring = "k"\n[registry]\nmode = "enfocre"').enforces("any")
+
+
+def test_another_letter_case_does_not_leave_enforcement(rules):
+    strict = '[[registry.models]]\nmodels = "Retina"\nmode = "enforce"\n'
+    loose = '[[registry.models]]\nmodels = "retina"\nmode = "report"\n'
+
+    assert rules(f'keyring = "k"\n[registry]\nmode = "report"\n{strict}').enforces("RETINA")
+    assert rules(f'keyring = "k"\n{loose}').enforces("RETINA")
+    assert not rules(f'keyring = "k"\n{loose}').enforces("retina")
+
+
+def test_problems_name_the_table_and_what_is_accepted(rules):
+    found = rules('keyrings = "k"\n[registry]\nmode = "off"\n[[registry.models]]\nmodel = "x"')
+
+    assert "registry.mode: is 'off'; one of 'enforce', 'report' is accepted" in found.problem
+    assert "registry.models[0].model: unknown key" in found.problem
+    assert "keyrings: unknown key; accepted are keyring" in found.problem

@@ -1,47 +1,70 @@
 """Protection: which aliases and stages are kept for approved versions, and whose approval counts.
 
-One TOML file, `governance.toml` in the working directory of the server; `docs/registry-store.md`
-describes it:
+The table `[registry]` of `governance.toml` in the working directory of the server, with the keyring
+that all parts share; `docs/configuration.md` describes it:
 
     keyring = "root.toml"                 # the root keys that sign the ring, or a ring that nobody
                                           # signed; a relative path starts at this file
-    policies = ["sha256:..."]             # optional: digests or titles that an approval may rest on
 
-    [protected]
+    [registry]
+    mode = "enforce"                      # or "report": what would be refused is only written down
+    policies = ["sha256:..."]             # optional: digests or titles that an approval may rest on
     aliases = ["*"]                       # shell patterns; letter case does not count
     except = ["candidate", "challenger", "archived"]
     stages = ["Staging", "Production"]
+    audit = "sqlite:///audit.db"          # optional: the registry's own database otherwise
 
-    [[signatures]]                        # optional: who has to have signed, by alias or stage
+    [[registry.signatures]]               # optional: who has to have signed, by alias or stage
     for = ["champion", "Production"]      # shell patterns
     threshold = 2                         # so many owners of keys, none of whom made the version
     roles = ["assessor", "approver"]      # optional: one of each at least; otherwise assessors
 
-    [audit]
-    database = "sqlite:///audit.db"       # optional: the registry's own database otherwise
+    [[registry.models]]                   # the first pattern that fits the model's name counts
+    models = "retina-*"
+    mode = "enforce"
 
 A file that is missing or wrong opens nothing: every alias and stage is protected then, and refused.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal, cast
 
-from governance.approval import Keyring
+from governance.approval.keyring import Keyring
 from governance.approval.signed_rings import RingFiles, read_files, ring_in
 from governance.approval.standing import Standing
 from governance.approval.tags import folded
 from governance.approval.thresholds import Threshold
 from governance.errors import ApprovalError, PolicyError
-from governance.records.toml_reader import Reader, parse
+from governance.records.configuration import configuration, read_text
+from governance.records.toml_reader import Reader
 
-__all__ = ["FILE", "Protection"]
+__all__ = ["UNPROTECTED", "Mode", "ModelMode", "Protection"]
 
-FILE = "governance.toml"
 #: Stages that say nothing about use.
 IDLE = ("none", "archived")
+#: Aliases that promise nothing, so that no approval is asked for unless the file says so.
+UNPROTECTED = ("candidate", "challenger", "archived")
+
+#: Whether a use of a version without an approval is refused, or let pass and written down.
+Mode = Literal["enforce", "report"]
+MODES: tuple[Mode, ...] = ("enforce", "report")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelMode:
+    """The mode of registered models whose name fits a pattern.
+
+    Attributes:
+        models: Shell pattern of model names.
+        mode: Mode of those models.
+    """
+
+    models: str
+    mode: Mode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,16 +79,20 @@ class Protection:
         stages: Protected stages.
         thresholds: Signatures that approvals need for some aliases and stages.
         audit: URL of the audit's database; None for the registry's own.
+        mode: Mode of models that no pattern fits.
+        models: Modes by model name; the first pattern that fits counts.
         problem: Reason why the file does not count; then everything is protected and refused.
     """
 
     keyring: Path | None = None
     policies: tuple[str, ...] | None = None
     aliases: tuple[str, ...] = ("*",)
-    excepted: tuple[str, ...] = ("candidate", "challenger", "archived")
+    excepted: tuple[str, ...] = UNPROTECTED
     stages: tuple[str, ...] = ("Staging", "Production")
     thresholds: tuple[Threshold, ...] = ()
     audit: str | None = None
+    mode: Mode = "enforce"
+    models: tuple[ModelMode, ...] = ()
     problem: str | None = None
 
     @classmethod
@@ -75,7 +102,7 @@ class Protection:
             return _read(path, _stamp(path))
         except OSError as error:
             return cls(problem=f"{path}: cannot be read: {error.strerror}")
-        except (PolicyError, UnicodeDecodeError) as error:
+        except PolicyError as error:
             return cls(problem=str(error))
 
     def covers_alias(self, alias: str) -> bool:
@@ -98,6 +125,21 @@ class Protection:
         for item in self.thresholds:
             if item.covers(name) and (problem := item.lacking(answer.signers, authors)):
                 yield problem
+
+    def enforces(self, model: str) -> bool:
+        """Whether a use of a model's version without an approval is refused, or only reported.
+
+        Some databases take names in another letter case for the same, so that only a name which is
+        in mode `report` in both readings is let pass.
+        """
+        if self.problem is not None:
+            return True
+        readings = (model, lambda text: text), (folded(model), folded)
+        return any(self._mode(name, reading) == "enforce" for name, reading in readings)
+
+    def _mode(self, name: str, reading: Callable[[str], str]) -> Mode:
+        fits = (item.mode for item in self.models if fnmatchcase(name, reading(item.models)))
+        return next(fits, self.mode)
 
     def accepts(self, title: str | None, digest: str | None) -> bool:
         """Whether an approval may rest on this policy."""
@@ -129,29 +171,41 @@ def _ring(files: RingFiles) -> Keyring:
 
 @lru_cache(maxsize=8)
 def _read(path: Path, _stamp: tuple[int, ...]) -> Protection:
-    reader = parse(path.read_text(encoding="utf-8"), path.name)
-    protected, audit = reader.table("protected"), reader.table("audit")
-    default = Protection()
+    found = configuration(read_text(path), path, "registry")
+    reader, default = found.own, Protection()
+    if found.keyring is None:
+        reader.problems.append(f"{path.name}: keyring: missing; a file of public keys is needed")
     policies = reader.texts("policies", None)
     if policies == ():
         reader.problem("policies", "is empty; one or more, or no such key, are accepted")
-    aliases = protected.texts("aliases", default.aliases)
+    aliases = reader.texts("aliases", default.aliases)
     if aliases == ():
-        protected.problem("aliases", "is empty, which protects nothing; ['*'] protects all")
+        reader.problem("aliases", "is empty, which protects nothing; ['*'] protects all")
     protection = Protection(
-        keyring=path.parent / reader.text("keyring", None),
+        keyring=found.keyring,
         policies=policies,
         aliases=aliases or default.aliases,
-        excepted=protected.texts("except", default.excepted) or (),
-        stages=protected.texts("stages", default.stages) or (),
+        excepted=reader.texts("except", default.excepted) or (),
+        stages=reader.texts("stages", default.stages) or (),
         thresholds=tuple(map(_threshold, reader.tables("signatures"))),
-        audit=audit.text("database", "") or None,
+        audit=reader.text("audit", "") or None,
+        mode=_mode(reader, default.mode),
+        models=tuple(_model_mode(item) for item in reader.tables("models")),
     )
-    for table in (protected, audit, reader):
-        table.done()
+    reader.done()
     if reader.problems:
         raise PolicyError(reader.problems)
     return protection
+
+
+def _mode(reader: Reader, default: Mode) -> Mode:
+    return cast("Mode", reader.choice("mode", default, MODES))
+
+
+def _model_mode(reader: Reader) -> ModelMode:
+    found = ModelMode(models=reader.text("models", None), mode=_mode(reader, "enforce"))
+    reader.done()
+    return found
 
 
 def _threshold(reader: Reader) -> Threshold:
