@@ -63,6 +63,11 @@ def assessment_of(accuracy=0.95, waivers=()):
         analysis="performance", about="How often.", parameters={}, seed=0, seconds=1.0,
         device="cpu", measurement=Measurement(metrics={"accuracy": accuracy}, tables=(table,)),
     )  # fmt: skip
+    unasked = [
+        replace(evidence, analysis=name, measurement=Measurement(metrics={"x": 1.0}))
+        for name in ("alpha", "beta")
+    ]
+    found = (evidence, *unasked)
     return Assessment(
         identity=ModelIdentity(
             uri=REF.uri, ref=REF, digest="sha256:" + "b" * 64, artifact_digest=combined(HASHES),
@@ -72,7 +77,7 @@ def assessment_of(accuracy=0.95, waivers=()):
             location="digits.npz", digest="sha256:" + "c" * 64, images=12, class_names=("seven",),
             class_counts=(12,),
         ),
-        policy=policy, evidence=(evidence,), decision=judge(policy, [evidence], waivers),
+        policy=policy, evidence=found, decision=judge(policy, found, waivers),
         environment={"torch": "2"}, created="2026-05-28T12:00:00+00:00", waivers=waivers,
     )  # fmt: skip
 
