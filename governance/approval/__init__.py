@@ -1,23 +1,24 @@
 """Approval: signed statements about model versions, and when they count.
 
 ```
-keys           private keys, and whatever else signs
-public_keys    the two kinds of public keys, their bytes, ids and what they verify
-printable      names and reasons whose letters all show
-keyring        whose signatures count, for what, and until when
-envelopes      signed bytes with their signatures (DSSE)
-statements     verdicts, waivers and revocations as in-toto statements, signed and read
-former_tokens  statements in the form of earlier releases, which count no more
-attestations   an assessment as in-toto's test results and verification, for tools of others
-signed_rings   keyrings that root keys signed, of versions that only rise
-agreement      what a signed verdict says of its record, and where the two differ
-waivers        which signed waivers of a version count
-thresholds     how many people have to have signed, by what the approval is used for
-tags           names of the tags that hold all this on a version in MLflow
-lifecycle      the states of a version, and who may move it from one to the next
-standing       whether the signed statement on a version counts, for this version, now
-protection     which aliases and stages a server protects, and whose approval counts there
-bundles        all that an auditor needs about a version in one file, and its verification
+keys               private keys, and whatever else signs
+public_keys        the two kinds of public keys, their bytes, ids and what they verify
+printable          names and reasons whose letters all show
+keyring            whose signatures count, for what, and until when
+envelopes          signed bytes with their signatures (DSSE)
+statements         what a verdict, a waiver or a revocation says, and what none may say
+signed_statements  the same as in-toto has them, in envelopes, made and read back
+former_tokens      statements in the form of earlier releases, which count no more
+attestations       an assessment as in-toto's test results and verification, for tools of others
+signed_rings       keyrings that root keys signed, of versions that only rise
+agreement          what a signed verdict says of its record, and where the two differ
+waivers            which signed waivers of a version count
+thresholds         how many people have to have signed, by what the approval is used for
+tags               names of the tags that hold all this on a version in MLflow
+lifecycle          the states of a version, and who may move it from one to the next
+standing           whether the signed statement on a version counts, for this version, now
+protection         which aliases and stages a server protects, and whose approval counts there
+bundles            all that an auditor needs of a version in one file, and its verification
 ```
 
 The worker and people hold private keys. The registry's server holds public keys alone, so that an
@@ -29,20 +30,16 @@ from governance.approval.keyring import Keyring, PublicKey
 from governance.approval.keys import PrivateKey, Signer
 from governance.approval.printable import cleaned
 from governance.approval.signed_rings import load_ring
-from governance.approval.statements import (
-    LONGEST_DETAIL,
-    LONGEST_WAIVER,
-    SKEW,
+from governance.approval.signed_statements import (
     Signed,
-    Statement,
     countersign,
     decode,
     read,
     sign,
     statement_digest,
-    unbound,
     with_signatures_of,
 )
+from governance.approval.statements import LONGEST_DETAIL, LONGEST_WAIVER, SKEW, Statement, unbound
 from governance.approval.waivers import check_approver, waiver_tag, waivers_among
 
 __all__ = [

@@ -11,7 +11,7 @@ artifacts; the verdict that the registry asks for is a statement of its own, in 
 https://github.com/in-toto/attestation/tree/main/spec/predicates
 """
 
-from collections import Counter
+import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,8 @@ from typing import Any
 from governance.approval.envelopes import digest_of, opened, sealed, signed_by, text_of
 from governance.approval.keyring import Keyring
 from governance.approval.keys import Signer
-from governance.approval.statements import IN_TOTO, STATEMENT, Statement, subject_of
+from governance.approval.signed_statements import IN_TOTO, STATEMENT, subject_of
+from governance.approval.statements import Statement
 from governance.errors import ApprovalError
 from governance.records.assessment import RECORD, Assessment
 from governance.records.decision import Finding
@@ -93,8 +94,7 @@ def disagreeing(
         ring: Whose signatures count.
     """
     lines = text.splitlines()
-    # Two analyses of which nothing was expected have the same test result.
-    expected = Counter(attestations(assessment, verdict))
+    expected = set(attestations(assessment, verdict))
     if len(lines) > MOST_LINES:
         yield f"{len(lines)} statements; {MOST_LINES} are accepted"
         return
@@ -107,14 +107,14 @@ def disagreeing(
             continue
         if not any(key.role == "assessor" for key in signers):
             yield "; ".join(problems.values()) or f"line {number}: no assessor signed it"
-        elif not expected[envelope.payload]:
+        elif envelope.payload not in expected:
             yield (
                 f"line {number}: the statement {digest_of(envelope)[:16]} does not follow from the "
                 "record"
             )
-        expected[envelope.payload] -= 1
-    if absent := sum((+expected).values()):
-        yield f"{absent} statements that follow from the record are missing"
+        expected.discard(envelope.payload)
+    if expected:
+        yield f"{len(expected)} statements that follow from the record are missing"
 
 
 def _sha256(digest: str | None) -> dict[str, str]:
@@ -142,6 +142,7 @@ def _test_result(evidence: Evidence, assessment: Assessment) -> dict[str, Any]:
     return {
         "result": result,
         "configuration": [
+            {"name": evidence.analysis, "digest": {"governanceAnalysis": _settings(evidence)}},
             {"name": "policy.toml", "digest": _sha256(assessment.policy.digest)},
             {
                 "name": "validation images",
@@ -153,6 +154,16 @@ def _test_result(evidence: Evidence, assessment: Assessment) -> dict[str, Any]:
         "warnedTests": warned,
         "failedTests": failed,
     }
+
+
+def _settings(evidence: Evidence) -> str:
+    """sha256 of what an analysis was asked to do."""
+    asked = {
+        "analysis": evidence.analysis,
+        "seed": evidence.seed,
+        "parameters": to_data(evidence.parameters),
+    }
+    return hashlib.sha256(canonical(asked)).hexdigest()
 
 
 def _fails(finding: Finding) -> bool:

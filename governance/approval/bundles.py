@@ -27,8 +27,8 @@ from governance.approval.agreement import disagreements
 from governance.approval.attestations import disagreeing
 from governance.approval.keyring import Keyring
 from governance.approval.signed_rings import RingFiles, ring_in
+from governance.approval.signed_statements import decode
 from governance.approval.standing import RegisteredVersion, Standing, standing
-from governance.approval.statements import decode
 from governance.approval.tags import APPROVAL, PREFIX, RUN, WAIVER
 from governance.approval.waivers import waiver_tag
 from governance.errors import ApprovalError, EvidenceError

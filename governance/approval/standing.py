@@ -15,16 +15,14 @@ from typing import Literal
 from governance.approval.former_tokens import FormerTokenError, was_revocation
 from governance.approval.keyring import Keyring, PublicKey
 from governance.approval.lifecycle import LIFECYCLE, State, rank, state_of, step_of
-from governance.approval.statements import (
+from governance.approval.signed_statements import (
     Signed,
-    Statement,
     decode,
-    early,
     statement_digest,
-    unbound,
     unsound,
     verified,
 )
+from governance.approval.statements import Statement, early, unbound
 from governance.approval.tags import APPROVAL, RENAMED, STATUS, WAIVER, replaced_tag
 from governance.approval.waivers import counting_waiver, waivers_among
 from governance.errors import ApprovalError

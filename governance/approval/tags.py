@@ -4,7 +4,8 @@ import re
 import unicodedata
 
 from governance.approval.lifecycle import LIFECYCLE, state_of, step_of
-from governance.approval.statements import Statement, statement_digest
+from governance.approval.signed_statements import statement_digest
+from governance.approval.statements import Statement
 
 __all__ = [
     "APPROVAL",

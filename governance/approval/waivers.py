@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping
 
 from governance.approval.keyring import Keyring, PublicKey
-from governance.approval.statements import Signed, read, statement_digest, unbound
+from governance.approval.signed_statements import Signed, read, statement_digest
+from governance.approval.statements import unbound
 from governance.approval.tags import WAIVER
 from governance.errors import ApprovalError
 from governance.records.version_ref import VersionRef

@@ -16,8 +16,9 @@ __all__ = ["UNDECLARED", "differences", "stack_differences"]
 #: What is compared of a metric that its analysis does not declare.
 UNDECLARED = Metric(meaning="Not declared.", better="higher")
 
-#: Entries of an environment on which no number depends: the release of the kernel.
-IRRELEVANT = frozenset({"system"})
+#: Entries of an environment on which no number depends: the release of the kernel, and the digest
+#: of all packages, of which those that numbers depend on stand beside it.
+IRRELEVANT = frozenset({"system", "packages"})
 
 
 def stack_differences(

@@ -1,7 +1,10 @@
 """Environment: what the numbers of an assessment may depend on besides model, images and seed."""
 
+import functools
+import hashlib
 import platform
-from importlib.metadata import PackageNotFoundError, version
+import re
+from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 
 import torch
@@ -24,7 +27,19 @@ def environment(device: torch.device) -> dict[str, str]:
         "processor": f"{_processor()}, {torch.backends.cpu.get_cpu_capability()}",
         "torch threads": str(torch.get_num_threads()),
         **{name: _version(name) for name in VERSIONED},
+        "packages": _packages(),
     }
+
+
+@functools.cache
+def _packages() -> str:
+    """sha256 of the lines `name==version` of all installed packages, in order of their names.
+
+    It is that of a lock file without hashes, if nothing else is installed.
+    """
+    names = {(item.metadata["Name"] or "", item.version) for item in distributions()}
+    lines = {f"{re.sub('[-_.]+', '-', name).lower()}=={number}\n" for name, number in names if name}
+    return f"sha256:{hashlib.sha256(''.join(sorted(lines)).encode()).hexdigest()}"
 
 
 def _processor() -> str:

@@ -37,7 +37,7 @@ def test_an_alias_that_needs_two_people_is_set_once_both_have_signed(registry):
 
     with registry.refused("is signed by worker, and 2 owners", "governance countersign"):
         registry.client.set_registered_model_alias(version.name, "champion", "1")
-    with registry.refused("is signed by worker"):
+    with registry.refused("is signed by worker"), pytest.warns(FutureWarning, match="stages"):
         registry.client.transition_model_version_stage(version.name, "1", "Production")
     registry.client.set_registered_model_alias(version.name, "shadow", "1")
     put(registry, version, countersign(token, registry.office.approver))

@@ -26,7 +26,7 @@ from governance.approval import (
     with_signatures_of,
 )
 from governance.approval.envelopes import sealed, text_of
-from governance.approval.statements import IN_TOTO, unsound
+from governance.approval.signed_statements import IN_TOTO, unsound
 from governance.errors import ApprovalError, EvidenceError
 from governance.records.serialisation import canonical
 

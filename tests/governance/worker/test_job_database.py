@@ -44,6 +44,17 @@ def test_a_version_is_queued_once_leased_once_and_done_once(ledger):
     assert dict(ledger.states()) == {WAITING: 0, LEASED: 0, DONE: 1}
 
 
+def test_the_newest_ring_is_remembered_for_a_registry(ledger, ledger_url):
+    assert ledger.newest_ring() is None
+    for version, digest in ((2, "b"), (10, "c"), (3, "d"), (10, "e")):
+        ledger.saw_ring(version, digest)
+
+    assert ledger.newest_ring() == (10, "c")
+    other = JobDatabase(ledger_url, uuid4().hex)
+    assert other.newest_ring() is None
+    other.close()
+
+
 def test_a_recreated_model_is_another_version(ledger):
     assert ledger.offer(key(created=5), "pending")
     assert ledger.offer(key(created=6), "pending")

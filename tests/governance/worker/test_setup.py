@@ -2,6 +2,8 @@
 
 import pytest
 
+from governance.approval import Keyring, PrivateKey
+from governance.approval.signed_rings import sign_ring
 from governance.errors import ApprovalError, HostError, PolicyError
 from governance.worker.setup import prepare
 
@@ -36,6 +38,25 @@ def test_a_key_that_does_not_count_is_refused(office, store, tmp_path):
         prepared(office, keys=other)
     with pytest.raises(ApprovalError, match="one of the role assessor is accepted"):
         prepared(office, signing_key=office.folder / "ann.pem")
+
+
+@pytest.mark.worker
+def test_a_worker_takes_no_older_ring_than_one_that_a_worker_had(office, store):
+    folder = office.folder
+    root, ring, signed = (folder / name for name in ("root.toml", "keyring.toml", "ring.json"))
+    key = PrivateKey.new(folder / "root.pem")
+    start = office.ring.keys[0].not_before
+    public = key.public(owner="security", role="root", not_before=start)
+    Keyring.add(root, public, head='ring = "ring.json"\n')
+    sign_ring(ring, key, signed)
+    first = signed.read_bytes()
+    ring.write_text(f"# another remark\n{ring.read_text()}")
+    sign_ring(ring, key, signed)
+
+    assert [prepared(office, keys=root).ring.version for _ in range(2)] == [2, 2]
+    signed.write_bytes(first)
+    with pytest.raises(ApprovalError, match="version 1, and version 2 was in use before"):
+        prepared(office, keys=root)
 
 
 @pytest.mark.worker

@@ -1,4 +1,5 @@
 import copy
+import re
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -103,6 +104,7 @@ def test_an_assessment_holds_who_what_when_and_where(put, tiny_subject):
     assert found.environment["numpy"] == np.__version__
     assert found.environment["device"].startswith("cpu (")
     assert {"python", "system", "torch threads", "mlflow-governance"} <= set(found.environment)
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", found.environment["packages"])
     assert found.decision.verdict == "approved"
 
 
