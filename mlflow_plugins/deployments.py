@@ -18,6 +18,8 @@ from mlflow.deployments import run_local as run_inner
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
+from governance.records.wording import first_few
+
 __all__ = ["GovernedDeploymentClient", "run_local", "target_help"]
 
 SCHEME = "governed:/"
@@ -25,6 +27,8 @@ PREFIX = "governance."
 KEYS, HAND_OVER, FOLDER = f"{PREFIX}keys", f"{PREFIX}hand_over", f"{PREFIX}folder"
 TARGET = f"{PREFIX}target"
 HANDED = ("files", "uri")
+#: Reasons told in one refusal.
+SHOWN = 20
 HELP = f"""\
 governed:/<target> asks the governance gate whether a model may be used, and hands it to <target>
 if so; <target> is whatever `mlflow deployments -t` takes, such as governed:/sagemaker:/us-west-2.
@@ -250,7 +254,7 @@ def _told(passed: Passed) -> dict[str, str | None]:
 
 
 def _refusal(model_uri: str, reasons: tuple[str, ...]) -> MlflowException:
-    why = "\n".join(reasons)
+    why = first_few(reasons, SHOWN, between="\n")
     return MlflowException(f"{model_uri} is not deployed:\n{why}", error_code=PERMISSION_DENIED)
 
 

@@ -21,13 +21,15 @@ from flask import g, has_request_context
 from mlflow.entities.model_registry import ModelVersionTag
 from mlflow.exceptions import MlflowException
 from mlflow.prompt.constants import _PROMPT_SOURCE_PLACEHOLDERS, IS_PROMPT_TAG_KEY
-from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.store.model_registry.abstract_store import AbstractStore
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from governance.approval import Keyring, Statement, statement_digest, with_signatures_of
+from governance.approval.claims import claimed
 from governance.approval.lifecycle import LIFECYCLE
+from governance.approval.lookalikes import imitates, lookalike
 from governance.approval.protection import Protection
 from governance.approval.signed_rings import check_not_older
 from governance.approval.standing import (
@@ -45,6 +47,7 @@ from governance.approval.tags import (
     PREFIX,
     RENAMED,
     REPLACED,
+    RUNNING,
     STATUS,
     plain,
     replaced_tag,
@@ -54,8 +57,11 @@ from governance.approval.tags import (
 from governance.errors import ApprovalError
 from governance.records.configuration import FILE
 from governance.records.version_ref import VersionRef
+from governance.records.wording import first_few
 from mlflow_plugins import audit
 from mlflow_plugins.audit import Outcome
+from mlflow_plugins.registrations import Registration, Registrations
+from mlflow_plugins.sealing import seal
 
 __all__ = ["Governed"]
 
@@ -64,6 +70,16 @@ HIDDEN = (
     "MLflow leaves a model out of its searches once it or a version of it is tagged as a prompt, "
     "so that nobody would assess it; a prompt has a name of its own, and is one from the start"
 )
+
+#: What helps a description that looks like our summary.
+CLAIM = "leave out the line in bold that begins with 'Governance:'; an assessment writes it"
+#: Why a tag that only looks like ours is refused.
+ALIKE = f"looks like a tag that begins with {PREFIX!r}; write it in other letters"
+
+#: Versions among which the one is sought that a failed request made.
+NEWEST = 20
+#: Problems told in one refusal.
+SHOWN = 20
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +100,7 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
 
     _file: Path
     _audit: Engine
+    _registrations: Registrations
     #: sha256 of the signed ring that this server used last.
     _newest_ring: str = ""
 
@@ -93,7 +110,7 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         Raises:
             MlflowException: If the audit cannot be opened.
         """
-        self._file = folder / FILE
+        self._file, self._registrations = folder / FILE, Registrations()
         protection = self._protection()
         try:
             self._audit = self._audit_engine(protection.audit, folder)
@@ -162,11 +179,30 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         return ring
 
     def create_registered_model(
-        self, name: str, tags: Any = None, *arguments: Any, **options: Any
+        self,
+        name: str,
+        tags: Any = None,
+        description: str | None = None,
+        *arguments: Any,
+        **options: Any,
     ) -> Any:
-        """Make a registered model, without tags that are ours."""
+        """Make a registered model, without tags that are ours or a name that looks like another."""
+        action = "create_registered_model"
+        with self._refusals_written_down():
+            self._check_name(action, name, name)
+            self._check_description(action, _no_version(name), description)
         kept = [tag for tag in tags or [] if not _kept_back(tag.key)]
-        return super().create_registered_model(name, kept, *arguments, **options)
+        return super().create_registered_model(name, kept, description, *arguments, **options)
+
+    def update_registered_model(
+        self, name: str, description: str | None, *arguments: Any, **options: Any
+    ) -> Any:
+        """Change the description of a registered model, which has no verdict of its own."""
+        held = self.get_registered_model(name).description
+        with self._refusals_written_down():
+            about = _no_version(name)
+            self._check_description("update_registered_model", about, description, held)
+        return super().update_registered_model(name, description, *arguments, **options)
 
     def set_registered_model_tag(self, name: str, tag: Any) -> None:
         """Set a tag of a registered model that is not ours; which policy applies anyone may say."""
@@ -191,17 +227,47 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
     ) -> Any:
         """Register a version as `pending`, whatever it was copied from says."""
         given = list(tags or [])
-        if _is_prompt(source, {tag.key: tag.value for tag in given}):
+        prompt = _is_prompt(source, {tag.key: tag.value for tag in given})
+        if prompt:
             self._check_prompt(name)
         else:
-            given = [tag for tag in given if not reserved(tag.key) and tag.key != IS_PROMPT_TAG_KEY]
+            given = [tag for tag in given if not imitates(tag.key) and tag.key != IS_PROMPT_TAG_KEY]
             given.append(ModelVersionTag(STATUS, PENDING))
             if user := _user():
                 given.append(ModelVersionTag(AUTHOR, user))
             description = without_summary(description) if description else description
-        return super().create_model_version(
-            name, source, run_id, given, run_link, description, local_model_path, model_id
+            with self._refusals_written_down():
+                self._check_description("create_model_version", _no_version(name), description)
+        create = partial(
+            super().create_model_version,
+            *(name, source, run_id, given, run_link, description, local_model_path, model_id),
         )
+        if prompt:
+            return create()
+        registration = Registration.of(
+            given, name=name, source=source, run_id=run_id, run_link=run_link,
+            description=description, model_id=model_id,
+        )  # fmt: skip
+        with self._one_step(name):
+            looks = (partial(self._at, name), partial(self._newest, name))
+            made = self._registrations.version(registration, *looks, _now()) or create()
+            self._registrations.watch(registration, str(made.version))
+            seal(self.get_model_version_download_uri(name, str(made.version)))
+            return made
+
+    def update_model_version(self, name: str, version: str, description: str | None = None) -> Any:
+        """Change the description; it claims no verdict that does not stand.
+
+        While a version is assessed, the assessment writes its summary before its verdict counts.
+        """
+        change = partial(super().update_model_version, name, version, description)
+        with self._one_step(name):
+            held = self.get_model_version(name, version)
+            about = _from_mlflow(held)
+            if about.tags.get(STATUS) != RUNNING and not _is_prompt(held.source, held.tags):
+                action, text = "update_model_version", held.description
+                self._check_description(action, about, description, text)
+            return change()
 
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
         """Set an alias; a protected one on an approved version alone."""
@@ -242,7 +308,7 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
     def set_model_version_tag(self, name: str, version: str, tag: Any) -> None:
         """Set a tag; one of ours from a signed statement alone, with all that follows from it."""
         change = partial(super().set_model_version_tag, name, version, tag)
-        if not reserved(tag.key) and tag.key != IS_PROMPT_TAG_KEY:
+        if not imitates(tag.key) and tag.key != IS_PROMPT_TAG_KEY:
             change()
             return
         with self._one_step(name):
@@ -257,6 +323,8 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         action = "set_model_version_tag"
         if key == IS_PROMPT_TAG_KEY:
             self._refuse(action, registered, f"the tag {key!r}", ApprovalError(HIDDEN), alias=key)
+        if not reserved(key):
+            self._refuse(action, registered, f"the tag {key!r}", ApprovalError(ALIKE), alias=key)
         try:
             statement, signers = self._accepted(key, token, registered)
             held = registered.tags.get(key)
@@ -264,6 +332,10 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
             kept = with_signatures_of(token, held)
         except ApprovalError as error:
             self._refuse(action, registered, f"the tag {key!r}", error, alias=key, token=token)
+        ref = registered.ref
+        if statement.run_id is not None:
+            location = self.get_model_version_download_uri(ref.name, ref.version)
+            seal(location, statement.run_id)
         reason = f"{statement.verdict or statement.kind}, signed with {signers}"
         self._note("allowed", action, registered, reason, alias=key, token=token)
         follows = {} if statement.kind == "waiver" else plain(statement)
@@ -271,6 +343,7 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
             # What was replaced never counts again, whoever sends it and whenever.
             follows[replaced_tag(held)] = statement_digest(token)
         self._mark(registered, {key: kept, **follows})
+        self._correct_description(registered.ref, follows.get(STATUS))
 
     def delete_model_version_tag(self, name: str, version: str, key: str) -> None:
         """Delete a tag that is not ours."""
@@ -289,6 +362,8 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
     def rename_registered_model(self, name: str, new_name: str) -> Any:
         """Rename a model that nothing protected points to; its versions are `pending` again."""
         change = partial(super().rename_registered_model, name, new_name)
+        with self._refusals_written_down():
+            self._check_name("rename_registered_model", name, new_name)
         with self._one_step(name):
             versions = tuple(map(_from_mlflow, self._versions(name)))
             about = versions[0] if versions else _no_version(name)
@@ -299,7 +374,9 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
             if versions:
                 self._note("allowed", "rename_registered_model", about, f"to {new_name}")
             for registered in versions:
-                self._mark(registered, _after_rename(registered, time.time()))
+                tags = _after_rename(registered, time.time())
+                self._mark(registered, tags)
+                self._correct_description(registered.ref, tags[STATUS])
             return change()
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
@@ -334,8 +411,8 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
 
     def _current(self, name: str, version: str) -> RegisteredVersion | None:
         """The version as it is now; None for one of a prompt, which is none of our business."""
-        found = self.get_model_version(name, version)
-        return None if _is_prompt(found.source, found.tags) else _from_mlflow(found)
+        held = self.get_model_version(name, version)
+        return None if _is_prompt(held.source, held.tags) else _from_mlflow(held)
 
     def _check_rename(
         self, about: RegisteredVersion, held: tuple[str, ...], *, enforced: bool
@@ -367,11 +444,25 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
                 why = ApprovalError(HIDDEN)
                 self._refuse("create_model_version", _no_version(name), "a prompt", why)
 
+    def _at(self, name: str, number: str) -> Any | None:
+        """A version by its number, if there is one."""
+        try:
+            return self.get_model_version(name, number)
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                raise
+            return None
+
+    def _newest(self, name: str) -> Iterator[Any]:
+        """The newest versions of a model, with their aliases, which a search does not tell."""
+        page = self.search_model_versions(_named(name), NEWEST, order_by=["version_number DESC"])
+        return filter(None, (self._at(name, str(item.version)) for item in page))
+
     def _versions(self, name: str) -> Iterator[Any]:
         """All versions of a model; none of a prompt's."""
-        token, quoted = None, name.replace("'", "''")
+        token = None
         while True:
-            page = self.search_model_versions(f"name = '{quoted}'", 1000, page_token=token)
+            page = self.search_model_versions(_named(name), 1000, page_token=token)
             yield from page
             token = page.token
             if not token:
@@ -441,12 +532,46 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
     def _check_model_tag(self, name: str, key: str, action: str) -> None:
         about = _no_version(name)
         with self._refusals_written_down():
-            if _kept_back(key):
+            if _kept_back(key) and (reserved(key) or action != "delete_registered_model_tag"):
                 what = f"a tag of the model beginning {PREFIX!r}"
                 why = ApprovalError(f"of those, only {POLICY_URI} is for everybody to set")
                 self._refuse(action, about, what, why, alias=key)
             if key == IS_PROMPT_TAG_KEY:
                 self._refuse(action, about, f"the tag {key!r}", ApprovalError(HIDDEN), alias=key)
+
+    def _check_name(self, action: str, about: str, name: str) -> None:
+        """Refuse a new name that a person takes for that of another model."""
+        other = lookalike(name, self._names())
+        if other is not None:
+            why = ApprovalError(f"it looks like that of models:/{other}; choose another one")
+            self._refuse(action, _no_version(about), f"the name {name!r}", why)
+
+    def _check_description(
+        self, action: str, about: RegisteredVersion, text: str | None, held: str | None = None
+    ) -> None:
+        """Refuse a description that claims a verdict which does not stand, unless it did before."""
+        status = about.tags.get(STATUS, PENDING)
+        if claims := sorted(claimed(text) - claimed(held) - {status}):
+            why = f"it claims the verdict {claims[0]} and the status is {status}; {CLAIM}"
+            self._refuse(action, about, "the description", ApprovalError(why))
+
+    def _correct_description(self, ref: VersionRef, status: str | None) -> None:
+        """Take our summary out of a description once it claims another verdict than stands."""
+        if status in {None, RUNNING}:
+            return
+        text = self.get_model_version(ref.name, ref.version).description
+        if claimed(text) - {status}:
+            super().update_model_version(ref.name, ref.version, without_summary(text))
+
+    def _names(self) -> Iterator[str]:
+        """The names of all registered models."""
+        token = None
+        while True:
+            page = self.search_registered_models(max_results=1000, page_token=token)
+            yield from (model.name for model in page)
+            token = page.token
+            if not token:
+                return
 
     def _refuse(
         self,
@@ -458,7 +583,7 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
         alias: str | None = None,
         token: str | None = None,
     ) -> NoReturn:
-        why = "; ".join(error.problems)
+        why = first_few(error.problems, SHOWN, between="; ")
         who = f" to {user}" if (user := _user()) else ""
         raise Refusal(
             f"{registered.ref.uri}: {what} is refused{who}: {why}",
@@ -542,12 +667,12 @@ def _after_rename(registered: RegisteredVersion, now: float) -> dict[str, str | 
     return {**gone, **replaced, STATUS: LIFECYCLE[last_state(registered, now)].renamed}
 
 
-def _from_mlflow(found: Any) -> RegisteredVersion:
+def _from_mlflow(version: Any) -> RegisteredVersion:
     """A version as MLflow's store returns it."""
-    tags = dict(found.tags)
-    authors = tuple(name for name in (tags.get(AUTHOR), found.user_id) if name)
+    tags = dict(version.tags)
+    authors = tuple(name for name in (tags.get(AUTHOR), version.user_id) if name)
     return RegisteredVersion(
-        ref=VersionRef.of(found), source=found.source, tags=tags, authors=authors
+        ref=VersionRef.of(version), source=version.source, tags=tags, authors=authors
     )
 
 
@@ -567,13 +692,24 @@ def _ids(answer: Standing) -> str:
     return ", ".join(key.id for key in answer.signers)
 
 
+def _named(name: str) -> str:
+    """MLflow's filter for the versions of a model."""
+    quoted = name.replace("'", "''")
+    return f"name = '{quoted}'"
+
+
+def _now() -> int:
+    """Milliseconds since 1970."""
+    return int(time.time() * 1000)
+
+
 def _is_prompt(source: str, tags: Mapping[str, str]) -> bool:
     # Whatever else it claims to be: from such a source no model can be loaded.
     return source in _PROMPT_SOURCE_PLACEHOLDERS and tags.get(IS_PROMPT_TAG_KEY) == "true"
 
 
 def _kept_back(key: str) -> bool:
-    return reserved(key) and key != POLICY_URI
+    return imitates(key) and key != POLICY_URI
 
 
 def _user() -> str | None:

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy
 from mlflow.entities.model_registry import ModelVersionTag
 from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersionTag, SqlRegisteredModel
 from mlflow.store.model_registry.rest_store import RestStore
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
@@ -29,6 +31,8 @@ __all__ = ["GovernedRestStore", "GovernedSqlStore", "GovernedWorkspaceStore", "o
 SCHEME = "governed+"
 #: Where a registry behind HTTP keeps its audit, having no database of its own.
 AUDIT_FILE = "governance-audit.db"
+#: Milliseconds that a request waits for a locked SQLite; MLflow's clients give up after 120,000.
+BUSY = 60_000
 
 #: Opens one of MLflow's sessions, which is a transaction.
 SessionMaker = Callable[..., AbstractContextManager[Session]]
@@ -70,22 +74,37 @@ class GovernedSqlStore(Governed, SqlAlchemyStore):  # type: ignore[misc] # MLflo
             MlflowException: If the audit cannot be opened.
         """
         self._mlflow_session = self.ManagedSessionMaker
-        self._step = threading.local()
+        self._step, self._turns = threading.local(), threading.Lock()
         self.ManagedSessionMaker = self._session
         super().govern(folder)
 
     @contextmanager
     def _session(self, read_only: bool = True) -> Iterator[Session]:  # noqa: FBT001, FBT002 - MLflow's
         """The session of the step that this thread is in, or one of MLflow's own."""
-        session = getattr(self._step, "session", None)
-        if session is None:
-            with self._mlflow_session(read_only=read_only) as own:
-                yield own
+        step = getattr(self._step, "session", None)
+        if step is None:
+            with self._opened(read_only) as session:
+                yield session
             return
-        yield session
+        yield step
         # As if it had been a transaction: what comes next reads what was written.
-        session.flush()
-        session.expire_all()
+        step.flush()
+        step.expire_all()
+
+    @contextmanager
+    def _opened(self, read_only: bool) -> Iterator[Session]:  # noqa: FBT001 - MLflow's
+        """A session of MLflow's, which waits longer for a locked SQLite than MLflow does."""
+        with self._mlflow_session(read_only=read_only) as session:
+            if self.engine.dialect.name == "sqlite":
+                session.execute(sqlalchemy.text(f"PRAGMA busy_timeout = {BUSY}"))
+            try:
+                yield session
+            except OverflowError as error:
+                raise MlflowException(
+                    "a number in the request is larger than the database holds, such as a version "
+                    "of 20 digits",
+                    error_code=INVALID_PARAMETER_VALUE,
+                ) from error
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:
@@ -97,7 +116,7 @@ class GovernedSqlStore(Governed, SqlAlchemyStore):  # type: ignore[misc] # MLflo
         if getattr(self._step, "session", None) is not None:
             yield  # within a step of this thread already
             return
-        with self._mlflow_session(read_only=False) as session:
+        with self._turn(), self._opened(read_only=False) as session:
             if self.engine.dialect.name == "sqlite":
                 session.execute(sqlalchemy.text("BEGIN IMMEDIATE"))
             row = sqlalchemy.select(SqlRegisteredModel.name).where(
@@ -112,6 +131,39 @@ class GovernedSqlStore(Governed, SqlAlchemyStore):  # type: ignore[misc] # MLflo
                 yield
             finally:
                 self._step.session = None
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """The steps of this process take turns on SQLite, before they take a connection.
+
+        Waiting in the database each would hold one, of which there are 15 in a process.
+        """
+        if self.engine.dialect.name != "sqlite":
+            yield
+            return
+        if not self._turns.acquire(timeout=BUSY / 1000):
+            text = "the database is busy; send the request again"
+            raise MlflowException(text, error_code=TEMPORARILY_UNAVAILABLE)
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    def search_model_versions(self, *arguments: Any, **options: Any) -> Any:
+        """Search as MLflow does, and say so where a number in the filter is too long for it."""
+        try:
+            return super().search_model_versions(*arguments, **options)
+        except ValueError as error:
+            text = f"the filter cannot be read: {str(error)[:200]}"
+            raise MlflowException(text, error_code=INVALID_PARAMETER_VALUE) from error
+
+    def _names(self) -> Iterator[str]:
+        """The names of all registered models, prompts among them."""
+        names = sqlalchemy.select(SqlRegisteredModel.name).where(
+            *self._get_workspace_clauses(SqlRegisteredModel)
+        )
+        with self.ManagedSessionMaker() as session:
+            yield from session.scalars(names).all()
 
     def _confirm(self, check: Callable[[], object], undo: Callable[[], object]) -> None:
         """Nothing comes in between here."""

@@ -29,7 +29,13 @@ HEAVY = {
     "pyplot": set(),
 }
 # The one place that turns a crash into evidence, and the border to the shell.
-CATCH_ALL = {"governance/workflows/orchestration.py", "governance/cli/__init__.py"}
+CATCH_ALL = {
+    "governance/workflows/orchestration.py",
+    "governance/cli/__init__.py",
+    # One version's damage must not end a worker, nor hide the versions listed after it.
+    "governance/worker/job.py",
+    "governance/worker/sweep.py",
+}
 #: The rooms of architecture.md. A new one needs a decision in docs/decisions.md.
 ROOMS = {
     "analyses", "approval", "cli", "drift", "methods", "records", "registry", "subject",
@@ -57,7 +63,7 @@ LONG = {
     "governance/workflows/assessing.py:assess_model":
         "signature and docstring are 34 lines",
     "mlflow_plugins/governed.py":
-        "one class of 375 lines: all methods of MLflow's store that change something",
+        "one class of 476 lines: all methods of MLflow's store that change something",
 }  # fmt: skip
 
 
@@ -291,7 +297,7 @@ def test_no_numpy_generator_of_the_process_is_used():
     assert [name_of(path) for path in SOURCES if legacy.search(path.read_text())] == []
 
 
-def test_whatever_goes_wrong_is_caught_in_two_places_alone():
+def test_whatever_goes_wrong_is_caught_in_few_places_alone():
     def broad(handler):
         kinds = ast.unparse(handler.type) if handler.type else ""
         return handler.type is None or re.search(r"\b(Base)?Exception\b", kinds)

@@ -15,6 +15,8 @@ agreement          what a signed verdict says of its record, and where the two d
 waivers            which signed waivers of a version count
 thresholds         how many people have to have signed, by what the approval is used for
 tags               names of the tags that hold all this on a version in MLflow
+lookalikes         names that a person takes for another name
+claims             verdicts that a description claims in the form of our summary
 lifecycle          the states of a version, and who may move it from one to the next
 standing           whether the signed statement on a version counts, for this version, now
 protection         which aliases and stages a server protects, and whose approval counts there

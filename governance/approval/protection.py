@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from governance.approval.keyring import Keyring
+from governance.approval.lookalikes import skeleton
 from governance.approval.signed_rings import RingFiles, read_files, ring_in
 from governance.approval.standing import Standing
 from governance.approval.tags import folded
@@ -106,12 +107,16 @@ class Protection:
             return cls(problem=str(error))
 
     def covers_alias(self, alias: str) -> bool:
-        """Whether an alias is kept for approved versions."""
+        """Whether an alias, or one that looks like it, is kept for approved versions."""
         if self.problem is not None:
             return True
-        name = folded(alias)
-        return alias not in self.excepted and any(
-            fnmatchcase(name, folded(pattern)) for pattern in self.aliases
+        if alias in self.excepted:
+            return False
+        # As a database compares it, and as a person does.
+        return any(
+            fnmatchcase(form(alias), form(pattern))
+            for pattern in self.aliases
+            for form in (folded, skeleton)
         )
 
     def covers_stage(self, stage: str) -> bool:

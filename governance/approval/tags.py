@@ -69,12 +69,18 @@ BEGIN, END = "<!-- governance: begin -->", "<!-- governance: end -->"
 OURS = re.compile(rf"{BEGIN}(?:(?!{BEGIN}).)*?{END}", re.DOTALL)
 
 TITLE_LENGTH = 200
+#: Categories of characters that MySQL's collations ignore: marks, formats, controls.
+IGNORED = {"Mn", "Me", "Cf", "Cc"}
 
 
 def folded(text: str) -> str:
-    """A text as the least strict database compares it: without case, accents and outer blanks."""
+    """A text as the least strict database compares it.
+
+    Such a database ignores case, accents, blanks around the text and characters of no width.
+    """
     letters = unicodedata.normalize("NFKD", text)
-    return "".join(item for item in letters if not unicodedata.combining(item)).strip().casefold()
+    kept = (item for item in letters if unicodedata.category(item) not in IGNORED)
+    return "".join(kept).strip().casefold()
 
 
 def reserved(key: str) -> bool:

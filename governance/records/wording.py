@@ -8,15 +8,16 @@ __all__ = ["first_few", "missing", "why_missing"]
 MISSING = re.compile(r"Missing: (?P<names>.+?), since (?P<why>.+)\.")
 
 
-def first_few(names: Sequence[str], shown: int = 5) -> str:
-    """The first names, and how many there are besides; empty for none.
+def first_few(names: Sequence[str], shown: int = 5, *, between: str = ", ") -> str:
+    """The first names or sentences, and how many there are besides; empty for none.
 
     Args:
         names: Names in the order in which they are told.
         shown: Largest number of names told.
+        between: What stands between two of them.
     """
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + more
+    return between.join(names[:shown]) + more
 
 
 def missing(names: Sequence[str], why: str) -> str:

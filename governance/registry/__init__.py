@@ -11,6 +11,7 @@ signing          statements about a version: made, signed, and written on it
 approvals        the signed statement on a version, and where it contradicts the record
 gate             whether a version may be used, asked of the very files that would be used
 lineage          the earlier versions and reference runs that a version is compared with
+permissions      what a login lacks to give verdicts, on a server with logins
 references       harmless runs of a model, recorded once and read again
 description      the summary in a version's description
 listing          registered models and versions as MLflow lists them

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mlflow import MlflowClient
+
 from governance.records.policy import Policy
 from governance.registry.training_curves import Curve, recorded
-from governance.registry.versions import ModelVersion, download
+from governance.registry.versions import ModelVersion, download, refusals
 
 __all__ = ["Materials", "gather", "model_folder"]
 
@@ -59,5 +61,13 @@ def model_folder(version: ModelVersion, into: Path) -> Path:
     Raises:
         RegistryError: If they cannot be downloaded.
     """
-    local = Path(version.uri)
-    return local if (local / "MLmodel").is_file() else download(version.uri, into)
+    local, uri = Path(version.uri), version.uri
+    if (local / "MLmodel").is_file():
+        return local
+    if version.ref is not None and "@" in version.ref.name:
+        # MLflow's own download takes what follows the @ for an alias.
+        with refusals(f"{uri}: looking up its files"):
+            uri = MlflowClient().get_model_version_download_uri(
+                version.ref.name, version.ref.version
+            )
+    return download(uri, into)

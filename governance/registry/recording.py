@@ -18,6 +18,7 @@ from mlflow.entities import (
     Dataset,
     DatasetInput,
     InputTag,
+    LifecycleStage,
     LoggedModelInput,
     Metric,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "ATTESTATIONS",
     "FOLDER",
     "UNPRINTED",
+    "check_home",
     "experiment",
     "manifest_digest",
     "metric_name",
@@ -121,6 +123,16 @@ def record(
     return str(run.info.run_id)
 
 
+def check_home(version: ModelVersion) -> None:
+    """See that the experiment of a version's records can take one, before hours of measuring.
+
+    Raises:
+        RegistryError: If the version is not registered, or its experiment was deleted.
+    """
+    with refusals(f"{version.uri}: looking up the experiment of its records"):
+        experiment(MlflowClient(), f"governance/{version.registered_as.name}")
+
+
 def record_digest(folder: Path) -> str:
     """sha256 of `assessment.json` as it lies in a folder: the digest of the assessment."""
     return f"sha256:{hashlib.sha256((folder / RECORD).read_bytes()).hexdigest()}"
@@ -160,6 +172,7 @@ def experiment(client: MlflowClient, name: str) -> str:
 
     Raises:
         MlflowException: If MLflow refuses.
+        RegistryError: If the experiment was deleted.
     """
     existing = client.get_experiment_by_name(name)
     if existing is None:
@@ -170,6 +183,12 @@ def experiment(client: MlflowClient, name: str) -> str:
                 raise
             # Another assessment of this model made it in the meantime.
             existing = client.get_experiment_by_name(name)
+    if existing.lifecycle_stage == LifecycleStage.DELETED:
+        number = existing.experiment_id
+        raise RegistryError(
+            f"the experiment {name!r} was deleted, so nothing can be recorded in it; restore it "
+            f"with: mlflow experiments restore --experiment-id {number}"
+        )
     return str(existing.experiment_id)
 
 

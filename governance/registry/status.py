@@ -161,13 +161,14 @@ def leave_undetermined(version: ModelVersion, why: str, key: Signer) -> None:
     """
     client, ref = MlflowClient(), version.registered_as
     with refusals(f"{version.uri}: saying that it could not be assessed"):
-        text = merged(registered(version).description or "", unassessed(why))
-        client.update_model_version(ref.name, ref.version, text)
         statement = not_assessable(version, why, time.time())
         tags = put_statement(version, statement, key)
-        if tags.get(STATUS) == statement.verdict and RUN not in tags:
-            return  # a governed registry set the others from what was signed
-        for name in (RUN, DIGEST, MANIFEST, POLICY):
-            if name in tags:
-                client.delete_model_version_tag(ref.name, ref.version, name)
-        client.set_model_version_tag(ref.name, ref.version, STATUS, statement.verdict)
+        # A governed registry sets the others from what was signed.
+        if tags.get(STATUS) != statement.verdict or RUN in tags:
+            for name in (RUN, DIGEST, MANIFEST, POLICY):
+                if name in tags:
+                    client.delete_model_version_tag(ref.name, ref.version, name)
+            client.set_model_version_tag(ref.name, ref.version, STATUS, statement.verdict)
+        # It takes the summary of a verdict that stands, so that this comes last.
+        text = merged(registered(version).description or "", unassessed(why))
+        client.update_model_version(ref.name, ref.version, text)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -40,15 +40,18 @@ __all__ = [
     "ModelVersion",
     "aliases",
     "download",
+    "of_registry",
     "pinned",
     "quoted",
     "refusals",
     "registered",
     "resolve",
+    "with_model_id",
 ]
 
-BY_VERSION = re.compile(r"models:/+(?P<name>[^/@]+)/(?P<version>\d+)/?")
-BY_ALIAS = re.compile(r"models:/+(?P<name>[^/@]+)@(?P<alias>[^/@]+)")
+# As MLflow reads them: a model may be called `team@retina`, and the alias follows the last @.
+BY_VERSION = re.compile(r"models:/+(?P<name>[^/]+)/(?P<version>\d+)/?")
+BY_ALIAS = re.compile(r"models:/+(?P<name>[^/]+)@(?P<alias>[^/@]+)")
 BY_ID = re.compile(r"models:/+(?P<model_id>m-[0-9a-zA-Z]+)/?")
 BY_RUN = re.compile(r"runs:/+(?P<run_id>[0-9a-zA-Z]+)/.+")
 
@@ -208,6 +211,21 @@ def pinned(row: Any, model_id: str | None = None, registry: str = "") -> ModelVe
         model_id=model_id,
         run_id=row.run_id or None,
     )
+
+
+def with_model_id(version: ModelVersion) -> ModelVersion:
+    """A registered version with the id of its LoggedModel, which takes requests to find.
+
+    Raises:
+        RegistryError: If MLflow cannot be asked.
+    """
+    with refusals(f"{version.uri}: looking up its model"):
+        return replace(version, model_id=version.model_id or _model_id(version.source))
+
+
+def of_registry(version: ModelVersion, registry: str) -> ModelVersion:
+    """A version with the name of its registry, which signed statements about it will hold."""
+    return replace(version, ref=replace(version.registered_as, registry=registry))
 
 
 def _model_id(source: str | None, copies: int = COPIES) -> str | None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,8 +12,7 @@ from tempfile import TemporaryDirectory
 from threading import Event, Thread
 
 from governance import registry
-from governance.approval import Keyring, Signer, Statement, decode
-from governance.approval.tags import APPROVAL
+from governance.approval import Keyring, Signer, Statement
 from governance.errors import (
     EvidenceError,
     GovernanceError,
@@ -26,12 +26,17 @@ from governance.records.policy import Policy
 from governance.records.waiver import Waiver
 from governance.registry import listing
 from governance.registry.approvals import disagreements
+from governance.registry.recording import check_home
 from governance.registry.status import leave_undetermined
-from governance.registry.versions import ModelVersion
+from governance.registry.versions import ModelVersion, of_registry, with_model_id
 from governance.worker.config import WorkerConfig
 from governance.worker.host import check_host
 from governance.worker.job_database import JobDatabase, Lease
-from governance.worker.measuring import InterruptedAttemptError, measure_confined
+from governance.worker.measuring import (
+    FailedAttemptError,
+    InterruptedAttemptError,
+    measure_confined,
+)
 from governance.worker.policy_choice import choose_policy
 from governance.worker.sweep import WAIVERS, need
 from governance.workflows.assessing import judged, keep
@@ -69,11 +74,15 @@ class JobOutcome:
             `lost` to another worker.
         verdict: Verdict of a version that is done; None if the version no longer exists.
         why: Error message, or the reason why nothing had to be done.
+        cause: Kind of failure of an attempt, or why a lease was handed back.
+        trace: Traceback of a failure that nobody thought of; for the log alone.
     """
 
     state: str
     verdict: str | None = None
     why: str = ""
+    cause: str = ""
+    trace: str = ""
 
 
 def work(lease: Lease, resources: Resources) -> JobOutcome:
@@ -88,19 +97,49 @@ def work(lease: Lease, resources: Resources) -> JobOutcome:
             return _done(lease, resources, lost)
         except InterruptedAttemptError:
             back = not lost.is_set() and jobs.hand_back(lease)
-            return JobOutcome(state="back" if back else "lost")
-        except (GovernanceError, OSError) as error:
-            failure, why = error, str(error)
+            return JobOutcome(state="back" if back else "lost", cause="interrupted")
+        except Exception as error:  # noqa: BLE001 - one version's damage must not end the worker
+            failure = error
+        why, trace = _told(failure)
         if lost.is_set():
-            return JobOutcome(state="lost", why=why)
+            return JobOutcome(state="lost", why=why, trace=trace)
         away = not listing.answers()
         fault = None if away else _fault_of_host(failure, config)
         if away or fault is not None:
             # Not the version's fault: an attempt is not counted.
             back = jobs.hand_back(lease, delay=config.retry_seconds)
-            return JobOutcome(state="back" if back else "lost", why=fault or why)
+            return JobOutcome(
+                state="back" if back else "lost",
+                why=fault or why,
+                cause="registry away" if away else "host",
+                trace=trace,
+            )
         noted = jobs.fail(lease, why, delay=_delay(lease, config))
-        return JobOutcome(state="again" if noted else "lost", why=why)
+        state = "again" if noted else "lost"
+        return JobOutcome(state=state, why=why, cause=_cause(failure), trace=trace)
+
+
+def _told(failure: Exception) -> tuple[str, str]:
+    """The reason that may be signed and published, and the traceback for the log."""
+    if isinstance(failure, GovernanceError | OSError):
+        return str(failure), ""
+    # Its text may hold anything that was in a file; ours are bounded and name their place.
+    frame = traceback.extract_tb(failure.__traceback__)[-1]
+    place = f"{Path(frame.filename).name}, line {frame.lineno}"
+    text = "".join(traceback.format_exception(failure))
+    return f"an internal error: {type(failure).__name__} in {place}", text
+
+
+def _cause(failure: Exception) -> str:
+    """The kind of a failure, of which there are few."""
+    causes = {
+        FailedAttemptError: "process",
+        EvidenceError: "evidence",
+        RegistryError: "registry",
+        GovernanceError: "refused",
+        OSError: "system",
+    }
+    return next((name for kind, name in causes.items() if isinstance(failure, kind)), "defect")
 
 
 def _fault_of_host(error: Exception, config: WorkerConfig) -> str | None:
@@ -158,19 +197,20 @@ def _done(lease: Lease, resources: Resources, lost: Event) -> JobOutcome:
     if found is None or key.differences(found.version.ref):
         jobs.finish(lease, None, error="the version is gone")
         return JobOutcome(state="done", why="the version is gone")
-    why = need(found, resources.ring, time.time(), config)
-    if why is None:
+    wanted = need(found, resources.ring, time.time(), config)
+    if wanted is None:
         # Recorded by a worker that was killed before it could say so.
         verdict = found.tags.get("governance.status")
         jobs.finish(lease, verdict, run_id=found.tags.get("governance.run_id"))
         return JobOutcome(state="done", verdict=verdict, why="it was done before")
-    version = registry.resolve(found.version.uri, resources.ring.registry)
+    here = of_registry(found.version, resources.ring.registry)
     if lease.attempts >= config.attempts:
         error = f"{lease.attempts} attempts failed; the last one: {lease.error}"
-        return _undetermined(lease, resources, version, error)
+        return _undetermined(lease, resources, here, error)
+    version = with_model_id(here)
     listing.close_runs(version)
     # What was signed, where it is the waivers alone that differ.
-    said = decode(found.tags[APPROVAL]) if why == WAIVERS else None
+    said = wanted.statement if wanted.why == WAIVERS else None
     try:
         with TemporaryDirectory(prefix="governance-worker-") as scratch:
             return _assessed(lease, resources, version, said, Path(scratch), lost)
@@ -209,16 +249,18 @@ def _assessed(
     name = lease.key.name
     policy = choose_policy(name, listing.model_tags(name), resources.config, scratch)
     counting, _ = registry.waivers(version, resources.ring)
-    again = _judged_again(version, policy, counting, scratch, said) if said else None
-    if said is not None and again is not None:
-        return _recorded(lease, resources, version, again, scratch, said.policy_fixed)
-    with registry.marked_running(version, key=resources.key, policy=policy) as fixed:
-        assessment = measure_confined(
-            version, policy, resources.config, scratch / "room",
-            interrupted=lambda: resources.stop.is_set() or lost.is_set(),
-        )  # fmt: skip
-        again = _judged_now(assessment, counting)
-        return _recorded(lease, resources, version, again, scratch, fixed)
+    assessment = _judged_again(version, policy, counting, scratch, said) if said else None
+    check_home(version)
+    with registry.marked_running(version, key=resources.key, policy=policy) as began:
+        # What is judged again was measured under the policy as it was fixed then.
+        fixed = said.policy_fixed if said and assessment else began
+        if assessment is None:
+            measured = measure_confined(
+                version, policy, resources.config, scratch / "room",
+                interrupted=lambda: resources.stop.is_set() or lost.is_set(),
+            )  # fmt: skip
+            assessment = _judged_now(measured, counting)
+        return _recorded(lease, resources, version, assessment, scratch, fixed)
 
 
 def _judged_now(assessment: Assessment, counting: tuple[Waiver, ...]) -> Assessment:

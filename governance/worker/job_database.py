@@ -310,6 +310,16 @@ class JobDatabase:
             ).all()
         return {WAITING: 0, LEASED: 0, DONE: 0, **{state: int(count) for state, count in rows}}
 
+    def oldest(self) -> float:
+        """Seconds since the version that waits longest was queued; 0 where none waits."""
+        with self._refusals("looking for the oldest"), self._engine.connect() as connection:
+            first = connection.execute(
+                select(func.min(JOBS.c.seen)).where(
+                    JOBS.c.registry == self._registry, JOBS.c.state != DONE
+                )
+            ).scalar()
+            return 0.0 if first is None else max(0.0, _now(connection) - first)
+
     def _is(self, key: VersionRef) -> ColumnElement[bool]:
         return and_(
             JOBS.c.registry == self._registry,

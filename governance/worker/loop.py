@@ -26,7 +26,7 @@ OVERLAP = 300_000
 #: Polls that may fail, and seconds that one may take, before the worker calls itself unhealthy.
 MISSED, PATIENCE = 3, 30.0
 DUE = 5.0  # seconds between looks for attempts that have become due
-ERROR = 500  # characters of an error in a line
+ERROR, TRACE = 500, 8000  # characters of an error and of a traceback in a line
 
 logger = logging.getLogger("governance.worker")
 
@@ -205,14 +205,19 @@ class Loop:
             why=outcome.why[:ERROR],
             seconds=round(seconds, 1),
         )
+        if outcome.trace:
+            log("defect", version=str(lease.key), trace=outcome.trace[-TRACE:])
         if outcome.state == "done" and outcome.verdict:
             self._counts.add("governance_assessments_total", verdict=outcome.verdict)
+            self._counts.observe("governance_assessment_seconds", seconds)
         elif outcome.state == "again":
-            self._counts.add("governance_attempts_failed_total")
+            self._counts.add("governance_attempts_failed_total", cause=outcome.cause)
         elif outcome.state in {"back", "lost"}:
-            self._counts.add("governance_handed_back_total")
+            cause = outcome.cause if outcome.state == "back" else "lost"
+            self._counts.add("governance_handed_back_total", cause=cause)
         self._count_jobs()
 
     def _count_jobs(self) -> None:
+        self._counts.put("governance_oldest_job_seconds", self._resources.jobs.oldest())
         for state, count in self._resources.jobs.states().items():
             self._counts.put("governance_jobs", count, state=state)

@@ -4,10 +4,11 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from governance.approval import Keyring, PrivateKey, load_ring
+from governance.approval import Keyring, PrivateKey, Signer, load_ring
 from governance.approval.signed_rings import check_not_older
-from governance.errors import ApprovalError, PolicyError
+from governance.errors import ApprovalError, PolicyError, RegistryError
 from governance.registry import listing
+from governance.registry.permissions import missing_permissions
 from governance.worker.config import WorkerConfig
 from governance.worker.host import check_host
 from governance.worker.job import Resources
@@ -31,7 +32,7 @@ def prepare(file: Path, signing_key: Path, keys: Path | None, ledger: str) -> Re
         PolicyError: If the file or a policy that it names is wrong; all problems at once.
         HostError: If this machine cannot run an assessment as the file asks.
         ApprovalError: If the key cannot be read, or does not count by the ring.
-        RegistryError: If the job database cannot be opened.
+        RegistryError: If the job database cannot be opened, or the login may not give verdicts.
     """
     config = WorkerConfig.load(file)
     problems: list[str] = []
@@ -43,6 +44,8 @@ def prepare(file: Path, signing_key: Path, keys: Path | None, ledger: str) -> Re
     if problems:
         raise PolicyError(dict.fromkeys(problems))
     check_host(config)
+    if (missing := missing_permissions()) is not None:
+        raise RegistryError(missing)
     key = PrivateKey.load(signing_key)
     ring = _ring(key, keys)
     jobs = JobDatabase(ledger, config.registry or listing.place(), listing.workspace())
@@ -60,7 +63,7 @@ def _check_newest(ring: Keyring, jobs: JobDatabase) -> None:
     jobs.saw_ring(ring.version, ring.digest)
 
 
-def _ring(key: PrivateKey, keys: Path | None) -> Keyring:
+def _ring(key: Signer, keys: Path | None) -> Keyring:
     """The ring, in which the worker's key counts: else it would do everything again and again."""
     if keys is None:
         start = datetime.fromtimestamp(0, UTC)

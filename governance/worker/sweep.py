@@ -8,12 +8,15 @@ a model recreated.
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from governance.approval import Keyring, Statement
 from governance.approval.former_tokens import was_revocation
 from governance.approval.lifecycle import LIFECYCLE, state_of
+from governance.approval.standing import Standing
 from governance.approval.tags import APPROVAL, STATUS
+from governance.errors import RegistryError
 from governance.records.version_ref import VersionRef
 from governance.records.waiver import Waiver
 from governance.registry import listing
@@ -23,7 +26,7 @@ from governance.worker.config import WorkerConfig
 from governance.worker.job_database import DONE, JobDatabase
 from governance.worker.policy_choice import NO_POLICY
 
-__all__ = ["INVALID", "UNSIGNED", "WAIVERS", "approves", "audit", "need", "offer"]
+__all__ = ["INVALID", "UNSIGNED", "WAIVERS", "Need", "approves", "audit", "need", "offer"]
 
 #: Why a version needs work.
 UNSIGNED, OUTDATED, WAITS, EXPIRED, INVALID, REPLACED, WAIVERS, STATUSES, RULED = (
@@ -41,8 +44,21 @@ UNSIGNED, OUTDATED, WAITS, EXPIRED, INVALID, REPLACED, WAIVERS, STATUSES, RULED 
 Log = Callable[..., None]
 
 
-def need(entry: ListedVersion, ring: Keyring, now: float, config: WorkerConfig) -> str | None:
-    """Reason why a version needs work; None if its statement counts.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """What a version needs work for.
+
+    Attributes:
+        why: Reason.
+        statement: Its signed statement, where one of the ring's keys signed one.
+    """
+
+    why: str
+    statement: Statement | None = None
+
+
+def need(entry: ListedVersion, ring: Keyring, now: float, config: WorkerConfig) -> Need | None:
+    """Why a version needs work; None if its statement counts and is the last word.
 
     Args:
         entry: The version as it is in the registry.
@@ -53,19 +69,39 @@ def need(entry: ListedVersion, ring: Keyring, now: float, config: WorkerConfig) 
     Raises:
         RegistryError: If its waivers cannot be read.
     """
-    answer = standing_of(entry.version, ring, now, entry.tags)
-    statement = answer.statement
-    if answer.doubtful("unsigned"):
-        return UNSIGNED
-    if answer.doubtful("outdated") and was_revocation(entry.tags[APPROVAL]):
-        return None  # a person decided
-    if statement is None:
-        return OUTDATED if answer.doubtful("outdated") else INVALID
-    if answer.doubtful("replaced") or answer.doubtful("expired"):
-        return REPLACED if answer.doubtful("replaced") else EXPIRED
-    if _ruled(entry, statement, config):
-        return RULED
-    return _unsettled(entry, statement, answer.waivers)
+    answer = _standing(entry, ring, now)
+    statement = None if answer is None else answer.statement
+    if answer is not None and answer.doubtful("unsigned"):
+        return Need(why=UNSIGNED)
+    if answer is not None and answer.doubtful("outdated"):
+        # A person decided where it is a revocation, whatever form that has.
+        return None if was_revocation(entry.tags[APPROVAL]) else Need(why=OUTDATED)
+    if answer is None or statement is None:
+        return Need(why=INVALID)
+    if answer.doubtful("replaced"):
+        why: str | None = REPLACED
+    elif answer.doubtful("expired"):
+        why = EXPIRED
+    elif _ruled(entry, statement, config):
+        why = RULED
+    else:
+        why = _unsettled(entry, statement, answer.waivers)
+    return None if why is None else Need(why=why, statement=statement)
+
+
+def _standing(
+    entry: ListedVersion, ring: Keyring, now: float, expected: Literal["approved"] | None = None
+) -> Standing | None:
+    """What the statement of a version says; None where it is damaged in a way nobody thought of.
+
+    One such version must not hide all those that are listed after it.
+    """
+    try:
+        return standing_of(entry.version, ring, now, entry.tags, expected=expected)
+    except RegistryError:
+        raise
+    except Exception:  # noqa: BLE001 - what strangers wrote ends at this version
+        return None
 
 
 def _unsettled(
@@ -105,14 +141,14 @@ def offer(
         RegistryError: If registry or job database refuse.
     """
     for entry in entries:
-        why = need(entry, ring, time.time(), config)
-        if why is None:
+        found = need(entry, ring, time.time(), config)
+        if found is None:
             continue
         # A person waits for what a new waiver does, and it costs no analysis.
-        pause = 0.0 if why == WAIVERS else config.again_seconds
+        pause = 0.0 if found.why == WAIVERS else config.again_seconds
         ref = entry.version.registered_as
-        if jobs.offer(ref, why, again_after=pause):
-            yield ref, why
+        if jobs.offer(ref, found.why, again_after=pause):
+            yield ref, found.why
 
 
 def audit(
@@ -151,4 +187,5 @@ def approves(entry: ListedVersion, ring: Keyring, now: float) -> bool:
     """Whether a version carries an approval that counts now, and its status says so."""
     if entry.tags.get(STATUS) != "approved":
         return False
-    return standing_of(entry.version, ring, now, entry.tags, expected="approved").counts
+    answer = _standing(entry, ring, now, expected="approved")
+    return answer is not None and answer.counts

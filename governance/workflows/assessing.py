@@ -31,6 +31,7 @@ from governance.records.waiver import Waiver
 from governance.registry import ModelVersion
 from governance.registry.materials import Materials, gather
 from governance.registry.opening import open_materials
+from governance.registry.recording import check_home
 from governance.registry.versions import refusals
 from governance.subject.images.validation_set import ValidationSet
 from governance.workflows import orchestration
@@ -101,6 +102,8 @@ def assess_model(
             f"{version.uri}: is not recorded in MLflow ({why}), so nothing would be left of its "
             "assessment; --out FOLDER is needed"
         )
+    if recorded:
+        check_home(version)
     with (
         TemporaryDirectory(prefix="governance-") as scratch,
         registry.marked_running(version, key=key, policy=policy)

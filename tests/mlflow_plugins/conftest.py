@@ -167,12 +167,13 @@ def new_registry():
 @pytest.fixture(scope="session")
 @needs("server")
 def governed_server(migrated_store, tmp_path_factory):
-    """A server whose registry is governed, and its office."""
+    """A server whose registry is governed and whose artifacts are written once, and its office."""
     folder = tmp_path_factory.mktemp("governed")
     shutil.copy(migrated_store, folder / "mlflow.db")
     office = Office.in_(folder)
     registry = f"governed+sqlite:///{folder}/mlflow.db"
-    options = ("--registry-store-uri", registry)
+    artifacts = f"worm://{folder}/artifacts"
+    options = ("--registry-store-uri", registry, "--artifacts-destination", artifacts)
     with servers.mlflow_server(folder, *options, environment=WEBHOOKS) as address:
         yield address, office
 
@@ -201,6 +202,28 @@ def registry(migrated_store, tmp_path, monkeypatch):
     """A governed registry of its own, in this process."""
     shutil.copy(migrated_store, tmp_path / "mlflow.db")
     return in_process(f"sqlite:///{tmp_path}/mlflow.db", Office.in_(tmp_path), monkeypatch)
+
+
+@pytest.fixture
+def served(registry, monkeypatch):
+    """MLflow's own server over that registry, in this process: makes clients of it."""
+    import mlflow  # noqa: PLC0415 - seconds, for the few tests that need it
+    from mlflow.server import ARTIFACT_ROOT_ENV_VAR, app, handlers  # noqa: PLC0415
+    from mlflow.server import BACKEND_STORE_URI_ENV_VAR as BACKEND  # noqa: PLC0415
+    from mlflow.server import REGISTRY_STORE_URI_ENV_VAR as REGISTRY  # noqa: PLC0415
+    from mlflow.tracking._model_registry import utils  # noqa: PLC0415
+
+    # A server sets both.
+    monkeypatch.setattr(utils, "_registry_uri", utils._registry_uri)
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "")
+    uri, before = f"sqlite:///{registry.office.folder}/mlflow.db", mlflow.get_tracking_uri()
+    monkeypatch.setenv(BACKEND, uri)
+    monkeypatch.setenv(REGISTRY, f"governed+{uri}")
+    monkeypatch.setenv(ARTIFACT_ROOT_ENV_VAR, f"worm://{registry.office.folder}/artifacts")
+    monkeypatch.setattr(handlers, "_tracking_store", None)
+    monkeypatch.setattr(handlers, "_model_registry_store", None)
+    yield app.test_client
+    mlflow.set_tracking_uri(before)
 
 
 #: What they start is asked for by name, which no hook sees.

@@ -10,7 +10,7 @@ from governance.records.assessment import Assessment, attach
 from governance.records.decision import judge
 from governance.records.evidence import Evidence, Interval, Measurement
 from governance.records.policy import Policy
-from governance.registry import record, resolve
+from governance.registry import marked_running, record, resolve
 from governance.registry.materials import model_folder
 from governance.subject import model_files
 
@@ -66,5 +66,6 @@ def recorded(uri, validation, key, folder: Path, *, accuracy=0.9):
     )
     assessment.save(folder / "record")
     attach(folder / "record", {"report.pdf": b"%PDF-1.7", "report.html": b"<p>"})
-    record(version, assessment, folder / "record", key=key)
+    with marked_running(version, key=key):
+        record(version, assessment, folder / "record", key=key)
     return version

@@ -17,6 +17,8 @@ __all__ = ["canary"]
 #: Nothing is there, and nothing is read from it.
 SOURCE = "s3://governance-doctor/nothing"
 DENIED = "PERMISSION_DENIED"
+#: The tag of the status with a Cyrillic letter, and the first line of a summary that nobody earned.
+LOOKALIKE, SUMMARY = STATUS.replace("o", "\u043e"), "**Governance: approved**"
 CURE = (
     "start the server with --registry-store-uri governed+<the plain URI>, with mlflow-governance "
     "installed beside it and governance.toml in its working directory"
@@ -97,6 +99,16 @@ def _tried(
             about="forged approval",
             doing=f"setting the tag {APPROVAL} to a token nobody signed",
             attempt=lambda: client.set_model_version_tag(name, number, APPROVAL, "e30.e30"),
+        ),
+        Trial(
+            about="look-alike",
+            doing=f"setting a tag that looks like {STATUS} to approved",
+            attempt=lambda: client.set_model_version_tag(name, number, LOOKALIKE, "approved"),
+        ),
+        Trial(
+            about="description",
+            doing="describing a version without an assessment as approved",
+            attempt=lambda: client.update_model_version(name, number, SUMMARY),
         ),
         Trial(
             about="alias",

@@ -87,6 +87,12 @@ def assessed(version, policy, make_assessment, tmp_path):
     return make
 
 
+def recorded(version, assessment, folder, key):
+    """Record it as an assessment does, while the version is `running`."""
+    with marked_running(version, key=key):
+        return record(version, assessment, folder, key=key)
+
+
 def tags():
     return MlflowClient().get_model_version("stripes", "1").tags
 
@@ -95,7 +101,7 @@ def tags():
 def test_a_verdict_is_signed_and_says_all_the_tags(version, keys, assessed):
     assessment, folder = assessed()
 
-    run_id = record(version, assessment, folder, key=keys.assessor)
+    run_id = recorded(version, assessment, folder, keys.assessor)
 
     said = read(tags()[APPROVAL], keys.ring, time.time()).statement
     assert (said.verdict, said.run_id) == ("approved", run_id)
@@ -110,7 +116,7 @@ def test_a_verdict_is_signed_and_says_all_the_tags(version, keys, assessed):
 @pytest.mark.slow
 def test_the_evidence_is_signed_too_and_follows_from_the_record(version, keys, assessed, tmp_path):
     assessment, folder = assessed()
-    run_id = record(version, assessment, folder, key=keys.assessor)
+    run_id = recorded(version, assessment, folder, keys.assessor)
 
     place = MlflowClient().download_artifacts(run_id, ATTESTATIONS, str(tmp_path))
 
@@ -138,7 +144,7 @@ def test_the_policy_is_fixed_and_signed_before_anything_is_measured(
 @pytest.mark.slow
 def test_what_was_recorded_is_verified(version, keys, assessed, tmp_path):
     assessment, folder = assessed()
-    record(version, assessment, folder, key=keys.assessor)
+    recorded(version, assessment, folder, keys.assessor)
 
     assert mismatches(version, fetch(version, tmp_path / "fetched")) == ()
 
@@ -147,7 +153,7 @@ def test_what_was_recorded_is_verified(version, keys, assessed, tmp_path):
 def test_a_governed_registry_takes_no_verdict_without_a_key(version, assessed):
     assessment, folder = assessed()
 
-    with pytest.raises(RegistryError, match="--signing-key"):
+    with pytest.raises(RegistryError, match="the status is pending"):
         record(version, assessment, folder)
     with pytest.raises(RegistryError, match="--signing-key"), marked_running(version):
         pytest.fail("was let in")
@@ -163,7 +169,7 @@ def test_while_assessed_a_version_is_running_and_then_what_it_was(version, keys)
 
 @pytest.mark.slow
 def test_a_verdict_is_put_back_signed_anew(version, keys, assessed):
-    record(version, *assessed(), key=keys.assessor)
+    recorded(version, *assessed(), keys.assessor)
     before = decode(tags()[APPROVAL])
 
     with pytest.raises(KeyboardInterrupt), marked_running(version, key=keys.assessor):  # noqa: PT012
@@ -250,7 +256,7 @@ def test_an_approval_ends_with_its_waiver(version, keys, assessed, policy):
     folder = keys_folder(version).parent / "waived"
     waived.save(folder)
 
-    record(version, waived, folder, key=keys.assessor)
+    recorded(version, waived, folder, keys.assessor)
 
     said = read(tags()[APPROVAL], keys.ring, time.time()).statement
     assert (said.verdict, said.expires) == ("approved", until)
@@ -294,7 +300,7 @@ def test_nobody_waives_what_they_trained(registry, keys, saved_model):
 
 @pytest.mark.slow
 def test_a_revoked_version_is_rejected(version, keys, assessed):
-    record(version, *assessed(), key=keys.assessor)
+    recorded(version, *assessed(), keys.assessor)
 
     revoke(version, "trained on leaked images", keys.approver)
 

@@ -6,6 +6,7 @@ from mlflow import MlflowClient
 
 from governance.errors import RegistryError, SubjectError
 from governance.registry import resolve
+from governance.registry.materials import model_folder
 from governance.registry.versions import refusals, registered
 
 
@@ -41,6 +42,19 @@ def test_an_alias_is_pinned_to_its_version(stripes):
     version = resolve("models:/stripes@champion")
     assert version.uri == "models:/stripes/2"
     assert version.model_id is None
+
+
+def test_a_name_may_hold_an_at_sign_as_in_mlflow(stripes, saved_model, tmp_path):
+    client = MlflowClient()
+    client.create_registered_model("team@stripes")
+    client.create_model_version("team@stripes", str(saved_model))
+    client.set_registered_model_alias("team@stripes", "champion", "1")
+
+    for uri in ("models:/team@stripes/1", "models:/team@stripes@champion"):
+        version = resolve(uri)
+        assert (version.ref.name, version.ref.version) == ("team@stripes", "1")
+        assert version.uri == "models:/team@stripes/1"
+    assert (model_folder(version, tmp_path / "model") / "MLmodel").is_file()
 
 
 def test_a_copy_of_a_version_leads_to_the_same_logged_model(stripes):

@@ -27,3 +27,17 @@ def test_every_number_has_its_meaning_and_every_line_its_form():
 
 def test_what_nobody_counted_is_zero():
     assert Counts().value("governance_found_total", why="pending") == 0
+
+
+def test_durations_are_a_histogram_whose_buckets_add_up():
+    counts = Counts()
+    for seconds in (3, 45, 45.5, 100_000):
+        counts.observe("governance_assessment_seconds", seconds)
+
+    lines = [line for line in counts.text().splitlines() if "assessment_seconds_" in line]
+    found = [line.partition("_seconds_")[2] for line in lines]
+    assert found[:4] == [
+        'bucket{le="10"} 1', 'bucket{le="30"} 1', 'bucket{le="60"} 3', 'bucket{le="120"} 3',
+    ]  # fmt: skip
+    assert found[-3:] == ['bucket{le="+Inf"} 4', "sum 100093.5", "count 4"]
+    assert all(LINE.fullmatch(line) for line in lines)

@@ -1,7 +1,10 @@
 """One version from its lease to a signed record; a confined process runs in test_loop.py."""
 
+import hashlib
+import json
 import time
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 import refused_network
@@ -9,18 +12,26 @@ import torch
 
 from governance import registry
 from governance.approval import decode
+from governance.approval.tags import APPROVAL
 from governance.errors import RegistryError, SubjectError
 from governance.records.assessment import Assessment
 from governance.records.decision import judge
-from governance.records.policy import Policy
+from governance.records.policy import Expectation, Policy
+from governance.records.serialisation import canonical
 from governance.registry import listing
+from governance.registry.recording import experiment
 from governance.registry.signing import revoke, waive
+from governance.registry.versions import pinned
 from governance.worker import sweep
 from governance.worker.config import PolicyRule, WorkerConfig
+from governance.worker.counts import Counts
 from governance.worker.job import Resources, work
 from governance.worker.job_database import JobDatabase
+from governance.worker.loop import Loop
 from governance.worker.request import Request
 from governance.workflows import printing
+
+ACCURATE = Expectation(metric="performance.accuracy", at_least=0.5)
 
 
 @pytest.fixture
@@ -122,6 +133,148 @@ def test_what_was_revoked_meanwhile_is_left_alone(resources, office, new_version
     assert work(lease, resources).state == "back"
     assert statement(lease)[0].kind == "revocation"
     assert work(resources.jobs.claim("me", 60), resources).why == "it was done before"
+
+
+@pytest.mark.worker
+def test_what_cannot_be_looked_up_is_undetermined_after_its_attempts(
+    resources, new_version, monkeypatch
+):
+    def refuse(_version):
+        raise RegistryError("its model cannot be looked up: 500")
+
+    monkeypatch.setattr("governance.worker.job.with_model_id", refuse)
+    resources = replace(resources, config=replace(resources.config, retry_seconds=0.001))
+    lease = leased(resources, new_version())
+
+    outcomes = [work(lease, resources)]
+    while outcomes[-1].state == "again":
+        outcomes.append(work(claimed(resources), resources))
+
+    assert [item.state for item in outcomes] == ["again", "again", "again", "done"]
+    assert {item.cause for item in outcomes[:3]} == {"registry"}
+    said, _ = statement(lease)
+    assert (said.verdict, said.detail) == (
+        "undetermined", "3 attempts failed; the last one: its model cannot be looked up: 500",
+    )  # fmt: skip
+
+
+@pytest.mark.worker
+def test_a_damaged_record_fails_its_version_and_not_the_worker(
+    resources, recorded, new_version, tmp_path
+):
+    from mlflow import MlflowClient  # noqa: PLC0415 - seconds
+
+    # arrange: a version to be compared with one whose record has no time, between two others
+    client, before = MlflowClient(), registry.resolve(recorded(ACCURATE))
+    spoil(before, registry.fetch(before, tmp_path / "record"))
+    client.set_registered_model_alias("stripes", "champion", before.ref.version)
+    names = [f"other {uuid4().hex}" for _ in range(2)]
+    versions = []
+    try:
+        for name in (names[0], "stripes", names[1]):
+            if name != "stripes":
+                client.create_registered_model(name)
+                source = client.get_model_version("stripes", before.ref.version).source
+                versions.append(pinned(client.create_model_version(name, source)))
+            else:
+                versions.append(registry.resolve(new_version()))
+            assert resources.jobs.offer(versions[-1].ref, "pending")
+        resources = replace(resources, config=replace(resources.config, retry_seconds=0.001))
+
+        # act
+        counts = Counts()
+        loop = Loop(resources, poll=1, counts=counts)
+        until, outcomes = time.monotonic() + 60, []
+        while any(resources.jobs.find(item.ref).state != "done" for item in versions):
+            outcomes += loop._work_off()
+            assert time.monotonic() < until
+    finally:
+        client.delete_registered_model_alias("stripes", "champion")
+
+    # assert
+    assert [resources.jobs.find(item.ref).verdict for item in versions] == ["undetermined"] * 3
+    texts = [decode(listing.listed(item.ref.name, item.ref.version).tags[APPROVAL]).detail
+             for item in versions]  # fmt: skip
+    assert "no policy applies" in texts[0]
+    assert "no policy applies" in texts[2]
+    assert "no policy applies" not in texts[1]
+    assert counts.value("governance_assessment_seconds_count") == 3
+    assert counts.value("governance_oldest_job_seconds") == 0
+
+
+def spoil(version, folder):
+    """Write into the record of a version that it was made at no time at all, digests included."""
+    from mlflow import MlflowClient  # noqa: PLC0415 - seconds
+
+    record = folder / "assessment.json"
+    data = json.loads(record.read_bytes())
+    record.write_bytes(canonical({**data, "created": "AAAA"}))
+    manifest = folder / "manifest.json"
+    files = json.loads(manifest.read_bytes())
+    files["files"]["assessment.json"] = hashlib.sha256(record.read_bytes()).hexdigest()
+    manifest.write_bytes(canonical(files))
+    client = MlflowClient()
+    tags = listing.listed(version.ref.name, version.ref.version).tags
+    client.log_artifacts(tags["governance.run_id"], str(folder), "governance")
+    for tag, path in (("digest", record), ("manifest", manifest)):
+        digest = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+        assert f"governance.{tag}" in tags
+        client.set_model_version_tag(
+            version.ref.name, version.ref.version, f"governance.{tag}", digest
+        )
+
+
+@pytest.mark.worker
+def test_a_failure_nobody_thought_of_is_told_without_its_text(resources, new_version, monkeypatch):
+    def stumble(_version):
+        raise ValueError("the content of some file")
+
+    monkeypatch.setattr("governance.worker.job.with_model_id", stumble)
+    lease = leased(resources, new_version())
+
+    outcome = work(lease, resources)
+
+    assert (outcome.state, outcome.cause) == ("again", "defect")
+    assert outcome.why.startswith("an internal error: ValueError in test_job.py, line ")
+    assert resources.jobs.find(lease.key).error == outcome.why
+    assert "the content of some file" in outcome.trace
+
+
+@pytest.mark.worker
+def test_a_deleted_experiment_is_noticed_before_anything_is_measured(
+    resources, new_version, monkeypatch
+):
+    from mlflow import MlflowClient  # noqa: PLC0415 - seconds
+
+    client, uri = MlflowClient(), new_version()
+    home = experiment(client, "governance/stripes")
+
+    def too_late(*_anything):
+        pytest.fail("it was measured")
+
+    monkeypatch.setattr("governance.worker.measuring.gather", too_late)
+    client.delete_experiment(home)
+    try:
+        outcome = work(leased(resources, uri), resources)
+    finally:
+        client.restore_experiment(home)
+
+    assert (outcome.state, outcome.cause) == ("again", "registry")
+    assert "the experiment 'governance/stripes' was deleted" in outcome.why
+    assert f"mlflow experiments restore --experiment-id {home}" in outcome.why
+
+
+def test_a_model_whose_name_holds_an_at_sign_gets_its_verdict(resources, store, saved_model):
+    from mlflow import MlflowClient  # noqa: PLC0415 - seconds
+
+    client, name = MlflowClient(), f"team@{uuid4().hex}"
+    client.create_registered_model(name)
+    found = pinned(client.create_model_version(name, str(saved_model)))
+    assert resources.jobs.offer(found.ref, "pending")
+    lease = resources.jobs.claim("me", 60)
+
+    assert work(lease, resources).verdict == "undetermined"
+    assert "no policy applies" in statement(lease)[0].detail
 
 
 def test_without_a_policy_it_is_undetermined_at_once(resources, new_version):
@@ -299,7 +452,7 @@ def test_a_new_waiver_is_judged_from_the_record_without_running_anything(
 ):
     version = waived
     entry = listing.listed("stripes", version.ref.version)
-    assert sweep.need(entry, resources.ring, time.time(), resources.config) == "waivers changed"
+    assert sweep.need(entry, resources.ring, time.time(), resources.config).why == "waivers changed"
     lease = leased(resources, version.uri)
 
     outcome = work(lease, resources)

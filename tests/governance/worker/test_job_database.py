@@ -55,6 +55,19 @@ def test_the_newest_ring_is_remembered_for_a_registry(ledger, ledger_url):
     other.close()
 
 
+def test_the_age_of_the_version_queued_longest_is_known_until_it_is_done(ledger):
+    assert ledger.oldest() == 0
+    ledger.offer(key(1), "pending")
+    time.sleep(0.2)
+    ledger.offer(key(2), "pending")
+
+    first = ledger.claim("me", 60)
+    assert 0.2 <= ledger.oldest() < 60
+    ledger.finish(first, "approved")
+    ledger.finish(ledger.claim("me", 60), "approved")
+    assert ledger.oldest() == 0
+
+
 def test_a_recreated_model_is_another_version(ledger):
     assert ledger.offer(key(created=5), "pending")
     assert ledger.offer(key(created=6), "pending")

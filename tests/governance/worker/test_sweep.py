@@ -38,7 +38,7 @@ def test_a_statement_that_stands_needs_no_work(office):
 def test_what_nobody_signed_needs_work_whatever_its_tags_say(office):
     found = entry(None, office.assessor, status="approved")
 
-    assert sweep.need(found, office.ring, NOW, WorkerConfig()) == "no signed statement"
+    assert sweep.need(found, office.ring, NOW, WorkerConfig()).why == "no signed statement"
 
 
 @pytest.mark.parametrize(
@@ -54,14 +54,16 @@ def test_what_nobody_signed_needs_work_whatever_its_tags_say(office):
 )
 def test_a_statement_about_something_or_some_time_else_needs_work(office, changes, why):
     assert (
-        sweep.need(entry(said(**changes), office.assessor), office.ring, NOW + 1, WorkerConfig())
+        sweep.need(
+            entry(said(**changes), office.assessor), office.ring, NOW + 1, WorkerConfig()
+        ).why
         == why
     )
 
 
 def test_a_statement_signed_by_another_is_invalid(office):
     assert (
-        sweep.need(entry(said(), office.approver), office.ring, NOW, WorkerConfig())
+        sweep.need(entry(said(), office.approver), office.ring, NOW, WorkerConfig()).why
         == "invalid statement"
     )
 
@@ -69,20 +71,20 @@ def test_a_statement_signed_by_another_is_invalid(office):
 def test_nonsense_is_invalid_and_not_expired(office):
     found = ListedVersion(version=HERE, tags={APPROVAL: "nonsense", STATUS: "approved"})
 
-    assert sweep.need(found, office.ring, NOW, WorkerConfig()) == "invalid statement"
+    assert sweep.need(found, office.ring, NOW, WorkerConfig()).why == "invalid statement"
 
 
 @pytest.mark.parametrize("status", ["pending", "running"])
 def test_what_waits_or_was_left_running_needs_work(office, status):
     found = entry(in_progress(HERE, status, NOW), office.assessor, status=status)
 
-    assert sweep.need(found, office.ring, NOW, WorkerConfig()) == "pending"
+    assert sweep.need(found, office.ring, NOW, WorkerConfig()).why == "pending"
 
 
 def test_a_status_that_differs_from_what_was_signed_needs_work(office):
     found = entry(said(), office.assessor, status="approved")
 
-    assert sweep.need(found, office.ring, NOW, WorkerConfig()) == "status changed"
+    assert sweep.need(found, office.ring, NOW, WorkerConfig()).why == "status changed"
 
 
 def test_what_a_person_revoked_is_left_alone(office):
@@ -99,7 +101,8 @@ def test_what_had_no_policy_needs_work_once_a_rule_fits(office):
 
     assert sweep.need(found, office.ring, NOW, WorkerConfig()) is None
     assert (
-        sweep.need(found, office.ring, NOW, WorkerConfig(rules=(rule,))) == "a policy applies now"
+        sweep.need(found, office.ring, NOW, WorkerConfig(rules=(rule,))).why
+        == "a policy applies now"
     )
 
 
