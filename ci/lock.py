@@ -21,12 +21,12 @@ LOCKS = {
     "requirements-dev.lock": (True, "*", "Everything that tests, checks and examples need."),
     "requirements.lock": (
         True,
-        "team demo",
+        "team demo s3",
         "A worker, a command line, a server with logins and PostgreSQL: what runs in production.",
     ),
     "requirements-server.lock": (
         False,
-        "server team",
+        "server team s3",
         "A governed MLflow server, and no more: without torch, WeasyPrint and Great Expectations.",
     ),
     "requirements-benchmarks.lock": (

@@ -257,6 +257,22 @@ def test_no_page_promises_compliance(path):
     assert "compliant" not in path.read_text(encoding="utf-8").lower()
 
 
+def promises():
+    """Each promise of SECURITY.md, by its first words."""
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    section = text.partition("## What is promised")[2].partition("\n## ")[0]
+    for item in re.split(r"^\d+\. ", section, flags=re.MULTILINE)[1:]:
+        yield pytest.param(item, id=item[2:40])
+
+
+@pytest.mark.parametrize("promise", list(promises()))
+def test_every_promise_names_the_tests_that_hold_it(promise):
+    files = re.findall(r"`(tests/[\w/]+\.py)`", promise)
+
+    assert files
+    assert [file for file in files if not (ROOT / file).is_file()] == []
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_every_yaml_shown_can_be_read(path):
     for text in blocks(path, "yaml"):

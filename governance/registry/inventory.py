@@ -4,7 +4,7 @@ It reads any MLflow registry, governed or not, and changes nothing. What it says
 what a governed server in mode `enforce` refuses with the same configuration.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from governance.approval import Keyring
@@ -115,14 +115,16 @@ def inventory(protection: Protection, ring: Keyring | None, now: float) -> Inven
         latest.add(name)
         versions.append(_stocked(entry, aliases.get(name, {}), protection, ring, now, first=first))
     versions.sort(key=lambda item: (item.priority, -item.created, item.uri))
+    owned: dict[str, list[StockedVersion]] = {item.name: [] for item in listed}
+    for item in versions:
+        owned.setdefault(item.model, []).append(item)
     return Inventory(
-        models=tuple(_model(item.name, versions, protection) for item in listed),
+        models=tuple(_model(name, own, protection) for name, own in owned.items()),
         versions=tuple(versions),
     )
 
 
-def _model(name: str, versions: Iterable[StockedVersion], protection: Protection) -> StockedModel:
-    own = [item for item in versions if item.model == name]
+def _model(name: str, own: Sequence[StockedVersion], protection: Protection) -> StockedModel:
     return StockedModel(
         name=name,
         mode="enforce" if protection.enforces(name) else "report",

@@ -4,7 +4,7 @@ The registry is its queue. A version needs work unless it carries a valid signed
 nothing is missed where a webhook is lost, sent twice or forged, or a worker is killed.
 
 ```
-config         worker.toml: policies by model name, limits, and what the worker may do
+config         table [worker]: policies by model name, limits, and what the worker may do
 policy_choice  the policy that applies to a registered model
 setup          files and machine checked before the worker starts
 host           whether this machine can run assessments at all

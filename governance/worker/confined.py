@@ -22,7 +22,7 @@ REFUSED, FAILED, UNCONFINED, HOST = 2, 3, 4, 5
 def main() -> int:
     """Assess what a folder asks for; or with a device, only see whether that could be done.
 
-    Command line: the folder, the worker's process id, `network` of `worker.toml`, and the device if
+    Command line: the folder, the worker's process id, `network` of `[worker]`, and the device if
     there is nothing to assess.
 
     Returns:

@@ -159,8 +159,11 @@ class Loop:
 
     def _everything(self) -> None:
         resources = self._resources
+        models = tuple(listing.models())
+        # What is offered first is worked on first: what is in use waits least.
+        self._offer(sweep.in_use(models, resources.config))
         self._offer(listing.newest())
-        bare = sweep.audit(listing.models(), resources.jobs, resources.ring, resources.config, log)
+        bare = sweep.audit(models, resources.jobs, resources.ring, resources.config, log)
         self._counts.put("governance_unapproved_aliases", bare)
         self._swept = time.monotonic()
 

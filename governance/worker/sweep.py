@@ -15,18 +15,29 @@ from governance.approval import Keyring, Statement
 from governance.approval.former_tokens import was_revocation
 from governance.approval.lifecycle import LIFECYCLE, state_of
 from governance.approval.standing import Standing
-from governance.approval.tags import APPROVAL, STATUS
+from governance.approval.tags import APPROVAL, STATUS, folded
 from governance.errors import RegistryError
 from governance.records.version_ref import VersionRef
 from governance.records.waiver import Waiver
 from governance.registry import listing
 from governance.registry.approvals import standing_of
+from governance.registry.inventory import FIRST
 from governance.registry.listing import ListedModel, ListedVersion
 from governance.worker.config import WorkerConfig
 from governance.worker.job_database import DONE, JobDatabase
 from governance.worker.policy_choice import NO_POLICY
 
-__all__ = ["INVALID", "UNSIGNED", "WAIVERS", "Need", "approves", "audit", "need", "offer"]
+__all__ = [
+    "INVALID",
+    "UNSIGNED",
+    "WAIVERS",
+    "Need",
+    "approves",
+    "audit",
+    "in_use",
+    "need",
+    "offer",
+]
 
 #: Why a version needs work.
 UNSIGNED, OUTDATED, WAITS, EXPIRED, INVALID, REPLACED, WAIVERS, STATUSES, RULED = (
@@ -149,6 +160,24 @@ def offer(
         ref = entry.version.registered_as
         if jobs.offer(ref, found.why, again_after=pause):
             yield ref, found.why
+
+
+def in_use(models: Iterable[ListedModel], config: WorkerConfig) -> Iterator[ListedVersion]:
+    """The versions that have a protected alias, those of champions first.
+
+    Raises:
+        RegistryError: If MLflow cannot be asked.
+    """
+    uses = [
+        (folded(alias) != FIRST, model.name, number)
+        for model in models
+        for alias, number in model.aliases.items()
+        if alias not in config.unprotected
+    ]
+    for _, name, number in sorted(uses):
+        found = listing.listed(name, number)
+        if found is not None:
+            yield found
 
 
 def audit(

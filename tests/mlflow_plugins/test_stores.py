@@ -137,3 +137,36 @@ def test_with_workspaces_the_store_knows_them(migrated_store, tmp_path, monkeypa
 
     assert store.supports_workspaces
     assert type(store).__name__ == "GovernedWorkspaceStore"
+
+
+def test_an_approval_of_one_workspace_is_none_in_another(
+    migrated_store, tmp_path, monkeypatch, new_office
+):
+    import shutil  # noqa: PLC0415 - beside its use
+
+    from mlflow.entities.model_registry import ModelVersionTag  # noqa: PLC0415 - seconds
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - seconds
+    from mlflow.utils.workspace_context import ServerWorkspaceContext  # noqa: PLC0415 - seconds
+
+    shutil.copy(migrated_store, tmp_path / "mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    office = new_office(tmp_path)
+    monkeypatch.setenv("MLFLOW_ENABLE_WORKSPACES", "true")
+    store = build(f"governed+sqlite:///{tmp_path}/mlflow.db")
+    tokens = {}
+    for place in ("left", "right"):
+        with ServerWorkspaceContext(place):
+            store.create_registered_model("m")
+            tokens[place] = office.verdict(store.create_model_version("m", "source"))
+
+    with ServerWorkspaceContext("left"):
+        store.set_model_version_tag("m", "1", ModelVersionTag(APPROVAL, tokens["left"]))
+        store.set_registered_model_alias("m", "champion", "1")
+    with ServerWorkspaceContext("right"):
+        with pytest.raises(MlflowException, match="carries no signed statement"):
+            store.set_registered_model_alias("m", "champion", "1")
+        with pytest.raises(MlflowException, match="the statement is about"):
+            store.set_model_version_tag("m", "1", ModelVersionTag(APPROVAL, tokens["left"]))
+        assert store.get_registered_model("m").aliases == {}
+    with ServerWorkspaceContext("left"):
+        assert set(store.get_registered_model("m").aliases) == {"champion"}

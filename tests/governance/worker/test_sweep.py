@@ -113,6 +113,25 @@ def ledger(tmp_path):
     opened.close()
 
 
+def test_champions_are_worked_on_first_and_then_what_else_is_in_use(mlflow_store, ledger, office):
+    from mlflow import MlflowClient  # noqa: PLC0415 - seconds, for the few tests that need it
+
+    client, config = MlflowClient(), WorkerConfig()
+    for name, alias in {"b": "shadow", "c": "Champion", "d": "candidate", "e": None}.items():
+        client.create_registered_model(name)
+        client.create_model_version(name, "source")
+        if alias is not None:
+            client.set_registered_model_alias(name, alias, "1")
+
+    for entries in (sweep.in_use(listing.models(), config), listing.newest()):
+        list(sweep.offer(entries, ledger, office.ring, config))
+
+    order = []
+    while lease := ledger.claim("here", 60):
+        order.append(lease.key.name)
+    assert order == ["c", "b", "e", "d"]
+
+
 @pytest.fixture
 def approved(store, new_version, assessed, office):
     """Two new versions of `stripes`: the first with a signed approval, the second with a forged."""
