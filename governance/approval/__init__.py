@@ -20,7 +20,8 @@ claims             verdicts that a description claims in the form of our summary
 lifecycle          the states of a version, and who may move it from one to the next
 standing           whether the signed statement on a version counts, for this version, now
 protection         which aliases and stages a server protects, and whose approval counts there
-bundles            all that an auditor needs of a version in one file, and its verification
+bundles            all that an auditor needs of a version, in one file
+auditing           what a bundle proves to someone who trusts a ring, offline
 ```
 
 The worker and people hold private keys. The registry's server holds public keys alone, so that an

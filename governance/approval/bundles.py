@@ -1,4 +1,4 @@
-"""Bundles: all that an auditor needs about one version, in one file, and its verification.
+"""Bundles: all that an auditor needs about one version, in one file.
 
 ```
 bundle.json        which version it is, who made it, and its other tags of ours
@@ -15,38 +15,29 @@ stood when the bundle was made: a later revocation is not in it, and whoever mad
 one out.
 """
 
-import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
 
-from governance.approval.agreement import disagreements
-from governance.approval.attestations import disagreeing
-from governance.approval.keyring import Keyring
-from governance.approval.signed_rings import RingFiles, ring_in
+from governance.approval.signed_rings import RingFiles
 from governance.approval.signed_statements import decode
-from governance.approval.standing import RegisteredVersion, Standing, standing
-from governance.approval.tags import APPROVAL, PREFIX, RUN, WAIVER
+from governance.approval.standing import RegisteredVersion
+from governance.approval.tags import APPROVAL, PREFIX, WAIVER
 from governance.approval.waivers import waiver_tag
 from governance.errors import ApprovalError, EvidenceError
-from governance.records.assessment import MANIFEST, RECORD, Assessment
-from governance.records.bundle_files import combined, packed, unpacked
-from governance.records.consistency import contradictions
-from governance.records.decision import EXIT_CODES, Verdict
+from governance.records.assessment import Assessment
+from governance.records.bundle_files import packed, unpacked
 from governance.records.serialisation import FLAT, canonical, from_data, parse, to_data
 from governance.records.version_ref import VersionRef
 
-__all__ = ["Bundle", "Check", "Verification", "opened_bundle", "recorded", "verified_bundle"]
+__all__ = ["Bundle", "opened_bundle", "recorded"]
 
 INDEX, STATEMENTS, ATTESTATIONS = "bundle.json", "statements.jsonl", "attestations.jsonl"
 RECORDS, MODEL, MODEL_FILES = "record/", "model/", "model/files.json"
 RING, SIGNED_RING = "ring/keyring.toml", "ring/signed.json"
 SCHEMA = 1
-
-State = Literal["ok", "doubt", "differs"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,43 +121,6 @@ def _holds_statement(tag: str) -> bool:
     return tag == APPROVAL or tag.startswith(WAIVER)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing that was looked at, and a sentence about what was found."""
-
-    about: str
-    state: State
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
-    """What a bundle proves.
-
-    Attributes:
-        version: The version that it is about.
-        verdict: The verdict that may be relied on, as the gate would give it.
-        checks: What was looked at.
-        assessment: The record; None where it cannot be relied on.
-        standing: The signed statement and why it does not count.
-    """
-
-    version: VersionRef
-    verdict: Verdict
-    checks: tuple[Check, ...]
-    assessment: Assessment | None
-    standing: Standing
-
-    @property
-    def differs(self) -> bool:
-        """Whether anything in the bundle contradicts its digests, signatures or itself."""
-        return any(check.state == "differs" for check in self.checks)
-
-    def exit_code(self, mismatch: int) -> int:
-        """Exit code of a command that found this: the verdict's, or the one for a mismatch."""
-        return mismatch if self.differs else EXIT_CODES[self.verdict]
-
-
 def opened_bundle(path: Path) -> Bundle:
     """The bundle in a file, as untrusted as the file is.
 
@@ -241,38 +195,6 @@ def _signed_tags(content: bytes, where: str) -> dict[str, str]:
     return tags
 
 
-def verified_bundle(bundle: Bundle, ring: Keyring, at: float) -> Verification:
-    """What a bundle proves to someone who trusts a ring, at a time.
-
-    Nothing is measured and nothing fetched: every digest and signature is checked and the verdict
-    judged again from evidence and policy.
-
-    Args:
-        bundle: As opened, untrusted.
-        ring: Whose signatures count.
-        at: Seconds since 1970.
-    """
-    found = standing(bundle.version, ring, at)
-    checks = [*_about_statement(found), *_about_ring(bundle, ring)]
-    assessment = None
-    try:
-        assessment = recorded(bundle)
-    except EvidenceError as error:
-        checks += [Check(about="record", state="differs", text=text) for text in error.problems]
-    if assessment is not None:
-        checks += _about_record(bundle, assessment)
-        checks += _about_model(bundle, assessment)
-        checks += _about_agreement(bundle, found, assessment)
-        checks += _about_attestations(bundle, found, assessment, ring)
-    return Verification(
-        version=bundle.version.ref,
-        verdict=_verdict(found, assessment),
-        checks=tuple(checks),
-        assessment=assessment,
-        standing=found,
-    )
-
-
 def recorded(bundle: Bundle) -> Assessment:
     """The record in a bundle, whose files are what its digests say. No signature is looked at.
 
@@ -291,112 +213,3 @@ def recorded(bundle: Bundle) -> Assessment:
             # The folder is nowhere that a reader could look.
             texts = (text.replace(str(folder), "record") for text in error.problems)
             raise EvidenceError(texts) from error
-
-
-def _digest(content: bytes) -> str:
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-def _about_statement(found: Standing) -> Iterator[Check]:
-    said = found.statement
-    if said is not None and found.counts:
-        yield Check(about="statement", state="ok", text=f"{said.kind} signed, counts at that time")
-    for doubt in found.doubts:
-        state: State = "differs" if doubt.cause == "invalid" else "doubt"
-        yield Check(about="statement", state=state, text=doubt.text)
-
-
-def _about_ring(bundle: Bundle, ring: Keyring) -> Iterator[Check]:
-    """Whether the ring in the bundle is the auditor's; it proves nothing by itself."""
-    if bundle.ring is None:
-        return
-    try:
-        enclosed = ring_in(bundle.ring)
-    except ApprovalError as error:
-        yield from (Check(about="ring", state="differs", text=text) for text in error.problems)
-        return
-    theirs, ours = ({key.id: key for key in item.keys} for item in (enclosed, ring))
-    unlike = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
-    if unlike:
-        names = ", ".join(name[:16] for name in unlike)
-        text = f"the ring in the bundle and yours differ in the keys {names}; yours was used"
-        yield Check(about="ring", state="ok", text=text)
-
-
-def _about_record(bundle: Bundle, assessment: Assessment) -> Iterator[Check]:
-    wrong = [*contradictions(assessment)]
-    ref, recorded = bundle.version.ref, assessment.identity.ref
-    for name in ref.differences(recorded):
-        here, there = getattr(ref, name), getattr(recorded, name, None)
-        wrong.append(f"its {name} is {here} and the record is about {there}")
-    yield from (Check(about="record", state="differs", text=text) for text in wrong)
-    if not wrong:
-        files, verdict = len(bundle.record), assessment.decision.verdict
-        text = f"{files} files have their digests; judged again from its evidence: {verdict}"
-        yield Check(about="record", state="ok", text=text)
-
-
-def _about_model(bundle: Bundle, assessment: Assessment) -> Iterator[Check]:
-    """Whether the list of the model's files is the one assessed, and the files in it."""
-    named, assessed = combined(bundle.model_files), assessment.identity.artifact_digest
-    if named != assessed:
-        text = f"the files listed have the digest {named} and those assessed had {assessed}"
-        yield Check(about="model", state="differs", text=text)
-    unlike = [
-        path
-        for path, content in sorted(bundle.model.items())
-        if hashlib.sha256(content).hexdigest() != bundle.model_files.get(path)
-    ]
-    for path in unlike:
-        text = f"{path} is not the file that was assessed"
-        yield Check(about="model", state="differs", text=text)
-    if named == assessed and not unlike:
-        text = f"{len(bundle.model_files)} files listed are those assessed"
-        yield Check(about="model", state="ok", text=text)
-
-
-def _about_agreement(bundle: Bundle, found: Standing, assessment: Assessment) -> Iterator[Check]:
-    """Whether the signed verdict is about this record."""
-    said = found.statement
-    if said is None or said.kind != "verdict" or said.run_id is None:
-        return
-    wrong = [
-        *disagreements(
-            said,
-            assessment,
-            run_id=bundle.version.tags.get(RUN),
-            record=_digest(bundle.record[RECORD]),
-            manifest=_digest(bundle.record[MANIFEST]),
-        )
-    ]
-    yield from (Check(about="agreement", state="differs", text=text) for text in wrong)
-    if not wrong:
-        text = "what was signed is this record"
-        yield Check(about="agreement", state="ok", text=text)
-
-
-def _about_attestations(
-    bundle: Bundle, found: Standing, assessment: Assessment, ring: Keyring
-) -> Iterator[Check]:
-    """Whether the statements for tools of others follow from the record, and are signed."""
-    said, text = found.statement, bundle.attestations
-    if not text or said is None or said.kind != "verdict" or said.run_id is None:
-        return
-    wrong = [*disagreeing(text, assessment, said, ring)]
-    yield from (Check(about="attestations", state="differs", text=item) for item in wrong)
-    if not wrong:
-        count = len(text.splitlines())
-        yield Check(
-            about="attestations", state="ok", text=f"{count} are signed and follow from the record"
-        )
-
-
-def _verdict(found: Standing, assessment: Assessment | None) -> Verdict:
-    """The verdict that the gate would give: doubt never approves."""
-    said = found.statement
-    if said is not None and said.kind == "revocation":
-        return "rejected"
-    if assessment is None or said is None or said.run_id is None:
-        return "undetermined"
-    verdict = assessment.decision.verdict
-    return "undetermined" if found.doubts and verdict == "approved" else verdict

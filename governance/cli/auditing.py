@@ -13,7 +13,7 @@ from governance.cli.exit_codes import MISMATCH, UNTOLD
 from governance.cli.files import write
 
 if TYPE_CHECKING:
-    from governance.approval.bundles import Verification
+    from governance.approval.auditing import Verification
     from governance.records.assessment import Assessment
     from governance.workflows.replaying import Replay
 
@@ -66,7 +66,8 @@ def verify(
     Neither MLflow nor the model is needed, and nothing is measured. Exits with the code of the
     verdict, or with 40 if anything differs.
     """
-    from governance.approval.bundles import opened_bundle, verified_bundle
+    from governance.approval.auditing import verified_bundle
+    from governance.approval.bundles import opened_bundle
     from governance.approval.signed_rings import load_ring
 
     moment = time.time() if at is None else at.replace(tzinfo=UTC).timestamp()

@@ -18,7 +18,8 @@ import pytest
 from governance.approval import Keyring, Statement, sign, waiver_tag, waivers_among
 from governance.approval.agreement import claims
 from governance.approval.attestations import signed as attested
-from governance.approval.bundles import Bundle, opened_bundle, recorded, verified_bundle
+from governance.approval.auditing import verified_bundle
+from governance.approval.bundles import Bundle, opened_bundle, recorded
 from governance.approval.signed_rings import RingFiles
 from governance.approval.standing import RegisteredVersion
 from governance.approval.tags import APPROVAL, REPLACED, RUN, replaced_tag
