@@ -18,9 +18,9 @@ from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 __all__ = ["Registration", "Registrations"]
 
-#: Milliseconds: how long a repeat may take, and after which a request is answered for certain, as
-#: MLflow waits for 20 seconds for a locked SQLite.
-LONGEST, ANSWERED = 600_000, 30_000
+#: Milliseconds: how long a repeat may take, and after which nobody waits for an answer any more,
+#: since MLflow's clients give up (MLFLOW_HTTP_REQUEST_TIMEOUT).
+LONGEST, ANSWERED = 600_000, 120_000
 #: Failed requests that are remembered.
 MOST = 1000
 SERVER_ERROR = 500

@@ -218,3 +218,9 @@ def mlflow_server(running_server, tmp_path, monkeypatch):
 def make_trained():
     """A TinyNet that learnt the stripes from a seed of its own."""
     return lambda seed: trained(*stripes(), seed=seed)
+
+
+@pytest.fixture(scope="session")
+def make_stripes():
+    """Images of stripes and their labels, as many as asked for, from a seed of their own."""
+    return stripes

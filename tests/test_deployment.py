@@ -14,11 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import kubernetes_validate
+import numpy as np
 import pytest
 import servers
 import yaml
 from cryptography.fernet import Fernet
 from forked import Forked
+from PIL import Image
 
 from governance.approval import Keyring
 from governance.approval.protection import Protection
@@ -125,6 +127,15 @@ def told(log, words, seconds=90):
         time.sleep(0.2)
 
 
+def labelled_images(folder):
+    """As many as a policy needs that expects something of every class."""
+    rng = np.random.default_rng(0)
+    for name in ("healthy", "ill"):
+        (folder / name).mkdir(parents=True)
+        for number, image in enumerate(rng.integers(0, 256, (30, 8, 8), dtype=np.uint8)):
+            Image.fromarray(image).save(folder / name / f"{number}.png")
+
+
 @pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.worker
@@ -140,6 +151,7 @@ def test_the_laptop_page_runs_as_it_stands(tmp_path):
     assert (folder / "fernet.key").stat().st_mode & 0o777 == 0o600
     address = f"http://127.0.0.1:{port}"
     with answering([BASH, "-c", serve], folder, tmp_path / "server.log", address):
+        labelled_images(folder / "validation")
         typed(check, folder)
         client = MlflowClient(address, address)
         client.create_registered_model("other")

@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 import yaml
@@ -213,9 +214,15 @@ def policies():
 @pytest.mark.parametrize(("path", "text"), list(policies()), ids=lambda item: str(item)[-20:])
 def test_every_policy_shown_passes_the_check(path, text, tmp_path):
     (tmp_path / path.with_suffix(".toml").name).write_text(text)
+    names = np.array(["seven", "others"])
+    np.savez(
+        tmp_path / "images.npz", images=np.zeros((80, 2, 2), dtype=np.uint8),
+        labels=np.arange(80) % 2, class_names=names,
+    )  # fmt: skip
+    policy = str(tmp_path / path.with_suffix(".toml").name)
 
     found = CliRunner().invoke(
-        app, ["policy", "check", str(tmp_path / path.with_suffix(".toml").name)]
+        app, ["policy", "check", policy, "--data", str(tmp_path / "images.npz")]
     )
 
     assert found.exception is None, found.exception

@@ -9,13 +9,16 @@ Method
     The class with the highest probability counts as the answer. Accuracy, recall (the share of a
     class's images that are recognised) and precision (the share of the images answered with a class
     that belong to it) carry 95 % Wilson intervals. The interval of the worst recall allows for its
-    having been picked as the worst. Balanced accuracy is the plain mean of the recalls, with a
-    MOVER interval. The calibration error compares confidence with the share of right answers in
-    bins of equally many images. Beside it stands the error that a perfectly calibrated model would
-    show on as many images with the same confidences, found by simulation. Negative log-likelihood
-    and the Brier score (0 is best, 2 is worst) judge the probabilities themselves. The control is a
-    model that always gives the shares of the classes as probabilities and names the commonest
-    class.
+    having been picked as the worst. A class falls short if its images show that its recall is below
+    the one that is asked of every class (`class_recall`). The test is the exact binomial one at
+    0.05 divided by the number of classes, so that of a model whose classes all hold that recall, no
+    class falls short in at least 95 of 100 validation sets. Balanced accuracy is the plain mean of
+    the recalls, with a MOVER interval. The calibration error compares confidence with the share of
+    right answers in bins of equally many images. Beside it stands the error that a perfectly
+    calibrated model would show on as many images with the same confidences, found by simulation.
+    Negative log-likelihood and the Brier score (0 is best, 2 is worst) judge the probabilities
+    themselves. The control is a model that always gives the shares of the classes as probabilities
+    and names the commonest class.
 
 Signs of risk
     All images are answered with one class. The recall of a class lies far below the others, or its
@@ -53,8 +56,10 @@ from governance.methods.statistics.proportions import (
     unknown,
     whiskers,
 )
+from governance.methods.statistics.shortfall import cannot_fall_short, falls_short
 from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
 from governance.records.numbers import number
+from governance.records.wording import first_few, missing
 from governance.subject.subject import Needs, Subject
 
 __all__ = ["Performance", "performance"]
@@ -75,9 +80,11 @@ class Performance:
 
     Attributes:
         bins: Largest number of bins for the calibration error.
+        class_recall: Recall that every class is meant to have.
     """
 
     bins: int = 15
+    class_recall: float = 0.5
 
     needs: ClassVar[Needs] = "probabilities"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
@@ -94,6 +101,12 @@ class Performance:
             "recall.{class}": Metric(
                 meaning="Share of this class's images that are recognised.",
                 better="higher",
+                per_class=True,
+            ),
+            "classes_short": Metric(
+                meaning="Number of classes whose recall is shown to be below `class_recall`.",
+                better="lower",
+                highest=None,
                 per_class=True,
             ),
             "ece": Metric(
@@ -117,6 +130,8 @@ class Performance:
     def __post_init__(self) -> None:
         if self.bins < 1:
             raise ValueError(f"bins = {self.bins}: a whole number of at least 1 is accepted")
+        if not 0 < self.class_recall <= 1:
+            raise ValueError(f"class_recall = {self.class_recall}: above 0 to 1 is accepted")
 
     def run(self, subject: Subject, seed: int) -> Measurement:
         """Measure on every validation image."""
@@ -126,6 +141,7 @@ class Performance:
             validation.labels,
             validation.class_names,
             bins=self.bins,
+            class_recall=self.class_recall,
             seed=seed,
         )
 
@@ -136,6 +152,7 @@ def performance(
     class_names: Sequence[str],
     *,
     bins: int = 15,
+    class_recall: float = 0.5,
     seed: int = 0,
 ) -> Measurement:
     """Right answers and calibration of probabilities against labels.
@@ -145,6 +162,7 @@ def performance(
         labels: (N,) index into `class_names`.
         class_names: K names in the order of the columns.
         bins: Largest number of bins of the calibration error.
+        class_recall: Recall that every class is meant to have.
         seed: Of the bootstrap and of the simulated control.
 
     Raises:
@@ -165,6 +183,7 @@ def performance(
         interval = item.interval
         if interval:
             intervals[f"recall.{name}"] = interval
+    metrics["classes_short"], short_note = _short(recalls, class_names, class_recall)
     confused = confusion(y, named, len(class_names))
     figures = [_recall_figure(class_names, recalls, chance(y)), _reliability_figure(scale)]
     if len(class_names) <= DRAWN:
@@ -178,7 +197,7 @@ def performance(
             _classes(class_names, recalls, precisions),
             confusion_table(confused, class_names),
         ),
-        notes=_notes(class_names, named, recalls, scale),
+        notes=(*_notes(class_names, named, recalls, scale), *short_note),
     )
 
 
@@ -228,6 +247,28 @@ def _scores(
             float(1 - (share**2).sum()),
         ),
     }
+
+
+def _short(
+    recalls: tuple[ClassShare, ...], names: Sequence[str], asked: float
+) -> tuple[float | None, tuple[str, ...]]:
+    """How many classes fall short of what is asked, with the note that names them or says why."""
+    unable = cannot_fall_short([item.n for item in recalls], asked)
+    if unable.any():
+        scarce = first_few([name for name, flag in zip(names, unable, strict=True) if flag])
+        why = f"too few images of {scarce} to show a recall below {number(asked)}, were none right"
+        return None, (missing(["classes_short"], why),)
+    short = falls_short(recalls, asked)
+    listed = [
+        f"{name} ({number(item.share)} of {item.n} images)"
+        for name, item, flag in zip(names, recalls, short, strict=True)
+        if flag
+    ]
+    if not listed:
+        return 0.0, ()
+    return float(len(listed)), (
+        f"Shown to be below a recall of {number(asked)}: {first_few(listed)}.",
+    )
 
 
 def _overall(scores: Mapping[str, tuple[float | None, Interval | None, float]], n: int) -> Table:

@@ -56,24 +56,9 @@ from governance.records.wording import missing
 from governance.subject.classifier import Classifier
 from governance.subject.preprocessing import Preprocessing
 from governance.subject.subject import Needs, Subject
+from governance.subject.usual_preprocessings import CAFFE, COLOUR, GREY
 
 __all__ = ["Alternative", "PreprocessingCheck", "alternatives"]
-
-COLOUR = {
-    "ImageNet mean and std": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "CIFAR-10 mean and std": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
-    "from -1 to 1": ((0.5,), (0.5,)),
-    "from 0 to 1": ((0.0,), (1.0,)),
-    "from 0 to 255": ((0.0,), (1 / 255,)),
-}
-GREY = {
-    "MNIST mean and std": ((0.1307,), (0.3081,)),
-    "from -1 to 1": ((0.5,), (0.5,)),
-    "from 0 to 1": ((0.0,), (1.0,)),
-    "from 0 to 255": ((0.0,), (1 / 255,)),
-}
-# Caffe's models: blue first, 0 to 255, the mean of ImageNet taken off, no division.
-CAFFE = ((0.406, 0.456, 0.485), (1 / 255,))
 
 COLUMNS = (
     "preprocessing", "scale", "n", "accuracy", "low", "high",

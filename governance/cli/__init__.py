@@ -12,7 +12,7 @@ approvals      keys, waive, revoke and countersign
 operations     inventory and audit
 auditing       bundle, verify and replay
 drift          compare, history, references and drift selftest
-policies       policy new, policy check and analyses
+policies       policy new, policy draft, policy check and analyses
 worker         worker and sweep
 demonstration  three versions of a digit classifier, trained, registered and assessed
 configuration  --config, the file that gives recurring options a default
@@ -26,6 +26,8 @@ exit_codes     exit codes of the program
 import os
 import sys
 import traceback
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
 
 import typer
 
@@ -40,7 +42,7 @@ from governance.cli import (
     worker,
 )
 from governance.cli.configuration import configured
-from governance.cli.console import complain
+from governance.cli.console import complain, out
 from governance.cli.exit_codes import INTERNAL, MISMATCH, MISUSE
 from governance.errors import EvidenceError, GovernanceError, PolicyError, SubjectError
 
@@ -48,13 +50,15 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="governance",
-    help="Assess image classifiers registered in MLflow, and refuse those that have not passed.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-policy = typer.Typer(help="Write a starter policy, or check one.", no_args_is_help=True)
+policy = typer.Typer(
+    help="Write a starter policy, draft one for a model, or check one.", no_args_is_help=True
+)
 policy.command("new")(policies.policy_new)
+policy.command("draft")(policies.policy_draft)
 policy.command("check")(policies.policy_check)
 
 keys = typer.Typer(
@@ -97,6 +101,27 @@ app.command("analyses")(policies.list_analyses)
 app.command()(configured(worker.worker))
 app.command()(configured(worker.sweep))
 app.command()(assess.demo)
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - called by typer
+    if asked:
+        try:
+            out.print(f"mlflow-governance {version('mlflow-governance')}", highlight=False)
+        except PackageNotFoundError:
+            out.print("mlflow-governance, run from a checkout that is not installed")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[  # noqa: FBT002 - a flag of the command line
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
+) -> None:
+    """Assess image classifiers registered in MLflow, and refuse those that have not passed."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Commands about policies and analyses: `policy new`, `policy check`, `analyses`."""
+"""Commands about policies and analyses: `policy new`, `draft` and `check`, `analyses`."""
 
 from pathlib import Path
 from shlex import quote
@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from governance.cli.arguments import AsJson
-from governance.cli.console import out, print_json, text
+from governance.cli.arguments import AsJson, ModelUri
+from governance.cli.console import out, print_json, progress_bar, text
 from governance.cli.files import write
-from governance.errors import PolicyError, SubjectError
+from governance.errors import PolicyError
 
 if TYPE_CHECKING:
     from governance.records.policy import Policy
 
-__all__ = ["list_analyses", "policy_check", "policy_new"]
+__all__ = ["list_analyses", "policy_check", "policy_draft", "policy_new"]
 
 
 def policy_new(
@@ -32,15 +32,70 @@ def policy_new(
     )
 
 
-def policy_check(path: Annotated[Path, typer.Argument(help="Policy file (TOML).")]) -> None:
-    """Report every problem of a policy at once.
+def policy_draft(
+    model_uri: ModelUri,
+    data: Annotated[Path, typer.Option(help="Labelled images: class folders or an .npz.")],
+    path: Annotated[Path, typer.Option("--out", help="Policy file to write.")] = Path(
+        "policy.toml"
+    ),
+    minutes: Annotated[
+        float, typer.Option(help="Time at hand for one assessment.", min=1, max=10_000)
+    ] = 30,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    allow_pickle: Annotated[  # noqa: FBT002 - a flag of the command line
+        bool, typer.Option("--allow-pickle", help="Load a pickled model, which runs its code.")
+    ] = False,
+) -> None:
+    """Write a policy for one model, from trying it on labelled images.
 
-    Names of classes are checked where the validation images are on this machine.
+    Every line of the policy says why it stands there. Nothing is written for a model that does no
+    better than chance, for other classes, or for fewer than 100 images.
+    """
+    from governance.workflows.drafting import draft_policy
+
+    if path.exists():
+        raise PolicyError(f"{path}: exists; a new file name is accepted")
+    with progress_bar() as progress:
+        draft = draft_policy(
+            model_uri,
+            data,
+            place=_place(data, path),
+            minutes=minutes,
+            device=device,
+            allow_pickle=allow_pickle,
+            progress=progress,
+        )
+    write(path, draft.text.encode())
+    for sentence in draft.seen:
+        out.print(text(sentence), soft_wrap=True)
+    out.print(
+        text(f"Wrote {path}. Read it, then: governance policy check {quote(str(path))}"),
+        soft_wrap=True,
+    )
+
+
+def _place(data: Path, policy: Path) -> str:
+    """The images as the policy names them: from its own folder where they lie in there."""
+    found, home = data.resolve(), policy.parent.resolve()
+    return str(found.relative_to(home) if found.is_relative_to(home) else found)
+
+
+def policy_check(
+    path: Annotated[Path, typer.Argument(help="Policy file (TOML).")],
+    data: Annotated[
+        Path | None, typer.Option(help="Labelled images in the place of the policy's own.")
+    ] = None,
+) -> None:
+    """Report every problem of a policy at once, and how often models would pass it.
+
+    Said for each expectation on a share of images: the chance that a good and a bad model meet it
+    on these images, and the images that it would take.
     """
     from governance.workflows import orchestration
 
     read = orchestration.read_policy(path)
-    unchecked = _check_classes(read)
+    judged = orchestration.judged_by(read)
+    said = _on_images(judged, data)
     blocking = sum(item.severity == "block" for item in read.expectations)
     out.print(
         text(
@@ -49,26 +104,28 @@ def policy_check(path: Annotated[Path, typer.Argument(help="Policy file (TOML)."
         ),
         soft_wrap=True,
     )
-    if unchecked:
-        out.print(text(f"Names of classes were not checked: {unchecked}"), soft_wrap=True)
+    for sentence in said:
+        out.print(text(sentence), soft_wrap=True)
 
 
-def _check_classes(policy: "Policy") -> str:
-    """Why the classes that a policy names could not be checked here; empty where they were.
+def _on_images(policy: "Policy", data: Path | None) -> list[str]:
+    """What can be said of a policy on its images, a sentence each.
 
     Raises:
         PolicyError: For a class that the validation images do not have.
-        SubjectError: For a class that has too few of them.
+        SubjectError: For images that cannot be opened, or a class that has too few of them.
     """
     from governance.subject.images import open_validation
-    from governance.workflows import class_counts, orchestration
+    from governance.workflows import class_counts
+    from governance.workflows.policy_chances import chances
 
-    try:
-        images = open_validation(Path(policy.validation), policy.validation)
-    except SubjectError as error:
-        return str(error)
-    class_counts.check_classes(orchestration.judged_by(policy), images.identity)
-    return ""
+    place = Path(policy.validation) if data is None else data
+    if data is None and ":/" in policy.validation and not place.exists():
+        said = f"Nothing was checked on the images, which lie at {policy.validation}: "
+        return [said + "--data FOLDER names a copy on this machine."]
+    images = open_validation(place, str(place)).identity
+    class_counts.check_classes(policy, images)
+    return [str(chance) for chance in chances(policy, images)]
 
 
 def list_analyses(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag of the command line

@@ -12,6 +12,8 @@ bounds           what provably cannot change a decision
 faithfulness     whether a heat map says what the model rests on
 statistics       intervals, proportions, calibration and confusion
 image_tensors    images and labels in whatever form a caller holds them
+preprocessing_search  which of the usual preprocessings a model was trained with
+class_order      whether outputs stand in the order of the classes
 coarse_maps      heat maps on a coarse grid, as they are recorded
 data_quality     checks of the image table with Great Expectations
 figures          all drawing

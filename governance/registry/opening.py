@@ -19,7 +19,7 @@ from governance.subject.precision import full_precision
 from governance.subject.preprocessing import Preprocessing
 from governance.subject.subject import Subject
 
-__all__ = ["open_materials", "open_subject", "try_out"]
+__all__ = ["device_named", "open_materials", "open_subject", "try_out"]
 
 TRIED = 8  # validation images that the model is tried on before anything is measured
 
@@ -67,7 +67,7 @@ def open_materials(
         SubjectError: If model, images and policy do not go together; all problems of one kind at
             once.
     """
-    place, version = _device(device), materials.version
+    place, version = device_named(device), materials.version
     files = model_files.read(Path(materials.model))
     loaded = model_files.load(files, allow_pickle=policy.model.allow_pickle, device=place)
     preprocessing = _preprocessing(policy.model, files.shape, loaded.shape, version.uri)
@@ -94,7 +94,12 @@ def open_materials(
     return subject
 
 
-def _device(device: str) -> torch.device:
+def device_named(device: str) -> torch.device:
+    """The device that `auto`, `cpu` or `cuda` means on this machine.
+
+    Raises:
+        SubjectError: For another word, or for a GPU that is not there.
+    """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device not in {"cpu", "cuda"}:

@@ -6,6 +6,7 @@ classifier     pixels to class probabilities, whatever computes them
 network        a classifier whose torch module is at hand
 precision      full float32 while a model is computed
 preprocessing  from a decoded image to the model's pixels
+usual_preprocessings  means and standard deviations that models are trained with
 images         validation images from folders, archives and lists
 model_files    models from the files that MLflow keeps
 ```

@@ -16,7 +16,7 @@ from PIL import Image
 
 from governance.errors import SubjectError
 
-__all__ = ["Channels", "Preprocessing", "Resize"]
+__all__ = ["Channels", "Preprocessing", "Resize", "resized"]
 
 Channels = Literal["rgb", "bgr", "grey"]
 Resize = Literal["none", "squash", "crop"]
@@ -93,13 +93,32 @@ class Preprocessing:
                 f"{height} x {width}; same size, or resize = 'squash' or 'crop' in [model] of the "
                 "policy, is accepted"
             )
-        if self.resize == "squash":
-            return picture.resize((width, height), Image.Resampling.BICUBIC)
-        scale = max(height / picture.height, width / picture.width)
-        inner = (
-            max(width, round(picture.width * scale)),
-            max(height, round(picture.height * scale)),
-        )
-        picture = picture.resize(inner, Image.Resampling.BICUBIC)
-        left, top = (inner[0] - width) // 2, (inner[1] - height) // 2
-        return picture.crop((left, top, left + width, top + height))
+        return resized(picture, self.size, self.resize)
+
+
+def resized(
+    picture: Image.Image,
+    size: tuple[int, int],
+    resize: Literal["squash", "crop"],
+    resample: Image.Resampling = Image.Resampling.BICUBIC,
+) -> Image.Image:
+    """A picture brought to a size.
+
+    Args:
+        picture: Picture of any size.
+        size: Height and width that it gets.
+        resize: `squash` ignores the aspect ratio, `crop` brings the short side to size and cuts the
+            centre.
+        resample: Interpolation between pixels.
+    """
+    height, width = size
+    if resize == "squash":
+        return picture.resize((width, height), resample)
+    scale = max(height / picture.height, width / picture.width)
+    inner = (
+        max(width, round(picture.width * scale)),
+        max(height, round(picture.height * scale)),
+    )
+    picture = picture.resize(inner, resample)
+    left, top = (inner[0] - width) // 2, (inner[1] - height) // 2
+    return picture.crop((left, top, left + width, top + height))

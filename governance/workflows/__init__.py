@@ -5,6 +5,8 @@ assessing        from a model's URI to a printed and recorded assessment, in fiv
 orchestration    from a subject and a policy to an assessment
 environment      versions, device, processor and threads that an assessment was made with
 class_counts     expectations about classes with too few images
+policy_chances   how often good and bad models meet the expectations of a policy
+drafting         a policy for one model, from trying it on labelled images
 printing         an assessment's folder as HTML and PDF, printed in a process of its own
 bundling         all that an auditor needs about a version, in one file
 replaying        a part of an assessment measured again, and held against the record

@@ -9,6 +9,7 @@ import requests
 import servers
 from botocore.exceptions import ClientError
 from mlflow.exceptions import MlflowException
+from mlflow.server import handlers
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from moto.server import ThreadedMotoServer
 
@@ -315,3 +316,35 @@ def test_a_storage_that_does_not_answer_is_no_place_to_write(s3, monkeypatch, tm
 
     with pytest.raises(MlflowException, match=r"is refused with (NoSuchBucket|404)"):
         log(repo, tmp_path, b"first", "MLmodel", "model")
+
+
+def test_a_governed_server_seals_in_a_bucket(served, s3, monkeypatch):
+    # arrange
+    bucket, api = next(NAMES), "/api/2.0/mlflow-artifacts"
+    s3.create_bucket(Bucket=bucket)
+    monkeypatch.setenv("_MLFLOW_SERVER_ARTIFACT_DESTINATION", f"worm+s3://{bucket}/kept")
+    monkeypatch.setenv("_MLFLOW_SERVER_ARTIFACT_ROOT", "mlflow-artifacts:/")
+    monkeypatch.setenv("_MLFLOW_SERVER_SERVE_ARTIFACTS", "true")
+    monkeypatch.setattr(handlers, "_artifact_repo", None)
+    client, store = served(), handlers._get_tracking_store()
+    logged = store.create_logged_model(store.create_experiment("in S3"))
+    place = logged.artifact_location.removeprefix("mlflow-artifacts:/")
+    for name in ("MLmodel", "data/model.pt2"):
+        assert client.put(f"{api}/artifacts/{place}/{name}", data=b"first").status_code == 200
+    client.post("/api/2.0/mlflow/registered-models/create", json={"name": "in S3"})
+    about = {"name": "in S3", "source": f"models:/{logged.model_id}", "model_id": logged.model_id}
+    before = content(s3, bucket)
+    # act
+    made = client.post("/api/2.0/mlflow/model-versions/create", json=about)
+    # assert
+    assert made.status_code == 200, made.json
+    parts = {"path": "data/MODEL.PT2", "num_parts": 1}
+    for answer in (
+        client.put(f"{api}/artifacts/{place}/data/MODEL.PT2", data=b"more"),
+        client.put(f"{api}/artifacts/{place}/MLmodel", data=b"better"),
+        client.delete(f"{api}/artifacts/{place}/MLmodel"),
+        client.post(f"{api}/mpu/create/{place}", json=parts),
+    ):
+        assert answer.status_code == 403, answer.text
+    assert content(s3, bucket) == before
+    assert set(before) == {f"kept/{place}/MLmodel", f"kept/{place}/data/model.pt2"}

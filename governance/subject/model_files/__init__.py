@@ -2,12 +2,14 @@
 
 ```
 reading  the content of the folder, its digests, and the module it holds
+described  what its metadata say about preprocessing and classes
 archive  whether an exported model can be opened without running code that came with it
 batch    an export frozen at one batch size, made to take any
 trial    whether the model classifies images at all, tried on a few
 ```
 """
 
+from governance.subject.model_files.described import Description, describe
 from governance.subject.model_files.reading import (
     LoadedModel,
     ModelFiles,
@@ -20,10 +22,12 @@ from governance.subject.model_files.reading import (
 )
 
 __all__ = [
+    "Description",
     "LoadedModel",
     "ModelFiles",
     "Shape",
     "artifact_digest",
+    "describe",
     "file_digests",
     "load",
     "read",

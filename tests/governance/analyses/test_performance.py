@@ -153,3 +153,44 @@ def test_the_analysis_measures_all_validation_images(tiny_subject):
 def test_impossible_parameters_are_refused():
     with pytest.raises(ValueError, match="bins = 0"):
         Performance(bins=0)
+
+
+def test_classes_that_fall_short_are_counted_and_named():
+    # arrange: of 40 images of each class, 40 are right, 24 and 34
+    labels = np.repeat([0, 1, 2], 40)
+    named = labels.copy()
+    named[40:56] = 0
+    named[80:86] = 0
+    probabilities = np.eye(3)[named]
+
+    # act
+    found = performance(probabilities, labels, CLASSES, class_recall=0.9)
+
+    # assert: 24 of 40 are shown to be below 0.9, 34 of 40 are not
+    assert found.metrics["classes_short"] == 1
+    assert "Shown to be below a recall of 0.9000: dog (0.6000 of 40 images)." in found.notes
+
+
+def test_none_falls_short_of_what_all_classes_hold():
+    labels = np.repeat([0, 1, 2], 40)
+
+    found = performance(np.eye(3)[labels], labels, CLASSES)
+
+    assert found.metrics["classes_short"] == 0
+    assert not any("Shown to be below" in note for note in found.notes)
+
+
+def test_whether_a_class_falls_short_is_missing_where_its_images_could_not_show_it():
+    probabilities, labels = hand_made()
+
+    found = performance(probabilities, labels, CLASSES)
+
+    assert found.metrics["classes_short"] is None
+    assert any(note.startswith("Missing: classes_short, since too few images of cat")
+               for note in found.notes)  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", [0.0, -0.1, 1.5])
+def test_a_recall_that_no_class_can_be_asked_for_is_refused(asked):
+    with pytest.raises(ValueError, match=r"class_recall = .*: above 0 to 1 is accepted"):
+        Performance(class_recall=asked)

@@ -295,12 +295,21 @@ def test_a_version_without_a_record_is_not_printed(governance, new_version):
 def test_the_starter_policy_is_written_and_passes_the_check(governance, tmp_path):
     # act
     path = tmp_path / "a policy.toml"
-    written, checked = governance("policy", "new", path), governance("policy", "check", path)
+    np.savez(
+        tmp_path / "images.npz", images=np.zeros((500, 2, 2), dtype=np.uint8),
+        labels=np.arange(500) % 10, class_names=np.array([f"c{k}" for k in range(10)]),
+    )  # fmt: skip
+    written = governance("policy", "new", path)
+    checked = governance("policy", "check", path, "--data", tmp_path / "images.npz")
     # assert
     assert written.code == checked.code == 0
     assert f"governance policy check '{path}'" in written.out
     assert path.read_bytes() == files("templates").joinpath("policy.toml").read_bytes()
-    assert checked.out.startswith(f"{path}: 3 analyses, 2 expectations (2 blocking). sha256:")
+    assert checked.out.startswith(f"{path}: 4 analyses, 2 expectations (2 blocking). sha256:")
+    # The figures that its comments give.
+    assert (
+        "every class passes 98.1 % of the time, one with 0.700 in one class 55.9 %" in checked.out
+    )
     again = governance("policy", "new", path)
     assert again.code == 2
     assert f"{path}: exists; a new file name is accepted" in again.err
@@ -330,20 +339,32 @@ def test_the_check_of_a_policy_looks_for_the_classes_that_it_names(governance, t
     unknown = governance("policy", "check", path)
 
     assert known.code == 0
-    assert "not checked" not in known.out
+    assert "30 images: a model right on 0.625 of class dog passes" in known.out
     assert unknown.code == 2
     assert "has no such class; it has cat, dog" in unknown.err
 
 
-def test_the_check_of_a_policy_says_where_it_could_not_look_for_classes(governance, tmp_path):
+@pytest.mark.parametrize("named", ["policy", "--data"])
+def test_the_check_fails_where_the_images_do_not_exist(governance, tmp_path, named):
     path = tmp_path / "policy.toml"
     path.write_text(CLASSES.format("dog"))
+
+    answer = governance("policy", "check", path, *(["--data", "no"] if named == "--data" else []))
+
+    assert (answer.code, answer.out) == (2, "")
+    place = "no" if named == "--data" else tmp_path / "images.npz"
+    assert f"error: validation images {place}: does not exist; a folder of" in answer.err
+
+
+def test_the_check_says_how_to_look_at_images_that_lie_elsewhere(governance, tmp_path):
+    path = tmp_path / "policy.toml"
+    path.write_text(CLASSES.format("dog").replace("images.npz", "runs:/abc/images.npz"))
 
     answer = governance("policy", "check", path)
 
     assert answer.code == 0
-    assert "Names of classes were not checked: " in answer.out
-    assert "does not exist" in answer.out
+    assert "Nothing was checked on the images, which lie at runs:/abc/images.npz" in answer.out
+    assert "--data FOLDER names a copy on this machine" in answer.out
 
 
 def test_means_and_deviations_on_a_scale_to_255_are_refused(governance, tmp_path):
@@ -425,12 +446,25 @@ def test_misuse_ends_with_2(governance, arguments):
     assert "Usage: " in answer.err
 
 
-def test_help_answers_in_under_a_second_of_work():
-    before = os.times()
-    subprocess.run([sys.executable, "-m", "governance", "--help"], check=True, capture_output=True)
-    after = os.times()
-    spent = after.children_user + after.children_system
-    assert spent - before.children_user - before.children_system < 1
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_and_version_answer_in_under_half_a_second_of_work(option):
+    def answer():
+        before = os.times()
+        subprocess.run([sys.executable, "-m", "governance", option], check=True,
+                       capture_output=True)  # fmt: skip
+        after = os.times()
+        spent = after.children_user + after.children_system
+        return spent - before.children_user - before.children_system
+
+    # The best of three, since other work on the machine slows all of them.
+    assert min(answer() for _ in range(3)) < 0.5
+
+
+def test_the_version_is_that_of_the_package(governance):
+    answer = governance("--version")
+
+    assert answer.code == 0
+    assert answer.out.startswith("mlflow-governance")
 
 
 def test_a_defect_ends_with_3_and_shows_where(governance, monkeypatch):

@@ -1,0 +1,106 @@
+"""Description: what the metadata of an MLmodel file say about preprocessing and classes.
+
+`mlflow.pytorch.log_model(..., metadata={...})` keeps what the author wrote. Nothing of it is taken
+for true: it is tried before the usual guesses, and held against the images.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from governance.subject.usual_preprocessings import Scale
+
+__all__ = ["Description", "describe"]
+
+MEANS = ("mean", "image_mean", "pixel_mean")
+STDS = ("std", "image_std", "pixel_std")
+CLASSES = ("class_names", "classes", "labels", "id2label")
+#: Keys about size that are told to the reader, since a policy may not be able to say them.
+TOLD = ("crop_pct", "crop_size", "input_size", "interpolation", "resize", "resize_size", "size")
+DEEPEST = 4
+RGB = 3
+LEVELS = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What the author of a model wrote about its inputs and outputs.
+
+    Attributes:
+        scale: Mean and standard deviation of pixels in [0, 1]; None if nothing readable is said.
+        class_names: Names in the order of the outputs; None if none are said.
+        told: Further keys about preprocessing, each with its value as it stands there.
+    """
+
+    scale: Scale | None = None
+    class_names: tuple[str, ...] | None = None
+    told: Mapping[str, str]
+
+
+def describe(folder: Path) -> Description:
+    """The description in the MLmodel file of a folder that `model_files.read` has looked at."""
+    described = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
+    entries = dict(_entries(described.get("metadata")))
+    means = [_numbers(entries[key]) for key in MEANS if key in entries]
+    stds = [_numbers(entries[key]) for key in STDS if key in entries]
+    names = [_names(entries[key]) for key in CLASSES if key in entries]
+    return Description(
+        scale=_scale(means[0], stds[0]) if means and stds else None,
+        class_names=names[0] if names else None,
+        told={key: str(entries[key]) for key in TOLD if key in entries},
+    )
+
+
+def _entries(data: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Every key with its value, those of inner tables first, so that outer ones count."""
+    if not isinstance(data, dict) or depth == DEEPEST:
+        return
+    read = {str(key): _parsed(value) for key, value in data.items()}
+    for key, value in read.items():
+        if key not in CLASSES:
+            yield from _entries(value, depth + 1)
+    yield from read.items()
+
+
+def _parsed(value: Any) -> Any:
+    """What a text holds, where it is JSON: MLflow's own metadata are often written so."""
+    if not isinstance(value, str) or value[:1] not in {"[", "{"}:
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+
+
+def _numbers(value: Any) -> tuple[float, ...] | None:
+    listed = value if isinstance(value, list | tuple) else [value]
+    if len(listed) not in {1, RGB}:
+        return None
+    if not all(isinstance(item, int | float) and math.isfinite(item) for item in listed):
+        return None
+    return tuple(float(item) for item in listed)
+
+
+def _scale(mean: tuple[float, ...] | None, std: tuple[float, ...] | None) -> Scale | None:
+    if mean is None or std is None:
+        return None
+    if max(*mean, *std) > 1:  # of pixels from 0 to 255
+        mean, std = tuple(item / LEVELS for item in mean), tuple(item / LEVELS for item in std)
+    usable = all(0 <= item <= 1 for item in mean) and all(0 < item <= 1 for item in std)
+    return (mean, std) if usable else None
+
+
+def _names(value: Any) -> tuple[str, ...] | None:
+    if isinstance(value, dict):
+        try:
+            value = [value[key] for key in sorted(value, key=int)]
+        except (TypeError, ValueError):
+            return None
+    if not isinstance(value, list) or not all(isinstance(item, str | int) for item in value):
+        return None
+    return tuple(str(item) for item in value)

@@ -1,0 +1,160 @@
+"""Draft subject: a model and labelled images, opened before anything is known of how they fit.
+
+An assessment is told by its policy how images become inputs. Here there is no policy yet: sizes and
+channels come from the model's files, the rest is to be found out.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from governance import registry
+from governance.errors import SubjectError
+from governance.records.numbers import count
+from governance.records.wording import first_few
+from governance.registry import ModelVersion
+from governance.registry.materials import model_folder
+from governance.registry.opening import device_named
+from governance.subject import model_files
+from governance.subject.images import open_validation
+from governance.subject.images.validation_set import ValidationSet
+from governance.subject.model_files import Description, LoadedModel, ModelFiles, trial
+from governance.subject.network import Network
+from governance.subject.precision import full_precision
+from governance.subject.preprocessing import Preprocessing
+
+__all__ = ["DraftSubject", "open_draft"]
+
+#: Fewer images choose and confirm nothing: on 50 of them a share of 0.9 is known to 0.09.
+LEAST = 100
+TRIED = 8  # images that the model is tried on before anything else
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftSubject:
+    """A model and images that policies can be tried on.
+
+    Attributes:
+        version: The model version, as resolved.
+        files: Its files.
+        network: The model behind some preprocessing.
+        described: What its author wrote about it.
+        validation: The images.
+        unsized: Whether the files leave the size open.
+    """
+
+    version: ModelVersion
+    files: ModelFiles
+    network: Network
+    described: Description
+    validation: ValidationSet
+    unsized: bool
+
+
+@full_precision()
+def open_draft(
+    uri: str, data: Path, scratch: Path, device: str, *, allow_pickle: bool
+) -> DraftSubject:
+    """Open the images and the model at `uri`, and try the model on some of them.
+
+    Args:
+        uri: Address of the model, as `registry.resolve` takes it.
+        data: Validation images on this machine.
+        scratch: Folder for downloads.
+        device: `auto`, `cpu` or `cuda`.
+        allow_pickle: Whether a pickled model may be loaded.
+
+    Raises:
+        SubjectError: If there are too few images, or the model does not classify them, or into
+            other classes.
+        RegistryError: If MLflow refuses.
+    """
+    validation = open_validation(data, str(data))
+    if len(validation) < LEAST:
+        raise SubjectError(
+            f"validation images {data}: {count(len(validation))} in "
+            f"{count(len(validation.class_names))} classes; at least {LEAST} are needed to draft a "
+            "policy: half of them choose a preprocessing, and the others confirm it"
+        )
+    version = registry.resolve(uri)
+    place = device_named(device)
+    files = model_files.read(model_folder(version, scratch / "model"))
+    loaded = model_files.load(files, allow_pickle=allow_pickle, device=place)
+    described = model_files.describe(files.folder)
+    _refuse_names(version, described, validation)
+    start, unsized = _start(files, loaded, validation)
+    network = Network(model=loaded.model, device=place, preprocessing=start)
+    outputs = _outputs(version, network, described, validation)
+    return DraftSubject(
+        version=version,
+        files=files,
+        network=replace(network, outputs=outputs),
+        described=described,
+        validation=validation,
+        unsized=unsized,
+    )
+
+
+def _start(
+    files: ModelFiles, loaded: LoadedModel, validation: ValidationSet
+) -> tuple[Preprocessing, bool]:
+    """Size and number of channels to begin with, and whether the files leave the size open."""
+    channels, height, width = (
+        taken if taken is not None else signed
+        for taken, signed in zip(loaded.shape, files.shape, strict=True)
+    )
+    if channels not in {None, 1, 3}:
+        raise SubjectError(
+            f"{files.folder.name}: takes {channels} channels; 1 (grey) and 3 (colour) are accepted"
+        )
+    first = validation.images[0]
+    grey = channels == 1 or (channels is None and first.ndim == 2)  # noqa: PLR2004 - (H, W)
+    unsized = height is None or width is None
+    size = (height or first.shape[0], width or first.shape[1])
+    return Preprocessing(size=size, channels="grey" if grey else "rgb", resize="crop"), unsized
+
+
+def _refuse_names(version: ModelVersion, described: Description, validation: ValidationSet) -> None:
+    """Refuse images whose classes are not those that the model's author named, in their order."""
+    ours, theirs = validation.class_names, described.class_names
+    if theirs is None or theirs == ours:
+        return
+    where = f"model {version.uri}: its metadata name {count(len(theirs))} classes"
+    if sorted(theirs) == sorted(ours):
+        raise SubjectError(
+            f"{where} in the order {first_few(theirs, 10)}, and the images name them in the order "
+            f"{first_few(ours, 10)}; the same order is accepted: an .npz with class_names in the "
+            "model's order"
+        )
+    missing = sorted(set(ours) - set(theirs))
+    further = sorted(set(theirs) - set(ours))
+    raise SubjectError(
+        f"{where} and the images {count(len(ours))}; only the model has "
+        f"{first_few(further) or 'none'}, only the images have {first_few(missing) or 'none'}; "
+        "the same classes are accepted"
+    )
+
+
+def _outputs(
+    version: ModelVersion, network: Network, described: Description, validation: ValidationSet
+) -> Literal["logits", "probabilities"]:
+    """The kind of the model's outputs, tried on a few images as an assessment does it."""
+    images = [validation.images[int(i)] for i in validation.sample(TRIED, 0)]
+    start = network.preprocessing
+    pixels = torch.from_numpy(np.stack([start.pixels(image) for image in images]))
+    found = trial.check_batch(network.model, network.inputs(pixels.to(network.device)), version.uri)
+    names = validation.class_names
+    if found.dim() != 2 or found.shape[1] != len(names):  # noqa: PLR2004 - (B, K)
+        named = f" ({first_few(described.class_names)})" if described.class_names else ""
+        raise SubjectError(
+            f"model {version.uri}: returns {tuple(found.shape[1:])} numbers per image{named} and "
+            f"the images name {count(len(names))} classes ({first_few(names)}); one number for "
+            "each class is accepted: an .npz may name classes without images"
+        )
+    sums = bool((found >= 0).all()) and bool(((found.sum(1) - 1).abs() < 1e-3).all())  # noqa: PLR2004 - rounding of a float32 softmax
+    kind: Literal["logits", "probabilities"] = "probabilities" if sums else "logits"
+    trial.check_outputs(found, classes=len(names), kind=kind, where=version.uri)
+    return kind
