@@ -10,6 +10,7 @@ statements         what a verdict, a waiver or a revocation says, and what none 
 signed_statements  the same as in-toto has them, in envelopes, made and read back
 former_tokens      statements in the form of earlier releases, which count no more
 attestations       an assessment as in-toto's test results and verification, for tools of others
+model_signatures   who signed the files of a model (OpenSSF Model Signing)
 signed_rings       keyrings that root keys signed, of versions that only rise
 agreement          what a signed verdict says of its record, and where the two differ
 waivers            which signed waivers of a version count

@@ -11,6 +11,7 @@ trial    whether the model classifies images at all, tried on a few
 
 from governance.subject.model_files.described import Description, describe
 from governance.subject.model_files.reading import (
+    DOWNLOAD_NOTE,
     LoadedModel,
     ModelFiles,
     Shape,
@@ -22,6 +23,7 @@ from governance.subject.model_files.reading import (
 )
 
 __all__ = [
+    "DOWNLOAD_NOTE",
     "Description",
     "LoadedModel",
     "ModelFiles",

@@ -27,6 +27,7 @@ from governance.subject.model_files.batch import free_batch
 from governance.subject.network import layer_digests, not_plain, tensor_digest
 
 __all__ = [
+    "DOWNLOAD_NOTE",
     "LoadedModel",
     "ModelFiles",
     "Shape",
