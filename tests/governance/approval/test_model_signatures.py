@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from governance.approval import Keyring, PrivateKey
 from governance.approval.model_signatures import SIGNATURE, signature_of
-from governance.errors import ApprovalError
+from governance.errors import ApprovalError, EvidenceError
 from governance.records.evidence import ModelSignature
 
 pytest.importorskip("model_signing")
@@ -93,7 +93,7 @@ def test_a_signature_of_other_files_counts_for_nothing(signed, ring, change, sai
     folder = signed()
     change(folder)
 
-    with pytest.raises(ApprovalError, match=said):
+    with pytest.raises(EvidenceError, match=said):
         signature_of(folder, ring, NOW)
 
 
