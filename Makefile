@@ -1,4 +1,4 @@
-.PHONY: help check test demo docs kill races lock sbom licences
+.PHONY: help check test demo docs kill races lock sbom licences fuzz
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -21,6 +21,10 @@ docs:  ## write docs/analyses.md from what the analyses declare
 kill:  ## thirty registrations while worker and server are killed; ci/check runs six
 	ci/setup dev
 	OMP_NUM_THREADS=1 .venv/bin/pytest -s -m kill tests/governance/worker
+
+fuzz:  ## five thousand altered inputs, with the figures; FUZZ_TIMES=10 FUZZ_SEED=2 for more of others
+	ci/setup dev
+	OMP_NUM_THREADS=1 .venv/bin/pytest -s tests/test_fuzzing.py
 
 races:  ## fifty threads, two hundred rounds, against SQLite and PostgreSQL; ci/check runs a few
 	ci/setup dev

@@ -18,6 +18,8 @@ __all__ = ["ImageManifest", "from_image_manifest"]
 
 PATH, LABEL = "path", "label"
 DIGEST_LENGTH = 36  # of a data set, in MLflow
+#: Bytes of a CSV file.
+LARGEST_LIST = 64 * 2**20
 
 
 class ImageManifest(PandasDataset):  # type: ignore[misc] # MLflow has no types
@@ -112,11 +114,17 @@ def _table(manifest: str | Path | pd.DataFrame, location: str) -> pd.DataFrame:
 
 
 def _csv(file: str | Path) -> pd.DataFrame:
+    from governance.errors import SubjectError
+    from governance.records.bounded import opened
+
     # A class may well be called NA, None or null.
     with warnings.catch_warnings():
         # Else a row that is longer than the first would be read from its second value on.
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        return pd.read_csv(file, dtype=str, index_col=False, keep_default_na=False, na_values=[""])
+        with opened(Path(file), LARGEST_LIST, SubjectError) as stream:
+            return pd.read_csv(
+                stream, dtype=str, index_col=False, keep_default_na=False, na_values=[""]
+            )
 
 
 def _source(folder: Path) -> DatasetSource:

@@ -6,6 +6,7 @@ addresses lead nowhere. It holds no script and forbids itself to load anything.
 
 import re
 from base64 import b64encode
+from collections.abc import Sequence
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -27,20 +28,36 @@ FONTS = (
     ("IBMPlexMono-Regular", "Plex Mono", 400, "normal"),
 )
 
+#: Pixels of a picture.
+MOST_PIXELS = 50_000_000
+HEADER = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR(....)(....)", re.DOTALL)
+
 CODE = re.compile(r"(`+)(.+?)\1")
 EMPHASIS = re.compile(r"(?<![\w*])\*([^\s*][^*<>]*?)\*(?![\w*])")
 PART_OF_NAME = re.compile(r"(?<=\w)([_.])(?=\w)")
 
 
-def to_html(assessment: Assessment) -> str:
-    """The report of an assessment as a page that can be sent around on its own."""
-    return page(view(assessment))
+def to_html(assessment: Assessment, doubts: Sequence[str] = ()) -> str:
+    """The report of an assessment as a page that can be sent around on its own.
+
+    Args:
+        assessment: The assessment as recorded.
+        doubts: Where it contradicts itself; if there are any, every page is marked as unverified.
+    """
+    return page(view(assessment), doubts)
 
 
-def page(arranged: View) -> str:
-    """The report from an assessment that is already arranged."""
+def page(arranged: View, doubts: Sequence[str] = ()) -> str:
+    """The report from an assessment that is already arranged.
+
+    Args:
+        arranged: The assessment in the order of the report.
+        doubts: Where it contradicts itself; if there are any, every page is marked as unverified.
+    """
     template = environment().get_template("report.html.j2")
-    return template.render(view=arranged, assessment=arranged.assessment, style=style())
+    return template.render(
+        view=arranged, assessment=arranged.assessment, style=style(), doubts=doubts
+    )
 
 
 def environment() -> Environment:
@@ -55,7 +72,6 @@ def environment() -> Environment:
     )
     environment.filters.update(
         count=numbers.count,
-        data_uri=_data_uri,
         difference=numbers.difference,
         duration=numbers.duration,
         interval=numbers.interval,
@@ -63,6 +79,7 @@ def environment() -> Environment:
         name=_name,
         number=numbers.number,
         percent=numbers.percent,
+        picture=_picture,
         outcome=OUTCOMES.__getitem__,
         prose=_prose,
     )
@@ -83,6 +100,17 @@ def _prose(text: str) -> Markup:
 def _name(text: str) -> Markup:
     """An escaped name that may be broken after its dots and underscores."""
     return Markup(PART_OF_NAME.sub(r"\1<wbr>", str(escape(printable(text)))))  # noqa: S704 - escaped
+
+
+def _picture(content: bytes) -> str:
+    """A picture inside the page; nothing where it is no PNG or has more pixels than one has.
+
+    What stands in a record is untrusted: as something else than a PNG it would be drawn by another
+    reader, and a few kilobytes can be a picture of gigabytes.
+    """
+    size = HEADER.match(content)
+    good = size and int.from_bytes(size[1]) * int.from_bytes(size[2]) <= MOST_PIXELS
+    return _data_uri(content if good else b"", "image/png")
 
 
 def _data_uri(content: bytes, kind: str) -> str:

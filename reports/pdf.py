@@ -5,6 +5,7 @@ WeasyPrint, fontTools and Pango are the same; else only the times inside embedde
 """
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from governance.records.assessment import Assessment
@@ -17,8 +18,12 @@ __all__ = ["to_pdf"]
 VARIANT = "pdf/a-3a"
 
 
-def to_pdf(assessment: Assessment) -> bytes:
+def to_pdf(assessment: Assessment, doubts: Sequence[str] = ()) -> bytes:
     """The report of an assessment for print and for the archive.
+
+    Args:
+        assessment: The assessment as recorded.
+        doubts: Where it contradicts itself; if there are any, every page is marked as unverified.
 
     Raises:
         OSError: If the Pango libraries that WeasyPrint needs are not installed.
@@ -29,7 +34,7 @@ def to_pdf(assessment: Assessment) -> bytes:
 
     arranged = view(assessment)
     document = HTML(
-        string=page(arranged),
+        string=page(arranged, doubts),
         url_fetcher=URLFetcher(allowed_protocols=["data"], allow_redirects=False),
     )
     with warnings.catch_warnings():

@@ -95,11 +95,20 @@ def report(
     ],
     html: Annotated[Path | None, typer.Option(help="Write the report as HTML.")] = None,
     pdf: Annotated[Path | None, typer.Option(help="Write the report as PDF.")] = None,
+    unverified: Annotated[  # noqa: FBT002 - a flag of the command line
+        bool,
+        typer.Option(help="Print a record that contradicts itself too, marked on every page."),
+    ] = False,
 ) -> None:
-    """Print a recorded assessment as HTML or PDF. Nothing is measured."""
+    """Print a recorded assessment as HTML or PDF. Nothing is measured.
+
+    The evidence is judged again. A record whose verdict does not follow from it is not printed.
+    """
     from tempfile import TemporaryDirectory
 
+    from governance.errors import EvidenceError
     from governance.records.assessment import Assessment
+    from governance.records.consistency import contradictions
 
     if html is None and pdf is None:
         misuse("nothing to write; --html FILE, --pdf FILE or both are accepted")
@@ -109,16 +118,22 @@ def report(
         from governance import registry
 
         with TemporaryDirectory() as scratch:
-            folder = registry.fetch(registry.resolve(source), Path(scratch))
+            version = registry.resolve(source)
+            folder = registry.fetch(version, Path(scratch))
+            registry.named(version, folder)
             assessment = Assessment.load(folder)
+    doubts = tuple(contradictions(assessment))
+    if doubts and not unverified:
+        cure = "not printed; --unverified prints it, marked so on every page"
+        raise EvidenceError([*(f"{source}: {doubt}" for doubt in doubts), f"{source}: {cure}"])
     if html:
         from reports.html import to_html
 
-        write(html, to_html(assessment).encode())
+        write(html, to_html(assessment, doubts).encode())
     if pdf:
         from reports.pdf import to_pdf
 
-        write(pdf, to_pdf(assessment))
+        write(pdf, to_pdf(assessment, doubts))
 
 
 def demo(

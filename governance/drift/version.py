@@ -26,6 +26,8 @@ __all__ = [
 #: The analysis whose record every comparison needs.
 MAPS = "explanation_maps"
 LEVELS = 255
+#: Twice the largest number of float32 squared is far below that of float64.
+LARGEST_RESPONSE = 3.5e38
 LEAST = 2  # images below which a mean distance has no spread to judge it by
 
 Array = NDArray[np.float64]
@@ -173,6 +175,15 @@ def version_of(assessment: Assessment) -> Version:
     Raises:
         EvidenceError: If a recorded table is damaged.
     """
+    try:
+        return _version(assessment)
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+        raise EvidenceError(
+            f"{assessment.identity.uri}: a recorded table is damaged: {error!r}"
+        ) from error
+
+
+def _version(assessment: Assessment) -> Version:
     names = assessment.validation.class_names
     frame = _frame(assessment, MAPS, "maps")
     if frame is None or frame.empty:
@@ -298,10 +309,11 @@ def _filters(assessment: Assessment, images: int) -> dict[str, ResponseProfiles]
     for layer, rows in frame.groupby("layer", sort=False):
         levels = np.stack([unpack(t, np.uint8, images, where) for t in rows["signature"]])
         low, high = (rows[name].to_numpy(np.float64)[:, None] for name in ("low", "high"))
-        profiles[str(layer)] = ResponseProfiles(
-            units=tuple(int(unit) for unit in rows["unit"]),
-            responses=low + levels / LEVELS * (high - low),
-        )
+        responses = low + levels / LEVELS * (high - low)
+        if not (np.abs(responses) <= LARGEST_RESPONSE).all():
+            raise EvidenceError(f"{where}: a response is missing, or none of a float32 network")
+        units = tuple(int(unit) for unit in rows["unit"])
+        profiles[str(layer)] = ResponseProfiles(units=units, responses=responses)
     return profiles
 
 

@@ -11,11 +11,15 @@ reproduction   a measurement made again, held against the one on record
 decision       evidence held against a policy: findings and a verdict
 assessment     one assessment and its folder of files
 bundle_files   many files as one, the same bytes for the same files
+manifest       the files of an assessment by their sha256
+parquet_footer what a Parquet file promises, read before the file is
 table_files    the rows of a table as Parquet and as CSV
 consistency    whether an assessment follows from itself, whatever its digests say
 waiver         a named person's permission for one version to miss one expectation
 lineage        the versions that one version is compared with
 drift_terms    what a policy says about drift
+consistency    whether an assessment follows from itself
+bounded        files, JSON and TOML measured before anything is made of them
 decoding       plain data of JSON and TOML as typed values, with all problems at once
 wording        names in a sentence, and why a metric is missing
 topics         what a reader may think was assessed, for the list of what was not

@@ -15,11 +15,13 @@ specifies the files apart from the code.
 """
 
 import hashlib
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from datetime import datetime
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
@@ -28,24 +30,45 @@ from governance.errors import EvidenceError
 from governance.records import table_files
 from governance.records.decision import Decision
 from governance.records.evidence import (
+    MOST_CELLS,
     MOST_PRINTED,
     Evidence,
     Interval,
     ModelIdentity,
     ValidationIdentity,
 )
+from governance.records.manifest import (
+    LARGEST_FILE,
+    MANIFEST,
+    Difference,
+    compared,
+    content,
+    parsed,
+    write_manifest,
+)
 from governance.records.policy import DRIFT, INAPPLICABLE, Policy
-from governance.records.serialisation import canonical, from_data, parse, to_data
+from governance.records.serialisation import canonical, from_data, to_data
 from governance.records.waiver import Waiver
 
-__all__ = ["MANIFEST", "RECORD", "SCHEMA", "Assessment", "Baseline", "Difference", "attach"]
+__all__ = [
+    "MANIFEST",
+    "RECORD",
+    "SCHEMA",
+    "Assessment",
+    "Baseline",
+    "Difference",
+    "attach",
+]
 
 #: 1: first layout. 2: withdrawn evidence, waivers, drift.
 SCHEMA = 2
 
 RECORD = "assessment.json"
-MANIFEST = "manifest.json"
 POLICY = "policy.toml"
+
+#: Bytes of a picture.
+LARGEST_FIGURE = 16 * 2**20
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\+00:00|Z)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,17 +91,6 @@ class Baseline:
     verdict: str
     metrics: Mapping[str, float | None]
     intervals: Mapping[str, Interval] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """How a folder differs from its manifest: a file `missing`, `extra` or `changed`."""
-
-    path: str
-    kind: str
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.path}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +133,25 @@ class Assessment:
             raise EvidenceError(
                 "drift is said not to apply beside a baseline that it could be compared with"
             )
+        _ = self.moment
         object.__setattr__(self, "environment", MappingProxyType(dict(self.environment)))
+
+    @property
+    def moment(self) -> datetime:
+        """Time of the assessment.
+
+        Raises:
+            EvidenceError: If it is not written as one.
+        """
+        try:
+            if TIME.fullmatch(self.created):
+                return datetime.fromisoformat(self.created)
+        except ValueError:  # such as the thirteenth month
+            pass
+        raise EvidenceError(
+            f"created: is {self.created[:40]!r}; a time such as 2026-11-22T12:00:00+00:00 is "
+            "accepted"
+        )
 
     @property
     def metrics(self) -> dict[str, float | None]:
@@ -165,7 +195,7 @@ class Assessment:
                 target = partial / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
-            _write_manifest(partial)
+            write_manifest(partial, SCHEMA)
             partial.rename(folder.absolute())
 
     @classmethod
@@ -176,24 +206,22 @@ class Assessment:
             EvidenceError: If the folder is no assessment, differs from its manifest, or was
                 written under another schema.
         """
-        differences = cls.verify(folder)
+        digests, differences = compared(folder)
         if differences:
             raise EvidenceError([f"{folder}: {difference}" for difference in differences])
-        data = _parsed(folder, RECORD)
+        data = parsed(folder, RECORD)
         if data.get("schema") != SCHEMA:
             raise EvidenceError(
                 f"{folder}/{RECORD}: schema {data.get('schema')!r}; {SCHEMA} is accepted"
             )
         try:
-            for item in data["evidence"]:
-                if item["measurement"] is not None:
-                    _fill(item["measurement"], folder)
+            _fill(data, _Files(folder, frozenset(digests)))
         except (KeyError, TypeError, AttributeError) as error:
             raise EvidenceError(f"{folder}/{RECORD}: evidence is damaged: {error!r}") from error
         loaded = from_data(cls, data, RECORD)
-        if _content(folder, POLICY) != loaded.policy.text.encode():
+        if content(folder, POLICY) != _utf8(loaded.policy.text):
             raise EvidenceError(f"{folder}: {POLICY} is not the policy in {RECORD}")
-        if _content(folder, RECORD) != _record(loaded):
+        if content(folder, RECORD) != _record(loaded):
             # Its digest, recomputed, would not be the one that was recorded.
             raise EvidenceError(
                 f"{folder}/{RECORD}: is not written as a record of schema {SCHEMA} is; the bytes "
@@ -208,25 +236,7 @@ class Assessment:
         Raises:
             EvidenceError: If there is no manifest that can be read.
         """
-        if not (folder / MANIFEST).is_file():
-            raise EvidenceError(
-                f"{folder}: no {MANIFEST}, so this is not an assessment; the folder that "
-                "`governance assess --out` wrote is accepted"
-            )
-        listed = _parsed(folder, MANIFEST).get("files")
-        if not isinstance(listed, dict):
-            raise EvidenceError(f"{folder}/{MANIFEST}: names no files; {{path: sha256}} is needed")
-        digests = {path: _sha256((folder / path).read_bytes()) for path in _paths(folder)}
-        kinds = {
-            **{path: "missing" for path in listed if path not in digests},
-            **{path: "extra" for path in digests if path not in listed},
-            **{
-                path: "changed"
-                for path in listed
-                if digests.get(path, listed[path]) != listed[path]
-            },
-        }
-        return tuple(Difference(path=path, kind=kinds[path]) for path in sorted(kinds))
+        return compared(folder)[1]
 
 
 def attach(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -246,7 +256,7 @@ def attach(folder: Path, files: Mapping[str, bytes]) -> None:
             (partial / name).write_bytes(content)
         for name in files:
             (partial / name).replace(folder / name)
-    _write_manifest(folder)
+    write_manifest(folder, SCHEMA)
 
 
 def _files(assessment: Assessment) -> dict[str, bytes]:
@@ -301,65 +311,64 @@ def _bare(evidence: Evidence) -> Evidence:
     return replace(evidence, measurement=replace(measurement, figures=figures, tables=tables))
 
 
-def _fill(measurement: dict[str, Any], folder: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The files that the manifest of a folder names, by which a record may refer to them."""
+
+    folder: Path
+    names: frozenset[str]
+
+    def content(self, path: str, most: int) -> bytes:
+        if path not in self.names:
+            raise EvidenceError(f"{self.folder}: {path!r} is no file of the folder")
+        return content(self.folder, path, most)
+
+
+def _fill(record: dict[str, Any], files: _Files) -> None:
     """Put pixels and rows back where `_files` took them out."""
-    for figure in measurement["figures"]:
-        path = str(figure.pop("path"))
-        figure["image"] = _content(folder, path)
-        _same(folder, path, _sha256(figure["image"]), figure.pop("sha256"))
-    for table in measurement["tables"]:
-        path, _ = str(table.pop("path")), table.pop("row_count")
-        table.setdefault("printed", table["columns"][:MOST_PRINTED])
-        table["rows"], digest = _rows(folder, path)
-        _same(folder, path, digest, table.pop("sha256"))
-        copy = str(Path(path).with_suffix(".csv"))
-        _same(folder, copy, _sha256(_content(folder, copy)), table.pop("csv_sha256"))
+    cells = 0
+    for item in record["evidence"]:
+        measurement = item["measurement"] or {"figures": (), "tables": ()}
+        for figure in measurement["figures"]:
+            path = str(figure.pop("path"))
+            figure["image"] = files.content(path, LARGEST_FIGURE)
+            _same(files.folder, path, _sha256(figure["image"]), figure.pop("sha256"))
+        for table in measurement["tables"]:
+            path, _ = str(table.pop("path")), table.pop("row_count")
+            table.setdefault("printed", table["columns"][:MOST_PRINTED])
+            table["rows"], digest = _rows(files, path)
+            _same(files.folder, path, digest, table.pop("sha256"))
+            copy = str(PurePosixPath(path).with_suffix(".csv"))
+            csv = files.content(copy, LARGEST_FILE)
+            _same(files.folder, copy, _sha256(csv), table.pop("csv_sha256"))
+            cells += len(table["rows"]) * len(table["columns"])
+            if cells > MOST_CELLS:
+                raise EvidenceError(
+                    f"{files.folder}: more than {MOST_CELLS} cells are in its tables; fewer are "
+                    "accepted"
+                )
 
 
-def _rows(folder: Path, path: str) -> tuple[list[list[Any]], str]:
+def _rows(files: _Files, path: str) -> tuple[list[list[Any]], str]:
     """The rows of a table and their digest."""
     try:
-        rows = table_files.rows_of(_content(folder, path))
+        rows = table_files.rows_of(files.content(path, table_files.LARGEST_PARQUET))
         return rows, _sha256(canonical(rows))
     except (ValueError, TypeError) as error:
-        raise EvidenceError(f"{folder}: {path} cannot be read as a table: {error}") from error
+        raise EvidenceError(f"{files.folder}: {path} cannot be read as a table: {error}") from error
 
 
-def _content(folder: Path, path: str) -> bytes:
-    file = (folder / path).resolve()
-    if not file.is_relative_to(folder.resolve()):
-        raise EvidenceError(f"{folder}: {path!r} lies outside the folder")
-    if not file.is_file():
-        raise EvidenceError(f"{folder}: {path!r} is no file of the folder")
-    return file.read_bytes()
+def _utf8(text: str) -> bytes | None:
+    """A text as a file holds it; None if none can, for a lone surrogate in it."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return None
 
 
 def _same(folder: Path, path: str, digest: str, recorded: object) -> None:
     if digest != recorded:
         raise EvidenceError(f"{folder}/{RECORD}: {path} is not the file it was written with")
-
-
-def _parsed(folder: Path, name: str) -> dict[str, Any]:
-    data = parse(_content(folder, name), f"{folder}/{name}")
-    if not isinstance(data, dict):
-        raise EvidenceError(f"{folder}/{name}: holds {type(data).__name__}; an object is accepted")
-    return data
-
-
-def _write_manifest(folder: Path) -> None:
-    files = {path: _sha256((folder / path).read_bytes()) for path in _paths(folder)}
-    partial = folder / f".{MANIFEST}"
-    partial.write_bytes(canonical({"schema": SCHEMA, "files": files}))
-    partial.replace(folder / MANIFEST)
-
-
-def _paths(folder: Path) -> Iterator[str]:
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink():
-            raise EvidenceError(f"{folder}: {name} is a link; plain files are accepted")
-        if path.is_file() and name not in {MANIFEST, f".{MANIFEST}"}:
-            yield name
 
 
 @contextmanager

@@ -7,7 +7,7 @@ that no later step can mistake them for a value.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -17,6 +17,8 @@ from governance.records.decoding import FLAT, IF_SET
 from governance.records.version_ref import VersionRef
 
 __all__ = [
+    "LONGEST_TEXTS",
+    "MOST_CELLS",
     "MOST_PRINTED",
     "Cell",
     "Evidence",
@@ -37,6 +39,10 @@ LARGEST = 2**63 - 1
 
 #: Columns of a table that fit on a page.
 MOST_PRINTED = 12
+#: Cells of a table, and of all tables of an assessment that is read.
+MOST_CELLS = 2_000_000
+#: Bytes of all texts of a table, in UTF-8.
+LONGEST_TEXTS = 64 * 2**20
 
 Cell = bool | int | float | str | None
 
@@ -230,6 +236,11 @@ class Table:
                 f"table {self.name}: columns {self.columns}; at least one, each of its own name, "
                 "are accepted"
             )
+        if len(self.rows) * len(self.columns) > MOST_CELLS:
+            raise AnalysisError(
+                f"table {self.name}: {len(self.rows)} rows of {len(self.columns)} columns; at most "
+                f"{MOST_CELLS} cells are accepted"
+            )
         object.__setattr__(self, "printed", self._printed())
         rows = tuple(tuple(plain(cell) for cell in row) for row in self.rows)
         for index, row in enumerate(rows):
@@ -260,12 +271,15 @@ class Table:
         return printed
 
 
-def _encodable(*texts: str) -> bool:
+def _check_texts(where: str, texts: Sequence[str]) -> None:
     try:
-        "".join(texts).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        size = len("".join(texts).encode())
+    except UnicodeEncodeError as error:
+        raise AnalysisError(
+            f"{where}: holds a text that is no Unicode (a lone surrogate)"
+        ) from error
+    if size > LONGEST_TEXTS:
+        raise AnalysisError(f"{where}: texts of {size} bytes; {LONGEST_TEXTS} are accepted")
 
 
 def _column(where: str, cells: list[Cell]) -> list[Cell]:
@@ -276,8 +290,8 @@ def _column(where: str, cells: list[Cell]) -> list[Cell]:
     if len(kinds) > 1:
         names = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise AnalysisError(f"{where}: mixes {names}; one type is accepted")
-    if kinds == {str} and not _encodable(*(cell for cell in cells if isinstance(cell, str))):
-        raise AnalysisError(f"{where}: holds a text that is no Unicode (a lone surrogate)")
+    if kinds == {str}:
+        _check_texts(where, [cell for cell in cells if isinstance(cell, str)])
     if kinds == {int} and any(abs(cell) > LARGEST for cell in cells if isinstance(cell, int)):
         raise AnalysisError(f"{where}: holds a whole number beyond 64 bits; write it as a text")
     return cells

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from governance.errors import PolicyError
+from governance.records.bounded import LARGEST_TOML, content_of
 from governance.records.drift_terms import DriftTerms, read_drift
 from governance.records.evidence import Metric
 from governance.records.severities import SEVERITIES, Severity
@@ -184,7 +185,7 @@ class Policy:
             PolicyError: All problems at once; also if the file cannot be read.
         """
         try:
-            text = path.read_text(encoding="utf-8")
+            text = content_of(path, LARGEST_TOML, PolicyError).decode()
         except (OSError, UnicodeDecodeError) as error:
             raise PolicyError(f"{path}: cannot be read as a policy: {error}") from error
         policy = cls.loads(text, where=path.name, check=check)

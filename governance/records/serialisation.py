@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from governance.errors import EvidenceError
+from governance.records.bounded import json_data
 from governance.records.decoding import FLAT, IF_SET, UNWRITTEN, decode, flat_names
 
 __all__ = ["FLAT", "IF_SET", "UNWRITTEN", "canonical", "from_data", "parse", "to_data"]
@@ -31,16 +32,9 @@ def parse(content: bytes, place: str) -> Any:
     """Plain data of JSON bytes.
 
     Raises:
-        EvidenceError: If they are no JSON, or hold NaN or infinity.
+        EvidenceError: If they are no JSON, hold NaN or infinity, or are beyond a limit.
     """
-    try:
-        return json.loads(content, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise EvidenceError(f"{place}: cannot be read: {error}") from error
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"holds {constant}; finite numbers are accepted")
+    return json_data(content, place, EvidenceError)
 
 
 def to_data(value: Any) -> Any:

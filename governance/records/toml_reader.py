@@ -1,13 +1,13 @@
 """TOML reader: tables read key by key, with every problem of the file and its place at once."""
 
 import math
-import tomllib
 import typing
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from governance.errors import PolicyError
+from governance.records.bounded import toml_data
 from governance.records.decoding import INVALID, decode, describe, quoted
 
 __all__ = ["Reader", "parse"]
@@ -20,12 +20,9 @@ def parse(text: str, where: str) -> "Reader":
     """A reader over the whole file, with or without the byte order mark of Windows' editors.
 
     Raises:
-        PolicyError: If the text is not TOML.
+        PolicyError: If the text is not TOML, or is beyond a limit.
     """
-    try:
-        return Reader(tomllib.loads(text.removeprefix(BYTE_ORDER_MARK)), where, "", [])
-    except (ValueError, RecursionError) as error:
-        raise PolicyError(f"{where}: not valid TOML: {error}") from error
+    return Reader(toml_data(text.removeprefix(BYTE_ORDER_MARK), where, PolicyError), where, "", [])
 
 
 class Reader:

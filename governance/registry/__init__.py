@@ -40,7 +40,7 @@ from governance.registry.references import (
 from governance.registry.signing import countersign_approval, revoke, waive, waivers
 from governance.registry.status import marked_running
 from governance.registry.training_curves import log_signs
-from governance.registry.verifying import awaited, fetch, mismatches
+from governance.registry.verifying import awaited, fetch, mismatches, named
 from governance.registry.version_metrics import log_versions
 from governance.registry.versions import RESERVED, ModelVersion, resolve
 
@@ -62,6 +62,7 @@ __all__ = [
     "log_versions",
     "marked_running",
     "mismatches",
+    "named",
     "open_subject",
     "promote",
     "record",

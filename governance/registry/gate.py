@@ -21,7 +21,7 @@ from governance.records.assessment import Assessment
 from governance.records.decision import EXIT_CODES, Verdict
 from governance.registry.approvals import disagreements, standing_of
 from governance.registry.materials import model_folder, signature_beside
-from governance.registry.verifying import awaited, fetch, mismatches
+from governance.registry.verifying import awaited, check_model, fetch, held
 from governance.registry.versions import ModelVersion, refusals, registered, resolve
 from governance.subject import model_files
 
@@ -100,13 +100,12 @@ def ask(
             signed_by=signed_by,
         )  # fmt: skip
     folder = fetch(version, workspace / "record")
-    model = model_folder(version, workspace / "model")
-    if wrong := mismatches(version, folder, model):
-        raise EvidenceError(wrong)
-    assessment = Assessment.load(folder)
-    signature_beside(model, ring)
+    assessment = held(version, folder)
     if statement and (wrong := tuple(disagreements(version, statement, assessment, folder))):
         raise EvidenceError(wrong)
+    model = model_folder(version, workspace / "model")
+    signature_beside(model, ring)
+    check_model(version, assessment, model)
     verdict = assessment.decision.verdict
     return GateAnswer(
         version=version,

@@ -71,29 +71,39 @@ def lineage(version: ModelVersion, policy: Policy) -> Lineage:
     has that name yet, or it is this version itself, it is the newest earlier one that was
     approved: an alias that is taken away must not end the comparison.
 
+    A record that is damaged ends no assessment but its own: nothing is known of the versions then,
+    for the stated reason, and what depends on them is missing.
+
     Raises:
-        SubjectError: If there is such a version and its record is missing or not to be relied on:
-            a comparison that someone relies on must not disappear without a word.
+        SubjectError: If there is such a version and it has no record: a comparison that someone
+            relies on must not disappear without a word.
         RegistryError: If MLflow cannot be asked.
     """
     if version.ref is None:
         return Lineage(unknown=f"{version.uri} is not registered, so its versions are not known")
+    try:
+        return _known(version, policy)
+    except EvidenceError as error:
+        return Lineage(unknown=f"previous record damaged: {error.problems[0]}")
+
+
+def _known(version: ModelVersion, policy: Policy) -> Lineage:
     named = _named(version, policy)
     if policy.drift is None:
-        return Lineage(previous=_relied_on(named, policy) if named else None)
+        return Lineage(previous=_recorded(named, policy) if named else None)
     approved = [
         item
-        for item, status in all_versions(version.ref.name)
+        for item, status in all_versions(version.registered_as.name)
         if status == APPROVED and _number(item) < _number(version)
     ]
     before = named or (approved[-1] if approved else None)
     if before is None:
         return Lineage(data=training_data(version))
     other = approved[0] if approved and approved[0].ref != before.ref else None
-    previous = _relied_on(before, policy)
+    previous = _recorded(before, policy)
     return Lineage(
         previous=previous,
-        first=_relied_on(other, policy) if other else None,
+        first=_recorded(other, policy) if other else None,
         references=references(before, policy.drift.references),
         planted=next(iter(reversed(references(before, "planted"))), None),
         data=training_data(version),
@@ -110,7 +120,7 @@ def _named(version: ModelVersion, policy: Policy) -> ModelVersion | None:
     if number is None or version.ref is None:
         return None
     name = version.ref.name
-    if not number.isdigit():
+    if not number.isdecimal():
         known = aliases(name, version.uri)
         if number not in known:
             return None
@@ -118,12 +128,17 @@ def _named(version: ModelVersion, policy: Policy) -> ModelVersion | None:
     return None if number == version.ref.version else resolve(f"models:/{name}/{number}")
 
 
-def _relied_on(version: ModelVersion, policy: Policy) -> Assessment:
-    try:
-        return recorded(version)
-    except EvidenceError as error:
-        why = f"baseline {policy.baseline!r}: no record to compare with; assess {version.uri} first"
-        raise SubjectError((*error.problems, why)) from error
+def _recorded(version: ModelVersion, policy: Policy) -> Assessment:
+    with TemporaryDirectory(prefix="governance-") as scratch:
+        try:
+            folder = fetch(version, Path(scratch))
+        except EvidenceError as error:
+            why = (
+                f"baseline {policy.baseline!r}: no record to compare with; assess {version.uri} "
+                "first"
+            )
+            raise SubjectError((*error.problems, why)) from error
+        return relied_on(version, folder)
 
 
 def training_data(version: ModelVersion) -> tuple[tuple[str, str], ...]:

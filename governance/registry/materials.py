@@ -8,13 +8,16 @@ from pathlib import Path
 from mlflow import MlflowClient
 
 from governance.approval import Keyring
-from governance.approval.model_signatures import signature_of
+from governance.approval.model_signatures import SIGNATURE, signature_of
+from governance.errors import SubjectError
 from governance.records.evidence import ModelSignature
 from governance.records.policy import Policy
 from governance.registry.training_curves import Curve, recorded
-from governance.registry.versions import ModelVersion, download, refusals
+from governance.registry.versions import ModelVersion, Room, download, refusals
 from governance.subject import model_files
+from governance.subject.images.problems import LARGEST_SET, MOST_CLASSES, MOST_IMAGES
 from governance.subject.model_files import DOWNLOAD_NOTE
+from governance.subject.model_files.reading import LARGEST_FOLDER, MOST_FILES
 
 __all__ = ["Materials", "gather", "model_folder", "signature_beside"]
 
@@ -52,7 +55,8 @@ def gather(version: ModelVersion, policy: Policy, workspace: Path) -> Materials:
     location = policy.validation
     images = Path(location)
     if ":" in location and not images.exists():
-        images = download(location, workspace / "validation")
+        room = Room(MOST_IMAGES + MOST_CLASSES, LARGEST_SET, SubjectError)
+        images = download(location, workspace / "validation", room)
     return Materials(
         version=version,
         model=str(model_folder(version, workspace / "model")),
@@ -68,7 +72,8 @@ def signature_beside(model: Path, ring: Keyring | None) -> ModelSignature | None
         SubjectError: If the folder holds a link, or what checks a signature is not installed.
         ApprovalError: If there is a signature that does not count.
     """
-    model_files.file_digests(model)  # refuses links
+    if (model / SIGNATURE).exists():
+        model_files.file_digests(model)  # refuses links, and more than a model holds
     return signature_of(model, ring, time.time(), unsigned=(DOWNLOAD_NOTE,))
 
 
@@ -76,6 +81,7 @@ def model_folder(version: ModelVersion, into: Path) -> Path:
     """Folder of the model's files: downloaded, or the local folder that the version is.
 
     Raises:
+        SubjectError: If there is more of them than of a model.
         RegistryError: If they cannot be downloaded.
     """
     local, uri = Path(version.uri), version.uri
@@ -87,4 +93,4 @@ def model_folder(version: ModelVersion, into: Path) -> Path:
             uri = MlflowClient().get_model_version_download_uri(
                 version.ref.name, version.ref.version
             )
-    return download(uri, into)
+    return download(uri, into, Room(MOST_FILES, LARGEST_FOLDER, SubjectError))

@@ -9,7 +9,6 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,10 @@ from mlflow.exceptions import MlflowException
 from governance.approval import Signer, Statement, attestations
 from governance.approval.tags import plain
 from governance.errors import EvidenceError, RegistryError
-from governance.records.assessment import MANIFEST as MANIFEST_FILE
 from governance.records.assessment import RECORD, Assessment
+from governance.records.bounded import digest_of
+from governance.records.manifest import LARGEST_RECORD
+from governance.records.manifest import MANIFEST as MANIFEST_FILE
 from governance.registry.description import merged, summary
 from governance.registry.signing import put_statement, verdict_of
 from governance.registry.status import Marks, marks, put_back
@@ -134,13 +135,27 @@ def check_home(version: ModelVersion) -> None:
 
 
 def record_digest(folder: Path) -> str:
-    """sha256 of `assessment.json` as it lies in a folder: the digest of the assessment."""
-    return f"sha256:{hashlib.sha256((folder / RECORD).read_bytes()).hexdigest()}"
+    """sha256 of `assessment.json` as it lies in a folder: the digest of the assessment.
+
+    Raises:
+        EvidenceError: If there is none, or it is larger than a record.
+    """
+    return _digest(folder / RECORD)
 
 
 def manifest_digest(folder: Path) -> str:
-    """sha256 of the list of files of a saved assessment."""
-    return f"sha256:{hashlib.sha256((folder / MANIFEST_FILE).read_bytes()).hexdigest()}"
+    """sha256 of the list of files of a saved assessment.
+
+    Raises:
+        EvidenceError: If there is none, or it is larger than one.
+    """
+    return _digest(folder / MANIFEST_FILE)
+
+
+def _digest(path: Path) -> str:
+    if not path.is_file():
+        raise EvidenceError(f"{path.parent}: no {path.name}, so this is no record")
+    return f"sha256:{digest_of(path, LARGEST_RECORD, EvidenceError)}"
 
 
 def metric_name(name: str) -> str:
@@ -209,7 +224,7 @@ def _log(client: MlflowClient, run_id: str, version: ModelVersion, assessment: A
     models = [LoggedModelInput(version.model_id)] if version.model_id else None
     client.log_inputs(run_id, [DatasetInput(dataset, [context])], models)
     about = {
-        "timestamp": int(datetime.fromisoformat(assessment.created).timestamp() * 1000),
+        "timestamp": int(assessment.moment.timestamp() * 1000),
         "step": 0,
         "model_id": version.model_id,
         "dataset_name": dataset.name,

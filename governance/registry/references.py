@@ -17,11 +17,13 @@ from mlflow.exceptions import MlflowException
 from governance.errors import EvidenceError
 from governance.records.assessment import Assessment
 from governance.records.drift_terms import KINDS, ReferenceKind
+from governance.records.manifest import LARGEST_FOLDER, MOST_FILES
 from governance.registry.recording import FOLDER, experiment, record_digest
 from governance.registry.versions import (
     DIGEST,
     MISSING,
     ModelVersion,
+    Room,
     download,
     refusals,
 )
@@ -38,6 +40,7 @@ LISTED = "governance.references"
 KIND, MODEL, RECIPE, SEED = (
     f"governance.{name}" for name in ("reference", "model", "recipe", "seed")
 )
+NUMBER = re.compile(r"[0-9]{1,18}")
 ENTRY = re.compile(r"(?P<run>[0-9a-f]{32})=(?P<digest>sha256:[0-9a-f]{64})")
 
 
@@ -118,7 +121,7 @@ def references(version: ModelVersion, kind: RecordedKind) -> tuple[Assessment, .
     """
     ref = version.registered_as
     recorded = [item for item in listed(ref.name) if item.kind == kind]
-    numbers = {int(item.version) for item in recorded if item.version.isdigit()}
+    numbers = {int(item.version) for item in recorded if NUMBER.fullmatch(item.version)}
     earlier = [number for number in numbers if number <= int(ref.version)]
     number = max(earlier, default=None) if kind == "retrain" else int(ref.version)
     return tuple(_read(item) for item in recorded if item.version == str(number))
@@ -126,7 +129,8 @@ def references(version: ModelVersion, kind: RecordedKind) -> tuple[Assessment, .
 
 def _read(reference: Reference) -> Assessment:
     with TemporaryDirectory(prefix="governance-") as scratch:
-        folder = download(f"runs:/{reference.run_id}/{FOLDER}", Path(scratch))
+        room = Room(MOST_FILES, LARGEST_FOLDER, EvidenceError)
+        folder = download(f"runs:/{reference.run_id}/{FOLDER}", Path(scratch), room)
         if record_digest(folder) != reference.digest:
             raise EvidenceError(
                 f"reference in run {reference.run_id}: its record has the digest "

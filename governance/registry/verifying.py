@@ -11,6 +11,7 @@ from mlflow.exceptions import MlflowException
 from governance.errors import EvidenceError, SubjectError
 from governance.records.assessment import Assessment
 from governance.records.consistency import contradictions
+from governance.records.manifest import LARGEST_FOLDER, MOST_FILES
 from governance.registry.materials import model_folder
 from governance.registry.recording import FOLDER, manifest_digest, record_digest
 from governance.registry.status import marks
@@ -23,12 +24,13 @@ from governance.registry.versions import (
     RUNNING,
     STATUS,
     ModelVersion,
+    Room,
     download,
     refusals,
 )
 from governance.subject import model_files
 
-__all__ = ["awaited", "fetch", "mismatches", "relied_on"]
+__all__ = ["awaited", "check_model", "fetch", "held", "mismatches", "named", "relied_on"]
 
 
 def awaited(version: ModelVersion) -> str | None:
@@ -60,7 +62,7 @@ def fetch(version: ModelVersion, into: Path) -> Path:
 
     Raises:
         SubjectError: If the version is not registered.
-        EvidenceError: If it has no record, or the run that held it is gone.
+        EvidenceError: If it has no record, one larger than a record is, or the run is gone.
         RegistryError: If MLflow cannot be asked.
     """
     run_id = _tags(version).get(RUN)
@@ -82,7 +84,8 @@ def fetch(version: ModelVersion, into: Path) -> Path:
             present = set()
     if FOLDER not in present:
         raise EvidenceError(f"{version.uri}: run {run_id}, named by its tag {RUN}, holds no record")
-    return download(f"runs:/{run_id}/{FOLDER}", into)
+    room = Room(MOST_FILES, LARGEST_FOLDER, EvidenceError)
+    return download(f"runs:/{run_id}/{FOLDER}", into, room)
 
 
 def _tags(version: ModelVersion) -> Mapping[str, str]:
@@ -107,7 +110,8 @@ def mismatches(version: ModelVersion, folder: Path, model: Path | None = None) -
         model: Folder of the model's files; if None they are downloaded and removed again.
 
     Returns:
-        One sentence per mismatch; empty if the record can be relied on.
+        One sentence per mismatch; empty if the record can be relied on. What follows a digest that
+        differs is not opened, so that further mismatches there are not listed.
 
     Raises:
         RegistryError: If MLflow cannot be asked or the model not be downloaded.
@@ -131,27 +135,102 @@ def relied_on(version: ModelVersion, folder: Path, model: Path | None = None) ->
         EvidenceError: If it cannot be relied on; one sentence per mismatch.
         RegistryError: If MLflow cannot be asked or the model not be downloaded.
     """
+    assessment = held(version, folder)
+    if model is not None:
+        check_model(version, assessment, model)
+        return assessment
+    with TemporaryDirectory(prefix="governance-") as scratch:
+        check_model(version, assessment, model_folder(version, Path(scratch)))
+    return assessment
+
+
+def held(version: ModelVersion, folder: Path) -> Assessment:
+    """The record in a folder, if it is the one its version names and agrees with itself.
+
+    Digests are compared before the record is read, and it is read before anything of its model is.
+
+    Args:
+        version: Registered version.
+        folder: Folder of the record, from `fetch`.
+
+    Raises:
+        EvidenceError: If it is another record, or contradicts itself; one sentence per mismatch.
+        RegistryError: If MLflow cannot be asked.
+    """
+    tags = _tags(version)
+    named(version, folder, tags)
     assessment = Assessment.load(folder)
     wrong = (
         *(f"{version.uri}: {problem}" for problem in contradictions(assessment)),
-        *_tag_mismatches(version, assessment, folder),
-        *_model_mismatches(version, assessment, model),
+        *_tag_mismatches(version, assessment, tags),
+        *_reference_mismatches(version, assessment),
     )
     if wrong:
         raise EvidenceError(wrong)
     return assessment
 
 
-def _tag_mismatches(version: ModelVersion, assessment: Assessment, folder: Path) -> Iterator[str]:
-    tags = _tags(version)
-    expected = {
-        STATUS: assessment.decision.verdict,
-        DIGEST: record_digest(folder),
-        MANIFEST: manifest_digest(folder),
-    }
-    for key, value in expected.items():
-        if tags.get(key) != value:
-            yield f"{version.uri}: tag {key} is {_shown(tags.get(key))} and the record says {value}"
+def named(version: ModelVersion, folder: Path, tags: Mapping[str, str] | None = None) -> None:
+    """Refuse a folder that does not hold the very record that a version names.
+
+    Args:
+        version: Registered version.
+        folder: Folder of the record, from `fetch`.
+        tags: Tags of the version, where they were read already.
+
+    Raises:
+        EvidenceError: If its digests are not those of the version's tags.
+        RegistryError: If MLflow cannot be asked.
+    """
+    tags = _tags(version) if tags is None else tags
+    expected = {DIGEST: record_digest(folder), MANIFEST: manifest_digest(folder)}
+    wrong = [
+        f"{version.uri}: tag {key} is {_shown(tags.get(key))} and the record says {value}"
+        for key, value in expected.items()
+        if tags.get(key) != value
+    ]
+    if wrong:
+        raise EvidenceError(wrong)
+
+
+def check_model(version: ModelVersion, assessment: Assessment, model: Path) -> None:
+    """Refuse a model that is not the one assessed; its files are opened only if their digest fits.
+
+    Args:
+        version: Registered version.
+        assessment: Its record.
+        model: Folder of the model's files.
+
+    Raises:
+        EvidenceError: At the first digest that differs.
+    """
+    identity = assessment.identity
+    try:
+        digest = model_files.artifact_digest(model)
+        if digest != identity.artifact_digest:
+            raise EvidenceError(
+                f"{version.uri}: its files have the digest {digest} and those assessed had "
+                f"{identity.artifact_digest}"
+            )
+        tensors = model_files.stored_digest(model_files.read(model))
+    except SubjectError as error:
+        raise EvidenceError(error.problems) from error
+    if tensors not in {None, identity.digest}:
+        raise EvidenceError(
+            f"{version.uri}: its tensors have the digest {tensors} and those assessed had "
+            f"{identity.digest}"
+        )
+
+
+def _tag_mismatches(
+    version: ModelVersion, assessment: Assessment, tags: Mapping[str, str]
+) -> Iterator[str]:
+    verdict = assessment.decision.verdict
+    if tags.get(STATUS) != verdict:
+        yield (
+            f"{version.uri}: tag {STATUS} is {_shown(tags.get(STATUS))} and the record says "
+            f"{verdict}"
+        )
     if not tags.get(POLICY, "").endswith(f"({assessment.policy.digest})"):
         yield (
             f"{version.uri}: tag {POLICY} is {_shown(tags.get(POLICY))} and the record was made "
@@ -159,38 +238,11 @@ def _tag_mismatches(version: ModelVersion, assessment: Assessment, folder: Path)
         )
 
 
-def _model_mismatches(
-    version: ModelVersion, assessment: Assessment, model: Path | None
-) -> Iterator[str]:
-    identity = assessment.identity
-    ref = version.registered_as
+def _reference_mismatches(version: ModelVersion, assessment: Assessment) -> Iterator[str]:
+    ref, identity = version.registered_as, assessment.identity
     for name in ref.differences(identity.ref):
         here, recorded = getattr(ref, name), getattr(identity.ref, name, None)
         yield f"{version.uri}: its {name} is {here} and the record is about {recorded}"
-    if model is not None:
-        yield from _file_mismatches(version, assessment, model)
-        return
-    with TemporaryDirectory(prefix="governance-") as scratch:
-        yield from _file_mismatches(version, assessment, model_folder(version, Path(scratch)))
-
-
-def _file_mismatches(version: ModelVersion, assessment: Assessment, model: Path) -> Iterator[str]:
-    identity = assessment.identity
-    try:
-        digest = model_files.artifact_digest(model)
-        if digest != identity.artifact_digest:
-            yield (
-                f"{version.uri}: its files have the digest {digest} and those assessed had "
-                f"{identity.artifact_digest}"
-            )
-        tensors = model_files.stored_digest(model_files.read(model))
-        if tensors not in {None, identity.digest}:
-            yield (
-                f"{version.uri}: its tensors have the digest {tensors} and those assessed had "
-                f"{identity.digest}"
-            )
-    except SubjectError as error:
-        yield from error.problems
 
 
 def _shown(value: str | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from governance.approval.tags import (
     APPROVAL,
@@ -23,7 +24,7 @@ from governance.approval.tags import (
     RUNNING,
     STATUS,
 )
-from governance.errors import RegistryError, SubjectError
+from governance.errors import GovernanceError, RegistryError, SubjectError
 from governance.records.version_ref import VersionRef
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "RUNNING",
     "STATUS",
     "ModelVersion",
+    "Room",
     "aliases",
     "download",
     "of_registry",
@@ -270,15 +272,50 @@ def _absent(uri: str, what: str, error: MlflowException) -> NoReturn:
     raise SubjectError(f"{uri}: {what}; one that exists and is not deleted is accepted") from error
 
 
-def download(uri: str, into: Path) -> Path:
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a download may take.
+
+    Attributes:
+        files: Number of files and folders.
+        size: Bytes of all files together.
+        error: Class of the error if it takes more.
+    """
+
+    files: int
+    size: int
+    error: type[GovernanceError]
+
+
+def download(uri: str, into: Path, room: Room) -> Path:
     """The files behind an artifact URI, copied into a new folder.
 
     Raises:
+        GovernanceError: Of the room's class, if the store lists more than there is room for.
         RegistryError: If they cannot be had.
     """
     with refusals(f"{uri}: downloading"):
+        _check_room(uri, room)
         into.mkdir(parents=True, exist_ok=True)
         return Path(download_artifacts(artifact_uri=uri, dst_path=str(into)))
+
+
+def _check_room(uri: str, room: Room) -> None:
+    """Refuse files before they are fetched, by what the store lists of them."""
+    repository = get_artifact_repository(uri)
+    waiting: list[str | None] = [None]
+    entries = size = 0
+    while waiting:
+        for item in repository.list_artifacts(waiting.pop()):
+            entries += 1
+            size += item.file_size or 0
+            if item.is_dir:
+                waiting.append(item.path)
+        if entries > room.files or size > room.size:
+            raise room.error(
+                f"{uri}: {entries} files and folders of {size} bytes or more; at most {room.files} "
+                f"of {room.size} are accepted"
+            )
 
 
 def quoted(text: str) -> str:

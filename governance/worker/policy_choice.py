@@ -5,8 +5,9 @@ from pathlib import Path
 
 from governance.approval.tags import POLICY_URI
 from governance.errors import PolicyError
+from governance.records.bounded import LARGEST_TOML
 from governance.records.policy import Policy
-from governance.registry.versions import download
+from governance.registry.versions import Room, download
 from governance.worker.config import WorkerConfig
 from governance.workflows import orchestration
 
@@ -57,7 +58,7 @@ def _place(uri: str, config: WorkerConfig, workspace: Path) -> Path:
         # What begins as an allowed place must not lead out of it.
         if ".." in uri or "%" in uri or not any(uri.startswith(item) for item in allowed):
             raise refused
-        return download(uri, workspace / "policy")
+        return download(uri, workspace / "policy", Room(1, LARGEST_TOML, PolicyError))
     for item in set(config.places) - set(allowed):
         found = (Path(item) / uri).resolve()
         if found.is_relative_to(item) and found.is_file():

@@ -177,7 +177,7 @@ def assess(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         baseline=lineage.baseline if lineage else None,
     )
-    if policy.drift is None:
+    if policy.drift is None and not _damaged(subject, lineage):
         return found
     progress(DRIFT, len(built), len(built))
     compared = _compare(subject, found, lineage, late=_late(policy, started))
@@ -240,12 +240,20 @@ def _check_unchanged(subject: Subject, name: str) -> None:
         )
 
 
+def _damaged(subject: Subject, lineage: Lineage | None) -> bool:
+    """Whether the record that a registered version is compared with cannot be relied on.
+
+    Then the report says so, also under a policy that does not ask about drift.
+    """
+    return subject.identity.ref is not None and lineage is not None and lineage.unknown is not None
+
+
 def _compare(
     subject: Subject, found: Assessment, lineage: Lineage | None, *, late: bool
 ) -> Evidence:
     """The evidence on what changed since the version before."""
     policy = found.policy
-    unmeasured = _out_of_time(DRIFT, drift.about(), to_data(policy.drift), subject, policy)
+    unmeasured = _out_of_time(DRIFT, drift.about(), to_data(policy.drift) or {}, subject, policy)
     unmeasured = replace(unmeasured, covers=drift.COVERS)
     unanswerable = drift.unanswerable(lineage)
     if unanswerable is not None:

@@ -5,17 +5,15 @@ credential is passed on, and `python -P` keeps a folder named `reports` in the w
 from being imported instead of ours.
 """
 
-import json
 import os
 import resource
 import subprocess
 import sys
-from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from governance.errors import RegistryError
-from governance.records.assessment import RECORD
+from governance.records.assessment import Assessment
 
 __all__ = ["REPORTS", "print_reports"]
 
@@ -35,6 +33,7 @@ def print_reports(folder: Path) -> dict[str, bytes]:
         Contents of the reports, by file name.
 
     Raises:
+        EvidenceError: If the folder is no intact assessment.
         RegistryError: If printing fails, or takes too much time or memory.
     """
     with TemporaryDirectory() as scratch:
@@ -48,8 +47,7 @@ def print_reports(folder: Path) -> dict[str, bytes]:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    created = json.loads((folder / RECORD).read_bytes())["created"]
-    moment = int(datetime.fromisoformat(created).timestamp())
+    moment = int(Assessment.load(folder).moment.timestamp())
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     return {**kept, "SOURCE_DATE_EPOCH": str(moment)}
 

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from hostile import png
 
 from governance.records.decision import EXIT_CODES, judge
 from reports.html import to_html
@@ -225,3 +226,28 @@ def test_page_is_the_golden_one(html, assessment, request):
         GOLDEN.write_text(page, encoding="utf-8")
 
     assert page == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_a_record_that_contradicts_itself_says_so_first(assessment):
+    page = to_html(assessment, ("<b>one</b> doubt",))
+
+    body = page[page.index("<body>") :]
+    assert body.index("UNVERIFIED") < body.index("&lt;b&gt;one&lt;/b&gt; doubt") < body.index("<h1")
+    assert "UNVERIFIED" not in to_html(assessment)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"GIF89a", png(8000, 6500)],
+    ids=["nothing", "svg", "gif", "many pixels"],
+)
+def test_what_is_no_picture_of_ours_is_left_out(assessment, content):
+    (item, *others) = (item for item in assessment.evidence if item.measurement.figures)
+    figure = dataclasses.replace(item.measurement.figures[0], image=content)
+    measurement = dataclasses.replace(item.measurement, figures=(figure,))
+    evidence = (dataclasses.replace(item, measurement=measurement),)
+
+    page = to_html(dataclasses.replace(assessment, evidence=evidence))
+
+    assert others is not None
+    assert 'src="data:image/png;base64,"' in page

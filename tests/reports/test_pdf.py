@@ -241,3 +241,16 @@ def test_two_processes_print_the_same_bytes(make_brief, monkeypatch):
     ).stdout
 
     assert there.strip() == here
+
+
+@pytest.mark.slow
+def test_a_record_that_contradicts_itself_says_so_on_every_page(make_brief):
+    doubts = ("the record says approved and its evidence, judged again, gives rejected",)
+
+    found = PdfReader(io.BytesIO(to_pdf(make_brief(), doubts)))
+
+    texts = [page.extract_text() for page in found.pages]
+    assert len(texts) > 1
+    assert all("UNVERIFIED" in text for text in texts)
+    assert "do not rely on this report" in texts[0]
+    assert "judged again, gives rejected" in " ".join(texts[0].split())

@@ -1,19 +1,38 @@
 """Arrays: an `.npz` with images, labels and class names as a validation set, all in memory."""
 
 import hashlib
+import math
+import sys
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from governance.subject.images.problems import class_name_problems, refuse
+from governance.errors import SubjectError
+from governance.records.bounded import opened
+from governance.subject.images.problems import (
+    MOST_CLASSES,
+    MOST_IMAGES,
+    class_name_problems,
+    refuse,
+)
 from governance.subject.images.validation_set import ValidationSet
+from governance.subject.zip_files import open_zip
 
 __all__ = ["ARRAYS", "open_arrays"]
+
+#: Bytes of an `.npz`, and of each array in it.
+LARGEST_ARRAYS = 8 * 2**30
+#: Bytes of an array for each byte that it takes in a packed `.npz`, if it has more than
+#: `ALWAYS_UNPACKED` bytes.
+MOST_UNPACKED = 100
+ALWAYS_UNPACKED = 64 * 2**20
 
 #: Names of the arrays in such a file.
 ARRAYS = ("images", "labels", "class_names")
@@ -60,29 +79,76 @@ def open_arrays(path: Path, location: str) -> ValidationSet:
 def _loaded(path: Path, problems: list[str]) -> dict[str, NDArray[Any]]:
     loaded: dict[str, NDArray[Any]] = {}
     try:
-        # Opened here, since numpy leaves a damaged file open.
-        with path.open("rb") as stream:
+        with opened(path, LARGEST_ARRAYS, SubjectError) as stream:
             if not zipfile.is_zipfile(stream):
                 what = "not a whole archive" if stream.seek(0, 2) else "an empty file"
                 problems.append(
                     f"cannot be read as an .npz: {what}; a file of np.savez is accepted"
                 )
                 return loaded
-            stream.seek(0)
-            stored = np.load(stream, allow_pickle=False)
+            archive = open_zip(stream)
+            members = {info.filename: info for info in archive.infolist()}
             for key in ARRAYS:
-                if key not in stored.files:
+                if (info := members.get(f"{key}.npy")) is None:
                     problems.append(f"{key}: missing; {', '.join(ARRAYS)} are needed")
                     continue
                 try:
-                    loaded[key] = stored[key]
+                    _check_header(archive, info, key)
+                    with archive.open(info) as content:
+                        loaded[key] = np.lib.format.read_array(content, allow_pickle=False)
                 except ValueError as error:
                     problems.append(
                         f"{key}: {error}; save a plain array, such as np.array(names, dtype=str)"
                     )
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except SubjectError as error:
+        problems += error.problems
+    except (
+        OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, MemoryError,
+        NotImplementedError, OverflowError,
+    ) as error:  # fmt: skip
         problems.append(f"cannot be read as an .npz: {error}; a file of np.savez is accepted")
     return loaded
+
+
+def _check_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, key: str) -> None:
+    """Refuse an array by its header, which says how long it is.
+
+    Raises:
+        ValueError: If it holds objects, is longer than stored, or beyond a limit.
+    """
+    if info.file_size > max(ALWAYS_UNPACKED, MOST_UNPACKED * info.compress_size):
+        raise ValueError(
+            f"{info.file_size} bytes are packed into {info.compress_size}; at most "
+            f"{MOST_UNPACKED} for each are accepted"
+        )
+    with archive.open(info) as stream, _readable_header():
+        version = np.lib.format.read_magic(stream)
+        if version not in {(1, 0), (2, 0)}:
+            raise ValueError(f"an array of format {version}; one that np.savez wrote is accepted")
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, _, kind = read(stream)
+        stored = info.file_size - stream.tell()
+    most = MOST_CLASSES if key == "class_names" else MOST_IMAGES
+    if kind.hasobject:
+        raise ValueError("Object arrays cannot be loaded when allow_pickle=False")
+    if shape and shape[0] > most:
+        raise ValueError(f"{shape[0]} entries; at most {most} are accepted")
+    if math.prod(shape) * kind.itemsize != stored or any(size < 0 for size in shape):
+        raise ValueError(f"shape {shape} of {kind} is not what the {stored} stored bytes hold")
+    if stored > LARGEST_ARRAYS:
+        raise ValueError(f"{stored} bytes; at most {LARGEST_ARRAYS} are accepted")
+
+
+@contextmanager
+def _readable_header() -> Iterator[None]:
+    """Numpy reads a header as Python's own text, and raises what Python's own readers raise."""
+    try:
+        yield
+    except (tokenize.TokenError, SyntaxError, TypeError, LookupError, ArithmeticError) as error:
+        raise ValueError(f"its header cannot be read: {error}") from error
 
 
 def _image_problems(images: NDArray[Any]) -> Iterator[str]:
@@ -107,6 +173,13 @@ def _name_problems(names: NDArray[Any]) -> Iterator[str]:
             f"class_names: {names.dtype} of shape {names.shape}; a list of texts is accepted: "
             "np.array(names, dtype=str)"
         )
+        return
+    # numpy takes any number for a letter, and Python ends with an error of its own at some.
+    letters = np.frombuffer(
+        names.tobytes(), np.dtype(np.uint32).newbyteorder(names.dtype.byteorder)
+    )
+    if (letters > sys.maxunicode).any():
+        yield "class_names: holds what is no letter; Unicode is accepted"
         return
     yield from class_name_problems(map(str, names), "class_names")
 

@@ -22,10 +22,16 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from governance.errors import SubjectError
 
-__all__ = ["SUFFIXES", "decoded"]
+__all__ = ["LARGEST_IMAGE", "SUFFIXES", "decoded"]
 
 #: Endings of the files that are read as images.
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+#: Bytes of an image file.
+LARGEST_IMAGE = 64 * 2**20
+#: Pixels of an image.
+MOST_PIXELS = 50_000_000
+#: Bytes of the metadata of an image: Exif, colour profile, comments.
+LARGEST_METADATA = 2**20
 ORIENTATION_TAG = 0x0112
 UPRIGHT = MappingProxyType(
     {
@@ -96,6 +102,15 @@ def _whole_images_only() -> Iterator[None]:
 def _upright(content: bytes) -> Image.Image:
     formats = sorted({Image.registered_extensions()[suffix] for suffix in SUFFIXES})
     with Image.open(io.BytesIO(content), formats=formats) as picture:
+        width, height = picture.size
+        if width * height > MOST_PIXELS:
+            raise ValueError(f"{width} x {height} pixels; at most {MOST_PIXELS} are accepted")
+        for name, value in picture.info.items():
+            if isinstance(value, str | bytes) and len(value) > LARGEST_METADATA:
+                raise ValueError(
+                    f"{len(value)} bytes of {str(name)[:40]}; at most {LARGEST_METADATA} of "
+                    "metadata are accepted"
+                )
         picture.load()
         turn = UPRIGHT.get(picture.getexif().get(ORIENTATION_TAG, 1))
         return picture.transpose(turn) if turn is not None else picture.copy()

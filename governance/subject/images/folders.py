@@ -5,6 +5,7 @@ picture holds is found when it is decoded, an image at a time. So one picture is
 """
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from governance.errors import SubjectError
+from governance.records.bounded import content_of, digest_of
 from governance.records.wording import first_few
-from governance.subject.images.decoding import SUFFIXES, decoded
-from governance.subject.images.problems import class_name_problems, refuse
+from governance.subject.images.decoding import LARGEST_IMAGE, SUFFIXES, decoded
+from governance.subject.images.problems import MOST_IMAGES, class_name_problems, refuse
 from governance.subject.images.validation_set import ValidationSet
 
 __all__ = ["Files", "file_hash", "leads_inside", "open_folder"]
@@ -50,6 +52,9 @@ def open_folder(path: Path, location: str) -> ValidationSet:
         if not files:
             empty.append(folder.name)
         names += files
+        if len(names) > MOST_IMAGES:
+            problems.append(f"more than {MOST_IMAGES} images; fewer are accepted")
+            break
         labels += [len(class_names)] * len(files)
         class_names.append(folder.name)
     if len(empty) == 1:
@@ -103,7 +108,7 @@ class Files(Sequence[NDArray[np.uint8]]):
             return [self[item] for item in range(*index.indices(len(self)))]
         where = f"validation images {self.location}: {self.names[index]}"
         try:
-            content = (self.root / self.names[index]).read_bytes()
+            content = content_of(self.root / self.names[index], LARGEST_IMAGE, SubjectError)
         except OSError as error:
             raise SubjectError(f"{where}: cannot be read: {error.strerror}") from error
         if hashlib.sha256(content).hexdigest() != self.hashes[index]:
@@ -114,9 +119,14 @@ class Files(Sequence[NDArray[np.uint8]]):
 def _entries(folder: Path, root: Path, problems: list[str]) -> Iterator[Path]:
     """What is in a folder, sorted, without hidden names and links that leave `root`."""
     try:
-        entries = sorted(folder.iterdir())
+        entries = sorted(itertools.islice(folder.iterdir(), MOST_IMAGES + 1))
     except OSError as error:
         problems.append(f"{folder.relative_to(root)}: cannot be listed: {error.strerror}")
+        return
+    if len(entries) > MOST_IMAGES:
+        problems.append(
+            f"{folder.relative_to(root)}: more than {MOST_IMAGES} files; fewer are accepted"
+        )
         return
     for entry in entries:
         if entry.name.startswith("."):
@@ -151,8 +161,9 @@ def _is_image(file: Path, root: Path, problems: list[str]) -> bool:
 def file_hash(file: Path, name: str, problems: list[str]) -> str:
     """sha256 of a file, hexadecimal; what stands in the way is added to `problems`."""
     try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return digest_of(file, LARGEST_IMAGE, SubjectError)
     except OSError as error:
         problems.append(f"{name}: cannot be read: {error.strerror}")
-        return ""
+    except SubjectError as error:
+        problems += error.problems
+    return ""

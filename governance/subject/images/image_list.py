@@ -9,7 +9,7 @@ import numpy as np
 from governance.records.wording import first_few
 from governance.subject.images.decoding import SUFFIXES
 from governance.subject.images.folders import Files, file_hash, leads_inside
-from governance.subject.images.problems import class_name_problems, refuse
+from governance.subject.images.problems import MOST_IMAGES, class_name_problems, refuse
 from governance.subject.images.validation_set import ValidationSet
 
 __all__ = ["open_image_list"]
@@ -38,6 +38,8 @@ def open_image_list(
     """
     # Resolved, so that a link cannot lead out of the folder unseen.
     root = root.resolve()
+    if len(paths) > MOST_IMAGES:
+        refuse([f"{len(paths)} images; at most {MOST_IMAGES} are accepted"], location)
     names = list(class_names) if class_names is not None else sorted(set(labels))
     problems = [
         *class_name_problems(names, "class names"),

@@ -6,7 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from governance.errors import SubjectError
 from governance.records.wording import first_few
 
-__all__ = ["class_name_problems", "refuse"]
+__all__ = ["LARGEST_SET", "MOST_CLASSES", "MOST_IMAGES", "class_name_problems", "refuse"]
+
+#: Images of a validation set.
+MOST_IMAGES = 200_000
+#: Bytes of a validation set that is downloaded.
+LARGEST_SET = 256 * 2**30
+#: Classes of a validation set.
+MOST_CLASSES = 50_000
+#: Characters of the name of a class.
+LONGEST_NAME = 200
 
 #: Name of the rows over all classes in the tables of the analyses.
 OVERALL = "all"
@@ -20,6 +29,11 @@ def class_name_problems(names: Iterable[str], where: str) -> Iterator[str]:
         where: Place of the names in messages.
     """
     counts = Counter(names)
+    if len(counts) > MOST_CLASSES:
+        yield f"{where}: {len(counts)} classes; at most {MOST_CLASSES} are accepted"
+    long = [repr(f"{name[:20]}…") for name in counts if len(name) > LONGEST_NAME]
+    if long:
+        yield f"{where}: {first_few(long)} have over {LONGEST_NAME} characters; shorten them"
     repeated = [repr(name) for name, count in counts.items() if count > 1]
     if repeated:
         yield f"{where}: {first_few(repeated)} repeat; a name for each is needed"

@@ -1,11 +1,13 @@
 """Model files: from a folder that MLflow wrote to a model that can be examined, running none of it.
 
 ```
-reading  the content of the folder, its digests, and the module it holds
-described  what its metadata say about preprocessing and classes
-archive  whether an exported model can be opened without running code that came with it
-batch    an export frozen at one batch size, made to take any
-trial    whether the model classifies images at all, tried on a few
+reading      the content of the folder, its digests, and the module it holds
+mlmodel      what MLflow says about the model, as plain values
+described    what its metadata say about preprocessing and classes
+archive      whether an exported model can be opened without running code that came with it
+expressions  sizes of an export as arithmetic that is evaluated in no time
+batch        an export frozen at one batch size, made to take any
+trial        whether the model classifies images at all, tried on a few
 ```
 """
 

@@ -2,23 +2,38 @@
 
 `torch.export.load` unpickles records with all of Python at hand, evaluates the size expressions it
 reads, and compiles source text made from the names it finds. An honest export needs none of that,
-so each is looked for before the file is given to torch, and a file that would use it is refused.
+so each is looked for before the file is given to torch, and a file that would use it is refused. So
+is one that would need far more memory or time than its length: records that are packed or that
+nothing refers to, tensors larger than what is stored of them, and towers of powers.
 """
 
 import io
-import json
-import pickle
+import itertools
+import math
 import re
 import zipfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from governance.errors import SubjectError
+from governance.records.bounded import json_data, opened
+from governance.subject.model_files.expressions import LONGEST_EXPRESSION, is_arithmetic
+from governance.subject.zip_files import open_zip
 
-__all__ = ["open_archive"]
+__all__ = ["LARGEST_MODEL", "open_archive"]
+
+#: Bytes of an exported or pickled model.
+LARGEST_MODEL = 4 * 2**30
+#: Bytes of a record that is JSON: the graph, and what says where each tensor lies.
+LARGEST_GRAPH = 32 * 2**20
+#: Steps of a graph.
+MOST_STEPS = 10_000
+#: Characters of all size expressions of a graph.
+LONGEST_EXPRESSIONS = 2 * 2**20
+#: Elements of all tensors for each byte that is stored: two names may share a tensor of bytes.
+MOST_SHARED = 2
 
 SHOWN = 10
 ACCEPTED = (
@@ -27,7 +42,11 @@ ACCEPTED = (
 )
 GRAPH = "models/model.json"
 SAMPLE = "data/sample_inputs/model.pt"
-PAYLOADS = ("data/weights/model_weights_config.json", "data/constants/model_constants_config.json")
+#: By the record that says where each tensor lies, where that is.
+PAYLOADS = {
+    "data/weights/model_weights_config.json": "data/weights/weight_",
+    "data/constants/model_constants_config.json": "data/constants/tensor_",
+}
 RECORDS = re.compile(
     r"data/weights/weight_\d+|data/constants/tensor_\d+|\.data/(version|serialization_id)"
     r"|archive_format|archive_version|byteorder|version"
@@ -42,19 +61,7 @@ TARGET = re.compile(
     r"|torch\.sym_(int|float|max|min|not|ite|sum)|math\.(ceil|floor|trunc|sqrt)"
     r"|_operator\.(add|sub|mul|truediv|floordiv|mod|pow|neg|pos|getitem|eq|ne|lt|le|gt|ge|and_|or_)"
 )
-# Sizes come as sympy writes them: Add(Symbol('s77', positive=True, integer=True), Integer(-1)).
-FUNCTION = (
-    "Add|Mul|Pow|Integer|Rational|Symbol|Max|Min|Mod|PythonMod|FloorDiv|CleanDiv|CeilDiv"
-    "|ModularIndexing|Where|ToFloat|IntTrueDiv|FloatTrueDiv|TruncToInt|CeilToInt|FloorToInt"
-    "|RoundToInt|PowByNatural|FloatPow|Equality|Unequality|Eq|Ne|True|False|oo|int_oo"
-    "|(positive|negative|nonnegative|nonzero|zero|integer|real|finite)="
-)
-EXPRESSION = re.compile(
-    rf"([suz]\d+(?!\w)|'[suz]\d+'|\d+(\.\d+)?(?!\w)|({FUNCTION})(?=\W|$|True|False)"
-    r"|[-+*/%(), <>=&|~])*"
-)
 WANTED = {
-    "expr_str": (EXPRESSION, "arithmetic of sizes"),
     "name": (NAME, "name"),
     "target": (TARGET, "operator of torch or torchvision"),
 }
@@ -74,12 +81,15 @@ def open_archive(path: Path) -> io.BytesIO:
     """
     copy = io.BytesIO()
     try:
-        with zipfile.ZipFile(path) as archive:
-            problems = list(_problems(archive))
+        with opened(path, LARGEST_MODEL, SubjectError) as stream, open_zip(stream) as archive:
+            size = stream.seek(0, io.SEEK_END)
+            problems = list(itertools.islice(_problems(archive, size), SHOWN))
             if not problems:
                 with zipfile.ZipFile(copy, "w") as kept:
                     for info in archive.infolist():
-                        kept.writestr(info.filename, archive.read(info))
+                        # The sample is a pickle, which nobody here asks for.
+                        sample = info.filename.endswith(f"/{SAMPLE}")
+                        kept.writestr(info.filename, b"" if sample else archive.read(info))
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
         raise SubjectError(
             f"{path.name}: cannot be read as an exported model: {error}; a file that "
@@ -87,80 +97,137 @@ def open_archive(path: Path) -> io.BytesIO:
         ) from error
     if problems:
         raise SubjectError(
-            [f"{path.name}: {problem}" for problem in problems[:SHOWN]]
+            [f"{path.name}: {problem}" for problem in problems]
             + [f"{path.name}: not loaded, since that could run code from the file; {ACCEPTED}"]
         )
     copy.seek(0)
     return copy
 
 
-def _problems(archive: zipfile.ZipFile) -> Iterator[str]:
+def _problems(archive: zipfile.ZipFile, size: int) -> Iterator[str]:
     infos = [info for info in archive.infolist() if not info.is_dir()]
     # All records lie in one folder named after the file, which torch leaves out of their names.
     names = [info.filename.partition("/")[2] for info in infos]
     if len(set(names)) != len(names) or len({i.filename.partition("/")[0] for i in infos}) != 1:
         yield "records repeat a name"
         return
+    if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
+        yield "records are packed; records as torch.export.save stores them are accepted"
+        return
+    if sum(info.file_size for info in infos) > size:
+        yield "records lie over one another; records one after the other are accepted"
+        return
     records = dict(zip(names, infos, strict=True))
+    sizes = {name: info.file_size for name, info in records.items()}
     for name in sorted({GRAPH, "archive_version", *PAYLOADS} - set(names)):
         yield f"record {name} is missing"
-    for name, info in records.items():
-        if name == GRAPH:
-            graph = _json(archive.read(info))
-            if not isinstance(graph, dict) or "graph_module" not in graph:
-                yield f"record {name} is damaged"
-            yield from _graph_problems(graph, "graph")
-        elif name in PAYLOADS:
-            yield from _payload_problems(_json(archive.read(info)), name)
-        elif name == SAMPLE:
-            yield from _sample_problems(archive.read(info))
-        elif not RECORDS.fullmatch(name):
+    for name in sorted({GRAPH, *PAYLOADS} & set(names)):
+        if sizes[name] > LARGEST_GRAPH:
+            yield f"record {name} has {sizes[name]} bytes; at most {LARGEST_GRAPH} are accepted"
+            return
+    yield from _record_problems(archive, records, sizes)
+
+
+def _record_problems(
+    archive: zipfile.ZipFile, records: Mapping[str, zipfile.ZipInfo], sizes: Mapping[str, int]
+) -> Iterator[str]:
+    elements: Counter[str] = Counter()
+    for name in sorted({GRAPH, *PAYLOADS} & set(records)):
+        try:
+            data = json_data(archive.read(records[name]), name, SubjectError)
+        except SubjectError as error:
+            yield f"record is damaged: {error}"
+            continue
+        if name in PAYLOADS:
+            yield from _payload_problems(data, name, sizes, elements)
+            continue
+        if not isinstance(data, dict) or "graph_module" not in data:
+            yield f"record {name} is damaged"
+        yield from _graph_problems(data)
+    if elements.total() > MOST_SHARED * sum(sizes[name] for name in elements):
+        yield f"{elements.total()} elements share the bytes of fewer; each of its own is accepted"
+    for name in set(records) - {GRAPH, SAMPLE, *PAYLOADS} - set(elements):
+        if not RECORDS.fullmatch(name):
             yield f"record {name[:80]!r} is of no kind that an export needs"
+        elif name.startswith(tuple(PAYLOADS.values())):
+            yield f"record {name!r} belongs to no tensor"
 
 
-def _json(content: bytes) -> Any:
-    try:
-        return json.loads(content)
-    except (UnicodeDecodeError, ValueError, RecursionError):
-        return None
-
-
-def _graph_problems(value: Any, place: str, key: str = "") -> Iterator[str]:
-    """Strings that torch would evaluate or compile and that are not what they should be."""
-    if key in TEXTS:
-        return
-    if isinstance(value, dict):
-        for name, item in value.items():
-            if not PLAIN.fullmatch(name):
-                yield f"{place}: the key {name[:80]!r} is no name"
-            yield from _graph_problems(item, f"{place}.{name}", name)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _graph_problems(item, f"{place}[{index}]", key)
-    elif isinstance(value, str):
-        pattern, what = WANTED.get(key, (PLAIN, "name"))
-        if not pattern.fullmatch(value):
-            yield f"{place}: {value[:80]!r} is no {what}"
-
-
-def _payload_problems(data: Any, name: str) -> Iterator[str]:
+def _payload_problems(
+    data: Any, name: str, sizes: Mapping[str, int], elements: Counter[str]
+) -> Iterator[str]:
+    """What is wrong with where tensors lie; counts the elements that lie in each record."""
     entries = data.get("config") if isinstance(data, dict) else None
     if not isinstance(entries, dict):
         yield f"record {name} is damaged"
         return
+    home, _, prefix = PAYLOADS[name].rpartition("/")
     for tensor, entry in entries.items():
+        where = f"{name}: {tensor[:80]!r}"
         if not PLAIN.fullmatch(tensor):
-            yield f"{name}: {tensor[:80]!r} is no name of a tensor"
-        if not isinstance(entry, dict) or entry.get("use_pickle") is not False:
-            yield f"{name}: {tensor[:80]!r} is pickled"
-        elif not re.fullmatch(r"(weight|tensor)_\d+", str(entry.get("path_name"))):
-            yield f"{name}: {tensor[:80]!r} is no plain tensor"
+            yield f"{where} is no name of a tensor"
+        elif not isinstance(entry, dict) or entry.get("use_pickle") is not False:
+            yield f"{where} is pickled"
+        elif not re.fullmatch(rf"{prefix}\d+", path := str(entry.get("path_name"))):
+            yield f"{where} is no plain tensor"
+        elif (stored := sizes.get(f"{home}/{path}")) is None:
+            yield f"{where} lies in a record that is missing"
+        elif (count := _elements(entry)) is None:
+            yield f"{where} has no sizes"
+        elif count > stored:
+            yield f"{where} has {count} elements in {stored} bytes; fewer are accepted"
         else:
+            elements[f"{home}/{path}"] += count
             yield from _graph_problems(entry, name)
 
 
-def _sample_problems(content: bytes) -> Iterator[str]:
+def _elements(entry: Mapping[str, Any]) -> int | None:
+    """Number of elements of a tensor; None if it is not said."""
     try:
-        torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile):
-        yield f"record {SAMPLE} holds more than tensors"
+        sizes = [item["as_int"] for item in entry["tensor_meta"]["sizes"]]
+    except (KeyError, TypeError):
+        return None
+    if any(type(size) is not int or size < 0 for size in sizes):
+        return None
+    return int(math.prod(sizes))
+
+
+def _graph_problems(data: Any, place: str = "graph") -> Iterator[str]:
+    """Strings that torch would evaluate or compile and that are not what they should be."""
+    counted: Counter[str] = Counter()
+    for where, key, value in _texts(data, place, ""):
+        counted[key] += len(value) if key == "expr_str" else 1
+        if key == "":
+            if not PLAIN.fullmatch(value):
+                yield f"{where}: the key {value[:80]!r} is no name"
+        elif key == "expr_str":
+            if not is_arithmetic(value):
+                yield (
+                    f"{where}: {value[:80]!r} is no arithmetic of sizes of at most "
+                    f"{LONGEST_EXPRESSION} characters and with small powers"
+                )
+        else:
+            pattern, what = WANTED.get(key, (PLAIN, "name"))
+            if not pattern.fullmatch(value):
+                yield f"{where}: {value[:80]!r} is no {what}"
+        if counted["target"] > MOST_STEPS:
+            yield f"{place}: more than {MOST_STEPS} steps"
+            return
+        if counted["expr_str"] > LONGEST_EXPRESSIONS:
+            yield f"{place}: more than {LONGEST_EXPRESSIONS} characters of size expressions"
+            return
+
+
+def _texts(value: Any, place: str, key: str) -> Iterator[tuple[str, str, str]]:
+    """Place, key and text of each string that is looked at; keys stand under no key."""
+    if key in TEXTS:
+        return
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield place, "", name
+            yield from _texts(item, f"{place}.{name}", name)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _texts(item, f"{place}[{index}]", key)
+    elif isinstance(value, str):
+        yield place, key or "value", value

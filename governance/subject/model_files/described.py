@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
-
+from governance.subject.model_files.mlmodel import mlmodel
 from governance.subject.usual_preprocessings import Scale
 
 __all__ = ["Description", "describe"]
@@ -44,8 +43,7 @@ class Description:
 
 def describe(folder: Path) -> Description:
     """The description in the MLmodel file of a folder that `model_files.read` has looked at."""
-    described = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
-    entries = dict(_entries(described.get("metadata")))
+    entries = dict(_entries(mlmodel(folder).get("metadata")))
     means = [_numbers(entries[key]) for key in MEANS if key in entries]
     stds = [_numbers(entries[key]) for key in STDS if key in entries]
     names = [_names(entries[key]) for key in CLASSES if key in entries]

@@ -6,24 +6,25 @@ Either way the model is tried before anything is measured on it: it must be in e
 give an image the same answer alone and in a batch.
 """
 
-import hashlib
-import json
+import logging
 import pickle
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import yaml  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from governance.errors import SubjectError
+from governance.records.bounded import digest_of, files_of, json_data
 from governance.records.bundle_files import combined
 from governance.records.evidence import ModelIdentity
 from governance.records.wording import first_few
-from governance.subject.model_files.archive import open_archive
+from governance.subject.model_files.archive import LARGEST_MODEL, open_archive
 from governance.subject.model_files.batch import free_batch
+from governance.subject.model_files.mlmodel import mlmodel
 from governance.subject.network import layer_digests, not_plain, tensor_digest
 
 __all__ = [
@@ -43,6 +44,16 @@ Shape = tuple[int | None, int | None, int | None]
 
 UNKNOWN: Shape = (None, None, None)
 IMAGES = 4  # dimensions of a batch of images: (B, C, H, W)
+#: Bytes of all files of a model.
+LARGEST_FOLDER = 8 * 2**30
+#: Files and folders of a model.
+MOST_FILES = 10_000
+#: What torch raises on exports that are damaged in ways that the archive does not show.
+DAMAGE = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError,
+    SyntaxError, TypeError, ValueError, EOFError, OSError, MemoryError, ImportError,
+)  # fmt: skip
+
 #: Written by MLflow's client when it downloads, so no part of what was logged.
 DOWNLOAD_NOTE = "registered_model_meta"
 
@@ -96,24 +107,21 @@ def file_digests(folder: Path) -> dict[str, str]:
     """Hexadecimal sha256 of each file of a model by its path, in order of path.
 
     Raises:
-        SubjectError: If the folder holds a link.
+        SubjectError: If the folder holds a link, or more than a model does.
     """
-    digests = {}
-    for path in sorted(folder.rglob("*"), key=lambda item: item.relative_to(folder).as_posix()):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink():
-            raise SubjectError(f"{folder}: {name} is a link; plain files are accepted")
-        if path.is_file() and name != DOWNLOAD_NOTE:
-            with path.open("rb") as stream:
-                digests[name] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return digests
+    names = files_of(folder, most=MOST_FILES, largest=LARGEST_FOLDER, error=SubjectError)
+    return {
+        name: digest_of(folder / name, LARGEST_FOLDER, SubjectError)
+        for name in names
+        if name != DOWNLOAD_NOTE
+    }
 
 
 def artifact_digest(folder: Path) -> str:
     """sha256 over the path and sha256 of each file of a model, in order of path.
 
     Raises:
-        SubjectError: If the folder holds a link.
+        SubjectError: If the folder holds a link, or more than a model does.
     """
     return combined(file_digests(folder))
 
@@ -124,19 +132,7 @@ def read(folder: Path) -> ModelFiles:
     Raises:
         SubjectError: If it holds no PyTorch model, or its signature is not of one batch of images.
     """
-    try:
-        described = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise SubjectError(
-            f"{folder}: no MLmodel file; a folder that mlflow.pytorch.log_model wrote is accepted"
-        ) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SubjectError(f"{folder}/MLmodel: cannot be read: {error}") from error
-    if not isinstance(described, dict):
-        raise SubjectError(
-            f"{folder}/MLmodel: describes no model; a file that mlflow.pytorch.log_model wrote is "
-            "accepted"
-        )
+    described = mlmodel(folder)
     flavors = described.get("flavors")
     flavors = flavors if isinstance(flavors, dict) else {}
     if not isinstance(flavors.get("pytorch"), dict):
@@ -168,11 +164,12 @@ def _signature_shape(signature: Any, folder: Path) -> Shape:
         return UNKNOWN
     accepted = "one tensor of float32 and shape (-1, C, H, W) is accepted"
     try:
-        inputs = json.loads(signature["inputs"])
+        text = signature["inputs"].encode()
+        inputs = json_data(text, f"{folder}/MLmodel: signature", SubjectError)
         tensors = [item["tensor-spec"] for item in inputs]
         shape = tuple(int(size) for size in tensors[0]["shape"])
         dtype = tensors[0]["dtype"]
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise SubjectError(f"{folder}/MLmodel: the signature's inputs; {accepted}") from error
     if len(tensors) != 1 or dtype != "float32" or len(shape) != IMAGES:
         raise SubjectError(
@@ -224,13 +221,26 @@ def _program(path: Path) -> torch.export.ExportedProgram:
     _refuse_empty(path)
     archive = open_archive(path)
     try:
-        return torch.export.load(archive)
-    except (RuntimeError, ValueError, KeyError, AssertionError, AttributeError, TypeError) as error:
+        with _without_log():
+            return torch.export.load(archive)
+    except DAMAGE as error:
         raise SubjectError(
             f"{path.name}: torch {torch.__version__} cannot load this export: {error}; one that "
             "a torch of about this version logged is accepted, and from the CPU (model.cpu()) if "
             "there is no GPU here"
         ) from error
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Torch logs a traceback of what it raises anyway."""
+    log = logging.getLogger("torch.export")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _load_export(path: Path, device: torch.device) -> tuple[nn.Module, Shape]:
@@ -284,6 +294,10 @@ def _training_steps(graph: torch.fx.Graph) -> Iterator[str]:
 
 def _load_pickle(path: Path) -> nn.Module:
     _refuse_empty(path)
+    if path.stat().st_size > LARGEST_MODEL:
+        raise SubjectError(
+            f"{path.name}: {path.stat().st_size} bytes; at most {LARGEST_MODEL} are accepted"
+        )
     try:
         model = torch.load(path, map_location="cpu", weights_only=False)
     except (

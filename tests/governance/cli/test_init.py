@@ -13,12 +13,14 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
+from hostile import listed
 from mlflow import MlflowClient
 
 from governance import analyses, registry
 from governance.records.assessment import Assessment
 from governance.records.evidence import Failure
 from governance.records.policy import Expectation
+from governance.records.serialisation import canonical
 
 MET = Expectation(metric="performance.accuracy", at_least=0.5)
 UNMET = {"metric": "performance.nll", "at_most": 0.0}
@@ -480,3 +482,29 @@ def test_an_mlflow_that_does_not_answer_ends_with_3_and_says_so(governance, stor
     assert (answer.code, answer.out) == (3, "")
     assert answer.err.startswith("error: models:/stripes/1: looking up the model: refused: ")
     assert "Traceback" not in answer.err
+
+
+def test_a_report_of_a_record_that_contradicts_itself_is_printed_only_when_asked_for(
+    governance, assessed, tmp_path
+):
+    # arrange: better numbers than were judged, with digests that fit
+    shutil.copytree(assessed.folder, tmp_path / "forged")
+    path = tmp_path / "forged" / "assessment.json"
+    data = json.loads(path.read_text())
+    data["decision"]["findings"][0]["observed"] = 1.0
+    data["decision"]["verdict"] = "rejected"
+    path.write_bytes(canonical(data))
+    listed(tmp_path / "forged")
+    page = tmp_path / "report.html"
+    # act
+    refused = governance("report", tmp_path / "forged", "--html", page)
+    # assert
+    assert refused.code == 40
+    assert "judged again, gives" in refused.err
+    assert "--unverified prints it" in refused.err
+    assert not page.exists()
+    # act
+    printed = governance("report", tmp_path / "forged", "--html", page, "--unverified")
+    # assert
+    assert printed.code == 0
+    assert "UNVERIFIED" in page.read_text()

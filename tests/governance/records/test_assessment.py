@@ -9,10 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hostile import listed, parquet, repeated_text, sparse
 from hypothesis import given, settings
 from strategies import assessments
 
-from governance.errors import EvidenceError
+from governance.errors import AnalysisError, EvidenceError
 from governance.records.assessment import MANIFEST, RECORD, Assessment, Baseline, Difference, attach
 from governance.records.decision import judge
 from governance.records.evidence import (
@@ -207,7 +208,7 @@ def test_a_record_that_could_not_be_read_is_not_written(tmp_path):
 def test_the_digest_does_not_depend_on_how_parquet_is_written(saved):
     table = saved / "evidence/alpha/rows.parquet"
     before = table.read_bytes()
-    pq.write_table(pq.read_table(table), table, compression="gzip")
+    pq.write_table(pq.read_table(table), table, compression="none")
     remade(saved)
 
     assert table.read_bytes() != before
@@ -462,7 +463,7 @@ def test_a_path_that_leaves_the_folder_is_refused(saved, tmp_path, path):
 
     rewritten(saved, escape)
 
-    with pytest.raises(EvidenceError, match="lies outside the folder"):
+    with pytest.raises(EvidenceError, match="is no file of the folder"):
         Assessment.load(saved)
 
 
@@ -607,3 +608,106 @@ def test_a_report_that_cannot_be_written_leaves_the_assessment_as_it_was(saved):
 
     assert files_of(saved) == before
     assert list(saved.parent.iterdir()) == [saved]
+
+
+# Small files that would cost much, and values that nothing follows from ---------------------------
+
+
+@pytest.mark.parametrize(
+    "created",
+    ["AAAA", "", "2026-13-01T00:00:00+00:00", "2026-11-22", "2026-11-22T12:00:00",
+     "2026-11-22T12:00:00+02:00", "99999-11-22T12:00:00Z", "2026-11-22T12:00:00Z\n"],
+)  # fmt: skip
+def test_a_time_that_is_none_is_refused(saved, created):
+    rewritten(saved, lambda data: data.update(created=created))
+
+    with pytest.raises(EvidenceError, match="created: is"):
+        Assessment.load(saved)
+
+
+@pytest.mark.parametrize("expires", [-1, 2**62, 10**40, 253_402_300_800])
+def test_a_waiver_until_no_time_is_refused(saved, expires):
+    waiver = {
+        "metric": "alpha.x", "bound": 0.1, "reason": "r", "approver": "a", "issued": 0,
+        "expires": expires, "token": "0",
+    }  # fmt: skip
+    rewritten(saved, lambda data: data.update(waivers=[waiver]))
+
+    with pytest.raises(EvidenceError, match=r"waiver of alpha\.x: issued 0, expires"):
+        Assessment.load(saved)
+
+
+def test_a_number_that_json_has_and_no_record_is_refused(saved):
+    text = (saved / RECORD).read_text().replace('"n": 3', '"n": 1e999', 1)
+    (saved / RECORD).write_text(text)
+    remade(saved)
+
+    with pytest.raises(EvidenceError, match="holds 1e999; finite numbers"):
+        Assessment.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        # 43 KB that took 4.4 GB: one text, read two thousand times
+        (lambda: repeated_text(2_000, 100_000), "texts of 200000000 bytes; at most"),
+        # 0.1 MB that took 3.5 GB and 35 seconds
+        (
+            lambda: parquet(dict.fromkeys("abc", pa.array([1.0] * 700_000))),
+            "at most 2000000",
+        ),
+        (lambda: parquet({"n": pa.nulls(2_000_001)}), "2000001 rows of 1 columns"),
+        (lambda: parquet({"n": pa.array([1])}, compression="zstd"), "ZSTD compression"),
+        (lambda: parquet({"n": pa.array([[1]])}), "holds lists or tables"),
+        (lambda: parquet({"n": pa.array([{"a": 1}])}), "holds lists or tables"),
+        (lambda: parquet({"n": pa.array([1], pa.timestamp("s"))}), "a column of timestamp"),
+        (lambda: parquet({"n": pa.array([b"x"])}), "a column of binary"),
+        (lambda: b"PAR1" + bytes(99) + b"PAR1", "cannot be read as a table"),
+    ],
+    ids=range(9),
+)
+def test_a_table_that_would_cost_much_is_refused(saved, content, wanted):
+    (saved / "evidence/alpha/rows.parquet").write_bytes(content())
+    listed(saved)
+
+    with pytest.raises(EvidenceError, match=wanted):
+        Assessment.load(saved)
+
+
+def test_a_table_that_could_not_be_read_again_is_not_made():
+    rows = tuple((None,) * 5 for _ in range(400_001))
+    with pytest.raises(AnalysisError, match="at most 2000000 cells"):
+        Table(name="t", caption="", columns=("a", "b", "c", "d", "e"), rows=rows)
+
+
+def test_a_manifest_of_many_names_is_refused(saved):
+    files = {f"evidence/{number}": "0" * 64 for number in range(10_001)}
+    (saved / MANIFEST).write_bytes(canonical({"schema": 2, "files": files}))
+
+    with pytest.raises(EvidenceError, match="names 10001 files; at most 10000"):
+        Assessment.verify(saved)
+
+
+def test_a_manifest_of_no_end_is_refused(saved):
+    sparse(saved / MANIFEST, 2**29)
+
+    with pytest.raises(EvidenceError, match="536870912 bytes; at most"):
+        Assessment.verify(saved)
+
+
+def test_a_report_of_holes_is_refused(saved):
+    sparse(saved / "report.pdf", 2**42)
+
+    with pytest.raises(EvidenceError, match=r"its files have \d+ bytes; at most"):
+        Assessment.verify(saved)
+
+
+@pytest.mark.parametrize("path", ["a\0b", "x" * 5000, "", ".", "evidence", "\ud800", MANIFEST])
+def test_a_path_that_names_no_file_is_refused(saved, path):
+    def named(data):
+        data["evidence"][0]["measurement"]["figures"][0].update(path=path)
+
+    rewritten(saved, named)
+
+    with pytest.raises(EvidenceError, match="is no file of the folder"):
+        Assessment.load(saved)

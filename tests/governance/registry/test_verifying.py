@@ -4,17 +4,19 @@ import hashlib
 import json
 
 import pytest
-import torch
+from hostile import GRAPH, edited, export, powers
 from mlflow import MlflowClient
 
 from governance.errors import EvidenceError, SubjectError
 from governance.records.serialisation import canonical
 from governance.registry import (
+    ask,
     fetch,
     mismatches,
     resolve,
 )
 from governance.subject import model_files
+from governance.workflows.version_history import read_history
 
 
 def problems(version, folder):
@@ -133,18 +135,23 @@ def test_changed_files_of_the_model_are_found(recorded, tmp_path):
     assert "its files have the digest" in problem
 
 
-def test_other_weights_are_found_by_their_own_sentence(recorded, tmp_path):
-    # arrange
+def test_a_model_whose_files_differ_is_not_opened(recorded, tmp_path):
+    # arrange: opening it would take gigabytes, see tests of the archive
     weights = tmp_path / "source" / "data" / "model.pt2"
-    program = torch.export.load(weights)
-    with torch.no_grad():
-        program.state_dict["head.bias"][0] += 1e-3
-    torch.export.save(program, weights)
-    # act
-    files, tensors = problems(recorded, tmp_path / "r")
+    edited(export(tmp_path / "free.pt2"), weights, {GRAPH: powers("s0**9**9**9")})
+    # act: nothing of the archive is looked at
+    (problem,) = problems(recorded, tmp_path / "r")
     # assert
-    assert "its files have the digest" in files
-    assert "its tensors have the digest" in tensors
+    assert "its files have the digest" in problem
+
+
+def test_other_weights_behind_the_digest_of_their_files_are_found(recorded, tmp_path):
+    def other(data):
+        data["identity"]["digest"] = f"sha256:{'0' * 64}"
+
+    (problem,) = mismatches(recorded, forge(recorded, tmp_path / "r", other))
+
+    assert "its tensors have the digest" in problem
 
 
 def test_a_model_that_became_a_pickle_is_found_and_not_opened(recorded, tmp_path):
@@ -187,3 +194,30 @@ def test_the_tensors_of_an_export_are_those_of_its_record(recorded, tmp_path, ti
     files = model_files.read(tmp_path / "source")
     assert kept["digest"] == model_files.stored_digest(files) == tiny_subject.identity.digest
     assert kept["artifact_digest"] == model_files.artifact_digest(tmp_path / "source")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data.update(created="AAAA"),
+        lambda data: data.update(evidence=None),
+        lambda data: data.update(schema="2"),
+        lambda data: data["policy"].update(seed=10**40),
+        lambda data: data["identity"].update(created=None),
+    ],
+    ids=["created", "evidence", "schema", "seed", "identity"],
+)
+def test_a_damaged_record_is_a_mismatch_and_ends_nothing_else(recorded, second, tmp_path, change):
+    # arrange: all digests and tags fit
+    folder = forge(recorded, tmp_path / "r", change)
+    tags = MlflowClient().get_model_version("stripes", "1").tags
+    MlflowClient().log_artifacts(tags["governance.run_id"], str(folder), "governance")
+    # act / assert: its own gate alone
+    with pytest.raises(EvidenceError):
+        ask("models:/stripes/1", tmp_path / "gate")
+    assert ask("models:/stripes/2", tmp_path / "other").verdict == "undetermined"
+    # act / assert: the history lists it and goes on
+    damaged, other = read_history("stripes").entries
+    assert damaged.verdict == "approved, not to be relied on"
+    assert damaged.problems
+    assert other.problems == ()

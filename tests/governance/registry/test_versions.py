@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from governance.errors import RegistryError, SubjectError
 from governance.registry import resolve
 from governance.registry.materials import model_folder
-from governance.registry.versions import refusals, registered
+from governance.registry.versions import Room, download, refusals, registered
 
 
 @pytest.fixture
@@ -140,3 +140,12 @@ def test_a_refusal_gives_no_secret_of_an_address_away(told, kept):
         raise OSError(told)
 
     assert str(caught.value) == f"x: refused: {kept}"
+
+
+@pytest.mark.parametrize("room", [Room(2, 2**30, SubjectError), Room(99, 10, SubjectError)])
+def test_more_than_there_is_room_for_is_not_downloaded(stripes, tmp_path, room):
+    with pytest.raises(
+        SubjectError, match=r"models:/stripes/2: \d+ files and folders of \d+ bytes"
+    ):
+        download("models:/stripes/2", tmp_path / "into", room)
+    assert not (tmp_path / "into").exists()

@@ -2,10 +2,13 @@ import hashlib
 import io
 import os
 import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile
+from hostile import arrays as packed
+from hostile import png, sparse
+from PIL import Image, ImageFile, PngImagePlugin
 
 from governance.errors import SubjectError
 from governance.subject.images import open_validation
@@ -376,3 +379,73 @@ def test_an_npz_whose_content_is_damaged_is_refused(tmp_path):
     file.write_bytes(bytes(content))
 
     assert "here:" in problems(file)
+
+
+# Small files that would cost much -----------------------------------------------------------------
+
+
+def test_an_array_that_is_packed_too_tightly_is_refused_by_its_header(tmp_path):
+    # as a file of 1.9 MB that took 1.9 GB and 18 seconds
+    path = packed(tmp_path / "set.npz", images=(80, 1000, 1000))
+    assert "80000128 bytes are packed into" in problems(path)
+
+
+def test_an_array_whose_header_promises_more_than_is_stored_is_refused(tmp_path):
+    path = packed(tmp_path / "set.npz", promised=(2000, 2000, 1000))
+    assert "(2000, 2000, 1000) of uint8 is not what the 48 stored bytes hold" in problems(path)
+
+
+def test_more_images_than_there_may_be_are_refused(tmp_path):
+    path = packed(tmp_path / "set.npz", images=(200_001, 1, 1))
+    assert "200001 entries; at most 200000" in problems(path)
+
+
+@pytest.mark.parametrize("kind", ["npz", "image", "pipe"])
+def test_a_file_of_holes_or_without_end_is_refused(folder, kind):
+    if kind == "npz":
+        found = problems(sparse(folder / "set.npz", 2**42))
+    elif kind == "image":
+        sparse(folder / "cat" / "3.png", 2**42)
+        found = problems(folder)
+    else:
+        os.mkfifo(folder / "cat" / "3.png")
+        found = problems(folder)
+    assert "at most" in found or "not an image" in found
+
+
+def test_a_picture_of_many_pixels_is_refused_before_they_are_made(folder):
+    # 52 million in 50 kB, which Pillow alone would make
+    (folder / "cat" / "0.png").write_bytes(png(8000, 6500))
+    with pytest.raises(SubjectError, match="8000 x 6500 pixels; at most 50000000"):
+        open_validation(folder, "here").images[0]
+
+
+def test_a_picture_with_more_metadata_than_picture_is_refused(folder):
+    text = PngImagePlugin.PngInfo()
+    text.add_text("comment", "x" * 1_000_000)
+    for number in range(2):
+        text.add_text(f"comment {number}", "x" * 600_000, zip=True)
+    picture().save(folder / "cat" / "0.png", pnginfo=text, icc_profile=os.urandom(1_100_000))
+    with pytest.raises(SubjectError, match="cannot be decoded"):
+        open_validation(folder, "here").images[0]
+
+
+def test_a_name_of_a_class_that_fits_on_no_page_is_refused(tmp_path):
+    found = problems(stored(tmp_path, class_names=np.array(["a", "b", "c" * 201])))
+    assert "have over 200 characters; shorten them" in found
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_a_name_of_what_is_no_letter_is_refused(tmp_path, order):
+    names = np.array([97, 2**31, 98], dtype=f"{order}u4").view(f"{order}U1")
+    assert "holds what is no letter" in problems(stored(tmp_path, class_names=names))
+
+
+def test_a_header_that_numpy_cannot_read_is_refused(tmp_path):
+    path = stored(tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        kept = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in kept.items():
+            archive.writestr(name, content.replace(b"'shape': (", b"'shape'((("))
+    assert "its header cannot be read" in problems(path)

@@ -8,27 +8,10 @@ import zipfile
 import pytest
 import torch
 import torchvision
-from torch import nn
+from hostile import GRAPH, SAMPLE, WEIGHTS, edited, export, in_json, powers, sparse, stretched
 
 from governance.errors import SubjectError
 from governance.subject.model_files.archive import open_archive
-
-GRAPH = "models/model.json"
-WEIGHTS = "data/weights/model_weights_config.json"
-SAMPLE = "data/sample_inputs/model.pt"
-
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
-        self.head = nn.Linear(4, 2)
-
-    def forward(self, x):
-        y = self.features(x)
-        with torch.no_grad():
-            scale = y.abs().amax()
-        return self.head((y / scale).mean((2, 3)).reshape(x.shape[0], -1))
 
 
 class Bomb:
@@ -41,24 +24,7 @@ class Bomb:
 
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory):
-    path = tmp_path_factory.mktemp("export") / "model.pt2"
-    free = ({0: torch.export.Dim.AUTO, 2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO},)
-    program = torch.export.export(Net().eval(), (torch.zeros(2, 3, 8, 9),), dynamic_shapes=free)
-    torch.export.save(program, path)
-    return path
-
-
-def edited(source, target, changes):
-    """A copy of an archive in which some records are made anew from what they were."""
-    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
-        root = old.namelist()[0].partition("/")[0]
-        for name in old.namelist():
-            content = old.read(name)
-            change = changes.pop(name.partition("/")[2], lambda same: same)
-            new.writestr(name, change(content))
-        for name, change in changes.items():
-            new.writestr(f"{root}/{name}", change(b""))
-    return target
+    return export(tmp_path_factory.mktemp("export") / "model.pt2")
 
 
 def refusal(path):
@@ -122,13 +88,15 @@ def test_opaque_constants_are_refused(honest, tmp_path):
     assert not (tmp_path / "exploded").exists()
 
 
-def test_example_inputs_that_are_more_than_tensors_are_refused(honest, tmp_path):
+def test_example_inputs_are_not_looked_at(honest, tmp_path):
     def bomb(_content):
         buffer = io.BytesIO()
         torch.save(Bomb(tmp_path / "exploded"), buffer)
         return buffer.getvalue()
 
-    assert "more than tensors" in refusal(edited(honest, tmp_path / "model.pt2", {SAMPLE: bomb}))
+    path = edited(honest, tmp_path / "model.pt2", {SAMPLE: bomb})
+
+    assert torch.export.load(open_archive(path)).example_inputs is None
     assert not (tmp_path / "exploded").exists()
 
 
@@ -184,3 +152,70 @@ def test_records_that_are_missing_are_named(tmp_path):
     with zipfile.ZipFile(tmp_path / "model.pt2", "w") as archive:
         archive.writestr("model/version", "3")
     assert "record models/model.json is missing" in refusal(tmp_path / "model.pt2")
+
+
+# Small files that would cost much -----------------------------------------------------------------
+
+
+def test_records_that_are_packed_are_refused_before_they_are_unpacked(honest, tmp_path):
+    # 1.3 MB that took 1.5 GB and 9 seconds
+    bombs = {f"data/weights/weight_{900 + n}": lambda _: bytes(2**24) for n in range(2)}
+    path = edited(honest, tmp_path / "model.pt2", bombs, compression=zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size < 2**17
+    assert "records are packed" in refusal(path)
+
+
+def test_records_that_lie_over_one_another_are_refused(honest, tmp_path):
+    path = edited(honest, tmp_path / "model.pt2", {"data/weights/weight_900": lambda _: b"x" * 99})
+    size = path.stat().st_size
+    content = path.read_bytes()
+    end = content.rindex(b"PK\x01\x02")
+    # The last record of the list is said to be as long as the whole file.
+    lied = content[: end + 20] + size.to_bytes(4, "little") * 2 + content[end + 28 :]
+    path.write_bytes(lied)
+    assert "records lie over one another" in refusal(path)
+
+
+def test_a_record_that_belongs_to_no_tensor_is_refused(honest, tmp_path):
+    path = edited(honest, tmp_path / "model.pt2", {"data/weights/weight_900": lambda _: b"x" * 99})
+    assert "record 'data/weights/weight_900' belongs to no tensor" in refusal(path)
+
+
+def test_a_tensor_larger_than_what_is_stored_of_it_is_refused(honest, tmp_path):
+    path = edited(honest, tmp_path / "model.pt2", {WEIGHTS: in_json(stretched)})
+    assert f"'head.weight' has {2**33} elements in 32 bytes" in refusal(path)
+
+
+def test_many_names_for_one_tensor_are_refused(honest, tmp_path):
+    def shared(data):
+        entry = data["config"]["features.0.weight"]
+        data["config"] |= {f"more.{number}": entry for number in range(500)}
+
+    path = edited(honest, tmp_path / "model.pt2", {WEIGHTS: in_json(shared)})
+    assert "elements share the bytes of fewer" in refusal(path)
+
+
+@pytest.mark.parametrize("text", ["s0**9**9**9", "s0" + "+s0" * 2000, "1" * 50])
+def test_sizes_that_would_keep_torch_busy_are_refused(honest, tmp_path, text):
+    path = edited(honest, tmp_path / "model.pt2", {GRAPH: powers(text)})
+    assert "is no arithmetic of sizes" in refusal(path)
+
+
+def test_a_graph_of_too_many_steps_is_refused(honest, tmp_path):
+    def longer(data):
+        nodes = data["graph_module"]["graph"]["nodes"]
+        nodes += [{"target": "torch.ops.aten.relu.default"}] * 10_001
+
+    path = edited(honest, tmp_path / "model.pt2", {GRAPH: in_json(longer)})
+    assert "more than 10000 steps" in refusal(path)
+
+
+def test_a_number_of_a_hundred_thousand_digits_is_refused(honest, tmp_path):
+    path = edited(
+        honest, tmp_path / "model.pt2", {GRAPH: replaced('"as_int": 2', f'"as_int": {"9" * 10**5}')}
+    )
+    assert "a number of more than 64 characters" in refusal(path)
+
+
+def test_a_file_of_holes_is_refused(tmp_path):
+    assert "bytes; at most" in refusal(sparse(tmp_path / "model.pt2", 2**42))

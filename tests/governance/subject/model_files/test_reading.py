@@ -7,6 +7,7 @@ import shutil
 import pytest
 import torch
 import yaml
+from hostile import laughs, sparse
 from torch import nn
 
 from governance.errors import SubjectError
@@ -500,3 +501,42 @@ def test_loading_leaves_the_random_state_alone(tmp_path):
     before = torch.get_rng_state()
     load(folder)
     assert torch.equal(before, torch.get_rng_state())
+
+
+# Small files that would cost much -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (laughs(), "an alias"),  # half a kilobyte that took 5.5 GB and 54 seconds
+        ("a: &a {b: 1}\nc: {<<: [*a, *a]}", "an alias"),
+        ("[" * 40 + "]" * 40, "more than 32 lists or tables"),
+        ("a: " + "1:" * 2000 + "1", "describes no model|flavour"),
+        ("a: 2026-99-99", "cannot be read: month must be"),
+        ("a: " + "9" * 10**4, "cannot be read: Exceeds the limit"),
+        ("#" * (129 * 2**10), "bytes; at most 131072"),
+        ("? [a, b]\n: c", "cannot be read|flavour"),
+    ],
+    ids=range(8),
+)
+def test_an_mlmodel_file_that_would_cost_much_is_refused(tmp_path, text, wanted):
+    (tmp_path / "MLmodel").write_text(text)
+    with pytest.raises(SubjectError, match=wanted):
+        model_files.read(tmp_path)
+
+
+def test_a_model_of_holes_is_not_read(tmp_path):
+    exported(seeded(Everything), tmp_path / "m")
+    sparse(tmp_path / "m" / "extra", 2**42)
+    with pytest.raises(SubjectError, match="bytes; at most"):
+        model_files.artifact_digest(tmp_path / "m")
+
+
+def test_a_model_of_many_files_is_not_read(tmp_path):
+    for number in range(101):
+        (tmp_path / f"{number}").mkdir()
+        for other in range(100):
+            (tmp_path / f"{number}" / f"{other}").touch()
+    with pytest.raises(SubjectError, match="more than 10000 files and folders"):
+        model_files.artifact_digest(tmp_path)

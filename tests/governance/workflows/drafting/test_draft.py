@@ -10,7 +10,7 @@ from torch import nn
 
 from governance import registry
 from governance.methods.statistics.acceptance import share_passes
-from governance.records.policy import Policy
+from governance.records.policy import Expectation, Policy
 from governance.workflows import assessing, orchestration
 from governance.workflows.drafting import draft_policy
 
@@ -228,3 +228,30 @@ def test_images_that_are_not_there_are_named(governance, saved_model, tmp_path):
     assert "does not exist" in refusal(
         governance, saved_model, tmp_path / "no", tmp_path / "p.toml"
     )
+
+
+@pytest.fixture
+def champion(recorded):
+    """A recorded version with that alias, which no other test finds afterwards."""
+    from mlflow import MlflowClient  # noqa: PLC0415 - seconds, for the few tests that need it
+
+    uri = recorded(Expectation(metric="performance.accuracy", at_least=0.5))
+    MlflowClient().set_registered_model_alias("stripes", "champion", uri.rpartition("/")[2])
+    yield uri
+    MlflowClient().delete_registered_model_alias("stripes", "champion")
+
+
+@pytest.mark.slow
+def test_thresholds_are_taken_from_the_champion_that_was_assessed_on_the_same_images(
+    champion, new_version, images_file, stripes_file
+):
+    version = new_version()
+
+    same = draft(version, images_file)
+    others = draft(version, stripes_file("good"))
+
+    assert f"taken from {champion} (alias champion), as recorded on these images" in " ".join(
+        same.text.replace("#", "").split()
+    )
+    assert any("was assessed on other images" in sentence for sentence in others.seen)
+    assert "this version, on the 90 images" in others.text
