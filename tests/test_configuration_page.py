@@ -80,7 +80,7 @@ def test_the_defaults_on_the_page_are_those_of_the_code():
     section = PAGE.partition("## Table `[worker]`")[2].partition("\n## ")[0]
     told = dict(re.findall(r"^\| `(\w+)` \| `?([^`|]+)`? \|", section, flags=re.MULTILINE))
 
-    for name in ("minutes", "memory_gib", "device", "network", "attempts", "retry_seconds",
+    for name in ("minutes", "memory_gib", "device", "confinement", "attempts", "retry_seconds",
                  "lease_seconds", "sweep_minutes", "again_seconds"):  # fmt: skip
         default = getattr(worker, name)
         expected = default if isinstance(default, str) else f"{default:g}"

@@ -202,7 +202,7 @@ def test_the_team_page_runs_with_other_folders_and_one_user(tmp_path):
     places = {
         "/srv/": f"{tmp_path}/srv/", "/opt/mlflow/bin/": f"{PROGRAMS}/",
         "/opt/governance/bin/": f"{PROGRAMS}/", "5000": port, "8085": webhooks, "8086": monitoring,
-        'network = "none"': 'network = "none if possible"',
+        'confinement = "required"': 'confinement = "if possible"',
         'models = "*"': 'models = "none like this"',  # which the worker says at once
     }  # fmt: skip
 
@@ -359,4 +359,7 @@ def test_the_configurations_of_the_cluster_are_read(tmp_path):
             (tmp_path / name / file).write_text(text)
 
     assert Protection.at(tmp_path / "governance-server/governance.toml").problem is None
-    assert WorkerConfig.load(tmp_path / "governance-worker/governance.toml").network == "none"
+    assert (
+        WorkerConfig.load(tmp_path / "governance-worker/governance.toml").confinement
+        == "if possible"
+    )

@@ -75,7 +75,8 @@ def worker(
 
     from governance.worker.counts import Counts
     from governance.worker.listener import Listener
-    from governance.worker.loop import Loop, log
+    from governance.worker.log import log
+    from governance.worker.loop import Loop
     from governance.worker.monitoring import monitoring as monitor
     from governance.worker.shutdown import run_until_signalled
     from governance.worker.webhook import receiver

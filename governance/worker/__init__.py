@@ -17,8 +17,13 @@ loop           looks into the registry, takes leases and works on them until it 
 job            one version, from its lease to a signed record or a failed attempt
 measuring      a version assessed in a confined process, and the result checked
 request        what a confined process is asked for, as files in its folder
-sandbox        a confined process: started without credentials, limited, watched and killed
+sandbox        one assessment in a process that is shut in, and what is open on this machine
+launch         such a process started, listened to, watched, and ended with all that it started
+namespaces     what it is shown of the machine
+system_calls   what it may not ask of the kernel
+handover       what it hands back, through a pipe
 confined       what runs in that process
+log            what the operator is told, one line of JSON each
 counts         numbers for /metrics
 shutdown       signals that end the worker, and the time it has to end
 ```

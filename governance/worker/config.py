@@ -54,9 +54,8 @@ class WorkerConfig:
             much on each core.
         memory_gib: Maximum address space of an assessment, in GiB; not limited on a GPU, whose
             driver maps more than there is.
-        network: Network access of an assessment. With `none` the worker does not start where the
-            kernel refuses that; `none if possible` goes on and says so.
-        user: User as whom an assessment runs, where the worker is root; empty keeps the worker's.
+        confinement: How an assessment is shut in. With `required` the worker does not start where
+            the machine cannot do all of it; `if possible` goes on and says what is open.
         attempts: Number of failed attempts after which a version is undetermined.
         retry_seconds: Seconds before the second attempt; each further wait is four times as long.
         lease_seconds: Seconds that a lease lasts unless it is renewed.
@@ -72,8 +71,7 @@ class WorkerConfig:
     device: Literal["cpu", "cuda"] = "cpu"
     minutes: float = 60.0
     memory_gib: float = 16.0
-    network: Literal["none", "none if possible", "as the worker"] = "none if possible"
-    user: str = ""
+    confinement: Literal["required", "if possible"] = "if possible"
     attempts: int = 3
     retry_seconds: float = 30.0
     lease_seconds: float = 60.0
@@ -107,6 +105,9 @@ def _config(reader: Reader, home: Path) -> WorkerConfig:
     def number(key: str, default: float, *, whole: bool = False) -> float:
         return reader.number(key, default, whole=whole, above=0) or default
 
+    for key in ("network", "user"):
+        if reader.has(key):
+            reader.problem(key, "is gone; confinement = 'required' or 'if possible' is accepted")
     rules = tuple(_rule(item, home) for item in reader.tables("policies"))
     for rule in rules:
         if not rule.policy.is_file():
@@ -119,10 +120,9 @@ def _config(reader: Reader, home: Path) -> WorkerConfig:
         device=reader.choice("device", known.device, ("cpu", "cuda")),  # type: ignore[arg-type]
         minutes=number("minutes", known.minutes),
         memory_gib=number("memory_gib", known.memory_gib),
-        network=reader.choice(  # type: ignore[arg-type]
-            "network", known.network, ("none", "none if possible", "as the worker")
+        confinement=reader.choice(  # type: ignore[arg-type]
+            "confinement", known.confinement, ("required", "if possible")
         ),
-        user=reader.text("user", known.user),
         attempts=int(number("attempts", known.attempts, whole=True)),
         retry_seconds=number("retry_seconds", known.retry_seconds),
         lease_seconds=number("lease_seconds", known.lease_seconds),

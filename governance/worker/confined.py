@@ -1,93 +1,103 @@
 """Confined: what runs in the process of one assessment, `python -P -m governance.worker.confined`.
 
-It gives up the network and the right to new privileges, and dies with its worker, before it imports
-anything of ours: only a process of one thread can leave its network behind.
+It limits itself, gives up the right to new privileges and takes most of the kernel away from itself
+before it imports anything of ours: what comes later, a model's code included, finds it shut in.
 """
 
 import ctypes
+import json
+import mmap
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["main"]
+from governance.worker import handover, system_calls
 
-#: From <linux/sched.h> and <linux/prctl.h>.
-NEW_USER, NEW_NETWORK = 0x10000000, 0x40000000
+__all__ = ["die_with", "main"]
+
+#: From <linux/prctl.h>.
 DEATH_SIGNAL, NO_NEW_PRIVILEGES = 1, 38
-
-REFUSED, FAILED, UNCONFINED, HOST = 2, 3, 4, 5
+LEFT_ALONE = 3
+LEAST_MEMORY = 256 * 2**20  # bytes; torch alone takes more
 
 
 def main() -> int:
     """Assess what a folder asks for; or with a device, only see whether that could be done.
 
-    Command line: the folder, the worker's process id, `network` of `[worker]`, and the device if
-    there is nothing to assess.
+    Command line: one JSON object with `limits` (by name of the `resource` module), `worker` (the
+    process to die with; 0 where a namespace sees to that), `sockets` (families that may be opened),
+    `result` (descriptor of the pipe to hand back through), and either `folder` or `device`.
 
     Returns:
-        0 if the assessment lies in the folder, 2 if the model, its images or the policy were
-        refused, 3 if something else failed, 4 if the network could not be given up and had to be, 5
-        if this machine lacks the device, or its disk is full or fails.
+        0 if something was handed back; the rest of the codes are those of Python.
     """
-    folder, worker, network = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    isolated = network == "as the worker" or leave_network()
-    die_with(worker)
-    if not isolated:
-        sys.stderr.write("the network could not be given up\n")
-        if network == "none":
-            return UNCONFINED
-    return _check_device(*sys.argv[4:]) if sys.argv[4:] else _assess(folder)
-
-
-def leave_network() -> bool:
-    """Have no network any more, if the kernel lets this user do so."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    return any(libc.unshare(flags) == 0 for flags in (NEW_NETWORK, NEW_USER | NEW_NETWORK))
+    asked = json.loads(sys.argv[1])
+    for name, limit in asked["limits"].items():
+        resource.setrlimit(getattr(resource, name), (limit, limit))
+    ctypes.CDLL(None).prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    if asked["worker"]:
+        die_with(asked["worker"])
+    filtered = system_calls.deny(asked["sockets"])
+    with os.fdopen(asked["result"], "wb") as stream:
+        handover.ready(stream, filtered=filtered)
+        if "folder" in asked:
+            _assess(Path(asked["folder"]), stream)
+        elif problem := _missing(asked["device"]):
+            handover.write(stream, "failed", problems=[problem])
+        else:
+            handover.write(stream, "assessed")
+    return 0
 
 
 def die_with(worker: int) -> None:
-    """Be killed when the worker ends, however it ends; and gain no privilege until then."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    libc.prctl(DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+    """Be killed when the worker ends, however it ends."""
+    ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != worker:  # it ended before it was asked for
-        os._exit(FAILED)
+        os._exit(LEFT_ALONE)
 
 
-def _check_device(device: str) -> int:
+def _missing(device: str) -> str:
+    """What this machine lacks, or the limits withhold; empty if nothing."""
+    try:
+        mmap.mmap(-1, LEAST_MEMORY).close()
+    except OSError:
+        return f"memory_gib: not even {LEAST_MEMORY // 2**20} MiB can be had"
     if device == "cuda":
         import torch
 
         if not torch.cuda.is_available():
-            sys.stderr.write("device = 'cuda': torch finds no GPU here\n")
-            return HOST
-    return 0
+            return "device = 'cuda': torch finds no GPU here"
+    return ""
 
 
-def _assess(folder: Path) -> int:
+def _assess(folder: Path, stream: BinaryIO) -> None:
     from governance.errors import GovernanceError, HostError, PolicyError, SubjectError
     from governance.worker.request import Request
     from governance.workflows.assessing import measure
 
     try:
         request = Request.load(folder)
-        if (code := _check_device(request.device)) != 0:
-            return code
+        if problem := _missing(request.device):
+            handover.write(stream, "failed", problems=[problem])
+            return
         assessment = measure(
             request.materials, request.policy, device=request.device, lineage=request.lineage
         )
-        assessment.save(folder / "assessment")
+        result = Path.cwd() / "assessment"
+        assessment.save(result)
     except (GovernanceError, OSError) as error:
         if (fault := HostError.behind(error)) is not None:
-            sys.stderr.write(f"{fault}\n")
-            return HOST
+            handover.write(stream, "failed", problems=fault.problems)
+            return
         if not isinstance(error, GovernanceError):
             raise
         refused = isinstance(error, PolicyError | SubjectError)
-        sys.stderr.write(f"{error}\n" if refused else f"{type(error).__name__}: {error}\n")
-        return REFUSED if refused else FAILED
-    return 0
+        handover.write(stream, "refused" if refused else "failed", problems=error.problems)
+        return
+    handover.write(stream, "assessed", folder=result)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ KNOWN: Mapping[str, tuple[str, str]] = {
     "governance_alerts_total": ("counter", "Times an alias was found that no approval covers."),
     "governance_connections_dropped_total": ("counter", "Connections cut, by listener and reason."),
     "governance_deliveries_total": ("counter", "Webhook deliveries, by what became of them."),
+    "governance_confinement_gaps": ("gauge", "Things that assessments can reach and should not."),
     "governance_found_total": ("counter", "Versions queued, by why they need work."),
     "governance_handed_back_total": ("counter", "Leases handed back or lost unfinished, by cause."),
     "governance_polls_total": ("counter", "Looks at the registry, by outcome."),

@@ -7,8 +7,9 @@ itself, since a model that was made to may say anything.
 The host's, after which a lease is handed back and no attempt counts:
 
 ```
-confinement    `network = "none"` is asked for, and the kernel refuses
-process        no process can be started, or not as `user`
+confinement    `confinement = "required"` is asked for, and the machine cannot do all of it; or a
+               policy allows pickles, and it cannot
+process        no process can be started, or it ended before it was shut in
 limits         memory, time or file size cannot be limited as asked
 disk           less than 256 MiB free, full or failing
 handles        the system has no file handle left
@@ -24,7 +25,6 @@ do not go together. An analysis that fails or runs out of memory leaves failed e
 
 import shutil
 import tempfile
-from pathlib import Path
 
 from governance.errors import HostError
 from governance.worker import sandbox
@@ -35,13 +35,17 @@ __all__ = ["check_host"]
 FREE = 256 * 2**20  # bytes
 
 
-def check_host(config: WorkerConfig) -> None:
+def check_host(config: WorkerConfig) -> tuple[str, ...]:
     """Try what every assessment needs of this machine, in a confined process without a model.
+
+    Returns:
+        What assessments can reach here though they should not; one sentence each.
 
     Raises:
         HostError: If something cannot be had; all problems at once.
     """
     problems: list[str] = []
+    gaps: tuple[str, ...] = ()
     try:
         free = shutil.disk_usage(tempfile.gettempdir()).free
         if free < FREE:
@@ -49,11 +53,11 @@ def check_host(config: WorkerConfig) -> None:
                 f"disk: {free // 2**20} MiB are free in {tempfile.gettempdir()}; "
                 f"at least {FREE // 2**20} MiB are needed"
             )
-        with tempfile.TemporaryDirectory(prefix="governance-worker-") as folder:
-            sandbox.try_out(Path(folder), config)
+        gaps = sandbox.try_out(config).gaps
     except HostError as error:
         problems += error.problems
     except OSError as error:
         problems.append(f"disk: no temporary folder can be made: {error}")
     if problems:
         raise HostError(problems)
+    return gaps

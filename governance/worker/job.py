@@ -38,12 +38,14 @@ from governance.worker.measuring import (
     measure_confined,
 )
 from governance.worker.policy_choice import choose_policy
+from governance.worker.sandbox import printing_wall
 from governance.worker.sweep import WAIVERS, need
 from governance.workflows.assessing import judged, keep
 
 __all__ = ["JobOutcome", "Resources", "work"]
 
 BACKOFF = 4.0
+UNPRINTED = "the reports could not be printed; the worker's log says why"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,11 +304,12 @@ def _recorded(
 ) -> JobOutcome:
     """Print and record an assessment, unless another worker has taken over."""
     folder = scratch / "assessment"
-    unprinted = keep(assessment, folder)
+    unprinted = keep(assessment, folder, printing_wall)
     _check_mine(lease, resources)
+    # What the printer wrote holds words that the model chose: the log alone is told.
     run_id = registry.record(
         version, assessment, folder, key=resources.key, policy_fixed=policy_fixed,
-        unprinted=unprinted,
+        unprinted=UNPRINTED if unprinted else None,
     )  # fmt: skip
     verdict = assessment.decision.verdict
     resources.jobs.finish(lease, verdict, run_id=run_id)

@@ -1,15 +1,11 @@
 """Loop: looks into the registry and works on versions that wait, until it is told to end."""
 
 import itertools
-import json
-import logging
 import os
 import socket
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from threading import Event, Lock, Thread
-from typing import Any
 
 from governance.errors import RegistryError
 from governance.registry import listing
@@ -18,8 +14,10 @@ from governance.worker import sweep
 from governance.worker.counts import Counts
 from governance.worker.job import JobOutcome, Resources, work
 from governance.worker.job_database import Lease
+from governance.worker.log import log
+from governance.worker.sandbox import confinement
 
-__all__ = ["Loop", "log"]
+__all__ = ["Loop"]
 
 #: Milliseconds that a version may become visible later than one that was made after it.
 OVERLAP = 300_000
@@ -27,14 +25,6 @@ OVERLAP = 300_000
 MISSED, PATIENCE = 3, 30.0
 DUE = 5.0  # seconds between looks for attempts that have become due
 ERROR, TRACE = 500, 8000  # characters of an error and of a traceback in a line
-
-logger = logging.getLogger("governance.worker")
-
-
-def log(event: str, **about: Any) -> None:
-    """One line of JSON; names and errors come from elsewhere, and JSON keeps them in their line."""
-    moment = datetime.now(UTC).isoformat(timespec="milliseconds")
-    logger.info("%s", json.dumps({"time": moment, "event": event, **about}, default=str))
 
 
 class Loop:
@@ -84,6 +74,7 @@ class Loop:
             RegistryError: If a defect ended the thread that looks; its traceback was written.
         """
         stop = self._resources.stop
+        self._counts.put("governance_confinement_gaps", len(confinement().gaps))
         log(
             "started", owner=self.owner, registry=listing.place(), ledger=self._resources.jobs.place
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from governance import registry
 from governance.approval import Keyring
-from governance.errors import EvidenceError, GovernanceError, SubjectError
+from governance.errors import EvidenceError, GovernanceError, HostError, SubjectError
 from governance.records.assessment import Assessment
 from governance.records.policy import DRIFT, Policy
 from governance.registry.materials import gather, signature_beside
@@ -17,12 +17,16 @@ from governance.registry.versions import ModelVersion
 from governance.subject import model_files
 from governance.worker import sandbox
 from governance.worker.config import WorkerConfig
+from governance.worker.handover import as_said
 from governance.worker.host import check_host
+from governance.worker.log import log
 from governance.worker.request import Request
 from governance.workflows import orchestration
 from governance.workflows.assessing import signed_by
 
 __all__ = ["FailedAttemptError", "InterruptedAttemptError", "measure_confined"]
+
+LOGGED = 4000  # characters of what a process wrote that the worker's log takes
 
 
 class FailedAttemptError(GovernanceError):
@@ -60,6 +64,8 @@ def measure_confined(
         HostError: If this machine could not run the process, or its fault may have spoilt evidence.
         RegistryError: If something cannot be downloaded.
     """
+    if policy.model.allow_pickle and (gaps := sandbox.confinement().gaps):
+        raise HostError(["allow_pickle: this machine cannot shut a pickle in; open is:", *gaps])
     folder.mkdir()
     materials = gather(version, policy, folder)
     # Before any code of theirs runs that could change the files.
@@ -72,21 +78,29 @@ def measure_confined(
         device=config.device,
     )
     process = sandbox.run(request, folder, config, interrupted=interrupted)
+    if process.output:
+        log("output", version=str(version.ref), output=process.output[-LOGGED:])
     if process.kind == "interrupted":
         raise InterruptedAttemptError(process.error)
     if process.kind == "refused":
         raise SubjectError(process.error)
     if process.kind == "failed":
         raise FailedAttemptError(f"the assessment {process.error}")
-    result = folder / "assessment"
-    if result.is_symlink():
-        raise EvidenceError(f"{result}: is a link; the folder of an assessment is accepted")
-    assessment = Assessment.load(result)
+    assessment = _loaded(folder / "assessment")
     if wrong := tuple(_contradictions(assessment, version, policy, digest)):
         raise EvidenceError(wrong)
     if any(item.failure is not None for item in assessment.evidence):
         check_host(config)  # a full disk or a lost GPU is no evidence about a model
     return signed_by(assessment, signature)
+
+
+def _loaded(result: Path) -> Assessment:
+    """The assessment that was handed back; what is wrong with it, in words fit to be published."""
+    try:
+        return Assessment.load(result)
+    except EvidenceError as error:
+        problems = (problem.replace(f"{result}", "assessment") for problem in error.problems)
+        raise EvidenceError(as_said(problems, source="the result was refused")) from error
 
 
 def _contradictions(
@@ -110,4 +124,4 @@ def _contradictions(
     ran = [item.analysis for item in assessment.evidence]
     asked = [*orchestration.build(policy), *((DRIFT,) if policy.drift is not None else ())]
     if ran != asked:
-        yield f"{version.uri}: the assessment holds {ran} and {asked} were asked for"
+        yield f"{version.uri}: the assessment holds other analyses than {asked}"

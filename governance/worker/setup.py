@@ -1,21 +1,26 @@
 """Setup: files and machine of a worker, checked before it touches the registry."""
 
+import ctypes
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 from governance.approval import Keyring, PrivateKey, Signer, load_ring
 from governance.approval.signed_rings import check_not_older
-from governance.errors import ApprovalError, PolicyError, RegistryError
+from governance.errors import ApprovalError, HostError, PolicyError, RegistryError
 from governance.registry import listing
 from governance.registry.permissions import missing_permissions
 from governance.worker.config import WorkerConfig
 from governance.worker.host import check_host
 from governance.worker.job import Resources
 from governance.worker.job_database import JobDatabase
+from governance.worker.log import log
+from governance.worker.sandbox import check_hidden
 from governance.workflows import orchestration
 
 __all__ = ["prepare"]
+
+DUMPABLE = 4  # from <linux/prctl.h>
 
 
 def prepare(file: Path, signing_key: Path, keys: Path | None, ledger: str) -> Resources:
@@ -30,20 +35,24 @@ def prepare(file: Path, signing_key: Path, keys: Path | None, ledger: str) -> Re
 
     Raises:
         PolicyError: If the file or a policy that it names is wrong; all problems at once.
-        HostError: If this machine cannot run an assessment as the file asks.
+        HostError: If this machine cannot run an assessment as the file asks, or shows it the key.
         ApprovalError: If the key cannot be read, or does not count by the ring.
         RegistryError: If the job database cannot be opened, or the login may not give verdicts.
     """
     config = WorkerConfig.load(file)
     problems: list[str] = []
+    pickles: list[Path] = []
     for rule in config.rules:
         try:
-            orchestration.read_policy(rule.policy)
+            if orchestration.read_policy(rule.policy).model.allow_pickle:
+                pickles.append(rule.policy)
         except PolicyError as error:
             problems += error.problems
     if problems:
         raise PolicyError(dict.fromkeys(problems))
-    check_host(config)
+    _check_confinement(check_host(config), pickles)
+    check_hidden(signing_key)
+    _close_memory()
     if (missing := missing_permissions()) is not None:
         raise RegistryError(missing)
     key = PrivateKey.load(signing_key)
@@ -51,6 +60,23 @@ def prepare(file: Path, signing_key: Path, keys: Path | None, ledger: str) -> Re
     jobs = JobDatabase(ledger, config.registry or listing.place(), listing.workspace())
     _check_newest(ring, jobs)
     return Resources(jobs=jobs, config=config, key=key, ring=ring)
+
+
+def _check_confinement(gaps: tuple[str, ...], pickles: list[Path]) -> None:
+    """Say what assessments can reach here; not where they run whatever code a file brings."""
+    for gap in gaps:
+        log("not confined", what=gap)
+    if gaps and pickles:
+        refused = (
+            f"{pickles[0]}: allow_pickle: loading a pickle runs any code, and this machine cannot "
+            "shut it in; one with bubblewrap and user namespaces is accepted. Here is open:"
+        )
+        raise HostError([refused, *gaps])
+
+
+def _close_memory() -> None:
+    """Let no process of this user read this one's memory and environment; root still can."""
+    ctypes.CDLL(None).prctl(DUMPABLE, 0, 0, 0, 0)
 
 
 def _check_newest(ring: Keyring, jobs: JobDatabase) -> None:

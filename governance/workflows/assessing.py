@@ -37,7 +37,7 @@ from governance.registry.versions import refusals
 from governance.subject.images.validation_set import ValidationSet
 from governance.workflows import orchestration
 from governance.workflows.orchestration import Progress
-from governance.workflows.printing import REPORTS, print_reports
+from governance.workflows.printing import REPORTS, Wall, print_reports
 
 __all__ = ["Result", "assess_model", "judged", "keep", "measure", "measure_version"]
 
@@ -188,8 +188,13 @@ def signed_by(assessment: Assessment, signature: ModelSignature | None) -> Asses
     return replace(assessment, identity=replace(assessment.identity, signature=signature))
 
 
-def keep(assessment: Assessment, folder: Path) -> str | None:
+def keep(assessment: Assessment, folder: Path, wall: Wall | None = None) -> str | None:
     """Save an assessment with its reports as a new folder; without reports if printing fails.
+
+    Args:
+        assessment: As judged.
+        folder: New folder.
+        wall: What shuts the process in that prints; None to let it see the machine.
 
     Returns:
         Why the reports could not be printed; None if they are there.
@@ -200,7 +205,7 @@ def keep(assessment: Assessment, folder: Path) -> str | None:
     with refusals(f"{folder}: writing the assessment"):
         assessment.save(folder)
     try:
-        attach(folder, print_reports(folder))
+        attach(folder, print_reports(folder, wall))
     except (RegistryError, OSError) as error:
         # Hours of measuring lie in the folder, and `governance report` can print it later.
         for name in REPORTS:

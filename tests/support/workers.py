@@ -44,6 +44,11 @@ class Office:
         named = '[worker]\nregistry = "site"\n'
         (self.folder / "worker.toml").write_text(f"{named}{text}\n{RULE.format(models=models)}")
 
+    def allow_pickles(self):
+        """Let the policy load pickled models."""
+        policy = self.folder / "policy.toml"
+        policy.write_text(policy.read_text().replace("[model]", "[model]\nallow_pickle = true"))
+
 
 def new_office(folder, policy_text):
     """New keys, their ring, the rules of a governed server, and a policy."""

@@ -52,7 +52,8 @@ def test_all_problems_are_told_at_once(tmp_path):
     text = """
     [worker]
     minutes = 0
-    network = "some"
+    confinement = "some"
+    network = "none"
     attempts = 1.5
     colour = "red"
     [[worker.policies]]
@@ -63,7 +64,10 @@ def test_all_problems_are_told_at_once(tmp_path):
         load(tmp_path, text)
 
     told = "\n".join(caught.value.problems)
-    for word in ("minutes", "network", "attempts", "colour", "c.toml is no file"):
+    for word in (
+        "minutes", "confinement: is 'some'", "network: is gone; confinement", "attempts", "colour",
+        "c.toml is no file",
+    ):  # fmt: skip
         assert word in told
 
 

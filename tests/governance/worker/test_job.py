@@ -7,8 +7,8 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-import refused_network
 import torch
+from walls import forbid_namespaces
 
 from governance import registry
 from governance.approval import decode
@@ -338,18 +338,19 @@ def test_an_attempt_is_not_counted_while_the_registry_is_away(resources, new_ver
 
 
 @pytest.mark.worker
-@pytest.mark.parametrize("fault", ["confinement", "user", "device", "disk"])
+@pytest.mark.parametrize("fault", ["confinement", "pickle", "device", "disk"])
 def test_a_fault_of_the_machine_is_no_attempt_and_no_statement(
-    resources, new_version, tmp_path, monkeypatch, fault
+    resources, office, new_version, tmp_path, monkeypatch, fault
 ):
     # arrange: as after the last attempt but one
-    config = {"confinement": {"network": "none"}, "user": {"user": "nobody at all"},
+    config = {"confinement": {"confinement": "required"}, "pickle": {},
              "device": {"device": "cuda"}, "disk": {}}[fault]  # fmt: skip
     if fault == "device" and torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    if fault == "confinement":
-        refused_network.install(tmp_path)
-        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    if fault in {"confinement", "pickle"}:
+        forbid_namespaces(tmp_path, monkeypatch)
+    if fault == "pickle":
+        office.allow_pickles()
     if fault == "disk":
         # the worker's own file that it writes next lies on a full disk
         save = Request.save
@@ -375,8 +376,12 @@ def test_a_fault_of_the_machine_is_no_attempt_and_no_statement(
     # assert: it still waits, and the reason was told
     said, tags = statement(lease)
     assert said.verdict == tags["governance.status"] == "pending"
-    words = {"confinement": "network could not be given up", "user": "nobody at all",
-             "device": "torch finds no GPU here", "disk": "No space left on device"}  # fmt: skip
+    words = {
+        "confinement": "No permissions to create new namespace",
+        "pickle": "this machine cannot shut a pickle in",
+        "device": "torch finds no GPU here",
+        "disk": "No space left on device",
+    }
     assert words[fault] in outcome.why
 
 
@@ -446,7 +451,7 @@ def test_a_made_up_record_is_not_judged_again(resources, waived, tmp_path, monke
     assert (outcome.verdict, outcome.why) == ("undetermined", "measured anew")
 
 
-@pytest.mark.slow
+@pytest.mark.worker
 def test_a_new_waiver_is_judged_from_the_record_without_running_anything(
     resources, office, waived, tmp_path
 ):
@@ -474,18 +479,31 @@ def test_a_new_waiver_is_judged_from_the_record_without_running_anything(
     )
 
 
+@pytest.mark.worker
 def test_a_verdict_is_recorded_though_its_reports_cannot_be_printed(
     resources, waived, tmp_path, monkeypatch
 ):
+    from mlflow import MlflowClient  # noqa: PLC0415 - seconds
+
     monkeypatch.setattr(printing, "MEMORY", 2**24)
 
     outcome = work(leased(resources, waived.uri), resources)
 
     assert (outcome.state, outcome.verdict) == ("done", "approved")
     assert "the reports were not printed: printing the report failed" in outcome.why
+    # Of what the printer wrote, which may hold a model's words, nothing is published.
+    run = MlflowClient().get_run(statement_of(waived).run_id)
+    assert run.data.tags["governance.unprinted"] == (
+        "the reports could not be printed; the worker's log says why"
+    )
     kept = registry.fetch(waived, tmp_path / "kept")
     assert not (kept / "report.pdf").exists()
     assert Assessment.load(kept).decision.verdict == "approved"
+
+
+def statement_of(version):
+    tags = listing.listed(version.ref.name, version.ref.version).tags
+    return decode(tags["governance.approval"])
 
 
 def _with_recall(evidence, value):

@@ -1,6 +1,9 @@
 """A worker's files are checked before it touches the registry."""
 
+import ctypes
+
 import pytest
+from walls import forbid_namespaces, namespaces_work
 
 from governance.approval import Keyring, PrivateKey
 from governance.approval.signed_rings import sign_ring
@@ -24,6 +27,7 @@ def test_a_worker_is_ready_with_its_key_in_the_ring(office, store):
     resources = prepared(office)
 
     assert resources.key.id == office.assessor.id
+    assert ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) == 0  # PR_GET_DUMPABLE
     assert {key.owner for key in resources.ring.keys} == {"worker", "ann"}
     assert [key.owner for key in prepared(office, keys=None).ring.keys] == ["this worker"]
 
@@ -61,9 +65,48 @@ def test_a_worker_takes_no_older_ring_than_one_that_a_worker_had(office, store):
 
 @pytest.mark.worker
 def test_a_machine_that_cannot_do_the_work_is_refused_at_the_start(office, store):
-    office.terms('user = "nobody at all"')
+    office.terms("memory_gib = 1e20")
 
-    with pytest.raises(HostError, match="user = 'nobody at all'"):
+    with pytest.raises(HostError, match="memory_gib"):
+        prepared(office)
+
+
+@pytest.mark.worker
+def test_a_worker_says_at_its_start_what_is_not_confined(office, store, tmp_path, monkeypatch):
+    forbid_namespaces(tmp_path, monkeypatch)
+    said = []
+    monkeypatch.setattr(
+        "governance.worker.setup.log", lambda event, **about: said.append((event, about))
+    )
+
+    prepared(office)
+
+    assert [event for event, _ in said] == ["not confined", "not confined"]
+    assert [about["what"].partition(":")[0] for _, about in said] == ["files", "processes"]
+
+
+@pytest.mark.worker
+def test_a_worker_whose_policy_allows_pickles_does_not_start_without_confinement(
+    office, store, tmp_path, monkeypatch
+):
+    office.allow_pickles()
+    if namespaces_work():
+        prepared(office)
+    forbid_namespaces(tmp_path, monkeypatch)
+
+    with pytest.raises(HostError, match="allow_pickle: loading a pickle runs any code") as caught:
+        prepared(office)
+
+    assert [problem.partition(":")[0] for problem in caught.value.problems[1:]] == [
+        "files", "processes",
+    ]  # fmt: skip
+
+
+@pytest.mark.worker
+def test_a_key_that_every_assessment_could_read_is_refused(office, store, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(office.folder))
+
+    with pytest.raises(HostError, match=r"assessor\.pem: lies in .*, which every assessment can"):
         prepared(office)
 
 

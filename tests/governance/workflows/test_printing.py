@@ -5,9 +5,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from walls import namespaces_work
 
 from governance.errors import EvidenceError, RegistryError
 from governance.records.assessment import Assessment
+from governance.worker.sandbox import printing_wall
 from governance.workflows import printing
 from governance.workflows.printing import _environment, _run, print_reports
 
@@ -47,6 +49,36 @@ def test_no_secret_of_the_parent_reaches_the_process(assessed, tmp_path, monkeyp
     assert "SOURCE_DATE_EPOCH" in text
     assert "secret" not in text
     assert not any(name in text for name in secrets)
+
+
+def test_a_link_in_the_place_of_a_report_is_not_followed(assessed, tmp_path, monkeypatch):
+    (tmp_path / "key.pem").write_text("sesame")
+    program = (
+        "import os, sys; os.symlink(sys.argv[1], sys.argv[-1]); "
+        "open(sys.argv[-3], 'w').write('html')"
+    )
+
+    def taken_over(folder, into, variables):
+        return [sys.executable, "-c", program, str(tmp_path / "key.pem")]
+
+    with pytest.raises(RegistryError, match=r"left no report\.pdf"):
+        print_reports(assessed.folder, taken_over)
+
+
+@pytest.mark.worker
+def test_behind_the_wall_the_same_report_is_printed(assessed):
+    if not namespaces_work():
+        pytest.skip("bubblewrap makes no namespaces here")
+    seen = []
+
+    def wall(folder, into, variables):
+        seen.extend(printing_wall(folder, into, variables))
+        return seen
+
+    found = print_reports(assessed.folder, wall)
+
+    assert "--unshare-all" in seen
+    assert found == {name: (assessed.folder / name).read_bytes() for name in printing.REPORTS}
 
 
 def test_the_time_printed_is_that_of_the_assessment(assessed):
