@@ -14,7 +14,6 @@ bundle_files   many files as one, the same bytes for the same files
 manifest       the files of an assessment by their sha256
 parquet_footer what a Parquet file promises, read before the file is
 table_files    the rows of a table as Parquet and as CSV
-consistency    whether an assessment follows from itself, whatever its digests say
 waiver         a named person's permission for one version to miss one expectation
 lineage        the versions that one version is compared with
 drift_terms    what a policy says about drift

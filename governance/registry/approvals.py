@@ -13,9 +13,13 @@ from governance.errors import EvidenceError, SubjectError
 from governance.records.assessment import Assessment
 from governance.registry.recording import ATTESTATIONS, manifest_digest, record_digest
 from governance.registry.signing import authors
-from governance.registry.versions import ModelVersion, download, refusals, registered
+from governance.registry.versions import ModelVersion, Room, download, refusals, registered
 
 __all__ = ["attested", "disagreements", "standing_of"]
+
+
+#: What the statements for tools of others may take: one file of 64 MiB.
+ROOM = Room(1, 64 * 2**20, EvidenceError)
 
 
 def standing_of(
@@ -106,7 +110,7 @@ def attested(version: ModelVersion, run_id: str | None, into: Path) -> str:
         names = {item.path for item in MlflowClient().list_artifacts(run_id)}
     if ATTESTATIONS not in names:
         return ""
-    content = download(f"runs:/{run_id}/{ATTESTATIONS}", into).read_bytes()
+    content = download(f"runs:/{run_id}/{ATTESTATIONS}", into, ROOM).read_bytes()
     try:
         return content.decode("ascii")
     except UnicodeDecodeError as error:
