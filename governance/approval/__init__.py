@@ -9,10 +9,14 @@ envelopes          signed bytes with their signatures (DSSE)
 statements         what a verdict, a waiver or a revocation says, and what none may say
 signed_statements  the same as in-toto has them, in envelopes, made and read back
 former_tokens      statements in the form of earlier releases, which count no more
+verdict_claims     what a verdict says because its record says it, and where the two differ
 attestations       an assessment as in-toto's test results and verification, for tools of others
 model_signatures   who signed the files of a model (OpenSSF Model Signing)
+signing_requests   what the process that holds a key is asked, and its answer
+signable           what an assessor's key may sign, judged again from the record
+signer_process     holds an assessor's key, and answers on a socket
+remote_keys        keys that such a process holds
 signed_rings       keyrings that root keys signed, of versions that only rise
-agreement          what a signed verdict says of its record, and where the two differ
 waivers            which signed waivers of a version count
 thresholds         how many people have to have signed, by what the approval is used for
 tags               names of the tags that hold all this on a version in MLflow

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from governance.approval.agreement import disagreements
 from governance.approval.attestations import disagreeing
 from governance.approval.bundles import Bundle, recorded
 from governance.approval.keyring import Keyring
 from governance.approval.signed_rings import ring_in
 from governance.approval.standing import Standing, standing
 from governance.approval.tags import RUN
+from governance.approval.verdict_claims import disagreements
 from governance.errors import ApprovalError, EvidenceError
 from governance.records.assessment import MANIFEST, RECORD, Assessment
 from governance.records.bundle_files import combined

@@ -30,6 +30,7 @@ __all__ = [
     "digest_of",
     "joined",
     "opened",
+    "payload_in",
     "sealed",
     "signed_by",
     "text_of",
@@ -165,6 +166,19 @@ def check_bounds(text: str) -> None:
         raise ApprovalError(f"JSON of depth {deepest}; {DEEPEST} are accepted")
     if re.search(rf"\d{{{MOST_DIGITS + 1}}}", bare):
         raise ApprovalError(f"a number of more than {MOST_DIGITS} digits; so many are accepted")
+
+
+def payload_in(message: bytes, payload_type: str) -> bytes:
+    """The payload in the bytes that a signature is over.
+
+    Raises:
+        ApprovalError: If they are none of a payload of that type.
+    """
+    begin = b"DSSEv1 %d %s " % (len(payload_type), payload_type.encode())
+    size, _, payload = message.removeprefix(begin).partition(b" ")
+    if Envelope(payload, payload_type, {}).pae() != message:
+        raise ApprovalError(f"{size[:20]!r}: no message of the type {payload_type}")
+    return payload
 
 
 def digest_of(envelope: Envelope) -> str:

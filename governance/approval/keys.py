@@ -28,6 +28,7 @@ from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from governance.approval.keyring import PublicKey, Role
 from governance.approval.public_keys import key_id
+from governance.approval.signing_requests import Grounds
 from governance.errors import ApprovalError
 
 __all__ = ["Algorithm", "PrivateKey", "Signer"]
@@ -54,6 +55,9 @@ class Signer(Protocol):
     def public(self, *, owner: str, role: Role, not_before: datetime) -> PublicKey:
         """The public half of the key, for a keyring."""
 
+    def on(self, grounds: Grounds) -> "Signer":
+        """The same key, told what the statements to be signed must follow from."""
+
 
 @dataclass(frozen=True, slots=True)
 class PrivateKey:
@@ -76,6 +80,10 @@ class PrivateKey:
         return PublicKey(
             public=self.secret.public_key(), owner=owner, role=role, not_before=not_before
         )
+
+    def on(self, grounds: Grounds) -> "PrivateKey":  # noqa: ARG002 - for keys of other processes
+        """The same key; whoever holds it in this process has seen to the grounds."""
+        return self
 
     @classmethod
     def new(cls, path: Path, algorithm: Algorithm = "ed25519") -> "PrivateKey":

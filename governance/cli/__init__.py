@@ -14,6 +14,7 @@ auditing       bundle, verify and replay
 drift          compare, history, references and drift selftest
 policies       policy new, policy draft, policy check and analyses
 worker         worker and sweep
+signer         signer, which holds a worker's key
 demonstration  three versions of a digit classifier, trained, registered and assessed
 configuration  --config, the file that gives recurring options a default
 arguments      arguments that several commands share
@@ -39,6 +40,7 @@ from governance.cli import (
     gates,
     operations,
     policies,
+    signer,
     worker,
 )
 from governance.cli.configuration import configured
@@ -100,6 +102,7 @@ app.add_typer(policy, name="policy")
 app.command("analyses")(policies.list_analyses)
 app.command()(configured(worker.worker))
 app.command()(configured(worker.sweep))
+app.command()(signer.signer)
 app.command()(assess.demo)
 
 

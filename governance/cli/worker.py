@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["sweep", "worker"]
 
-SigningKey = Annotated[Path, typer.Option(help="Private key of an assessor.")]
+SigningKey = Annotated[
+    Path | None, typer.Option(help="Private key of an assessor, read by this very process.")
+]
+Signer = Annotated[
+    Path | None,
+    typer.Option(help="Socket of `governance signer`, which holds the key.", metavar="FILE"),
+]
 Ring = Annotated[
     Path | None,
     typer.Option(
@@ -38,8 +44,9 @@ MANNERS = {
 
 def worker(
     config: Config,
-    signing_key: SigningKey,
     *,
+    signing_key: SigningKey = None,
+    signer: Signer = None,
     keys: Ring = None,
     ledger: LedgerUrl = "sqlite:///governance-ledger.db",
     poll: Annotated[
@@ -71,7 +78,7 @@ def worker(
             "--listen, --webhook-secret-file: both are needed to receive webhooks; "
             "--monitoring HOST:PORT answers /livez, /healthz and /metrics without a secret"
         )
-    resources = _resources(config, signing_key, keys, ledger)
+    resources = _resources(config, signing_key, signer, keys, ledger)
 
     from governance.worker.counts import Counts
     from governance.worker.listener import Listener
@@ -99,13 +106,15 @@ def worker(
 
 def sweep(
     config: Config,
-    signing_key: SigningKey,
+    *,
+    signing_key: SigningKey = None,
+    signer: Signer = None,
     keys: Ring = None,
     ledger: LedgerUrl = "sqlite:///governance-ledger.db",
-    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+    as_json: AsJson = False,
 ) -> None:
     """Scan all versions once, assess those that need it, and report aliases without an approval."""
-    resources = _resources(config, signing_key, keys, ledger)
+    resources = _resources(config, signing_key, signer, keys, ledger)
 
     from governance.worker.counts import Counts
     from governance.worker.loop import Loop
@@ -124,7 +133,9 @@ def sweep(
         out.print(text(", ".join(f"{name.replace('_', ' ')}: {n}" for name, n in found.items())))
 
 
-def _resources(config: Path, signing_key: Path, keys: Path | None, ledger: str) -> "Resources":
+def _resources(
+    config: Path, signing_key: Path | None, signer: Path | None, keys: Path | None, ledger: str
+) -> "Resources":
     """Check files and machine before anything else happens, and log as JSON lines."""
     for name, value in MANNERS.items():
         os.environ.setdefault(name, value)
@@ -135,7 +146,7 @@ def _resources(config: Path, signing_key: Path, keys: Path | None, ledger: str) 
 
     from governance.worker.setup import prepare
 
-    return prepare(config, signing_key, keys, ledger)
+    return prepare(config, signing_key, keys, ledger, signer=signer)
 
 
 def _address(option: str, given: str | None) -> tuple[str, int] | None:

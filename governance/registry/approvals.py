@@ -6,7 +6,7 @@ from typing import Literal
 
 from mlflow import MlflowClient
 
-from governance.approval import Keyring, Statement, agreement
+from governance.approval import Keyring, Statement, verdict_claims
 from governance.approval.standing import PolicyAccepted, RegisteredVersion, Standing, standing
 from governance.approval.tags import RUN, WAIVER
 from governance.errors import EvidenceError, SubjectError
@@ -85,7 +85,7 @@ def disagreements(
     with refusals(f"{version.uri}: reading its tags"):
         run_id = registered(version).tags.get(RUN)
     record, manifest = record_digest(folder), manifest_digest(folder)
-    for problem in agreement.disagreements(
+    for problem in verdict_claims.disagreements(
         statement, assessment, run_id=run_id, record=record, manifest=manifest
     ):
         yield f"{version.uri}: {problem}"

@@ -9,6 +9,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from mlflow.entities import (
 from mlflow.exceptions import MlflowException
 
 from governance.approval import Signer, Statement, attestations
+from governance.approval.signed_statements import payload_of
+from governance.approval.signing_requests import Grounds
 from governance.approval.tags import plain
 from governance.errors import EvidenceError, RegistryError
 from governance.records.assessment import RECORD, Assessment
@@ -114,7 +117,9 @@ def record(
                 manifest=manifest_digest(folder), policy_fixed=policy_fixed, now=time.time(),
             )  # fmt: skip
             if key is not None:
-                lines = attestations.signed(assessment, verdict, key)
+                key = key.on(grounds := grounds_of(folder))
+                beside = replace(grounds, verdict=payload_of(verdict).decode())
+                lines = attestations.signed(assessment, verdict, key.on(beside))
                 client.log_text(run.info.run_id, lines, ATTESTATIONS)
             _publish(client, run.info, version, assessment, folder)
             _give(version, verdict, key)
@@ -132,6 +137,14 @@ def check_home(version: ModelVersion) -> None:
     """
     with refusals(f"{version.uri}: looking up the experiment of its records"):
         experiment(MlflowClient(), f"governance/{version.registered_as.name}")
+
+
+def grounds_of(folder: Path) -> Grounds:
+    """What a verdict must follow from: the texts of a saved assessment that it rests on."""
+    return Grounds(
+        record=(folder / RECORD).read_text(encoding="utf-8"),
+        manifest=(folder / MANIFEST_FILE).read_text(encoding="utf-8"),
+    )
 
 
 def record_digest(folder: Path) -> str:

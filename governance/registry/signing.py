@@ -27,10 +27,10 @@ from governance.approval import (
     waiver_tag,
     waivers_among,
 )
-from governance.approval.agreement import claims
 from governance.approval.lifecycle import LIFECYCLE, state_of
 from governance.approval.standing import RegisteredVersion, standing
 from governance.approval.tags import replaced_tag
+from governance.approval.verdict_claims import claims
 from governance.errors import ApprovalError, RegistryError
 from governance.records.assessment import Assessment
 from governance.records.policy import Policy

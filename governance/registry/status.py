@@ -9,7 +9,8 @@ from mlflow import MlflowClient
 
 from governance.approval import Signer
 from governance.approval.lifecycle import status_after_interruption
-from governance.approval.tags import REPLACED
+from governance.approval.signing_requests import Grounds
+from governance.approval.tags import APPROVAL, REPLACED
 from governance.errors import RegistryError
 from governance.records.policy import Policy
 from governance.registry.description import merged, unassessed
@@ -91,6 +92,7 @@ def _leave(version: ModelVersion, before: "Marks", key: Signer | None) -> None:
             return
         if key is not None:
             again = resumed(version, before.tags, key, time.time())
+            key = key.on(Grounds(before=before.tags.get(APPROVAL, "")))
             if put_statement(version, again, key).get(STATUS) != RUNNING:
                 return
         ref = version.registered_as

@@ -23,6 +23,7 @@ OPTIONS = {
     "monitoring": "text",
     "patience": "number",
     "poll": "number",
+    "signer": "file",
     "signing_key": "file",
     "webhook_secret_file": "file",
 }

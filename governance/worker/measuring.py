@@ -87,7 +87,7 @@ def measure_confined(
     if process.kind == "failed":
         raise FailedAttemptError(f"the assessment {process.error}")
     assessment = _loaded(folder / "assessment")
-    if wrong := tuple(_contradictions(assessment, version, policy, digest)):
+    if wrong := tuple(_contradictions(assessment, request, digest)):
         raise EvidenceError(wrong)
     if any(item.failure is not None for item in assessment.evidence):
         check_host(config)  # a full disk or a lost GPU is no evidence about a model
@@ -103,11 +103,10 @@ def _loaded(result: Path) -> Assessment:
         raise EvidenceError(as_said(problems, source="the result was refused")) from error
 
 
-def _contradictions(
-    assessment: Assessment, version: ModelVersion, policy: Policy, digest: str
-) -> Iterator[str]:
+def _contradictions(assessment: Assessment, request: Request, digest: str) -> Iterator[str]:
     """How an assessment is not the one that was asked for: the process ran a stranger's model."""
-    identity = assessment.identity
+    identity, policy = assessment.identity, request.policy
+    version = request.materials.version
     other = tuple(
         name
         for name in ("uri", "model_id", "run_id")
@@ -122,6 +121,8 @@ def _contradictions(
     if assessment.policy != orchestration.judged_by(policy):
         yield f"{version.uri}: the assessment was made under another policy"
     ran = [item.analysis for item in assessment.evidence]
-    asked = [*orchestration.build(policy), *((DRIFT,) if policy.drift is not None else ())]
+    # Where the record to compare with is damaged, the assessment says so whatever was asked.
+    compared = policy.drift is not None or request.lineage.unknown is not None
+    asked = [*orchestration.build(policy), *((DRIFT,) if compared else ())]
     if ran != asked:
         yield f"{version.uri}: the assessment holds other analyses than {asked}"

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from governance.approval import Keyring, PrivateKey, Signer, load_ring
+from governance.approval.remote_keys import RemoteKey
 from governance.approval.signed_rings import check_not_older
-from governance.errors import ApprovalError, HostError, PolicyError, RegistryError
+from governance.errors import ApprovalError, HostError, PolicyError, RegistryError, SubjectError
 from governance.registry import listing
 from governance.registry.permissions import missing_permissions
 from governance.worker.config import WorkerConfig
@@ -23,17 +24,26 @@ __all__ = ["prepare"]
 DUMPABLE = 4  # from <linux/prctl.h>
 
 
-def prepare(file: Path, signing_key: Path, keys: Path | None, ledger: str) -> Resources:
+def prepare(
+    file: Path,
+    signing_key: Path | None,
+    keys: Path | None,
+    ledger: str,
+    *,
+    signer: Path | None = None,
+) -> Resources:
     """Read and check everything a worker works with.
 
     Args:
         file: Configuration file (TOML).
-        signing_key: File of an assessor's private key.
+        signing_key: File of an assessor's private key; None where a signer holds it.
         keys: File of the keyring. Without it the worker's own key is the only one, so that no
             verdicts of others and no waivers count.
         ledger: URL of the job database.
+        signer: Socket of the process that holds the key; None where the key is in a file.
 
     Raises:
+        SubjectError: If neither or both of key and signer are given.
         PolicyError: If the file or a policy that it names is wrong; all problems at once.
         HostError: If this machine cannot run an assessment as the file asks, or shows it the key.
         ApprovalError: If the key cannot be read, or does not count by the ring.
@@ -51,15 +61,28 @@ def prepare(file: Path, signing_key: Path, keys: Path | None, ledger: str) -> Re
     if problems:
         raise PolicyError(dict.fromkeys(problems))
     _check_confinement(check_host(config), pickles)
-    check_hidden(signing_key)
+    if signing_key is not None:
+        check_hidden(signing_key)
     _close_memory()
     if (missing := missing_permissions()) is not None:
         raise RegistryError(missing)
-    key = PrivateKey.load(signing_key)
+    key = _key(signing_key, signer)
     ring = _ring(key, keys)
     jobs = JobDatabase(ledger, config.registry or listing.place(), listing.workspace())
     _check_newest(ring, jobs)
     return Resources(jobs=jobs, config=config, key=key, ring=ring)
+
+
+def _key(file: Path | None, socket: Path | None) -> Signer:
+    """The key to sign with, read here or held by another process."""
+    if file is not None and socket is None:
+        return PrivateKey.load(file)
+    if socket is not None and file is None:
+        return RemoteKey.at(socket)
+    raise SubjectError(
+        "--signing-key, --signer: one of them is needed: the file of an assessor's key, or the "
+        "socket of the process that holds it"
+    )
 
 
 def _check_confinement(gaps: tuple[str, ...], pickles: list[Path]) -> None:

@@ -16,13 +16,13 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from governance.approval import Keyring, Statement, sign, waiver_tag, waivers_among
-from governance.approval.agreement import claims
 from governance.approval.attestations import signed as attested
 from governance.approval.auditing import verified_bundle
 from governance.approval.bundles import Bundle, opened_bundle, recorded
 from governance.approval.signed_rings import RingFiles
 from governance.approval.standing import RegisteredVersion
 from governance.approval.tags import APPROVAL, REPLACED, RUN, replaced_tag
+from governance.approval.verdict_claims import claims
 from governance.errors import EvidenceError
 from governance.records.assessment import Assessment, attach
 from governance.records.bundle_files import combined, packed, unpacked

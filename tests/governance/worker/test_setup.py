@@ -3,11 +3,12 @@
 import ctypes
 
 import pytest
+from signers import serving
 from walls import forbid_namespaces, namespaces_work
 
 from governance.approval import Keyring, PrivateKey
 from governance.approval.signed_rings import sign_ring
-from governance.errors import ApprovalError, HostError, PolicyError
+from governance.errors import ApprovalError, HostError, PolicyError, SubjectError
 from governance.worker.setup import prepare
 
 
@@ -61,6 +62,19 @@ def test_a_worker_takes_no_older_ring_than_one_that_a_worker_had(office, store):
     signed.write_bytes(first)
     with pytest.raises(ApprovalError, match="version 1, and version 2 was in use before"):
         prepared(office, keys=root)
+
+
+@pytest.mark.worker
+def test_the_key_is_in_a_file_or_with_a_signer(office, store, tmp_path):
+    with serving(office.assessor, tmp_path / "signer.sock", registry=""):
+        resources = prepared(office, signing_key=None, signer=tmp_path / "signer.sock")
+        assert resources.key.id == office.assessor.id
+        with pytest.raises(SubjectError, match="one of them is needed"):
+            prepared(office, signer=tmp_path / "signer.sock")
+    with pytest.raises(SubjectError, match="one of them is needed"):
+        prepared(office, signing_key=None)
+    with pytest.raises(ApprovalError, match="no signer answers"):
+        prepared(office, signing_key=None, signer=tmp_path / "signer.sock")
 
 
 @pytest.mark.worker

@@ -1,4 +1,4 @@
-"""Agreement: what a signed verdict says of its record, and where the two differ."""
+"""Verdict claims: what a verdict says because its record says it, and where the two differ."""
 
 import hashlib
 from collections.abc import Iterator
