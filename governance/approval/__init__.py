@@ -9,8 +9,9 @@ envelopes          signed bytes with their signatures (DSSE)
 statements         what a verdict, a waiver or a revocation says, and what none may say
 signed_statements  the same as in-toto has them, in envelopes, made and read back
 former_tokens      statements in the form of earlier releases, which count no more
-verdict_claims     what a verdict says because its record says it
+verdict_claims     what a verdict says because its record says it, and where the two differ
 attestations       an assessment as in-toto's test results and verification, for tools of others
+model_signatures   who signed the files of a model (OpenSSF Model Signing)
 signing_requests   what the process that holds a key is asked, and its answer
 signable           what an assessor's key may sign, judged again from the record
 signer_process     holds an assessor's key, and answers on a socket
@@ -24,6 +25,8 @@ claims             verdicts that a description claims in the form of our summary
 lifecycle          the states of a version, and who may move it from one to the next
 standing           whether the signed statement on a version counts, for this version, now
 protection         which aliases and stages a server protects, and whose approval counts there
+bundles            all that an auditor needs of a version, in one file
+auditing           what a bundle proves to someone who trusts a ring, offline
 ```
 
 The worker and people hold private keys. The registry's server holds public keys alone, so that an

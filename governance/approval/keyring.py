@@ -40,8 +40,9 @@ from governance.records.decoding import INVALID, decode
 
 __all__ = ["LARGEST", "Keyring", "PublicKey", "Role", "content_of"]
 
-#: What a key may sign: an assessor verdicts, an approver waivers and revocations, a root the ring.
-Role = Literal["assessor", "approver", "root"]
+#: What a key may sign: an assessor verdicts, an approver waivers and revocations, a root the ring,
+#: a signer the files of models.
+Role = Literal["assessor", "approver", "root", "signer"]
 
 #: Maximum size of a ring's file in bytes, and maximum number of its keys.
 LARGEST = 262_144

@@ -10,7 +10,7 @@ assess         assess, report and demo
 gates          gate, promote and doctor
 approvals      keys, waive, revoke and countersign
 operations     inventory and audit
-auditing       replay
+auditing       bundle, verify and replay
 drift          compare, history, references and drift selftest
 policies       policy new, policy draft, policy check and analyses
 worker         worker and sweep
@@ -91,6 +91,8 @@ app.command()(configured(approvals.waive))
 app.command()(configured(approvals.revoke))
 app.command()(configured(approvals.countersign))
 app.add_typer(keys, name="keys")
+app.command()(configured(auditing.bundle))
+app.command()(configured(auditing.verify))
 app.command()(configured(auditing.replay))
 app.command()(configured(drift.compare))
 app.command()(configured(drift.history))

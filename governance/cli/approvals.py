@@ -35,6 +35,7 @@ class Role(StrEnum):
     ASSESSOR = "assessor"
     APPROVER = "approver"
     ROOT = "root"
+    SIGNER = "signer"
 
 
 class Algorithm(StrEnum):

@@ -1,29 +1,110 @@
-"""Commands of an auditor: `replay`."""
+"""Commands for auditors: `bundle`, `verify` and `replay`."""
 
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from governance.cli.arguments import AsJson
+from governance.cli.arguments import AsJson, Keys, ModelUri
 from governance.cli.console import misuse, out, print_json, progress_bar, text
 from governance.cli.exit_codes import MISMATCH, UNTOLD
+from governance.cli.files import write
 
 if TYPE_CHECKING:
+    from governance.approval.auditing import Verification
     from governance.records.assessment import Assessment
     from governance.workflows.replaying import Replay
 
-__all__ = ["replay"]
+__all__ = ["bundle", "replay", "verify"]
 
 REPLAYED = {"reproduced": 0, "untold": UNTOLD, "differs": MISMATCH}
+WORDS = {"reproduced": "reproduced", "untold": "cannot be told", "differs": "differs"}
+COLOURS = {"ok": "green", "doubt": "yellow", "differs": "bold red"}
+
+
+def bundle(
+    model_uri: ModelUri,
+    out_file: Annotated[Path, typer.Option("--out", help="File for the bundle.", metavar="FILE")],
+    keys: Keys = None,
+) -> None:
+    """Put all that an auditor needs about a version into one file; the model's weights stay.
+
+    The file holds the signed statements, the record with its tables and reports, the list of the
+    model's files and the keyring.
+    """
+    from governance.workflows import bundling
+
+    content = bundling.bundle_of(model_uri, keys).packed()
+    write(out_file, content)
+    out.print(text(f"{out_file}: {len(content)} bytes about {model_uri}"), soft_wrap=True)
+
+
+def verify(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Bundle that `governance bundle` wrote.",
+        ),
+    ],
+    ring: Annotated[Path, typer.Option(help="Your own keyring.", metavar="KEYRING")],
+    at: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
+            help="Time (UTC) at which the statement must count; now if not given.",
+        ),
+    ] = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Verify a bundle offline: every digest and signature, and the verdict judged again.
+
+    Neither MLflow nor the model is needed, and nothing is measured. Exits with the code of the
+    verdict, or with 40 if anything differs.
+    """
+    from governance.approval.auditing import verified_bundle
+    from governance.approval.bundles import opened_bundle
+    from governance.approval.signed_rings import load_ring
+
+    moment = time.time() if at is None else at.replace(tzinfo=UTC).timestamp()
+    found = verified_bundle(opened_bundle(file), load_ring(ring), moment)
+    code = found.exit_code(MISMATCH)
+    if as_json:
+        print_json({"exit_code": code, **_verified(found)})
+        raise typer.Exit(code)
+    for check in found.checks:
+        colour = COLOURS[check.state]
+        line = f"[{colour}]{check.state:7}[/{colour}] {text(f'{check.about}: {check.text}')}"
+        out.print(line, soft_wrap=True)
+    verdict = "does not verify" if found.differs else found.verdict
+    out.print(f"{text(found.version.uri)}: [bold]{verdict}[/bold]", soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def _verified(found: "Verification") -> dict[str, Any]:
+    said = found.standing.statement
+    return {
+        "uri": found.version.uri,
+        "verdict": found.verdict,
+        "differs": found.differs,
+        "expires": None if said is None else said.expires,
+        "checks": [
+            {"about": check.about, "state": check.state, "text": check.text}
+            for check in found.checks
+        ],
+    }
 
 
 def replay(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="ASSESSMENT_DIR|MODEL_URI",
-            help="Folder of an assessment, or address of a model with a record.",
+            metavar="BUNDLE|ASSESSMENT_DIR|MODEL_URI",
+            help="Bundle, folder of an assessment, or address of a model with a record.",
         ),
     ],
     seed: Annotated[
@@ -87,12 +168,15 @@ def _share(sample: str) -> float:
 
 
 def _recorded(source: str) -> "Assessment":
-    """The assessment in a folder, or on record for a model."""
+    """The assessment in a bundle or a folder, or on record for a model."""
     from tempfile import TemporaryDirectory
 
     from governance import registry
+    from governance.approval.bundles import opened_bundle, recorded
     from governance.records.assessment import Assessment
 
+    if Path(source).is_file():
+        return recorded(opened_bundle(Path(source)))
     if Path(source).is_dir():
         return Assessment.load(Path(source))
     with TemporaryDirectory(prefix="governance-") as scratch:
@@ -115,9 +199,6 @@ def _tell(assessment: "Assessment", found: "Replay") -> None:
             out.print(text(f"  {reason}"), soft_wrap=True)
     for name, why in found.left_out.items():
         out.print(text(f"{name}: not measured again; {why}"), soft_wrap=True)
-
-
-WORDS = {"reproduced": "reproduced", "untold": "cannot be told", "differs": "differs"}
 
 
 def _data(assessment: "Assessment", found: "Replay") -> dict[str, Any]:

@@ -71,9 +71,19 @@ def show(assessment: "Assessment") -> None:
         table.add_row(*map(text, cells))
     out.print(f"{text(assessment.identity.uri)}: [bold]{assessment.decision.verdict}[/bold]")
     out.print(table)
+    out.print(text(f"Model files: {_signer(assessment)}"))
     for finding in findings:
         if finding.outcome == "missing":
             out.print(text(f"missing {finding.expectation.metric}: {finding.reason}"))
+
+
+def _signer(assessment: "Assessment") -> str:
+    signature = assessment.identity.signature
+    if signature is None:
+        return "not signed"
+    if signature.signer is None:
+        return "signed, and the signature was not checked; --keys KEYRING checks it"
+    return f"signed by {signature.signer} (key {str(signature.key)[:16]})"
 
 
 def _observed(finding: "Finding") -> str:

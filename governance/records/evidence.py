@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from governance.errors import AnalysisError
-from governance.records.decoding import FLAT
+from governance.records.decoding import FLAT, IF_SET
 from governance.records.version_ref import VersionRef
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Measurement",
     "Metric",
     "ModelIdentity",
+    "ModelSignature",
     "Table",
     "ValidationIdentity",
 ]
@@ -78,6 +79,19 @@ def number(value: object) -> float | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSignature:
+    """A signature that lies beside a model's files.
+
+    Attributes:
+        signer: Owner of the key that signed all files; None where nobody checked it.
+        key: Id of that key.
+    """
+
+    signer: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelIdentity:
     """Which model was assessed: its place in MLflow and the digest of what it computes with.
 
@@ -92,6 +106,7 @@ class ModelIdentity:
         run_id: Of the training run; None where unknown.
         layers: Digest of the tensors of each module that holds some, by its path, so that what
             changed between two versions can be told from their records.
+        signature: Who signed the model's files; None where nobody did.
     """
 
     uri: str
@@ -103,6 +118,7 @@ class ModelIdentity:
     model_id: str | None = None
     run_id: str | None = None
     layers: Mapping[str, str] = field(default_factory=dict)
+    signature: ModelSignature | None = field(default=None, metadata=IF_SET)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", MappingProxyType(dict(self.layers)))

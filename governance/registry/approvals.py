@@ -4,17 +4,22 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-from governance.approval import Keyring, Statement
+from mlflow import MlflowClient
+
+from governance.approval import Keyring, Statement, verdict_claims
 from governance.approval.standing import PolicyAccepted, RegisteredVersion, Standing, standing
 from governance.approval.tags import RUN, WAIVER
-from governance.approval.verdict_claims import claims
-from governance.errors import SubjectError
+from governance.errors import EvidenceError, SubjectError
 from governance.records.assessment import Assessment
-from governance.registry.recording import manifest_digest, record_digest
+from governance.registry.recording import ATTESTATIONS, manifest_digest, record_digest
 from governance.registry.signing import authors
-from governance.registry.versions import ModelVersion, refusals, registered
+from governance.registry.versions import ModelVersion, Room, download, refusals, registered
 
-__all__ = ["disagreements", "standing_of"]
+__all__ = ["attested", "disagreements", "standing_of"]
+
+
+#: What the statements for tools of others may take: one file of 64 MiB.
+ROOM = Room(1, 64 * 2**20, EvidenceError)
 
 
 def standing_of(
@@ -80,10 +85,33 @@ def disagreements(
     with refusals(f"{version.uri}: reading its tags"):
         run_id = registered(version).tags.get(RUN)
     record, manifest = record_digest(folder), manifest_digest(folder)
-    for name, value in claims(assessment, run_id=run_id, record=record, manifest=manifest).items():
-        signed = getattr(statement, name)
-        if signed != value:
-            yield (
-                f"{version.uri}: the {name.replace('_', ' ')} that was signed is {signed} and that "
-                f"of its record is {value}"
-            )
+    for problem in verdict_claims.disagreements(
+        statement, assessment, run_id=run_id, record=record, manifest=manifest
+    ):
+        yield f"{version.uri}: {problem}"
+
+
+def attested(version: ModelVersion, run_id: str | None, into: Path) -> str:
+    """The statements for tools of others that lie beside a record, a line each.
+
+    Args:
+        version: Registered.
+        run_id: The run that holds the record.
+        into: New folder for the download.
+
+    Returns:
+        The lines as they are, unchecked; empty where there are none.
+
+    Raises:
+        EvidenceError: If they are no ASCII text.
+        RegistryError: If MLflow cannot be asked.
+    """
+    with refusals(f"{version.uri}: looking up what is attested of it"):
+        names = {item.path for item in MlflowClient().list_artifacts(run_id)}
+    if ATTESTATIONS not in names:
+        return ""
+    content = download(f"runs:/{run_id}/{ATTESTATIONS}", into, ROOM).read_bytes()
+    try:
+        return content.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise EvidenceError(f"{version.uri}: {ATTESTATIONS} is no list of envelopes") from error

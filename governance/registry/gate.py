@@ -20,7 +20,7 @@ from governance.errors import ApprovalError, EvidenceError
 from governance.records.assessment import Assessment
 from governance.records.decision import EXIT_CODES, Verdict
 from governance.registry.approvals import disagreements, standing_of
-from governance.registry.materials import model_folder
+from governance.registry.materials import model_folder, signature_beside
 from governance.registry.verifying import awaited, check_model, fetch, held
 from governance.registry.versions import ModelVersion, refusals, registered, resolve
 from governance.subject import model_files
@@ -104,6 +104,7 @@ def ask(
     if statement and (wrong := tuple(disagreements(version, statement, assessment, folder))):
         raise EvidenceError(wrong)
     model = model_folder(version, workspace / "model")
+    signature_beside(model, ring)
     check_model(version, assessment, model)
     verdict = assessment.decision.verdict
     return GateAnswer(

@@ -1,19 +1,25 @@
 """Materials: the files of a version on this machine, so that MLflow is not needed any more."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlflow import MlflowClient
 
+from governance.approval import Keyring
+from governance.approval.model_signatures import SIGNATURE, signature_of
 from governance.errors import SubjectError
+from governance.records.evidence import ModelSignature
 from governance.records.policy import Policy
 from governance.registry.training_curves import Curve, recorded
 from governance.registry.versions import ModelVersion, Room, download, refusals
+from governance.subject import model_files
 from governance.subject.images.problems import LARGEST_SET, MOST_CLASSES, MOST_IMAGES
+from governance.subject.model_files import DOWNLOAD_NOTE
 from governance.subject.model_files.reading import LARGEST_FOLDER, MOST_FILES
 
-__all__ = ["Materials", "gather", "model_folder"]
+__all__ = ["Materials", "gather", "model_folder", "signature_beside"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +63,18 @@ def gather(version: ModelVersion, policy: Policy, workspace: Path) -> Materials:
         images=str(images),
         history=recorded(version.run_id),
     )
+
+
+def signature_beside(model: Path, ring: Keyring | None) -> ModelSignature | None:
+    """Who signed the files in a model's folder; asked before any of them is opened.
+
+    Raises:
+        SubjectError: If the folder holds a link, or what checks a signature is not installed.
+        ApprovalError: If there is a signature that does not count.
+    """
+    if (model / SIGNATURE).exists():
+        model_files.file_digests(model)  # refuses links, and more than a model holds
+    return signature_of(model, ring, time.time(), unsigned=(DOWNLOAD_NOTE,))
 
 
 def model_folder(version: ModelVersion, into: Path) -> Path:

@@ -258,7 +258,7 @@ def _assessed(
         fixed = said.policy_fixed if said and assessment else began
         if assessment is None:
             measured = measure_confined(
-                version, policy, resources.config, scratch / "room",
+                version, policy, resources.config, scratch / "room", ring=resources.ring,
                 interrupted=lambda: resources.stop.is_set() or lost.is_set(),
             )  # fmt: skip
             assessment = _judged_now(measured, counting)

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from governance import registry
+from governance.approval import Keyring
 from governance.errors import EvidenceError, GovernanceError, HostError, SubjectError
 from governance.records.assessment import Assessment
 from governance.records.policy import DRIFT, Policy
-from governance.registry.materials import gather
+from governance.registry.materials import gather, signature_beside
 from governance.registry.versions import ModelVersion
 from governance.subject import model_files
 from governance.worker import sandbox
@@ -21,6 +22,7 @@ from governance.worker.host import check_host
 from governance.worker.log import log
 from governance.worker.request import Request
 from governance.workflows import orchestration
+from governance.workflows.assessing import signed_by
 
 __all__ = ["FailedAttemptError", "InterruptedAttemptError", "measure_confined"]
 
@@ -41,6 +43,7 @@ def measure_confined(
     config: WorkerConfig,
     folder: Path,
     *,
+    ring: Keyring,
     interrupted: Callable[[], bool],
 ) -> Assessment:
     """Assess a version in a confined process, and check the result against what was asked for.
@@ -50,6 +53,7 @@ def measure_confined(
         policy: Policy as read.
         config: Limits of the process.
         folder: New folder for the version's files and the result.
+        ring: Whose signatures on models count.
         interrupted: Asked while the process runs; it is killed once the answer is yes.
 
     Raises:
@@ -66,6 +70,7 @@ def measure_confined(
     materials = gather(version, policy, folder)
     # Before any code of theirs runs that could change the files.
     digest = model_files.artifact_digest(Path(materials.model))
+    signature = signature_beside(Path(materials.model), ring)
     request = Request(
         materials=materials,
         policy=policy,
@@ -86,7 +91,7 @@ def measure_confined(
         raise EvidenceError(wrong)
     if any(item.failure is not None for item in assessment.evidence):
         check_host(config)  # a full disk or a lost GPU is no evidence about a model
-    return assessment
+    return signed_by(assessment, signature)
 
 
 def _loaded(result: Path) -> Assessment:
@@ -109,6 +114,8 @@ def _contradictions(assessment: Assessment, request: Request, digest: str) -> It
     )
     for what in (*other, *version.registered_as.differences(identity.ref)):
         yield f"{version.uri}: the assessment is about another {what}"
+    if identity.signature is not None:
+        yield f"{version.uri}: the assessment names a signer, which the process cannot know"
     if identity.artifact_digest != digest:
         yield f"{version.uri}: the assessment is about files with another digest"
     if assessment.policy != orchestration.judged_by(policy):

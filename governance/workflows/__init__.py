@@ -8,6 +8,7 @@ class_counts     expectations about classes with too few images
 policy_chances   how often good and bad models meet the expectations of a policy
 drafting         a policy for one model, from trying it on labelled images
 printing         an assessment's folder as HTML and PDF, printed in a process of its own
+bundling         all that an auditor needs about a version, in one file
 replaying        a part of an assessment measured again, and held against the record
 comparing        two versions compared from their records
 version_history  what was measured of each version of a model, and how far versions moved

@@ -25,11 +25,12 @@ from governance.approval import Keyring, Signer
 from governance.errors import RegistryError, SubjectError
 from governance.records.assessment import Assessment, attach
 from governance.records.decision import judge
+from governance.records.evidence import ModelSignature
 from governance.records.lineage import Lineage
 from governance.records.policy import Policy
 from governance.records.waiver import Waiver
 from governance.registry import ModelVersion
-from governance.registry.materials import Materials, gather
+from governance.registry.materials import Materials, gather, signature_beside
 from governance.registry.opening import open_materials
 from governance.registry.recording import check_home
 from governance.registry.versions import refusals
@@ -111,8 +112,10 @@ def assess_model(
         else nullcontext() as policy_fixed,
     ):
         materials = gather(version, policy, Path(scratch) / "subject")
+        signature = signature_beside(Path(materials.model), ring)
         lineage = registry.lineage(version, policy)
         assessment = measure(materials, policy, device=device, lineage=lineage, progress=progress)
+        assessment = signed_by(assessment, signature)
         if recorded and ring is not None:
             assessment = judged(assessment, registry.waivers(version, ring)[0])
         folder = out or Path(scratch) / "assessment"
@@ -178,6 +181,11 @@ def judged(assessment: Assessment, waivers: tuple[Waiver, ...]) -> Assessment:
     """An assessment as it is judged with other waivers."""
     decision = judge(assessment.policy, assessment.evidence, waivers)
     return replace(assessment, waivers=waivers, decision=decision)
+
+
+def signed_by(assessment: Assessment, signature: ModelSignature | None) -> Assessment:
+    """An assessment of a model whose files carry a signature."""
+    return replace(assessment, identity=replace(assessment.identity, signature=signature))
 
 
 def keep(assessment: Assessment, folder: Path, wall: Wall | None = None) -> str | None:

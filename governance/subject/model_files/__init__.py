@@ -13,22 +13,26 @@ trial        whether the model classifies images at all, tried on a few
 
 from governance.subject.model_files.described import Description, describe
 from governance.subject.model_files.reading import (
+    DOWNLOAD_NOTE,
     LoadedModel,
     ModelFiles,
     Shape,
     artifact_digest,
+    file_digests,
     load,
     read,
     stored_digest,
 )
 
 __all__ = [
+    "DOWNLOAD_NOTE",
     "Description",
     "LoadedModel",
     "ModelFiles",
     "Shape",
     "artifact_digest",
     "describe",
+    "file_digests",
     "load",
     "read",
     "stored_digest",

@@ -6,8 +6,6 @@ Either way the model is tried before anything is measured on it: it must be in e
 give an image the same answer alone and in a batch.
 """
 
-import hashlib
-import json
 import logging
 import pickle
 from collections.abc import Iterator, Mapping
@@ -21,6 +19,7 @@ from torch import Tensor, nn
 
 from governance.errors import SubjectError
 from governance.records.bounded import digest_of, files_of, json_data
+from governance.records.bundle_files import combined
 from governance.records.evidence import ModelIdentity
 from governance.records.wording import first_few
 from governance.subject.model_files.archive import LARGEST_MODEL, open_archive
@@ -29,10 +28,12 @@ from governance.subject.model_files.mlmodel import mlmodel
 from governance.subject.network import layer_digests, not_plain, tensor_digest
 
 __all__ = [
+    "DOWNLOAD_NOTE",
     "LoadedModel",
     "ModelFiles",
     "Shape",
     "artifact_digest",
+    "file_digests",
     "load",
     "read",
     "stored_digest",
@@ -102,19 +103,27 @@ class LoadedModel:
         )
 
 
+def file_digests(folder: Path) -> dict[str, str]:
+    """Hexadecimal sha256 of each file of a model by its path, in order of path.
+
+    Raises:
+        SubjectError: If the folder holds a link, or more than a model does.
+    """
+    names = files_of(folder, most=MOST_FILES, largest=LARGEST_FOLDER, error=SubjectError)
+    return {
+        name: digest_of(folder / name, LARGEST_FOLDER, SubjectError)
+        for name in names
+        if name != DOWNLOAD_NOTE
+    }
+
+
 def artifact_digest(folder: Path) -> str:
     """sha256 over the path and sha256 of each file of a model, in order of path.
 
     Raises:
         SubjectError: If the folder holds a link, or more than a model does.
     """
-    digest = hashlib.sha256()
-    for name in files_of(folder, most=MOST_FILES, largest=LARGEST_FOLDER, error=SubjectError):
-        if name != DOWNLOAD_NOTE:
-            content = digest_of(folder / name, LARGEST_FOLDER, SubjectError)
-            # JSON, so that no file name can pass for two.
-            digest.update(f"{json.dumps([name, content])}\n".encode())
-    return f"sha256:{digest.hexdigest()}"
+    return combined(file_digests(folder))
 
 
 def read(folder: Path) -> ModelFiles:
