@@ -90,10 +90,7 @@ class Office:
 
 def about(version):
     """What binds a statement to a version of MLflow's."""
-    ref = VersionRef(
-        name=version.name, version=str(version.version), created=version.creation_timestamp
-    )
-    return {"ref": ref, "source": version.source}
+    return {"ref": VersionRef.of(version), "source": version.source}
 
 
 @dataclass(frozen=True)

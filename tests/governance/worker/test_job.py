@@ -160,9 +160,26 @@ def test_what_cannot_be_looked_up_is_undetermined_after_its_attempts(
     )  # fmt: skip
 
 
+@pytest.fixture
+def register():
+    """Registers a version of a model of its own, which leaves the shared registry with the test."""
+    from mlflow import MlflowClient  # noqa: PLC0415 - seconds
+
+    client, names = MlflowClient(), []
+
+    def register(name, source):
+        client.create_registered_model(name)
+        names.append(name)
+        return pinned(client.create_model_version(name, source))
+
+    yield register
+    for name in names:
+        client.delete_registered_model(name)
+
+
 @pytest.mark.worker
 def test_a_damaged_record_fails_its_version_and_not_the_worker(
-    resources, recorded, new_version, tmp_path
+    resources, recorded, new_version, register, tmp_path
 ):
     from mlflow import MlflowClient  # noqa: PLC0415 - seconds
 
@@ -170,16 +187,15 @@ def test_a_damaged_record_fails_its_version_and_not_the_worker(
     client, before = MlflowClient(), registry.resolve(recorded(ACCURATE))
     spoil(before, registry.fetch(before, tmp_path / "record"))
     client.set_registered_model_alias("stripes", "champion", before.ref.version)
-    names = [f"other {uuid4().hex}" for _ in range(2)]
     versions = []
     try:
-        for name in (names[0], "stripes", names[1]):
-            if name != "stripes":
-                client.create_registered_model(name)
-                source = client.get_model_version("stripes", before.ref.version).source
-                versions.append(pinned(client.create_model_version(name, source)))
-            else:
-                versions.append(registry.resolve(new_version()))
+        source = client.get_model_version("stripes", before.ref.version).source
+        for make in (
+            lambda: register(f"other {uuid4().hex}", source),
+            lambda: registry.resolve(new_version()),
+            lambda: register(f"other {uuid4().hex}", source),
+        ):
+            versions.append(make())
             assert resources.jobs.offer(versions[-1].ref, "pending")
         resources = replace(resources, config=replace(resources.config, retry_seconds=0.001))
 
@@ -266,12 +282,10 @@ def test_a_deleted_experiment_is_noticed_before_anything_is_measured(
     assert f"mlflow experiments restore --experiment-id {home}" in outcome.why
 
 
-def test_a_model_whose_name_holds_an_at_sign_gets_its_verdict(resources, store, saved_model):
-    from mlflow import MlflowClient  # noqa: PLC0415 - seconds
-
-    client, name = MlflowClient(), f"team@{uuid4().hex}"
-    client.create_registered_model(name)
-    found = pinned(client.create_model_version(name, str(saved_model)))
+def test_a_model_whose_name_holds_an_at_sign_gets_its_verdict(
+    resources, store, saved_model, register
+):
+    found = register(f"team@{uuid4().hex}", str(saved_model))
     assert resources.jobs.offer(found.ref, "pending")
     lease = resources.jobs.claim("me", 60)
 
