@@ -46,9 +46,10 @@ def block(page, language, words):
 
 
 def environment(**variables):
-    """With the programs that the pages call."""
+    """A new shell's, with the programs that the pages call; tests before set MLflow's variables."""
+    shell = {name: text for name, text in os.environ.items() if not name.startswith("MLFLOW_")}
     return {
-        **os.environ, "PATH": f"{PROGRAMS}:{os.environ['PATH']}", "USER": "ann",
+        **shell, "PATH": f"{PROGRAMS}:{os.environ['PATH']}", "USER": "ann",
         "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **variables,
     }  # fmt: skip
