@@ -23,7 +23,7 @@ from governance.records.evidence import (
     Table,
     ValidationIdentity,
 )
-from governance.records.policy import Expectation, ModelTerms, Policy
+from governance.records.policy import Policy
 from governance.records.version_ref import VersionRef
 
 ROOT = Path(__file__).parents[1]
@@ -93,10 +93,17 @@ def assessment(tmp_path_factory):
             seconds=1.0, device="cpu", measurement=measurement,
         ),
     )  # fmt: skip
-    policy = Policy(
-        title="The policy of this test", validation="v", model=ModelTerms(), analyses={},
-        expectations=(Expectation(metric="alpha.x", at_least=0.5),),
-    )  # fmt: skip
+    policy = Policy.loads(
+        """
+        title = "The policy of this test"
+        validation.data = "v"
+        model = {channels = "grey", mean = [0.5], std = [0.5]}
+        [[expectations]]
+        metric = "alpha.x"
+        at_least = 0.5
+        """,
+        where="policy.toml",
+    )
     folder = tmp_path_factory.mktemp("assessment") / "kept"
     Assessment(
         identity=ModelIdentity(
