@@ -22,7 +22,9 @@ from governance.errors import EvidenceError
 __all__ = ["LARGEST", "LONGEST_NAME", "MOST_FILES", "combined", "packed", "unpacked"]
 
 #: Maximum size of a bundle in bytes, maximum number of its files, maximum length of a name.
-LARGEST, MOST_FILES, LONGEST_NAME = 256 * 1024**2, 5_000, 200
+LARGEST = 256 * 1024**2
+MOST_FILES = 5_000
+LONGEST_NAME = 200
 
 NAME = re.compile(r"(?!.*(?:^|/)\.{1,2}(?:/|$))[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)*")
 #: The earliest date that a ZIP file can state.

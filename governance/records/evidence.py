@@ -35,7 +35,7 @@ __all__ = [
 
 
 FILE_NAME = re.compile(r"[a-z][a-z0-9_]*")
-LARGEST = 2**63 - 1
+INT64_MAX = 2**63 - 1
 
 #: Columns of a table that fit on a page.
 MOST_PRINTED = 12
@@ -292,7 +292,7 @@ def _column(where: str, cells: list[Cell]) -> list[Cell]:
         raise AnalysisError(f"{where}: mixes {names}; one type is accepted")
     if kinds == {str}:
         _check_texts(where, [cell for cell in cells if isinstance(cell, str)])
-    if kinds == {int} and any(abs(cell) > LARGEST for cell in cells if isinstance(cell, int)):
+    if kinds == {int} and any(abs(cell) > INT64_MAX for cell in cells if isinstance(cell, int)):
         raise AnalysisError(f"{where}: holds a whole number beyond 64 bits; write it as a text")
     return cells
 
