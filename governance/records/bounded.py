@@ -44,18 +44,19 @@ LARGEST_TOML = 2**20
 
 NUMBER = re.compile(rf"(?<![\w.-])[-+]?\d[\w.+-]{{{LONGEST_NUMBER},}}")
 BRACKET = re.compile(r"[\[\]{}]")
-# The groups take what they can and give nothing back, so that no text makes them try twice.
-JSON_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+# The groups take what they can and give nothing back, so that no text makes them try twice. A text
+# without an end is taken, too, where its reader stops: else each quote in it would be tried.
+JSON_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 TOML_TEXT = re.compile(
-    r'"""(?:[^"\\]++|\\.|"{1,2}(?!"))*+"{3,5}'
-    r"|'''(?:[^']++|'{1,2}(?!'))*+'{3,5}"
-    r'|"(?:[^"\\\n]++|\\.)*+"'
-    r"|'[^'\n]*+'"
+    r'"""(?:[^"\\]++|\\.|"{1,2}(?!"))*+(?:"{3,5})?'
+    r"|'''(?:[^']++|'{1,2}(?!'))*+(?:'{3,5})?"
+    r'|"(?:[^"\\\n]++|\\.)*+"?'
+    r"|'[^'\n]*+'?"
     r"|#[^\n]*+",
     re.DOTALL,
 )
 #: A key of more parts than there may be tables inside one another; texts stand as T.
-DOTTED = re.compile(rf"(?:[\w-]+[ \t]*\.[ \t]*){{{MOST_DEPTH},}}")
+DOTTED = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{MOST_DEPTH}}}")
 
 
 @contextmanager
@@ -143,15 +144,29 @@ def files_of(
     return dict(sorted(sizes.items()))
 
 
-def json_data(content: bytes, where: str, error: type[GovernanceError]) -> Any:
+def json_data(
+    content: bytes,
+    where: str,
+    error: type[GovernanceError],
+    *,
+    depth: int = MOST_DEPTH,
+    digits: int = LONGEST_NUMBER,
+) -> Any:
     """Plain data of JSON in UTF-8, every number of it finite.
+
+    Args:
+        content: Untrusted.
+        where: Name of the text in messages.
+        error: Class of the error.
+        depth: Number of lists and tables inside one another that are accepted.
+        digits: Number of digits in a row that are accepted outside of texts.
 
     Raises:
         GovernanceError: Of the class `error`, if it is no JSON, or beyond a limit.
     """
     try:
         text = content.decode()
-        _measure(JSON_STRING.sub("T", text))
+        _measure(JSON_STRING.sub("T", text), depth, digits)
         return json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except ValueError as problem:
         raise error(f"{where}: cannot be read: {problem}") from problem
@@ -166,7 +181,7 @@ def toml_data(text: str, where: str, error: type[GovernanceError]) -> dict[str, 
     if len(text) > LARGEST_TOML:
         raise error(f"{where}: {len(text)} characters; at most {LARGEST_TOML} are accepted")
     try:
-        _measure(bare := TOML_TEXT.sub("T", text))
+        _measure(bare := TOML_TEXT.sub("T", text), MOST_DEPTH, LONGEST_NUMBER)
         _refuse_dotted(bare)
         data = tomllib.loads(text)
         _refuse_deep(data)
@@ -175,18 +190,20 @@ def toml_data(text: str, where: str, error: type[GovernanceError]) -> dict[str, 
     return data
 
 
-def _measure(bare: str) -> None:
+def _measure(bare: str, most_depth: int, digits: int) -> None:
     """Refuse a text, without its strings, of too many values, too deep or of long numbers."""
     if NUMBER.search(bare):
         raise ValueError(f"a number of more than {LONGEST_NUMBER} characters")
+    if re.search(rf"\d{{{digits + 1}}}", bare):
+        raise ValueError(f"a number of more than {digits} digits")
     depth = 0
     brackets = BRACKET.findall(bare)
     if len(brackets) // 2 + bare.count(",") + 1 > MOST_VALUES:
         raise ValueError(f"more than {MOST_VALUES} values")
     for bracket in brackets:
         depth += 1 if bracket in "[{" else -1
-        if depth > MOST_DEPTH:
-            raise ValueError(f"more than {MOST_DEPTH} lists or tables inside one another")
+        if depth > most_depth:
+            raise ValueError(f"more than {most_depth} lists or tables inside one another")
 
 
 def _refuse_dotted(bare: str) -> None:
