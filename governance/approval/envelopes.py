@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import Signature
@@ -21,11 +22,13 @@ from governance.approval.keyring import Keyring, PublicKey
 from governance.approval.keys import Signer
 from governance.approval.public_keys import verifies
 from governance.errors import ApprovalError
+from governance.records.bounded import json_data
 
 __all__ = [
     "LONGEST",
     "MOST_SIGNATURES",
     "Envelope",
+    "bounded_data",
     "countersigned",
     "digest_of",
     "joined",
@@ -47,7 +50,6 @@ LONGEST_SIGNATURE = 80
 DEEPEST, MOST_DIGITS = 8, 20
 
 KEY_ID = re.compile(r"[0-9a-f]{64}")
-TEXTS = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def sealed(payload: bytes, payload_type: str, key: Signer) -> Envelope:
@@ -105,11 +107,7 @@ def opened(text: str, payload_type: str, longest: int = LONGEST) -> Envelope:
     """
     if len(text) > longest:
         raise ApprovalError(f"envelope of {len(text)} characters; {longest} are accepted")
-    check_bounds(text)
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ApprovalError(f"no signed statement: is no DSSE envelope: {error}") from error
+    data = bounded_data(text.encode(errors="backslashreplace"), "no signed statement")
     if not isinstance(data, dict) or set(data) != {"payload", "payloadType", "signatures"}:
         raise ApprovalError(
             "no signed statement: a DSSE envelope has payload, payloadType and signatures, and "
@@ -151,21 +149,13 @@ def _decoded(text: object) -> bytes:
 URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
-def check_bounds(text: str) -> None:
-    """Refuse JSON that is deep, or holds long numbers, before it is parsed.
+def bounded_data(content: bytes, where: str) -> Any:
+    """Plain data of JSON that is signed: flatter and of shorter numbers than other JSON.
 
     Raises:
-        ApprovalError: If it is beyond the bounds.
+        ApprovalError: If it is no JSON, or beyond the bounds.
     """
-    bare = TEXTS.sub("", text)
-    depth = deepest = 0
-    for letter in bare:
-        depth += (letter in "[{") - (letter in "]}")
-        deepest = max(deepest, depth)
-    if deepest > DEEPEST:
-        raise ApprovalError(f"JSON of depth {deepest}; {DEEPEST} are accepted")
-    if re.search(rf"\d{{{MOST_DIGITS + 1}}}", bare):
-        raise ApprovalError(f"a number of more than {MOST_DIGITS} digits; so many are accepted")
+    return json_data(content, where, ApprovalError, depth=DEEPEST, digits=MOST_DIGITS)
 
 
 def payload_in(message: bytes, payload_type: str) -> bytes:

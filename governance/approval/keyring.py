@@ -25,9 +25,6 @@ To exchange a key, add the new one, sign with it, and set `not_after` of the old
 
 import hashlib
 import json
-import os
-import stat
-import tomllib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +33,7 @@ from typing import Any, Literal
 from governance.approval.printable import unprintable
 from governance.approval.public_keys import ACCEPTED, PublicHalf, key_id, public_from, written
 from governance.errors import ApprovalError
+from governance.records import bounded
 from governance.records.decoding import INVALID, decode
 
 __all__ = ["LARGEST", "Keyring", "PublicKey", "Role", "content_of"]
@@ -152,10 +150,10 @@ class Keyring:
             ApprovalError: All problems at once.
         """
         try:
-            data = tomllib.loads(content.decode("utf-8-sig"))
-        except (ValueError, RecursionError) as error:
+            text = content.decode("utf-8-sig")
+        except ValueError as error:
             raise ApprovalError(f"{where}: not valid TOML: {error}") from error
-        ring = cls.from_data(data, where)
+        ring = cls.from_data(bounded.toml_data(text, where, ApprovalError), where)
         return replace(ring, digest=hashlib.sha256(content).hexdigest())
 
     @classmethod
@@ -242,16 +240,9 @@ def content_of(path: Path, largest: int = LARGEST) -> bytes:
         ApprovalError: If it cannot be read, is no plain file, or is too large.
     """
     try:
-        # Without waiting for whoever writes into a pipe.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise ApprovalError(f"{path}: is no plain file; a ring of public keys is accepted")
-            content = stream.read(largest + 1)
+        return bounded.content_of(path, largest, ApprovalError)
     except OSError as error:
         raise ApprovalError(f"{path}: cannot be read as a ring: {error.strerror}") from error
-    if len(content) > largest:
-        raise ApprovalError(f"{path}: has more than {largest} bytes, which is the maximum")
-    return content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from governance.approval.envelopes import (
     Envelope,
-    check_bounds,
+    bounded_data,
     countersigned,
     digest_of,
     joined,
@@ -28,7 +28,7 @@ from governance.approval.keys import Signer
 from governance.approval.lifecycle import SIGNERS, Kind
 from governance.approval.statements import Statement, early
 from governance.errors import ApprovalError, EvidenceError
-from governance.records.serialisation import canonical, from_data, parse, to_data
+from governance.records.serialisation import canonical, from_data, to_data
 from governance.records.version_ref import VersionRef
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "STATEMENT",
     "Signed",
     "countersign",
+    "counting",
     "decode",
     "payload_of",
     "read",
@@ -122,8 +123,7 @@ def statement_in(payload: bytes) -> Statement:
     """
     kinds = {uri: kind for kind, uri in PREDICATES.items()}
     try:
-        check_bounds(payload.decode())
-        data = parse(payload, "statement")
+        data = bounded_data(payload, "statement")
         digests, predicate = data["subject"][0]["digest"], dict(data["predicate"])
         registry, workspace = (str(predicate.pop(name)) for name in ("registry", "workspace"))
         known = {"artifact_digest": digests.get(FILES), "model_digest": digests.get(TENSORS)}
@@ -161,6 +161,19 @@ def countersign(token: str, key: Signer) -> str:
         ApprovalError: If it is malformed, or has too many signatures.
     """
     return text_of(countersigned(_opened(token), key))
+
+
+def counting(token: str, ring: Keyring) -> str:
+    """A signed statement with those of its signatures alone that count.
+
+    Raises:
+        ApprovalError: If it is malformed.
+    """
+    envelope = _opened(token)
+    statement = statement_in(envelope.payload)
+    signers, _ = signed_by(envelope, ring, statement.issued, _about(statement))
+    kept = {key.id: envelope.signatures[key.id] for key in signers}
+    return text_of(Envelope(envelope.payload, envelope.payload_type, kept))
 
 
 def with_signatures_of(token: str, other: str | None) -> str:

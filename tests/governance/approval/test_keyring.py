@@ -141,10 +141,15 @@ def test_a_ring_names_its_registry_and_its_version(assessor):
             Keyring.read(f"{head}\n{table}".encode(), "ring")
 
 
+def test_a_ring_has_the_limits_of_every_other_file():
+    with pytest.raises(ApprovalError, match="ring: not valid TOML: more than 32 lists or tables"):
+        Keyring.read(b"keys = " + b"[" * 33 + b"]" * 33, "ring")
+
+
 def test_a_large_ring_is_refused_before_it_is_parsed(tmp_path):
     (tmp_path / "ring.toml").write_text("#" * 300_000)
 
-    with pytest.raises(ApprovalError, match="262144 bytes"):
+    with pytest.raises(ApprovalError, match="at most 262144 are accepted"):
         Keyring.load(tmp_path / "ring.toml")
 
 
