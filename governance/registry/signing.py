@@ -28,6 +28,7 @@ from governance.approval import (
     waivers_among,
 )
 from governance.approval.lifecycle import LIFECYCLE, state_of
+from governance.approval.signed_statements import counting
 from governance.approval.standing import RegisteredVersion, standing
 from governance.approval.tags import replaced_tag
 from governance.approval.verdict_claims import claims
@@ -178,8 +179,20 @@ def resumed(version: ModelVersion, tags: Mapping[str, str], key: Signer, now: fl
     return in_progress(version, PENDING, now)
 
 
-def put_statement(version: ModelVersion, statement: Statement, key: Signer) -> Mapping[str, str]:
+def put_statement(
+    version: ModelVersion,
+    statement: Statement,
+    key: Signer,
+    over: Mapping[str, str] | None = None,
+) -> Mapping[str, str]:
     """Sign a statement and put it on its version, in place of the one that stands there now.
+
+    Args:
+        version: Registered.
+        statement: What is signed.
+        key: Private key to sign with.
+        over: Tags of the version as they were read when it was decided to sign. A governed registry
+            refuses the statement if another one came in since; they are read now if not given.
 
     Returns:
         The version's tags afterwards; a governed registry has set the plain ones, too.
@@ -193,7 +206,7 @@ def put_statement(version: ModelVersion, statement: Statement, key: Signer) -> M
         token = sign(statement, key)
         client.set_model_version_tag(ref.name, ref.version, waiver_tag(token), token)
         return dict(registered(version).tags)
-    held = registered(version).tags.get(APPROVAL)
+    held = (registered(version).tags if over is None else over).get(APPROVAL)
     replaces = None if held is None else statement_digest(held)
     token = sign(replace(statement, replaces=replaces), key)
     client.set_model_version_tag(ref.name, ref.version, APPROVAL, token)
@@ -337,7 +350,8 @@ def countersign_approval(
     if answer.statement is None or not answer.counts:
         raise ApprovalError(f"{version.uri}: {problem}" for problem in answer.problems)
     mine = ring.signer(key.id, answer.statement.issued, f"{version.uri}: your signature")
-    token = countersign(tags[APPROVAL], key)
+    # A registry refuses what holds a signature that counts no more, of a key revoked since.
+    token = countersign(counting(tags[APPROVAL], ring), key)
     with refusals(f"{version.uri}: signing its approval"):
         ref = version.registered_as
         MlflowClient().set_model_version_tag(ref.name, ref.version, APPROVAL, token)

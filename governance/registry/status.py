@@ -88,12 +88,13 @@ def _run(version: ModelVersion, key: Signer | None, policy: Policy | None, now: 
 def _leave(version: ModelVersion, before: "Marks", key: Signer | None) -> None:
     status = status_after_interruption(before.tags.get(STATUS))
     with refusals(f"{version.uri}: putting its status back to {status}"):
-        if marks(version).tags.get(STATUS) != RUNNING:
+        stands = marks(version).tags
+        if stands.get(STATUS) != RUNNING:
             return
         if key is not None:
             again = resumed(version, before.tags, key, time.time())
             key = key.on(Grounds(before=before.tags.get(APPROVAL, "")))
-            if put_statement(version, again, key).get(STATUS) != RUNNING:
+            if put_statement(version, again, key, over=stands).get(STATUS) != RUNNING:
                 return
         ref = version.registered_as
         MlflowClient().set_model_version_tag(ref.name, ref.version, STATUS, status)

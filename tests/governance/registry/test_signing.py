@@ -27,6 +27,7 @@ from governance.registry import (
 from governance.registry.recording import ATTESTATIONS
 from governance.registry.signing import (
     authors,
+    countersign_approval,
     in_progress,
     not_assessable,
     put_statement,
@@ -180,6 +181,55 @@ def test_a_verdict_is_put_back_signed_anew(version, keys, assessed):
     assert after.issued >= before.issued
     assert dataclasses.replace(after, issued=before.issued, replaces=before.replaces) == before
     assert tags()["governance.status"] == "approved"
+
+
+class Interrupted:
+    """A key that something else comes before, just as it is asked to sign."""
+
+    def __init__(self, key, happens):
+        self.key, self.happens = key, happens
+
+    def __getattr__(self, name):
+        return getattr(self.key, name)
+
+    def on(self, _grounds):
+        self.happens()
+        return self
+
+
+@pytest.mark.parametrize("registry", ["governed"], indirect=True)
+def test_a_verdict_that_comes_in_while_the_status_is_put_back_is_not_undone(version, keys):
+    def happens():
+        put_statement(version, not_assessable(version, "broken", time.time()), keys.assessor)
+
+    with (
+        pytest.raises(RegistryError, match="replaces another statement"),
+        marked_running(version, key=Interrupted(keys.assessor, happens)),
+    ):
+        pass
+
+    assert tags()["governance.status"] == "undetermined"
+
+
+def test_somebody_else_countersigns_once_the_key_of_another_one_was_revoked(
+    version, keys, assessed
+):
+    approved = verdict_of(
+        version, assessed()[0], run_id="0" * 32, record="sha256:" + "1" * 64,
+        manifest="sha256:" + "2" * 64, now=time.time(),
+    )  # fmt: skip
+    put_statement(version, approved, keys.assessor)
+    assert countersign_approval(version, keys.approver, keys.ring) == ("ann", "worker")
+
+    file = keys_folder(version) / "keyring.toml"
+    file.write_text(f"{file.read_text()}revoked = {datetime.now(UTC).isoformat()}\n")
+    bob = PrivateKey.new(keys_folder(version) / "bob.pem")
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+    ring = Keyring.add(file, bob.public(owner="bob", role="approver", not_before=start))
+
+    assert countersign_approval(version, bob, ring) == ("bob", "worker")
+    signers = read(tags()[APPROVAL], ring, time.time()).signers
+    assert {key.owner for key in signers} == {"bob", "worker"}
 
 
 def test_what_someone_else_put_there_is_not_signed(version, keys, assessed):
