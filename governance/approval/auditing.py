@@ -5,7 +5,7 @@ Whether the signed statement counts is asked of `standing`, as the registry's se
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -90,7 +90,7 @@ def verified_bundle(bundle: Bundle, ring: Keyring, at: float) -> Verification:
         checks += _about_attestations(bundle, found, assessment, ring)
     return Verification(
         version=bundle.version.ref,
-        verdict=_verdict(found, assessment),
+        verdict=_verdict(found, assessment, checks),
         checks=tuple(checks),
         assessment=assessment,
         standing=found,
@@ -182,9 +182,12 @@ def _about_agreement(bundle: Bundle, found: Standing, assessment: Assessment) ->
 def _about_attestations(
     bundle: Bundle, found: Standing, assessment: Assessment, ring: Keyring
 ) -> Iterator[Check]:
-    """Whether the statements for tools of others follow from the record, and are signed."""
+    """Whether the statements for tools of others follow from the record, and are signed.
+
+    They are recorded before a verdict is signed: a bundle without them has lost them.
+    """
     said, text = found.statement, bundle.attestations
-    if not text or said is None or said.kind != "verdict" or said.run_id is None:
+    if said is None or said.kind != "verdict" or said.run_id is None:
         return
     wrong = [*disagreeing(text, assessment, said, ring)]
     yield from (Check(about="attestations", state="differs", text=item) for item in wrong)
@@ -195,12 +198,13 @@ def _about_attestations(
         )
 
 
-def _verdict(found: Standing, assessment: Assessment | None) -> Verdict:
-    """The verdict that the gate would give: doubt never approves."""
+def _verdict(found: Standing, assessment: Assessment | None, checks: Sequence[Check]) -> Verdict:
+    """The verdict that the gate would give: neither doubt nor a difference approves."""
     said = found.statement
     if said is not None and said.kind == "revocation":
         return "rejected"
     if assessment is None or said is None or said.run_id is None:
         return "undetermined"
     verdict = assessment.decision.verdict
-    return "undetermined" if found.doubts and verdict == "approved" else verdict
+    doubtful = found.doubts or any(check.state == "differs" for check in checks)
+    return "undetermined" if doubtful and verdict == "approved" else verdict

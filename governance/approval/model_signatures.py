@@ -7,7 +7,6 @@ https://github.com/ossf/model-signing-spec
 
 import base64
 import hashlib
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,12 +46,16 @@ def signature_of(
     path = folder / SIGNATURE
     if not path.exists():
         return None
+    if not path.is_file():
+        raise ApprovalError(
+            f"{SIGNATURE}: is no file; that of `model_signing sign key` is accepted"
+        )
     if ring is None:
         return ModelSignature()
     if path.stat().st_size > LARGEST:
         raise ApprovalError(f"{SIGNATURE}: is larger than {LARGEST} bytes, which are accepted")
     try:
-        hint, said = _content(parse(path.read_bytes(), SIGNATURE))
+        hint, covered = _content(parse(path.read_bytes(), SIGNATURE))
     except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
         raise ApprovalError(
             f"{SIGNATURE}: is no signature made with a key ({error!r}); that of `model_signing "
@@ -60,7 +63,7 @@ def signature_of(
         ) from error
     key = _key(ring, hint, now)
     present = {item.relative_to(folder).as_posix() for item in folder.rglob("*") if item.is_file()}
-    if uncovered := sorted(present - said - {SIGNATURE} - set(unsigned)):
+    if uncovered := sorted(present - covered - {SIGNATURE} - set(unsigned)):
         raise ApprovalError(
             f"{SIGNATURE}: does not cover {uncovered[0]}; a signature of all files is accepted"
         )
@@ -74,11 +77,12 @@ def _content(bundle: Mapping[str, Any]) -> tuple[str, set[str]]:
     Nothing is verified.
     """
     hint = str(bundle["verificationMaterial"]["publicKey"]["hint"])
-    said = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"], validate=True))
-    how = said["predicate"]["serialization"]
+    payload = base64.b64decode(bundle["dsseEnvelope"]["payload"], validate=True)
+    predicate = parse(payload, f"{SIGNATURE}: its payload")["predicate"]
+    how = predicate["serialization"]
     if (how["method"], how["hash_type"]) != ("files", "sha256"):
         raise ValueError("files are accepted, each with its sha256")
-    return hint, {str(item["name"]) for item in said["predicate"]["resources"]}
+    return hint, {str(item["name"]) for item in predicate["resources"]}
 
 
 def _key(ring: Keyring, hint: str, now: float) -> PublicKey:
@@ -109,7 +113,7 @@ def _verify(folder: Path, key: PublicKey, ignored: list[Path]) -> None:
         config = verifying.Config().use_elliptic_key_verifier(public_key=public)
         try:
             config.set_hashing_config(how).verify(folder, folder / SIGNATURE)
-        except (InvalidSignature, ValueError, KeyError, TypeError, OSError) as error:
+        except (InvalidSignature, ValueError, LookupError, TypeError, OSError) as error:
             why = str(error) or type(error).__name__
             raise ApprovalError(
                 f"{SIGNATURE}: is not the signature of {key.owner} on these files: {why[:300]}"

@@ -148,8 +148,8 @@ def _listening(path: Path) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ApprovalError(
-            f"--socket {path}: cannot be made ({error.strerror}); a new path in a folder that this "
-            "user may write to is accepted"
+            f"--socket {path}: cannot be made ({error.strerror or error}); a new path in a folder "
+            "that this user may write to is accepted"
         ) from error
     listener.settimeout(LOOK)
     return listener

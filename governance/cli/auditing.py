@@ -1,13 +1,14 @@
 """Commands for auditors: `bundle`, `verify` and `replay`."""
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from governance.cli.arguments import AsJson, Keys, ModelUri
+from governance.cli.arguments import AsJson, ModelUri
 from governance.cli.console import misuse, out, print_json, progress_bar, text
 from governance.cli.exit_codes import MISMATCH, UNTOLD
 from governance.cli.files import write
@@ -27,7 +28,10 @@ COLOURS = {"ok": "green", "doubt": "yellow", "differs": "bold red"}
 def bundle(
     model_uri: ModelUri,
     out_file: Annotated[Path, typer.Option("--out", help="File for the bundle.", metavar="FILE")],
-    keys: Keys = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="Keyring to put into the bundle.", metavar="KEYRING"),
+    ] = None,
 ) -> None:
     """Put all that an auditor needs about a version into one file; the model's weights stay.
 
@@ -175,10 +179,13 @@ def _recorded(source: str) -> "Assessment":
     from governance.approval.bundles import opened_bundle, recorded
     from governance.records.assessment import Assessment
 
-    if Path(source).is_file():
-        return recorded(opened_bundle(Path(source)))
-    if Path(source).is_dir():
-        return Assessment.load(Path(source))
+    path, local = Path(source), (False, False)
+    with suppress(OSError):  # an address may be longer than a path
+        local = (path.is_file(), path.is_dir())
+    if local[0]:
+        return recorded(opened_bundle(path))
+    if local[1]:
+        return Assessment.load(path)
     with TemporaryDirectory(prefix="governance-") as scratch:
         return Assessment.load(registry.fetch(registry.resolve(source), Path(scratch)))
 

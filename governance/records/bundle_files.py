@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from governance.errors import EvidenceError
+from governance.records.zip_files import open_zip
 
 __all__ = ["LARGEST", "LONGEST_NAME", "MOST_FILES", "combined", "packed", "unpacked"]
 
@@ -74,7 +75,7 @@ def unpacked(path: Path) -> dict[str, bytes]:
     """
     content = _content(path)
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        with open_zip(io.BytesIO(content)) as archive:
             entries = archive.infolist()
             if problems := tuple(_strange(entries)):
                 raise EvidenceError(f"{path}: {problem}" for problem in problems)

@@ -13,7 +13,7 @@ from governance.errors import SubjectError
 from governance.records.evidence import ModelSignature
 from governance.records.policy import Policy
 from governance.registry.training_curves import Curve, recorded
-from governance.registry.versions import ModelVersion, Room, download, refusals
+from governance.registry.versions import ModelVersion, Room, download, is_model_folder, refusals
 from governance.subject import model_files
 from governance.subject.images.problems import LARGEST_SET, MOST_CLASSES, MOST_IMAGES
 from governance.subject.model_files import DOWNLOAD_NOTE
@@ -84,9 +84,9 @@ def model_folder(version: ModelVersion, into: Path) -> Path:
         SubjectError: If there is more of them than of a model.
         RegistryError: If they cannot be downloaded.
     """
-    local, uri = Path(version.uri), version.uri
-    if (local / "MLmodel").is_file():
-        return local
+    uri = version.uri
+    if is_model_folder(uri):
+        return Path(uri)
     if version.ref is not None and "@" in version.ref.name:
         # MLflow's own download takes what follows the @ for an alias.
         with refusals(f"{uri}: looking up its files"):

@@ -42,6 +42,7 @@ __all__ = [
     "Room",
     "aliases",
     "download",
+    "is_model_folder",
     "of_registry",
     "pinned",
     "quoted",
@@ -107,6 +108,14 @@ def refusals(doing: str) -> Iterator[None]:
         raise RegistryError(f"{doing}: refused: {why or type(error).__name__}") from error
 
 
+def is_model_folder(uri: str) -> bool:
+    """Whether an address is that of a folder on this machine with an MLmodel file."""
+    try:
+        return (Path(uri) / "MLmodel").is_file()
+    except OSError:  # longer than a path may be, or closed to this user
+        return False
+
+
 def resolve(uri: str, registry: str = "") -> ModelVersion:
     """The model that `uri` means now.
 
@@ -135,7 +144,7 @@ def resolve(uri: str, registry: str = "") -> ModelVersion:
         with refusals(f"{uri}: looking up the run"), _unknown(uri, "no such run"):
             MlflowClient().get_run(match["run_id"])
         return ModelVersion(uri=uri, source=uri, run_id=match["run_id"])
-    if (Path(uri) / "MLmodel").is_file():
+    if is_model_folder(uri):
         return ModelVersion(uri=str(Path(uri).resolve()), source=uri)
     raise SubjectError(
         f"{uri}: no model; models:/name/version, models:/name@alias, models:/m-<id>, "

@@ -5,7 +5,6 @@ subject        the model under assessment with its validation images
 classifier     pixels to class probabilities, whatever computes them
 network        a classifier whose torch module is at hand
 precision      full float32 while a model is computed
-zip_files      archives whose list of members is measured first
 preprocessing  from a decoded image to the model's pixels
 usual_preprocessings  means and standard deviations that models are trained with
 images         validation images from folders, archives and lists

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from governance.errors import SubjectError
 from governance.records.bounded import opened
+from governance.records.zip_files import open_zip
 from governance.subject.images.problems import (
     MOST_CLASSES,
     MOST_IMAGES,
@@ -23,7 +24,6 @@ from governance.subject.images.problems import (
     refuse,
 )
 from governance.subject.images.validation_set import ValidationSet
-from governance.subject.zip_files import open_zip
 
 __all__ = ["ARRAYS", "open_arrays"]
 

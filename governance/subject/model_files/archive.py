@@ -19,8 +19,8 @@ from typing import Any
 
 from governance.errors import SubjectError
 from governance.records.bounded import json_data, opened
+from governance.records.zip_files import open_zip
 from governance.subject.model_files.expressions import LONGEST_EXPRESSION, is_arithmetic
-from governance.subject.zip_files import open_zip
 
 __all__ = ["LARGEST_MODEL", "open_archive"]
 

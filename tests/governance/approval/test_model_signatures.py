@@ -1,5 +1,6 @@
 """Signatures beside a model: who signed which files, with OpenSSF's own tool as the signer."""
 
+import base64
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,6 +18,22 @@ pytest.importorskip("model_signing")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 6, 1, tzinfo=UTC).timestamp()
 NOTE = "registered_model_meta"
+
+
+def edit(**changes):
+    """Changes the envelope in the signature's file."""
+
+    def change(folder):
+        bundle = json.loads((folder / SIGNATURE).read_text())
+        bundle["dsseEnvelope"].update(changes)
+        (folder / SIGNATURE).write_text(json.dumps(bundle))
+
+    return change
+
+
+def folder_instead(folder):
+    (folder / SIGNATURE).unlink()
+    (folder / SIGNATURE).mkdir()
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +104,9 @@ def test_what_mlflow_adds_to_a_download_need_not_be_signed(signed, ring):
         (lambda folder: (folder / SIGNATURE).write_bytes(b"{}"), "is no signature made with a key"),
         (lambda folder: (folder / SIGNATURE).write_bytes(b"\xff"), "cannot be read"),
         (lambda folder: (folder / SIGNATURE).write_bytes(b"0" * 5_000_000), "is larger than"),
+        (folder_instead, "is no file"),
+        (edit(payload=base64.b64encode(b"[" * 100_000).decode()), "its payload: cannot be read"),
+        (edit(signatures=[]), "is not the signature"),
     ],
 )
 def test_a_signature_of_other_files_counts_for_nothing(signed, ring, change, said):

@@ -10,7 +10,7 @@ import zipfile
 import pytest
 
 from governance.errors import EvidenceError
-from governance.records import bundle_files
+from governance.records import bundle_files, zip_files
 from governance.records.bundle_files import packed, unpacked
 
 FILES = {"b.txt": b"second", "a/first.bin": bytes(range(256)), "empty": b""}
@@ -105,6 +105,15 @@ def test_a_bundle_beyond_its_bounds_is_neither_packed_nor_unpacked(kept, monkeyp
         packed({"a": b"0" * 3_000})
     with pytest.raises(EvidenceError, match="holds 11 files"):
         packed({str(number): b"" for number in range(11)})
+
+
+def test_a_list_of_members_without_end_is_refused_before_it_is_read(kept, monkeypatch):
+    whole = packed({str(number): b"" for number in range(40)})
+    monkeypatch.setattr(zip_files, "LARGEST_DIRECTORY", 1_000)
+    monkeypatch.setattr(zipfile, "ZipFile", lambda *_args: pytest.fail("was read"))
+
+    with pytest.raises(EvidenceError, match="a list of members of 1910 bytes"):
+        unpacked(kept(whole))
 
 
 def test_a_sparse_file_is_refused_before_it_is_read(tmp_path):

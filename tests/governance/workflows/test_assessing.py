@@ -8,18 +8,24 @@ import signal
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pytest
 import torch
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from mlflow import MlflowClient
 from PIL import Image
 from torch import nn
 
+from governance.approval import PrivateKey
+from governance.approval.model_signatures import SIGNATURE
 from governance.records.assessment import Assessment
-from governance.workflows import printing
+from governance.records.evidence import ModelSignature
+from governance.workflows import assessing, printing
 
 BROKEN = """
     __all__ = ["Broken"]
@@ -409,6 +415,60 @@ def exported(path, turn):
     mlflow.pytorch.save_model(
         Answers(turn).eval(), path, input_example=example, pip_requirements=["torch"]
     )
+
+
+@pytest.fixture
+def signed_model(saved_model, tmp_path):
+    """A model's folder that Bob signed with OpenSSF's tool, and the ring with his key."""
+    pytest.importorskip("model_signing")
+    from model_signing import hashing, signing  # noqa: PLC0415 - an extra
+
+    folder, key = tmp_path / "signed", PrivateKey(generate_private_key(SECP256R1()))
+    shutil.copytree(saved_model, folder)
+    content = key.secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "bob.pem").write_bytes(content)
+    how = hashing.Config().set_ignored_paths(paths=[folder / SIGNATURE], ignore_git_paths=False)
+    config = signing.Config().use_elliptic_key_signer(private_key=tmp_path / "bob.pem")
+    config.set_hashing_config(how).sign(folder, folder / SIGNATURE)
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    public = key.public(owner="Bob", role="signer", not_before=start)
+    (tmp_path / "signers.toml").write_text(public.toml())
+    return folder, tmp_path / "signers.toml", public
+
+
+def test_the_signer_of_a_models_files_is_in_its_record(
+    governance, signed_model, policy, scratch, monkeypatch, assessed
+):
+    # arrange: what takes half a minute, measuring and printing, was done before
+    folder, ring, public = signed_model
+    measured = Assessment.load(assessed.folder)
+    monkeypatch.setattr(assessing, "measure", lambda *_args, **_how: measured)
+    monkeypatch.setattr(assessing, "keep", lambda assessment, folder: assessment.save(folder))
+    where = ("--policy", policy(), "--out", scratch / "kept")
+    # act
+    answer = governance("assess", folder, *where, "--keys", ring)
+    # assert
+    assert measured.identity.signature is None
+    assert (answer.code, answer.err) == (0, "")
+    assert "signed by Bob" in answer.out
+    recorded = Assessment.load(scratch / "kept").identity.signature
+    assert recorded == ModelSignature(signer="Bob", key=public.id)
+
+
+def test_a_model_with_a_bad_signature_is_refused_before_it_is_opened(
+    governance, signed_model, policy, scratch, monkeypatch
+):
+    folder, ring, _ = signed_model
+    monkeypatch.setattr(assessing, "open_materials", lambda *_args, **_how: pytest.fail("opened"))
+    with (folder / "MLmodel").open("a") as stream:
+        stream.write("\n")
+    where = ("--policy", policy(), "--out", scratch / "kept")
+
+    answer = governance("assess", folder, *where, "--keys", ring)
+
+    assert answer.code == 40
+    assert "model.sig: is not the signature of Bob on these files" in answer.err
+    assert not (scratch / "kept").exists()
 
 
 def with_nan_weight(path, saved_model):

@@ -241,3 +241,10 @@ def test_a_sample_that_is_no_share_is_misuse(governance, sample):
 
     assert answer.code == 2
     assert "a percentage above 0% and up to 100% is accepted" in answer.err
+
+
+def test_an_address_that_is_longer_than_a_path_may_be_is_misuse(governance):
+    answer = governance("replay", "a" * 300, "--seed", "1")
+
+    assert answer.code == 2
+    assert "no model" in answer.err
