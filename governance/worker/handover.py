@@ -163,7 +163,12 @@ def _copy(stream: BinaryIO, files: Sequence[tuple[str, int]], into: Path) -> Non
         )
     if len({path for path, _ in files}) != len(files):
         raise EvidenceError("the confined process handed back one file twice")
-    into.mkdir()
+    try:
+        into.mkdir()
+    except FileExistsError as error:  # by the process, where there are no namespaces
+        raise EvidenceError(
+            "the confined process made something where what it hands back is written"
+        ) from error
     for path, size in files:
         target = into / path
         target.parent.mkdir(parents=True, exist_ok=True)

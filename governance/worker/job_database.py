@@ -361,5 +361,7 @@ def _now(connection: Connection) -> float:
 
 
 def _kept(error: str | None) -> str | None:
-    # PostgreSQL holds no NUL in a text.
-    return None if error is None else error.replace("\0", "�")[:ERROR_LENGTH]
+    # PostgreSQL holds no NUL, and no database a lone surrogate, which names of files may hold.
+    if error is None:
+        return None
+    return error.encode("utf-8", "replace").decode().replace("\0", "�")[:ERROR_LENGTH]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, Self
 
 from governance.errors import HostError
 from governance.worker import namespaces
@@ -96,12 +96,13 @@ def launch(
             *(*wall, sys.executable, "-P", "-m", "governance.worker.confined"),
             json.dumps(asked),
         ]
+        # Before the start: where this fails, it must leave no process that nobody watches.
+        listener = stack.enter_context(_Listener(result, output, received))
         process = _started(command, place, variables, output_end, result_end)
+        stack.callback(_kill, process)
         result_end.close()
         output_end.close()
-        listener = _Listener(process, result, output, received)
-        with listener:
-            why = listener.listen(seconds, interrupted)
+        why = listener.listen(process, seconds, interrupted)
     code = process.returncode
     if bubblewrap is not None and code > SIGNALLED:
         code = SIGNALLED - code
@@ -155,26 +156,19 @@ def _pipe(stack: ExitStack) -> tuple[IO[bytes], IO[bytes]]:
 
 
 class _Listener:
-    """Reads what a process sends, whatever it is, and ends it."""
+    """Reads what a process sends, whatever it is, until it has ended or has to be ended."""
 
-    def __init__(
-        self,
-        process: subprocess.Popen[bytes],
-        result: IO[bytes],
-        output: IO[bytes],
-        received: BinaryIO,
-    ) -> None:
-        self._process, self._received = process, received
+    def __init__(self, result: IO[bytes], output: IO[bytes], received: BinaryIO) -> None:
+        self._received = received
         self._tail = bytearray()
         self._selector = selectors.DefaultSelector()
         self._selector.register(result, selectors.EVENT_READ, self._take)
         self._selector.register(output, selectors.EVENT_READ, self._keep)
 
-    def __enter__(self) -> None:
-        pass
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *_error: object) -> None:
-        self._kill()
         self._selector.close()
 
     @property
@@ -182,11 +176,13 @@ class _Listener:
         """The end of its output."""
         return self._tail.decode(errors="replace").strip()
 
-    def listen(self, seconds: float, interrupted: Callable[[], bool]) -> str | None:
+    def listen(
+        self, process: subprocess.Popen[bytes], seconds: float, interrupted: Callable[[], bool]
+    ) -> str | None:
         """Listen until it has ended; None, or else why it was killed."""
         until = time.monotonic() + seconds
         # Not reaped before its group is killed, so that the number stays its own.
-        ended = os.fdopen(os.pidfd_open(self._process.pid), "rb", buffering=0)
+        ended = os.fdopen(os.pidfd_open(process.pid), "rb", buffering=0)
         with ended:
             self._selector.register(ended, selectors.EVENT_READ)
             while not self._hear():
@@ -197,7 +193,7 @@ class _Listener:
                 if self._received.tell() > LARGEST:
                     return f"handed back more than {LARGEST} bytes"
             self._selector.unregister(ended)
-        self._kill()
+        _kill(process)
         # The first process of a namespace holds the pipe, and is the last one to go.
         until = time.monotonic() + LEFT
         while self._selector.get_map():
@@ -226,7 +222,10 @@ class _Listener:
         self._tail += chunk
         del self._tail[:-CHUNK]
 
-    def _kill(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if process.returncode is not None:
+        return  # it was killed and reaped before: its number may be another's by now
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

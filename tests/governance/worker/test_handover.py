@@ -84,6 +84,24 @@ def test_what_is_not_written_as_ours_is_no_answer(tmp_path, sent, told):
     assert len(found.problems[0]) < 200
 
 
+@pytest.mark.parametrize("there", ["folder", "link"])
+def test_a_folder_that_the_process_made_itself_is_its_failure_and_no_fault_of_the_disk(
+    tmp_path, there
+):
+    into, outside = tmp_path / "assessment", tmp_path / "outside"
+    outside.mkdir()
+    if there == "folder":
+        into.mkdir()
+    else:
+        into.symlink_to(outside)
+
+    found = read(io.BytesIO(READY + header(files=[["a.json", 1]]) + b"x"), into)
+
+    assert found.kind is None
+    assert "made something where what it hands back is written" in found.problems[0]
+    assert not list(outside.iterdir())
+
+
 def test_problems_of_a_stranger_are_short_plain_and_marked(tmp_path):
     evil = (
         "\u202egnp.exe\n# <a href='http://x.org'>**[approved](http://x)**</a>\ud800" + "x" * 9_000

@@ -1,6 +1,7 @@
 """What code reaches that took a confined process over, and what becomes of it; real processes."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,21 @@ def test_how_a_process_ended_is_known(wall, room, tmp_path, monkeypatch, source,
     ending, found = hostile(source, tmp_path, room, monkeypatch, RLIMIT_AS=2**32)
 
     assert (ending.code, found.ready, found.kind) == (code, True, None)
+
+
+def test_a_group_is_not_signalled_once_its_number_may_be_anothers(
+    wall, room, tmp_path, monkeypatch
+):
+    signalled, kill = [], os.killpg
+    monkeypatch.setattr(
+        "os.killpg", lambda group, number: (signalled.append(group), kill(group, number))
+    )
+
+    ending, _ = hostile("import os; os._exit(7)", tmp_path, room, monkeypatch)
+
+    assert ending.code == 7
+    # Those of a confined process without a model, which show what the machine can do, are others.
+    assert len(signalled) == len(set(signalled))
 
 
 def test_a_process_that_never_stops_writing_fills_nothing(wall, room, tmp_path, monkeypatch):
