@@ -540,11 +540,13 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
                 self._refuse(action, about, f"the tag {key!r}", ApprovalError(HIDDEN), alias=key)
 
     def _check_name(self, action: str, about: str, name: str) -> None:
-        """Refuse a new name that a person takes for that of another model."""
+        """Refuse or report a new name that a person takes for that of another model."""
         other = lookalike(name, self._names())
         if other is not None:
             why = ApprovalError(f"it looks like that of models:/{other}; choose another one")
-            self._refuse(action, _no_version(about), f"the name {name!r}", why)
+            if any(map(self._protection().enforces, (about, name, other))):
+                self._refuse(action, _no_version(about), f"the name {name!r}", why)
+            self._note("reported", action, _no_version(about), "; ".join(why.problems))
 
     def _check_description(
         self, action: str, about: RegisteredVersion, text: str | None, held: str | None = None

@@ -6,6 +6,7 @@ named by the version itself. Any other store keeps nothing, and is left alone.
 """
 
 import os
+from urllib.parse import urlsplit
 
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
@@ -22,8 +23,9 @@ __all__ = ["seal"]
 SCHEMES = ("worm", "worm+s3")
 #: A store that writes once, and the path in it.
 Place = tuple[WriteOnceRepo | WriteOnceS3Repo, str | None]
-#: Of artifacts that an MLflow server hands on.
-PROXIED = ("mlflow-artifacts", "http", "https")
+#: Schemes of artifacts that an MLflow server hands on, beside its own, and how their paths begin.
+HTTP = ("http", "https")
+ROUTE = "/api/2.0/mlflow-artifacts/artifacts/"
 #: Set by `mlflow server` for the processes that it starts.
 SERVES = "_MLFLOW_SERVER_SERVE_ARTIFACTS"
 #: Where `governance.registry.recording` puts a record in its run.
@@ -75,7 +77,8 @@ def _place(location: str) -> Place | None:
     scheme = get_uri_scheme(location)
     if scheme in SCHEMES:
         return get_artifact_repository(location), None
-    if scheme in PROXIED and os.environ.get(SERVES) == "true":
+    proxied = scheme == "mlflow-artifacts" or (scheme in HTTP and ROUTE in urlsplit(location).path)
+    if proxied and os.environ.get(SERVES) == "true":
         from mlflow.server import handlers  # only a server has it loaded
 
         path = handlers._get_proxied_run_artifact_destination_path(location)  # noqa: SLF001

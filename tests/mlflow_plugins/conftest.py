@@ -175,6 +175,20 @@ def governed_server(migrated_store, tmp_path_factory):
         yield address, office
 
 
+@pytest.fixture
+def office(governed_server, tmp_path, monkeypatch):
+    """The office of the server that MLflow's calls go to."""
+    import mlflow  # noqa: PLC0415 - seconds, for the few tests that need it
+
+    address, office = governed_server
+    monkeypatch.chdir(tmp_path)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(address)
+    mlflow.set_experiment("training")
+    yield office
+    mlflow.set_tracking_uri(before)
+
+
 @pytest.fixture(scope="session")
 @needs("postgresql")
 def governed_postgresql(tmp_path_factory):

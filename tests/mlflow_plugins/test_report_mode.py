@@ -56,6 +56,27 @@ def test_aliases_stages_and_names_are_let_pass_and_written_down(registry, caplog
     assert "carries no signed statement" in told[0]["reason"]
 
 
+def test_a_name_that_looks_like_another_is_let_pass_unless_one_of_them_is_enforced(registry):
+    change(registry.office, REPORT + ENFORCED.format("retina"))
+    for name in ("retina", "kidney", "other"):
+        registry.client.create_registered_model(name)
+
+    registry.client.create_registered_model("kidn\u0435y")
+    registry.client.rename_registered_model("other", "k\u0456dney")
+    with registry.refused("looks like that of models:/retina"):
+        registry.client.create_registered_model("retin\u0430")
+    with registry.refused("looks like that of models:/kidn"):
+        registry.client.rename_registered_model("retina", "kidney\u200b")
+
+    rows = entries(f"sqlite:///{registry.office.folder}/mlflow.db", Wanted(outcome="reported"))
+    told = [(row["action"], row["model"], row["reason"]) for row in rows]
+    assert [item[:2] for item in told] == [
+        ("create_registered_model", "kidn\u0435y"),
+        ("rename_registered_model", "other"),
+    ]
+    assert all("looks like that of models:/kidn" in reason for *_, reason in told)
+
+
 def test_what_is_signed_is_checked_as_ever(registry):
     change(registry.office, REPORT)
     version = registry.register()

@@ -6,12 +6,11 @@ Someone wrote past the server, restored a part of a backup, or used a release th
 from collections.abc import Iterable, Iterator, Mapping
 
 import sqlalchemy
-from sqlalchemy.exc import SQLAlchemyError
 
 from governance.approval import decode, statement_digest
 from governance.approval.tags import APPROVAL, PENDING, RENAMED, STATUS, plain, replaced_tag
-from governance.errors import ApprovalError
-from governance.records.version_ref import VersionRef
+from governance.errors import ApprovalError, RegistryError, SubjectError
+from governance.registry.audit import reading
 from governance.registry.doctor.observation import Observation, ok, problem, some, warning
 from governance.registry.listing import ListedVersion
 
@@ -65,13 +64,12 @@ def audited(entries: Iterable[ListedVersion], database: str) -> tuple[Observatio
     """
     try:
         accepted = _accepted(database)
-    except (SQLAlchemyError, ImportError) as error:
-        # No text of the error: it may hold the password.
-        found = f"the audit cannot be read: {type(error).__name__}"
-        return (warning("audit", found, "name its database: --audit sqlite:///mlflow.db"),)
+    except (RegistryError, SubjectError) as error:
+        return (warning("audit", str(error), "name its database: --audit sqlite:///mlflow.db"),)
     other, unnamed, same = [], [], 0
     for entry in entries:
-        token, last = entry.tags.get(APPROVAL), accepted.get(entry.version.registered_as)
+        ref, token = entry.version.registered_as, entry.tags.get(APPROVAL)
+        last = accepted.get((ref.name, ref.version, ref.created))
         if last is None and (token is None or replaced_tag(token) in entry.tags):
             continue  # nothing stands, or what the audit names under another name of the model
         if last is None:
@@ -95,15 +93,11 @@ def _told(other: list[str], unnamed: list[str], same: int) -> Iterator[Observati
         yield ok("audit", f"{same} versions carry the statement that was accepted last")
 
 
-def _accepted(database: str) -> Mapping[VersionRef, str]:
-    """sha256 of the last statement that was accepted, by version."""
-    engine = sqlalchemy.create_engine(database)
-    try:
-        with engine.connect() as connection:
-            rows = connection.execute(sqlalchemy.text(ACCEPTED), {"tag": APPROVAL})
-            return {
-                VersionRef(name=row.model, version=row.version, created=row.created): row.token
-                for row in rows
-            }
-    finally:
-        engine.dispose()
+def _accepted(database: str) -> Mapping[tuple[str, str, int], str]:
+    """sha256 of the last statement that was accepted, by name, number and creation time.
+
+    The audit has no column for the workspace, in which the creation time tells versions apart.
+    """
+    with reading(database) as connection:
+        rows = connection.execute(sqlalchemy.text(ACCEPTED), {"tag": APPROVAL})
+        return {(row.model, row.version, row.created): row.token for row in rows}

@@ -133,7 +133,7 @@ def _aliases(ring: Keyring | None, now: float) -> Observation:
     checked, bare = 0, []
     for model in models():
         for alias, number in sorted(model.aliases.items()):
-            if alias.casefold() in UNPROTECTED:
+            if alias in UNPROTECTED:  # as it is written: the server protects all others
                 continue
             checked += 1
             entry = listed(model.name, number)
