@@ -21,6 +21,7 @@ from governance.approval.keyring import Keyring, PublicKey
 from governance.approval.keys import Signer
 from governance.approval.public_keys import verifies
 from governance.errors import ApprovalError
+from governance.records.bounded import JSON_STRING
 
 __all__ = [
     "LONGEST",
@@ -47,7 +48,6 @@ LONGEST_SIGNATURE = 80
 DEEPEST, MOST_DIGITS = 8, 20
 
 KEY_ID = re.compile(r"[0-9a-f]{64}")
-TEXTS = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def sealed(payload: bytes, payload_type: str, key: Signer) -> Envelope:
@@ -157,7 +157,7 @@ def check_bounds(text: str) -> None:
     Raises:
         ApprovalError: If it is beyond the bounds.
     """
-    bare = TEXTS.sub("", text)
+    bare = JSON_STRING.sub("", text)
     depth = deepest = 0
     for letter in bare:
         depth += (letter in "[{") - (letter in "]}")

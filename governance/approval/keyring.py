@@ -27,7 +27,6 @@ import hashlib
 import json
 import os
 import stat
-import tomllib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +35,7 @@ from typing import Any, Literal
 from governance.approval.printable import unprintable
 from governance.approval.public_keys import ACCEPTED, PublicHalf, key_id, public_from, written
 from governance.errors import ApprovalError
+from governance.records.bounded import toml_data
 from governance.records.decoding import INVALID, decode
 
 __all__ = ["LARGEST", "Keyring", "PublicKey", "Role", "content_of"]
@@ -152,10 +152,10 @@ class Keyring:
             ApprovalError: All problems at once.
         """
         try:
-            data = tomllib.loads(content.decode("utf-8-sig"))
-        except (ValueError, RecursionError) as error:
+            text = content.decode("utf-8-sig")
+        except ValueError as error:
             raise ApprovalError(f"{where}: not valid TOML: {error}") from error
-        ring = cls.from_data(data, where)
+        ring = cls.from_data(toml_data(text, where, ApprovalError), where)
         return replace(ring, digest=hashlib.sha256(content).hexdigest())
 
     @classmethod

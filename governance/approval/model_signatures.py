@@ -7,7 +7,6 @@ https://github.com/ossf/model-signing-spec
 
 import base64
 import hashlib
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -74,7 +73,7 @@ def _content(bundle: Mapping[str, Any]) -> tuple[str, set[str]]:
     Nothing is verified.
     """
     hint = str(bundle["verificationMaterial"]["publicKey"]["hint"])
-    said = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"], validate=True))
+    said = parse(base64.b64decode(bundle["dsseEnvelope"]["payload"], validate=True), SIGNATURE)
     how = said["predicate"]["serialization"]
     if (how["method"], how["hash_type"]) != ("files", "sha256"):
         raise ValueError("files are accepted, each with its sha256")

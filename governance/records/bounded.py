@@ -21,6 +21,7 @@ from typing import Any
 from governance.errors import GovernanceError
 
 __all__ = [
+    "JSON_STRING",
     "LARGEST_TOML",
     "LONGEST_NUMBER",
     "MOST_DEPTH",
@@ -44,18 +45,19 @@ LARGEST_TOML = 2**20
 
 NUMBER = re.compile(rf"(?<![\w.-])[-+]?\d[\w.+-]{{{LONGEST_NUMBER},}}")
 BRACKET = re.compile(r"[\[\]{}]")
-# The groups take what they can and give nothing back, so that no text makes them try twice.
-JSON_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+# Groups take what they can and give nothing back, and a text that does not end is taken to the end
+# of the file or line, where its parser refuses it: no place is looked at twice.
+JSON_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 TOML_TEXT = re.compile(
-    r'"""(?:[^"\\]++|\\.|"{1,2}(?!"))*+"{3,5}'
-    r"|'''(?:[^']++|'{1,2}(?!'))*+'{3,5}"
-    r'|"(?:[^"\\\n]++|\\.)*+"'
-    r"|'[^'\n]*+'"
+    r'"""(?:[^"\\]++|\\.|"{1,2}(?!"))*+(?:"{3,5}|\\?\Z)'
+    r"|'''(?:[^']++|'{1,2}(?!'))*+(?:'{3,5}|\Z)"
+    r'|"(?:[^"\\\n]++|\\.)*+"?'
+    r"|'[^'\n]*+'?"
     r"|#[^\n]*+",
     re.DOTALL,
 )
 #: A key of more parts than there may be tables inside one another; texts stand as T.
-DOTTED = re.compile(rf"(?:[\w-]+[ \t]*\.[ \t]*){{{MOST_DEPTH},}}")
+DOTTED = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{MOST_DEPTH}}}")
 
 
 @contextmanager

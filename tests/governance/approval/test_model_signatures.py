@@ -1,5 +1,6 @@
 """Signatures beside a model: who signed which files, with OpenSSF's own tool as the signer."""
 
+import base64
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -78,6 +79,13 @@ def test_what_mlflow_adds_to_a_download_need_not_be_signed(signed, ring):
         signature_of(folder, ring, NOW)
 
 
+#: A signature whose payload is 9,000 lists inside one another.
+DEEP = {
+    "verificationMaterial": {"publicKey": {"hint": "x"}},
+    "dsseEnvelope": {"payload": base64.b64encode(b"[" * 9000 + b"]" * 9000).decode()},
+}
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -86,6 +94,7 @@ def test_what_mlflow_adds_to_a_download_need_not_be_signed(signed, ring):
         (lambda folder: (folder / "MLmodel").unlink(), "is not the signature"),
         (lambda folder: (folder / SIGNATURE).write_bytes(b"{}"), "is no signature made with a key"),
         (lambda folder: (folder / SIGNATURE).write_bytes(b"\xff"), "cannot be read"),
+        (lambda folder: (folder / SIGNATURE).write_text(json.dumps(DEEP)), "lists or tables"),
         (lambda folder: (folder / SIGNATURE).write_bytes(b"0" * 5_000_000), "is larger than"),
     ],
 )
