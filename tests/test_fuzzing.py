@@ -419,6 +419,9 @@ def altered(payload, rng):
     # What a key signs is mostly in order outside, so that what is inside is looked at.
     if rng.random() < 0.7:
         data["predicate"] = mutated(data["predicate"], rng)
+    elif rng.random() < 0.3:
+        for name in ("issued", "expires"):
+            data["predicate"][name] += rng.choice((-5000, 5000))
     else:
         data = mutated(data, rng)
     try:
