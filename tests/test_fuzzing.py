@@ -189,6 +189,9 @@ class Records:
             assert all(page.encode() for page in printed)
         if doubts:
             return "contradicts itself"
+        again = judge(found.policy, found.evidence, found.waivers)
+        if found.decision.verdict != again.verdict:
+            raise PassedError(f"{found.decision.verdict} of evidence that gives {again.verdict}")
         assert found.policy.digest
         return "the same" if found == self.whole else "another record"
 
