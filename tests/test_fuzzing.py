@@ -3,6 +3,7 @@
 `make fuzz` prints the figures; FUZZ_TIMES multiplies the cases, FUZZ_SEED draws others.
 """
 
+import base64
 import dataclasses
 import hashlib
 import io
@@ -23,7 +24,11 @@ from hostile import GRAPH, WEIGHTS, edited, export, png
 from PIL import Image
 
 from governance import drift
-from governance.approval import Keyring, PrivateKey, Statement, read, sign
+from governance.approval import SKEW, Keyring, PrivateKey, Statement, read, sign
+from governance.approval.envelopes import sealed, text_of
+from governance.approval.lifecycle import SIGNERS
+from governance.approval.signed_statements import IN_TOTO, payload_of
+from governance.errors import EvidenceError
 from governance.records import table_files
 from governance.records.assessment import MANIFEST, RECORD, Assessment, Baseline
 from governance.records.consistency import contradictions
@@ -184,6 +189,9 @@ class Records:
             assert all(page.encode() for page in printed)
         if doubts:
             return "contradicts itself"
+        again = judge(found.policy, found.evidence, found.waivers)
+        if found.decision.verdict != again.verdict:
+            raise PassedError(f"{found.decision.verdict} of evidence that gives {again.verdict}")
         assert found.policy.digest
         return "the same" if found == self.whole else "another record"
 
@@ -309,33 +317,120 @@ class Rings:
 
 
 class Statements:
-    """Signed statements."""
+    """Signed statements, altered by somebody who has no key: texts, envelopes and payloads."""
 
     count = 500
 
     def __init__(self, scratch):
-        key = PrivateKey.new(scratch / "key")
         start = datetime(2026, 1, 1, tzinfo=UTC)
-        self.ring = Keyring((key.public(owner="a", role="approver", not_before=start),))
-        self.said = Statement(
-            kind="revocation", ref=VersionRef(name="m", version="2", created=NOW * 1000),
-            source="s", issued=NOW, expires=NOW + 1000, detail="wrong labels",
-        )  # fmt: skip
-        self.token = sign(self.said, key)
-        self.first = read(self.token, self.ring, NOW)
+        self.keys = {role: PrivateKey.new(scratch / role) for role in ("assessor", "approver")}
+        self.ring = Keyring(
+            tuple(
+                key.public(owner=role, role=role, not_before=start)
+                for role, key in self.keys.items()
+            )
+        )
+        common = {
+            "ref": VersionRef(name="m", version="2", created=NOW * 1000), "source": "s",
+            "issued": NOW - 10, "expires": NOW + 1000,
+        }  # fmt: skip
+        digests = dict.fromkeys(
+            ("artifact_digest", "model_digest", "policy_digest", "assessment_digest"),
+            f"sha256:{'0' * 64}",
+        )
+        said = {
+            "assessor": [
+                Statement(
+                    kind="verdict", verdict="approved", policy_title="Stripes",
+                    policy_fixed=NOW - 20, run_id="0" * 32, waivers=("1" * 64,), **digests,
+                    **common,
+                )
+            ],
+            "approver": [
+                Statement(kind="waiver", metric="performance.loss", bound=0.5, detail="known",
+                          **common),
+                Statement(kind="revocation", detail="wrong labels", replaces="2" * 64, **common),
+            ],
+        }  # fmt: skip
+        self.signed = [
+            (payload_of(item), role, sign(item, self.keys[role]))
+            for role, items in said.items()
+            for item in items
+        ]
+        self.first = [read(text, self.ring, NOW) for _, _, text in self.signed]
 
     def cases(self, rng):
         while True:
-            if self.token.startswith("{") and rng.random() < 0.5:
-                yield json.dumps(mutated(json.loads(self.token), rng))
-            else:
-                yield bent(self.token.encode(), rng).decode(errors="surrogateescape")
+            index = rng.randrange(len(self.signed))
+            payload, _, text = self.signed[index]
+            envelope = json.loads(text)
+            match rng.randrange(4):
+                case 0:
+                    yield index, bent(text.encode(), rng).decode(errors="surrogateescape")
+                    continue
+                case 1:
+                    envelope = mutated(envelope, rng)
+                case 2:
+                    other = json.loads(rng.choice(self.signed)[2])
+                    envelope["signatures"] += mutated(other["signatures"], rng)
+                    rng.shuffle(envelope["signatures"])
+                case _:
+                    envelope["payload"] = base64.b64encode(altered(payload, rng)).decode()
+            yield index, json.dumps(envelope)
 
-    def outcome(self, token):
-        found = read(token, self.ring, NOW)
-        if found != self.first:
+    def outcome(self, case):
+        index, text = case
+        found = read(text, self.ring, NOW)
+        if found.statement != self.first[index].statement:
             raise PassedError("a statement that nobody signed")
+        if found.signers != self.first[index].signers:
+            raise PassedError("a signature that nobody made")
         return "the same"
+
+
+class Payloads(Statements):
+    """Hostile payloads that a key of the ring did sign, of the role that may, or of another."""
+
+    count = 500
+
+    def cases(self, rng):
+        while True:
+            payload, role, _ = rng.choice(self.signed)
+            if rng.random() < 0.2:
+                role = rng.choice(tuple(self.keys))
+            payload = payload if rng.random() < 0.1 else altered(payload, rng)
+            yield payload, role
+
+    def outcome(self, case):
+        payload, role = case
+        found = read(text_of(sealed(payload, IN_TOTO, self.keys[role])), self.ring, NOW)
+        statement, data = found.statement, json.loads(payload)
+        if payload_of(statement) != payload:
+            raise PassedError("another statement than the one that was signed")
+        if statement.kind not in data["predicateType"] or role != SIGNERS[statement.kind]:
+            raise PassedError(f"a {statement.kind} that the {role} may not sign")
+        if not statement.issued <= NOW + SKEW or not statement.expires > NOW:
+            raise PassedError("a statement that does not hold now")
+        return "read"
+
+
+def altered(payload, rng):
+    """The payload of an envelope, changed as data, or its bytes."""
+    if rng.random() < 0.2:
+        return bent(payload, rng)
+    data = json.loads(payload)
+    # What a key signs is mostly in order outside, so that what is inside is looked at.
+    if rng.random() < 0.7:
+        data["predicate"] = mutated(data["predicate"], rng)
+    elif rng.random() < 0.3:
+        for name in ("issued", "expires"):
+            data["predicate"][name] += rng.choice((-5000, 5000))
+    else:
+        data = mutated(data, rng)
+    try:
+        return canonical(data)
+    except (ValueError, EvidenceError):
+        return json.dumps(data, sort_keys=True).encode()
 
 
 class Descriptions:
@@ -524,8 +619,8 @@ class Comparisons:
 
 
 KINDS = (
-    Records, Folders, Tables, Policies, Rings, Statements, Descriptions, Exports, Arrays, Images,
-    Comparisons,
+    Records, Folders, Tables, Policies, Rings, Statements, Payloads, Descriptions, Exports, Arrays,
+    Images, Comparisons,
 )  # fmt: skip
 
 
@@ -542,3 +637,4 @@ def test_an_altered_input_is_refused_or_read_as_what_it_is(kind, tmp_path):
     assert not found.wrong, "\n".join(found.wrong[:5])
     assert found.cases == kind.count * TIMES
     assert found.outcomes["refused"] > found.cases // 20
+    assert found.outcomes["refused"] < found.cases, "nothing came as far as to be read"

@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Literal
 
 from governance.errors import PolicyError
+from governance.records.bounded import LARGEST_TOML
 from governance.records.toml_reader import Reader, parse
 
 __all__ = ["FILE", "SHARED", "TABLES", "Configuration", "Part", "configuration", "read_text"]
 
 #: The name under which the server looks for it, in its working directory.
 FILE = "governance.toml"
-#: Maximum size of the file in bytes.
-LARGEST = 1 << 20
 
 Part = Literal["registry", "worker", "client"]
 TABLES: tuple[Part, ...] = ("registry", "worker", "client")
@@ -57,11 +56,11 @@ def read_text(path: Path) -> str:
     """
     try:
         with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
+            data = file.read(LARGEST_TOML + 1)
         text = data.decode()
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(f"{path}: cannot be read: {error}") from error
-    if len(data) > LARGEST:
+    if len(data) > LARGEST_TOML:
         raise PolicyError(f"{path}: is larger than 1 MiB, the largest file that is accepted")
     return text
 

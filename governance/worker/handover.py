@@ -27,7 +27,7 @@ __all__ = ["LARGEST", "Handover", "as_said", "read", "ready", "write"]
 
 LARGEST = 2**30  # bytes of all that is handed back
 MOST_FILES, MOST_PROBLEMS, LONGEST = 10_000, 10, 300
-HEADER = 4 * 2**20  # bytes of the line before the files
+LARGEST_HEADER = 4 * 2**20  # bytes of the line before the files
 CHUNK = 2**20
 READY = {b"ready filtered\n": True, b"ready unfiltered\n": False}
 #: Files of an assessment, as `records.assessment` names them.
@@ -94,7 +94,7 @@ def read(stream: BinaryIO, into: Path) -> Handover:
     filtered = READY.get(stream.readline(100))
     if filtered is None:
         return Handover()
-    line = stream.readline(HEADER)
+    line = stream.readline(LARGEST_HEADER)
     if not line:
         return Handover(ready=True, filtered=filtered)
     try:

@@ -22,7 +22,7 @@ __all__ = ["AT_ONCE", "SECONDS", "App", "Listener", "Receive", "Scope", "Send", 
 
 SECONDS = 10.0  # from the opening of a connection to the end of its answer
 AT_ONCE = 128  # connections
-BODY = 2**20  # bytes of a request's body
+LARGEST_BODY = 2**20  # bytes of a request's body
 HEAD = 2**14  # bytes of a request's line and headers
 ENDING = 1  # seconds for open connections once the listener is closed
 
@@ -132,13 +132,13 @@ def _bounded(listener: str, counts: Counts) -> type[H11Protocol]:
 
 
 async def body_of(receive: Receive) -> bytes | None:
-    """A request's body, at most one byte more than `BODY`; None if the sender is gone."""
+    """A request's body, at most one byte more than `LARGEST_BODY`; None if the sender is gone."""
     body = bytearray()
-    while len(body) <= BODY:
+    while len(body) <= LARGEST_BODY:
         message = await receive()
         if message["type"] != "http.request":
             return None
-        body += message.get("body", b"")[: BODY + 1 - len(body)]
+        body += message.get("body", b"")[: LARGEST_BODY + 1 - len(body)]
         if not message.get("more_body", False):
             break
     return bytes(body)

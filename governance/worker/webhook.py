@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 from governance.worker.counts import Counts
-from governance.worker.listener import BODY, App, Receive, Scope, Send, answer, body_of
+from governance.worker.listener import LARGEST_BODY, App, Receive, Scope, Send, answer, body_of
 
 __all__ = ["Deliveries", "receiver", "signature"]
 
@@ -82,9 +82,9 @@ def receiver(secret: bytes, *, wake: Callable[[], None], counts: Counts) -> App:
             key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
         }
         # What is announced as too long is not read.
-        long = int(headers.get("content-length", "0")) > BODY
+        long = int(headers.get("content-length", "0")) > LARGEST_BODY
         body = None if long else await body_of(receive)
-        if long or (body is not None and len(body) > BODY):
+        if long or (body is not None and len(body) > LARGEST_BODY):
             outcome = "too long"
         elif body is None:
             outcome = "broken"

@@ -79,9 +79,13 @@ def _numbers(value: Any) -> tuple[float, ...] | None:
     listed = value if isinstance(value, list | tuple) else [value]
     if len(listed) not in {1, RGB}:
         return None
-    if not all(isinstance(item, int | float) and math.isfinite(item) for item in listed):
+    if not all(isinstance(item, int | float) for item in listed):
         return None
-    return tuple(float(item) for item in listed)
+    try:
+        numbers = tuple(float(item) for item in listed)
+    except OverflowError:  # a whole number that no fraction can hold
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None
 
 
 def _scale(mean: tuple[float, ...] | None, std: tuple[float, ...] | None) -> Scale | None:

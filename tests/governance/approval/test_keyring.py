@@ -1,6 +1,7 @@
 """Keyrings: read as they are written, bounded, and of keys that nobody can forge for."""
 
 import os
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -151,6 +152,14 @@ def test_a_large_ring_is_refused_before_it_is_parsed(tmp_path):
 
     with pytest.raises(ApprovalError, match="at most 262144 are accepted"):
         Keyring.load(tmp_path / "ring.toml")
+
+
+@pytest.mark.parametrize("text", ["a" + ".a" * 100_000 + " = 1", "a = " + "[" * 40 + "]" * 40])
+def test_a_ring_beyond_the_limits_of_toml_is_refused_before_it_is_parsed(text):
+    begun = time.process_time()
+    with pytest.raises(ApprovalError, match=r"ring\.toml: not valid TOML: .*more than 32"):
+        Keyring.read(text.encode(), "ring.toml")
+    assert time.process_time() - begun < 5
 
 
 def test_a_pipe_is_no_ring_and_is_not_waited_for(tmp_path):

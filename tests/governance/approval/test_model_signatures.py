@@ -95,6 +95,13 @@ def test_what_mlflow_adds_to_a_download_need_not_be_signed(signed, ring):
         signature_of(folder, ring, NOW)
 
 
+#: A signature whose payload is 9,000 lists inside one another.
+DEEP = {
+    "verificationMaterial": {"publicKey": {"hint": "x"}},
+    "dsseEnvelope": {"payload": base64.b64encode(b"[" * 9000 + b"]" * 9000).decode()},
+}
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -103,6 +110,7 @@ def test_what_mlflow_adds_to_a_download_need_not_be_signed(signed, ring):
         (lambda folder: (folder / "MLmodel").unlink(), "is not the signature"),
         (lambda folder: (folder / SIGNATURE).write_bytes(b"{}"), "is no signature made with a key"),
         (lambda folder: (folder / SIGNATURE).write_bytes(b"\xff"), "cannot be read"),
+        (lambda folder: (folder / SIGNATURE).write_text(json.dumps(DEEP)), "lists or tables"),
         (lambda folder: (folder / SIGNATURE).write_bytes(b"0" * 5_000_000), "is larger than"),
         (folder_instead, "is no file"),
         (edit(payload=base64.b64encode(b"[" * 100_000).decode()), "its payload: cannot be read"),

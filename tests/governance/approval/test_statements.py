@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -25,7 +26,7 @@ from governance.approval import (
     unbound,
     with_signatures_of,
 )
-from governance.approval.envelopes import sealed, text_of
+from governance.approval.envelopes import opened, sealed, text_of
 from governance.approval.signed_statements import IN_TOTO, unsound
 from governance.errors import ApprovalError, EvidenceError
 from governance.records.serialisation import canonical
@@ -203,6 +204,13 @@ def test_an_envelope_has_three_parts_and_bounded_signatures(verdict, assessor, r
 def test_a_long_envelope_is_refused_before_it_is_looked_at(ring):
     with pytest.raises(ApprovalError, match="characters"):
         read("A" * 20_000, ring, NOW)
+
+
+def test_a_long_text_without_an_end_costs_no_more_than_reading_it():
+    begun = time.process_time()
+    with pytest.raises(ApprovalError, match="no DSSE envelope"):
+        opened('"' + '\\"' * 10**6, IN_TOTO, 2**22)
+    assert time.process_time() - begun < 5  # hours, if each place were looked at from every other
 
 
 def test_a_deep_envelope_is_refused_before_it_is_parsed(ring):

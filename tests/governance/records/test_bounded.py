@@ -138,6 +138,26 @@ def test_long_texts_are_no_long_keys():
     assert set(read_toml(text)) == {"a", "d", "f"}
 
 
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (read_json, '"' + '\\"' * 10**6),
+        (read_json, '{"a' + '\\"' * 10**6 + "\\"),
+        (read_toml, 'a = "' + '\\"' * 400_000),
+        (read_toml, 'a = """' + '\\"' * 400_000),
+        (read_toml, 'a = """\n' + '\\"""\n' * 200_000),
+        (read_toml, "a" * 10**6),
+        (read_toml, "1_" * 20 + "-" * 10**6),
+    ],
+    ids=range(7),
+)
+def test_a_text_without_an_end_costs_no_more_than_reading_it(read, text):
+    begun = time.process_time()
+    with pytest.raises((EvidenceError, PolicyError)):
+        read(text)
+    assert time.process_time() - begun < 5  # hours, if each place were looked at from every other
+
+
 def test_a_file_of_holes_has_its_whole_length(tmp_path):
     with (tmp_path / "sparse").open("wb") as stream:
         stream.truncate(2**42)

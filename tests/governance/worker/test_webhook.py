@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mlflow.webhooks.delivery import _generate_hmac_signature
 
 from governance.worker.counts import Counts
-from governance.worker.listener import BODY, Listener
+from governance.worker.listener import LARGEST_BODY, Listener
 from governance.worker.webhook import REMEMBERED, Deliveries, receiver, signature
 
 SECRET = b"sixteen bytes or more"
@@ -145,7 +145,7 @@ def test_a_forged_or_stale_one_is_refused_and_wakes_nobody(listening, bell):
 
 def test_a_body_that_is_announced_as_too_long_is_not_read(listening, bell):
     connection = http.client.HTTPConnection("127.0.0.1", listening.port, timeout=10)
-    for length, code in ((BODY + 1, 413), ("9" * 18, 413), ("9" * 400, 400), ("-1", 400)):
+    for length, code in ((LARGEST_BODY + 1, 413), ("9" * 18, 413), ("9" * 400, 400), ("-1", 400)):
         connection.putrequest("POST", "/webhook")
         connection.putheader("Content-Length", str(length))
         connection.endheaders()

@@ -26,6 +26,8 @@ def folder(tmp_path, metadata):
         ({"mean": [0.5], "std": [0.0]}, None),
         ({"mean": [float("nan")], "std": [0.5]}, None),
         ({"mean": [-0.5], "std": [0.5]}, None),
+        ({"mean": [10**400], "std": [0.5]}, None),
+        ({"mean": f"[{10**400}]", "std": [0.5]}, None),
         (None, None),
         ("text", None),
     ],
