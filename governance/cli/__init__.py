@@ -60,7 +60,7 @@ policy = typer.Typer(
     help="Write a starter policy, draft one for a model, or check one.", no_args_is_help=True
 )
 policy.command("new")(policies.policy_new)
-policy.command("draft")(policies.policy_draft)
+policy.command("draft")(configured(policies.policy_draft))
 policy.command("check")(policies.policy_check)
 
 keys = typer.Typer(
@@ -78,7 +78,7 @@ references = typer.Typer(
 references.command("make")(configured(drift.references_make))
 references.command("add")(configured(drift.references_add))
 drifts = typer.Typer(help="Test the drift detector.", no_args_is_help=True)
-drifts.command("selftest")(drift.selftest)
+drifts.command("selftest")(configured(drift.selftest))
 
 app.command()(configured(assess.assess))
 app.command()(configured(gates.gate))

@@ -97,7 +97,9 @@ def report(
     pdf: Annotated[Path | None, typer.Option(help="Write the report as PDF.")] = None,
     unverified: Annotated[  # noqa: FBT002 - a flag of the command line
         bool,
-        typer.Option(help="Print a record that contradicts itself too, marked on every page."),
+        typer.Option(
+            "--unverified", help="Print a record that contradicts itself too, marked on every page."
+        ),
     ] = False,
 ) -> None:
     """Print a recorded assessment as HTML or PDF. Nothing is measured.

@@ -70,6 +70,9 @@ at_least = 0.9
 severity = "block"
 rationale = "The accuracy users were promised: where most gates stop."
 
+# The lowest of ten recalls lies below every true one. The bound serves here because it lies far
+# from both sides: on 150 images of each digit a model with 0.90 in every class passes 99.9 % of the
+# time, and one with 0.70 in one class 0.4 % of the time.
 [[expectations]]
 metric = "performance.recall_worst"
 at_least = 0.8

@@ -55,6 +55,8 @@ def policy_draft(
 
     if path.exists():
         raise PolicyError(f"{path}: exists; a new file name is accepted")
+    if not path.parent.is_dir():
+        raise PolicyError(f"{path}: its folder does not exist; a file in one that does is accepted")
     with progress_bar() as progress:
         draft = draft_policy(
             model_uri,

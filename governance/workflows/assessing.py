@@ -39,7 +39,15 @@ from governance.workflows import orchestration
 from governance.workflows.orchestration import Progress
 from governance.workflows.printing import REPORTS, Wall, print_reports
 
-__all__ = ["Result", "assess_model", "judged", "keep", "measure", "measure_version"]
+__all__ = [
+    "Result",
+    "assess_model",
+    "judged",
+    "keep",
+    "measure",
+    "measure_version",
+    "signed_by",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,26 +104,16 @@ def assess_model(
     _check_free(out)
     progress("opening the model", 0, 1)
     version = registry.resolve(uri, "" if ring is None else ring.registry)
-    recorded = record and version.ref is not None
-    if out is None and not recorded:
-        why = "--no-record" if version.ref is not None else "it is not registered"
-        raise SubjectError(
-            f"{version.uri}: is not recorded in MLflow ({why}), so nothing would be left of its "
-            "assessment; --out FOLDER is needed"
-        )
-    if recorded:
-        check_home(version)
+    recorded = _recorded(version, out, record=record)
     with (
         TemporaryDirectory(prefix="governance-") as scratch,
         registry.marked_running(version, key=key, policy=policy)
         if recorded
         else nullcontext() as policy_fixed,
     ):
-        materials = gather(version, policy, Path(scratch) / "subject")
-        signature = signature_beside(Path(materials.model), ring)
-        lineage = registry.lineage(version, policy)
-        assessment = measure(materials, policy, device=device, lineage=lineage, progress=progress)
-        assessment = signed_by(assessment, signature)
+        assessment = _measured(
+            version, policy, Path(scratch) / "subject", device=device, ring=ring, progress=progress
+        )
         if recorded and ring is not None:
             assessment = judged(assessment, registry.waivers(version, ring)[0])
         folder = out or Path(scratch) / "assessment"
@@ -129,6 +127,37 @@ def assess_model(
                 unprinted=unprinted,
             )  # fmt: skip
     return Result(assessment=assessment, folder=out, run_id=run_id, unprinted=unprinted)
+
+
+def _recorded(version: ModelVersion, out: Path | None, *, record: bool) -> bool:
+    """Whether an assessment is recorded in MLflow; refused if nothing would be left of it."""
+    recorded = record and version.ref is not None
+    if recorded:
+        check_home(version)
+    elif out is None:
+        why = "--no-record" if version.ref is not None else "it is not registered"
+        raise SubjectError(
+            f"{version.uri}: is not recorded in MLflow ({why}), so nothing would be left of its "
+            "assessment; --out FOLDER is needed"
+        )
+    return recorded
+
+
+def _measured(
+    version: ModelVersion,
+    policy: Policy,
+    scratch: Path,
+    *,
+    device: str,
+    ring: Keyring | None,
+    progress: Progress,
+) -> Assessment:
+    """Gather a version's files and measure them, beside its earlier versions, in this process."""
+    materials = gather(version, policy, scratch)
+    signature = signature_beside(Path(materials.model), ring)
+    lineage = registry.lineage(version, policy)
+    assessment = measure(materials, policy, device=device, lineage=lineage, progress=progress)
+    return signed_by(assessment, signature)
 
 
 def measure(

@@ -13,6 +13,7 @@ from governance.analyses.performance import Performance
 from governance.analyses.preprocessing_check import PreprocessingCheck, alternatives
 from governance.methods.statistics import acceptance
 from governance.methods.statistics.intervals import LEVEL
+from governance.methods.statistics.shortfall import cannot_fall_short
 from governance.records.evidence import ValidationIdentity
 from governance.records.numbers import count, number, percent
 from governance.records.policy import Expectation, Policy
@@ -163,13 +164,16 @@ def _short(item: Expectation, policy: Policy, counts: Sequence[int]) -> Chance:
     def slips(n: Sequence[int]) -> float:
         return acceptance.none_short(n, _one(asked, bad, n), asked)
 
+    # The metric is missing where the images of a class could not show it, and nothing passes then.
+    measured = not cannot_fall_short(counts, asked).any()
+
     return Chance(
         expectation=item,
         images=_spread(counts),
         good=f"a model with a recall of {number(asked, 3)} in every class",
-        passes=acceptance.none_short(counts, [asked] * k, asked),
+        passes=acceptance.none_short(counts, [asked] * k, asked) if measured else 0.0,
         bad=f"one with {number(bad, 3)} in one class",
-        slips=slips(counts),
+        slips=slips(counts) if measured else 0.0,
         needed=_takes(
             1 - slips(counts),
             lambda size: 1 - slips([size] * k),

@@ -61,6 +61,8 @@ def test_hostile_code_reaches_nothing_but_what_the_worker_speaks_of(
     assert ending.code == 0
     assert left == []
     assert reached <= (OPEN if wall == "fallback" else set())
+    # What is open to root is reached: the attempts that fail within walls are good ones.
+    assert wall != "fallback" or os.geteuid() != 0 or reached == OPEN
     said = " ".join(sandbox.confinement().gaps)
     assert bool(said) == (wall == "fallback")
     assert not said or all(word in said for word in ("keys", "job database", "fill the disk"))

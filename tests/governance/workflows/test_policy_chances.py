@@ -85,6 +85,19 @@ def test_classes_that_fall_short_are_reckoned_at_the_recall_that_the_policy_asks
     )
 
 
+def test_no_model_passes_where_the_images_could_not_show_that_a_class_falls_short():
+    # Of 0.05 even 30 wrong answers are no proof: the metric is missing, and no verdict approves.
+    asked = policy(
+        'metric = "performance.classes_short"\nat_most = 0',
+        extra="[analyses.performance]\nclass_recall = 0.05",
+    )
+
+    found = of("performance.classes_short", chances(asked, images(30, 30)))
+
+    assert (found.passes, found.slips) == (0.0, 0.0)
+    assert "of each class for the second to be refused" in found.needed
+
+
 def test_balanced_accuracy_and_the_gain_of_other_preprocessings_are_reckoned_too():
     asked = policy(
         'metric = "performance.balanced_accuracy"\nat_least = 0.8',

@@ -125,6 +125,15 @@ def test_the_lowest_of_ten_recalls_rejects_most_good_models():
     assert hundred < 1e-9
 
 
+def test_the_lowest_of_ten_recalls_serves_where_it_lies_far_from_both_sides():
+    # The figures in the policy of the demo: 150 images of each digit against 0.8.
+    good = worst_passes([150] * 10, [0.9] * 10, 0.8)
+    bad = worst_passes([150] * 10, [0.7, *[0.9] * 9], 0.8)
+
+    assert good == pytest.approx(0.999, abs=0.0005)
+    assert bad == pytest.approx(0.004, abs=0.0005)
+
+
 def test_counting_classes_that_are_shown_to_fall_short_lets_good_models_pass():
     # The figures in the comments of the starter policy.
     bad = [0.7, *[0.85] * 9]

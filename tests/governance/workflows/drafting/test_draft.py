@@ -9,10 +9,15 @@ import yaml
 from torch import nn
 
 from governance import registry
+from governance.errors import SubjectError
+from governance.methods.preprocessing_search import scales
 from governance.methods.statistics.acceptance import share_passes
+from governance.records.evidence import ValidationIdentity
 from governance.records.policy import Expectation, Policy
+from governance.subject.preprocessing import Preprocessing
 from governance.workflows import assessing, orchestration
 from governance.workflows.drafting import draft_policy
+from governance.workflows.drafting.proposing import Measured, Reference, proposed
 
 NAMES = ("horizontal", "vertical", "diagonal")
 
@@ -222,6 +227,44 @@ def test_a_model_that_no_preprocessing_helps_gets_no_policy(governance, deaf_mod
 
     assert "no preprocessing helps it" in said
     assert "not shown to be above chance" in said
+
+
+def test_a_folder_that_is_not_there_is_named_before_anything_is_measured(governance, tmp_path):
+    said = refusal(governance, tmp_path / "model", tmp_path / "no", tmp_path / "gone" / "p.toml")
+
+    assert "its folder does not exist" in said
+
+
+def measured(accuracy):
+    """A model with this accuracy on 1,000 images of ten classes."""
+    names = tuple("abcdefghij")
+    right = round(100 * accuracy)
+    return Measured(
+        uri="m", name="m", data="x", unsized=False, outputs="logits", allow_pickle=False,
+        images=ValidationIdentity(
+            location="x", digest="", images=1000, class_names=names, class_counts=(100,) * 10
+        ),
+        candidate=scales(Preprocessing(size=(16, 16), channels="grey"))[0],
+        why_scale="Tried.", why_size="Tried.", chance=0.1, seconds=0.001, minutes=30,
+        reference=Reference(
+            what="this version", accuracy=accuracy, interval=None, recalls=((right, 100),) * 10
+        ),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("accuracy", [0.10, 0.16, 0.20])
+def test_no_bound_is_proposed_that_a_model_on_chance_could_meet(accuracy):
+    # An untrained network's favourite answers: 0.16 is shown to be above a chance of 0.10.
+    with pytest.raises(SubjectError, match="No policy is written"):
+        proposed(measured(accuracy))
+
+
+def test_a_bound_that_is_proposed_is_met_by_chance_alone_in_no_case():
+    policy = Policy.loads(proposed(measured(0.3)), where="drafted")
+    (accuracy,) = [e for e in policy.expectations if e.metric == "performance.accuracy"]
+
+    assert accuracy.at_least >= 0.19
+    assert share_passes(1000, 0.1, accuracy.at_least, "interval") < 1e-9
 
 
 def test_images_that_are_not_there_are_named(governance, saved_model, tmp_path):
