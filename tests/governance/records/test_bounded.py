@@ -104,24 +104,6 @@ def test_what_toml_reads_within_the_limits_is_read_alike(text):
         assert read_toml(text) == wanted
 
 
-@pytest.mark.parametrize(
-    ("read", "text"),
-    [
-        (read_json, '"' + '\\"' * 60_000),
-        (read_toml, 'a = "' + '\\"' * 60_000),
-        (read_toml, 'a = """' + '\\"' * 60_000),
-        (read_toml, "a" * 120_000),
-    ],
-    ids=["json", "toml", "toml of lines", "key"],
-)
-def test_a_text_without_an_end_costs_no_more_than_reading_it(read, text):
-    # Each quote in it was tried as the beginning of a text: over a minute.
-    begin = time.process_time()
-    with pytest.raises((EvidenceError, PolicyError), match=r"cannot be read|not valid TOML"):
-        read(text)
-    assert time.process_time() - begin < 5
-
-
 def test_a_caller_may_ask_for_less_depth_and_fewer_digits():
     def small(text):
         return json_data(text.encode(), "statement", EvidenceError, depth=2, digits=3)
