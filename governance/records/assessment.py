@@ -47,7 +47,7 @@ from governance.records.manifest import (
     write_manifest,
 )
 from governance.records.policy import DRIFT, INAPPLICABLE, Policy
-from governance.records.serialisation import canonical, from_data, to_data
+from governance.records.serialisation import UNWRITTEN, canonical, from_data, to_data
 from governance.records.waiver import Waiver
 
 __all__ = [
@@ -120,6 +120,10 @@ class Assessment:
     baseline: Baseline | None = None
     waivers: tuple[Waiver, ...] = ()
     schema: int = SCHEMA
+    #: Its digest, once it is known. A changed copy starts without.
+    _digest: str | None = field(
+        default=None, init=False, compare=False, repr=False, metadata=UNWRITTEN
+    )
 
     def __post_init__(self) -> None:
         names = [item.analysis for item in self.evidence]
@@ -176,7 +180,7 @@ class Assessment:
     @property
     def digest(self) -> str:
         """sha256 of `assessment.json`; covers all evidence."""
-        return f"sha256:{_sha256(_record(self))}"
+        return self._digest or _named(self, _record(self))
 
     def save(self, folder: Path) -> None:
         """Write the assessment as a new folder, whole or not at all.
@@ -209,7 +213,8 @@ class Assessment:
         digests, differences = compared(folder)
         if differences:
             raise EvidenceError([f"{folder}: {difference}" for difference in differences])
-        data = parsed(folder, RECORD)
+        written = content(folder, RECORD)
+        data = parsed(written, f"{folder}/{RECORD}")
         if data.get("schema") != SCHEMA:
             raise EvidenceError(
                 f"{folder}/{RECORD}: schema {data.get('schema')!r}; {SCHEMA} is accepted"
@@ -221,12 +226,13 @@ class Assessment:
         loaded = from_data(cls, data, RECORD)
         if content(folder, POLICY) != _utf8(loaded.policy.text):
             raise EvidenceError(f"{folder}: {POLICY} is not the policy in {RECORD}")
-        if content(folder, RECORD) != _record(loaded):
+        if written != _content(loaded, to_data(_bare(loaded))):
             # Its digest, recomputed, would not be the one that was recorded.
             raise EvidenceError(
                 f"{folder}/{RECORD}: is not written as a record of schema {SCHEMA} is; the bytes "
                 "of `governance assess` are accepted"
             )
+        _named(loaded, written)
         return loaded
 
     @staticmethod
@@ -273,10 +279,26 @@ def _files(assessment: Assessment) -> dict[str, bytes]:
 
 
 def _record(assessment: Assessment) -> bytes:
-    """Contents of the record, in which pictures and tables stand by their digests."""
-    bare = replace(assessment, evidence=tuple(_bare(item) for item in assessment.evidence))
+    """Contents of the record of an assessment that may not come from one."""
     # As it will be read: 1 where a fraction is meant becomes 1.0; what cannot be read is refused.
-    data = to_data(from_data(Assessment, to_data(bare), RECORD))
+    bare = from_data(Assessment, to_data(_bare(assessment)), RECORD)
+    return _content(assessment, to_data(bare))
+
+
+def _named(assessment: Assessment, written: bytes) -> str:
+    """The digest of an assessment, of which the contents of its record are known."""
+    digest = f"sha256:{_sha256(written)}"
+    object.__setattr__(assessment, "_digest", digest)
+    return digest
+
+
+def _content(assessment: Assessment, data: dict[str, Any]) -> bytes:
+    """Contents of the record, in which pictures and tables stand by their digests.
+
+    Args:
+        assessment: With pictures and rows.
+        data: Plain data of the same without them.
+    """
     for item, record in zip(assessment.evidence, data["evidence"], strict=True):
         if not item.covers:
             del record["covers"]  # as records had it before there was one
@@ -301,7 +323,12 @@ def _record(assessment: Assessment) -> bytes:
     return canonical(data)
 
 
-def _bare(evidence: Evidence) -> Evidence:
+def _bare(assessment: Assessment) -> Assessment:
+    """An assessment without pixels and rows."""
+    return replace(assessment, evidence=tuple(map(_without_files, assessment.evidence)))
+
+
+def _without_files(evidence: Evidence) -> Evidence:
     """Evidence without pixels and rows."""
     measurement = evidence.measurement
     if measurement is None:
