@@ -13,6 +13,8 @@ from urllib.parse import unquote, urlsplit
 #: What a page loads by itself, beside what a reader may follow.
 LOADS = {"img": "src", "script": "src", "link": "href", "iframe": "src", "source": "src"}
 SCHEMES = {"http", "https", "mailto"}
+#: What a style sheet loads from another host.
+ELSEWHERE = re.compile(r"""(?:url\(|@import )["']?((?:https?:)?//[^"')\s]+)""")
 
 
 class Page(HTMLParser):
@@ -43,9 +45,11 @@ def problems(site: Path) -> list[str]:
             if problem := _problem(address, loaded, path, pages):
                 found.append(f"{path.relative_to(site)}: {address}: {problem}")
     for path in sorted(site.rglob("*.css")):
-        for address in re.findall(r"(?:url\(|@import )[\"']?((?:https?:)?//[^\"')\s]+)",
-                                  path.read_text(encoding="utf-8")):  # fmt: skip
-            found.append(f"{path.relative_to(site)}: {address}: is loaded from another host")
+        text = path.read_text(encoding="utf-8")
+        found += [
+            f"{path.relative_to(site)}: {address}: is loaded from another host"
+            for address in ELSEWHERE.findall(text)
+        ]
     return found
 
 
