@@ -137,6 +137,8 @@ class DeCam:
         rng = np.random.default_rng([seed, int(subject.identity.digest.split(":")[-1][:15], 16)])
         choices = choose(subject.predictions(), subject.validation.labels, self.images, rng)
         pixels = subject.pixels([choice.image for choice in choices])
+        explained = self.seeds - 1 + STAGES
+        subject.meter.plan(images=len(pixels) + explained * min(self.repeated, len(pixels)))
         evolved = self._mapped(subject, pixels, [None] * len(pixels), seed)
         mapped = [i for i, item in enumerate(evolved) if item.status == "mapped"]
         few = mapped[: self.repeated]
@@ -176,14 +178,17 @@ class DeCam:
     def _mapped(
         self, subject: Subject, pixels: Tensor, targets: Sequence[int | None], seed: int
     ) -> list[EvolvedMap]:
-        return [
-            evolve_map(
-                subject.probabilities, image, target, seed=seed, budget=self.budget,
-                grid=self.grid, engine=self.engine, baseline=self.baseline,
-                batch_size=subject.batch_size,
-            )
-            for image, target in zip(pixels, targets, strict=True)
-        ]  # fmt: skip
+        found = []
+        for image, target in zip(pixels, targets, strict=True):
+            found.append(
+                evolve_map(
+                    subject.probabilities, image, target, seed=seed, budget=self.budget,
+                    grid=self.grid, engine=self.engine, baseline=self.baseline,
+                    batch_size=subject.batch_size,
+                )
+            )  # fmt: skip
+            subject.meter.count(images=1)
+        return found
 
     def _tested(
         self,

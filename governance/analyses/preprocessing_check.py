@@ -219,8 +219,10 @@ def _answered(
     """(n, alternatives) answered classes, -1 where there is none, and which are right."""
     views = [subject.classifier.with_preprocessing(item.preprocessing) for item in tried]
     blocks = []
+    subject.meter.plan(images=len(chosen))
     for start in range(0, len(chosen), subject.batch_size):
         pixels = subject.pixels(chosen[start : start + subject.batch_size])
+        subject.meter.count(images=len(pixels), passes=len(pixels) * len(tried))
         columns = [
             _predicted(view, 1 - pixels if item.inverted else pixels)
             for item, view in zip(tried, views, strict=True)
