@@ -14,7 +14,7 @@ demo:  ## set up .venv, then train, register and assess three versions of a digi
 	ci/setup demo
 	.venv/bin/governance demo --out demo
 
-docs:  ## write docs/analyses.md from what the analyses declare
+docs:  ## write docs/reference/analyses.md from what the analyses declare
 	ci/setup dev
 	.venv/bin/python ci/analyses_page.py
 

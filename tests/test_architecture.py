@@ -36,7 +36,7 @@ CATCH_ALL = {
     "governance/worker/job.py",
     "governance/worker/sweep.py",
 }
-#: The rooms of architecture.md. A new one needs a decision in docs/decisions.md.
+#: The rooms of architecture.md. A new one needs a decision in docs/reference/decisions.md.
 ROOMS = {
     "analyses", "approval", "cli", "drift", "methods", "records", "registry", "subject",
     "training", "worker", "workflows",
