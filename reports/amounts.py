@@ -32,9 +32,9 @@ SCALED = frozenset({"percent", "points"})
 EXACT = {"percent": (Decimal(0), Decimal(100))}
 
 #: Counts up to this are told as such, larger ones as a share.
-LARGEST_COUNT = 50
+COUNTED_UP_TO = 50
 MOST_DECIMALS = 6
-LARGEST_FIXED = Decimal(10) ** 9
+FIXED_BELOW = Decimal(10) ** 9
 
 
 def amount(
@@ -90,7 +90,7 @@ def share(value: float, n: int | None, things: str, apart: Iterable[float | None
     if n is None:
         return f"{amount(value, 'percent', apart)} of the {things}"
     hits = round(value * n)
-    if hits <= LARGEST_COUNT and abs(hits - value * n) < 1e-6:  # noqa: PLR2004
+    if hits <= COUNTED_UP_TO and abs(hits - value * n) < 1e-6:  # noqa: PLR2004
         return f"{count(hits)} of {count(n)} {things}"
     return f"{amount(value, 'percent', apart)} of {count(n)} {things}"
 
@@ -104,7 +104,7 @@ def _rounded(value: float, unit: str, apart: tuple[float | None, ...], decimals:
     if not math.isfinite(value):
         raise ValueError(f"{value} has no text; a finite number is accepted")
     exact = _scaled(value, unit)
-    if exact == exact.to_integral_value() and abs(exact) < LARGEST_FIXED:
+    if exact == exact.to_integral_value() and abs(exact) < FIXED_BELOW:
         return _text(exact.quantize(Decimal(1).scaleb(-decimals)))
     avoided = [_scaled(item, unit) for item in apart if item is not None]
     avoided += EXACT.get(unit, (Decimal(0),))
@@ -129,6 +129,6 @@ def _side(value: Decimal, mark: Decimal) -> int:
 
 
 def _text(value: Decimal) -> str:
-    if abs(value) >= LARGEST_FIXED:
+    if abs(value) >= FIXED_BELOW:
         return f"{value:.3g}".replace("-", MINUS)
     return f"{value:,f}".replace("-", MINUS)

@@ -12,7 +12,7 @@ __all__ = ["class_of", "named"]
 
 #: A name that reads as one within a sentence; any other one is quoted.
 PLAIN = re.compile(r"[^\W_][\w.+-]*")
-LONGEST, LONGEST_PLAIN, KEPT = 60, 24, 40
+LONG, LONGEST_PLAIN, KEPT = 60, 24, 40
 
 
 def class_of(assessment: Assessment, metric: str, texts: MetricTexts) -> str | None:
@@ -75,7 +75,7 @@ def named(name: str | None, noun: str = "class") -> str:
     if name is None:
         return f"one {noun}"
     shown = " ".join(printable(name).split())
-    if len(shown) > LONGEST:
+    if len(shown) > LONG:
         shown = f"{shown[:KEPT]} [{len(name)} characters]"
     if len(shown) <= LONGEST_PLAIN and PLAIN.fullmatch(shown):
         return f"{noun} {shown}"
