@@ -332,7 +332,10 @@ def _pictures(
     shown = list(zip(choices, evolved, pixels, strict=True))[:SHOWN]
     cells = [
         (
-            f"{names[item.label]} {number(item.p_full, 2)}, {choice.rule}\n{item.status}",
+            (
+                f"true {names[subject.validation.labels[choice.image]]} ({choice.rule})\n"
+                f"answer {names[item.label]} ({number(item.p_full, 2)})\n{item.status}"
+            ),
             figures.overlay(
                 image, heat=item.heatmap.astype(np.float32) if item.status == "mapped" else None
             ),
@@ -343,9 +346,11 @@ def _pictures(
         Figure(
             name="maps",
             caption=f"Heat maps of {len(shown)} decisions; yellow marks the parts that count most. "
-            "Above each stand the predicted class with its probability, the rule that chose the "
-            "image and the status. Each heat map is scaled from its lowest to its highest value. "
-            "An image shown plain has no heat map.",
+            "Above each stand the true class, the rule that chose the image, the answer with its "
+            "probability, and the status. Each heat map is scaled from its lowest to its highest "
+            "value. An image shown plain has no heat map.",
+            seen=f"{sum(item.status == 'mapped' for _, item, _ in shown)} of {len(shown)} images "
+            "have a heat map.",
             image=figures.gallery(cells),
         ),
     )

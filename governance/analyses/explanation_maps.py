@@ -375,7 +375,7 @@ def _picture(
         mean = maps[members].mean(0).reshape(grid, grid)
         heat = (mean / max(float(mean.max()), SMALL))[np.ix_(rows, columns)]
         picture = figures.overlay(pixels[members].mean(0), heat=heat.astype(np.float32))
-        cells.append((f"{names[label]}\nn = {int(members.sum())}", picture))
+        cells.append((f"class {names[label]}\nn = {int(members.sum())}", picture))
     return Figure(
         name="class_maps",
         caption=(
@@ -383,5 +383,6 @@ def _picture(
             f"{len(names)} classes. Bright parts hold the evidence for the class. Each class has "
             "its own scale."
         ),
+        seen=f"Mean heat maps of {', '.join(title.replace(chr(10), ', ') for title, _ in cells)}.",
         image=figures.gallery(cells),
     )
