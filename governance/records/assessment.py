@@ -10,8 +10,8 @@
 ```
 
 A folder without its manifest is not an assessment. The sha256 of `assessment.json` is *the digest
-of the assessment*: it covers all evidence, and the reports print it. `docs/evidence-format.md`
-specifies the files apart from the code.
+of the assessment*: it covers all evidence, and the reports print it. The files are
+specified apart from the code in `docs/reference/evidence-format.md`.
 """
 
 import hashlib
@@ -307,6 +307,8 @@ def _content(assessment: Assessment, data: dict[str, Any]) -> bytes:
         home, kept = f"evidence/{item.analysis}", record["measurement"]
         for figure, entry in zip(item.measurement.figures, kept["figures"], strict=True):
             del entry["image"]
+            if not figure.seen:
+                del entry["seen"]  # as records had it before there was one
             entry.update(path=f"{home}/{figure.name}.png", sha256=_sha256(figure.image))
         for table, entry in zip(item.measurement.tables, kept["tables"], strict=True):
             del entry["rows"]
