@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
@@ -30,7 +30,6 @@ from governance.errors import EvidenceError
 from governance.records import table_files
 from governance.records.decision import Decision
 from governance.records.evidence import (
-    MOST_CELLS,
     MOST_PRINTED,
     Evidence,
     Interval,
@@ -38,7 +37,6 @@ from governance.records.evidence import (
     ValidationIdentity,
 )
 from governance.records.manifest import (
-    LARGEST_FILE,
     MANIFEST,
     Difference,
     compared,
@@ -47,6 +45,7 @@ from governance.records.manifest import (
     write_manifest,
 )
 from governance.records.policy import DRIFT, INAPPLICABLE, Policy
+from governance.records.record_files import RecordFiles, fill
 from governance.records.serialisation import UNWRITTEN, canonical, from_data, to_data
 from governance.records.waiver import Waiver
 
@@ -66,8 +65,6 @@ SCHEMA = 2
 RECORD = "assessment.json"
 POLICY = "policy.toml"
 
-#: Bytes of a picture.
-LARGEST_FIGURE = 16 * 2**20
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\+00:00|Z)")
 
 
@@ -220,7 +217,7 @@ class Assessment:
                 f"{folder}/{RECORD}: schema {data.get('schema')!r}; {SCHEMA} is accepted"
             )
         try:
-            _fill(data, _Files(folder, frozenset(digests)))
+            fill(data, RecordFiles(folder, frozenset(digests)))
         except (KeyError, TypeError, AttributeError) as error:
             raise EvidenceError(f"{folder}/{RECORD}: evidence is damaged: {error!r}") from error
         loaded = from_data(cls, data, RECORD)
@@ -340,64 +337,12 @@ def _without_files(evidence: Evidence) -> Evidence:
     return replace(evidence, measurement=replace(measurement, figures=figures, tables=tables))
 
 
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """The files that the manifest of a folder names, by which a record may refer to them."""
-
-    folder: Path
-    names: frozenset[str]
-
-    def content(self, path: str, most: int) -> bytes:
-        if path not in self.names:
-            raise EvidenceError(f"{self.folder}: {path!r} is no file of the folder")
-        return content(self.folder, path, most)
-
-
-def _fill(record: dict[str, Any], files: _Files) -> None:
-    """Put pixels and rows back where `_files` took them out."""
-    cells = 0
-    for item in record["evidence"]:
-        measurement = item["measurement"] or {"figures": (), "tables": ()}
-        for figure in measurement["figures"]:
-            path = str(figure.pop("path"))
-            figure["image"] = files.content(path, LARGEST_FIGURE)
-            _same(files.folder, path, _sha256(figure["image"]), figure.pop("sha256"))
-        for table in measurement["tables"]:
-            path, _ = str(table.pop("path")), table.pop("row_count")
-            table.setdefault("printed", table["columns"][:MOST_PRINTED])
-            table["rows"], digest = _rows(files, path)
-            _same(files.folder, path, digest, table.pop("sha256"))
-            copy = str(PurePosixPath(path).with_suffix(".csv"))
-            csv = files.content(copy, LARGEST_FILE)
-            _same(files.folder, copy, _sha256(csv), table.pop("csv_sha256"))
-            cells += len(table["rows"]) * len(table["columns"])
-            if cells > MOST_CELLS:
-                raise EvidenceError(
-                    f"{files.folder}: more than {MOST_CELLS} cells are in its tables; fewer are "
-                    "accepted"
-                )
-
-
-def _rows(files: _Files, path: str) -> tuple[list[list[Any]], str]:
-    """The rows of a table and their digest."""
-    try:
-        rows = table_files.rows_of(files.content(path, table_files.LARGEST_PARQUET))
-        return rows, _sha256(canonical(rows))
-    except (ValueError, TypeError) as error:
-        raise EvidenceError(f"{files.folder}: {path} cannot be read as a table: {error}") from error
-
-
 def _utf8(text: str) -> bytes | None:
     """A text as a file holds it; None if none can, for a lone surrogate in it."""
     try:
         return text.encode()
     except UnicodeEncodeError:
         return None
-
-
-def _same(folder: Path, path: str, digest: str, recorded: object) -> None:
-    if digest != recorded:
-        raise EvidenceError(f"{folder}/{RECORD}: {path} is not the file it was written with")
 
 
 @contextmanager
