@@ -6,16 +6,18 @@ character references: nothing can become a link, a table border, HTML or a menti
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote
 
 from governance.records import numbers
 from governance.records.assessment import Assessment
-from governance.records.decision import OUTCOMES, Finding
+from governance.records.decision import OUTCOMES, Outcome
 from reports.gaps import uncovered, unmeasured, withdrawn
+from reports.gate_view import GateView, Requirement
 from reports.prose import printable
-from reports.view import MEANINGS, one_answer, ordered
+from reports.view import one_answer
 
-__all__ = ["LONGEST", "to_markdown"]
+__all__ = ["LONGEST", "render"]
 
 #: A comment on a pull request may hold 65,536 characters.
 LONGEST = 60_000
@@ -31,64 +33,95 @@ SPECIAL = re.compile(
 # Read in the finished page, where the reference is the character again: mention and issue.
 LATE = re.compile(r"&#(?:64|35);")
 #: Outcomes that are told even where there is none of them.
-ALWAYS = ("met", "unmet", "missing")
+ALWAYS: tuple[Outcome, ...] = ("met", "unmet", "missing")
+#: What an address may hold beside letters and digits and still be the target of a link.
+IN_ADDRESS = ":/#?&=%@+,;~.-_"
 HEADER = "| Outcome | Metric | Expected | Observed | Severity |\n|---|---|---|---|---|"
 
 
-def to_markdown(assessment: Assessment) -> str:
-    """Verdict, findings and digests in at most `LONGEST` characters, the gravest findings first."""
-    head = "\n".join(_head(assessment))
-    tail = "\n".join(_tail(assessment))
-    rows = [_row(item) for item in ordered(assessment.decision.findings)]
-    return head + _table(rows, LONGEST - len(head) - len(tail)) + tail
+def render(view: GateView) -> str:
+    """An answer of the gate in at most `LONGEST` characters: what is open, then the rest folded."""
+    head = _joined(_head(view))
+    if view.assessment is None:
+        return head
+    tail = _joined(_tail(view.assessment))
+    room = LONGEST - len(head) - len(tail)
+    opened = _table([_row(item) for item in view.open], room)
+    rest = _table([_row(item) for item in view.settled], room - len(opened))
+    folded = f"<details><summary>{_settled(view)}</summary>\n\n{rest}\n</details>\n"
+    return head + opened + (f"\n{folded}" if view.settled else "") + tail
 
 
-def _head(assessment: Assessment) -> Iterator[str]:
-    identity, decision = assessment.identity, assessment.decision
-    version = f", version {_plain(identity.version)}" if identity.version else ""
-    tallies = Counter[str](item.outcome for item in decision.findings)
-    counts = ", ".join(
+def _joined(lines: Iterator[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _head(view: GateView) -> Iterator[str]:
+    identity = view.assessment.identity if view.assessment else None
+    version = f", version {_plain(identity.version)}" if identity and identity.version else ""
+    yield f"## {_plain(view.verdict.capitalize())}: {_plain(view.model)}{version}"
+    yield ""
+    yield f"{view.meaning}{_counted(view)}"
+    yield ""
+    for problem in view.problems[:MOST_GAPS]:
+        yield f"- {_plain(problem)}"
+    if view.problems:
+        yield ""
+    if view.assessment is None:
+        return
+    alike = one_answer(view.assessment)
+    if alike:
+        yield f"**{_plain(alike)}**"
+        yield ""
+    place = f" [Report]({quote(view.report, safe=IN_ADDRESS)})" if view.report else ""
+    yield f"Policy: {_plain(view.assessment.policy.title)}.{place}"
+    yield ""
+
+
+def _counted(view: GateView) -> str:
+    if view.assessment is None:
+        return ""
+    if not view.requirements:
+        return " The policy expects nothing."
+    return f" Of {len(view.requirements)} expectations: {_tallied(view.requirements, ALWAYS)}."
+
+
+def _settled(view: GateView) -> str:
+    return _tallied(view.settled, ())
+
+
+def _tallied(requirements: Iterable[Requirement], always: Iterable[Outcome]) -> str:
+    tallies = Counter[str](item.finding.outcome for item in requirements)
+    told = frozenset(always)
+    return ", ".join(
         f"{tallies[outcome]} {name}"
         for outcome, name in OUTCOMES.items()
-        if tallies[outcome] or outcome in ALWAYS
+        if tallies[outcome] or outcome in told
     )
-    yield f"## {decision.verdict.capitalize()}: {_plain(identity.name or identity.uri)}{version}"
-    yield ""
-    yield f"{MEANINGS[decision.verdict]} Of {len(decision.findings)} expectations: {counts}."
-    alike = one_answer(assessment)
-    if alike:
-        yield ""
-        yield f"**{_plain(alike)}**"
-    yield ""
-    yield f"Policy: {_plain(assessment.policy.title)}"
-    yield ""
-    yield ""
 
 
-def _row(finding: Finding) -> str:
-    expectation = finding.expectation
-    bounds = (expectation.at_least, expectation.at_most)
-    observed = numbers.number(finding.observed, apart=bounds)
+def _row(item: Requirement) -> str:
+    finding, expectation = item.finding, item.finding.expectation
+    observed = numbers.number(finding.observed, apart=(expectation.at_least, expectation.at_most))
     if finding.outcome in {"missing", "inapplicable"}:
         observed = finding.reason
     elif finding.interval is not None:
         observed = f"{observed} {numbers.interval(finding.interval)}"
+    outcome = OUTCOMES[finding.outcome]
     cells = (
-        OUTCOMES[finding.outcome]
-        if finding.outcome in {"missing", "inapplicable"}
-        else finding.outcome,
+        f"**{outcome}**" if finding.outcome == "unmet" else outcome,
         _code(expectation.metric),
         _plain(expectation.bound),
         _plain(observed),
         expectation.severity,
     )
-    return f"| {' | '.join(cells)} |".replace("| unmet |", "| **not met** |", 1)
+    return f"| {' | '.join(cells)} |"
 
 
 def _table(rows: list[str], room: int) -> str:
-    """As many rows as there is room for, and how many are left out."""
+    """As many rows as there is room for, and how many are left out; nothing for no rows."""
     if not rows:
-        return "The policy expects nothing.\n"
+        return ""
     lines = [HEADER]
     used = len(HEADER) + 100
     for row in rows:
@@ -102,30 +135,19 @@ def _table(rows: list[str], room: int) -> str:
 
 
 def _tail(assessment: Assessment) -> Iterator[str]:
+    yield from _withdrawn(assessment)
+    yield from _waived(assessment)
     failed, subjects = unmeasured(assessment), uncovered(assessment)
-    kept_back = withdrawn(assessment)
-    if kept_back:
-        yield ""
-        yield "**Withdrawn evidence**, which failed its self-test; nothing on it counts as met:"
-        yield ""
-        for gap in kept_back[:MOST_GAPS]:
-            yield f"- {_plain(gap.subject)}: {_plain(gap.reason)}"
-    if assessment.waivers:
-        yield ""
-        yield "Waived, each by a named person, within a bound and for a time:"
-        yield ""
-        for waiver in assessment.waivers[:MOST_GAPS]:
-            yield (
-                f"- {_code(waiver.metric)} up to {waiver.bound:.15g}, by {_plain(waiver.approver)} "
-                f"until {waiver.until}: {_plain(waiver.reason)}"
-            )
     yield ""
-    yield "Not assessed:"
+    yield f"<details><summary>{len(failed) + len(subjects)} not assessed</summary>"
     yield ""
     for gap in (*failed[:MOST_GAPS], *subjects):
         yield f"- {_plain(gap.subject)}: {_plain(gap.reason)}"
     if len(failed) > MOST_GAPS:
         yield f"- {len(failed) - MOST_GAPS} more analyses, listed in the report"
+    yield ""
+    yield "</details>"
+    yield "<details><summary>Digests</summary>"
     yield ""
     for name, digest in (
         ("assessment", assessment.digest),
@@ -136,6 +158,29 @@ def _tail(assessment: Assessment) -> Iterator[str]:
     ):
         yield f"- {name} {_code(digest)}"
     yield ""
+    yield "</details>"
+
+
+def _withdrawn(assessment: Assessment) -> Iterator[str]:
+    kept_back = withdrawn(assessment)
+    if kept_back:
+        yield ""
+        yield "**Withdrawn evidence**, which failed its self-test; nothing on it counts as met:"
+        yield ""
+        for gap in kept_back[:MOST_GAPS]:
+            yield f"- {_plain(gap.subject)}: {_plain(gap.reason)}"
+
+
+def _waived(assessment: Assessment) -> Iterator[str]:
+    if assessment.waivers:
+        yield ""
+        yield "Waived, each by a named person, within a bound and for a time:"
+        yield ""
+        for waiver in assessment.waivers[:MOST_GAPS]:
+            yield (
+                f"- {_code(waiver.metric)} up to {waiver.bound:.15g}, by {_plain(waiver.approver)} "
+                f"until {waiver.until}: {_plain(waiver.reason)}"
+            )
 
 
 def _code(text: str) -> str:

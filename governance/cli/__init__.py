@@ -19,6 +19,7 @@ demonstration  three versions of a digit classifier, trained, registered and ass
 configuration  --config, the file that gives recurring options a default
 arguments      arguments that several commands share
 console        text, tables, JSON and progress bars for the terminal
+forms          files that `gate` writes for pipelines, and what it tells GitHub
 files          files that a command was asked to write
 exit_codes     exit codes of the program
 ```
