@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from governance.records import numbers
 from governance.records.assessment import Assessment
-from governance.records.decision import OUTCOMES, Finding
+from governance.records.decision import Finding
 from governance.records.policy_lines import expectation_lines
 from governance.records.severities import Severity, Verdict
-from reports.view import MEANINGS, OPEN, gravity
+from reports.findings import FindingText, findings
+from reports.verdicts import verdict as in_words
+from reports.view import MEANINGS
 
 __all__ = ["POLICY_PATH", "GateView", "Level", "Requirement", "gate_view"]
 
@@ -46,14 +47,14 @@ class Requirement:
     """An expectation of the policy and what came of it.
 
     Attributes:
-        finding: The expectation held against what was observed.
+        text: The finding in words.
         key: Its name, which stays the same while bounds and values change.
         line: Its line in the policy file; None where it has none.
         level: What a pipeline makes of it; None where there is nothing to act on.
         fingerprint: Digest of its name and the model's, the same for every version.
     """
 
-    finding: Finding
+    text: FindingText
     key: str
     line: int | None
     level: Level | None
@@ -62,25 +63,22 @@ class Requirement:
     @property
     def analysis(self) -> str:
         """Name of the analysis that measures it."""
-        return self.finding.expectation.metric.partition(".")[0]
+        return self.text.metric.partition(".")[0]
 
     @property
-    def title(self) -> str:
+    def decides(self) -> bool:
+        """Whether a miss changes the verdict."""
+        return self.text.record.expectation.decides
+
+    @property
+    def required(self) -> str:
         """What is required, on one line."""
-        return f"{self.finding.expectation.metric} {self.finding.expectation.bound}"
-
-    @property
-    def sentence(self) -> str:
-        """What came of it, with the interval where there is one."""
-        finding = self.finding
-        if finding.interval is None:
-            return finding.reason
-        return f"{finding.reason}; interval {numbers.interval(finding.interval)}"
+        return f"{self.text.name}: {self.text.requirement}"
 
     @property
     def message(self) -> str:
-        """Requirement, outcome and what came of it, for a line of its own."""
-        return f"{self.title}: {OUTCOMES[self.finding.outcome]}. {self.sentence}"
+        """What came of it and what to do, for a line of its own."""
+        return f"{self.text.sentence} {self.text.remedy}".strip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,14 +123,14 @@ class GateView:
     def unexplained(self) -> tuple[str, ...]:
         """Problems; the meaning of the verdict where neither they nor findings say why."""
         if self.problems or self.verdict == "approved" or any(
-            item.finding.expectation.decides for item in self.open
+            item.decides for item in self.open
         ):  # fmt: skip
             return self.problems
         return (self.meaning,)
 
-    def fingerprint(self, key: str) -> str:
+    def digest_of(self, key: str) -> str:
         """Digest of a name and the model's, by which a pipeline recognises a problem."""
-        return _fingerprint(self.model, key)
+        return _digest(self.model, key)
 
 
 def gate_view(
@@ -162,7 +160,7 @@ def gate_view(
         model=model,
         uri=uri,
         verdict=given,
-        meaning=_meaning(given),
+        meaning=_meaning(given, assessment),
         problems=tuple(problems),
         requirements=() if assessment is None else _requirements(assessment, model),
         assessment=assessment,
@@ -172,26 +170,32 @@ def gate_view(
     )
 
 
-def _meaning(verdict: Verdict | Unanswered) -> str:
+def _meaning(verdict: Verdict | Unanswered, assessment: Assessment | None) -> str:
+    if assessment is not None and assessment.decision.verdict == verdict:
+        told = in_words(assessment, findings(assessment))
+        return f"{told.says} {told.rest}"
     if verdict == "mismatch" or verdict == "error":  # noqa: PLR1714 - which narrows the type
         return UNANSWERED[verdict]
     return MEANINGS[verdict]
 
 
 def _requirements(assessment: Assessment, model: str) -> tuple[Requirement, ...]:
-    findings = assessment.decision.findings
-    lines = expectation_lines(assessment.policy.text, len(findings))
-    requirements = (
+    judged = assessment.decision.findings
+    lines = expectation_lines(assessment.policy.text, len(judged))
+    named = {
+        id(finding): (key, line)
+        for finding, key, line in zip(judged, _keys(judged), lines, strict=True)
+    }
+    return tuple(
         Requirement(
-            finding=finding,
-            key=key,
-            line=line,
-            level=LEVELS[finding.expectation.severity] if finding.outcome in OPEN else None,
-            fingerprint=_fingerprint(model, key),
+            text=text,
+            key=named[id(text.record)][0],
+            line=named[id(text.record)][1],
+            level=LEVELS[text.severity] if text.open else None,
+            fingerprint=_digest(model, named[id(text.record)][0]),
         )
-        for finding, key, line in zip(findings, _keys(findings), lines, strict=True)
+        for text in findings(assessment)
     )
-    return tuple(sorted(requirements, key=lambda item: gravity(item.finding)))
 
 
 def _keys(findings: Sequence[Finding]) -> list[str]:
@@ -207,5 +211,5 @@ def _keys(findings: Sequence[Finding]) -> list[str]:
     return keys
 
 
-def _fingerprint(model: str, key: str) -> str:
+def _digest(model: str, key: str) -> str:
     return hashlib.sha256(f"{model}\n{key}".encode("utf-8", "backslashreplace")).hexdigest()

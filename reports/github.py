@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from governance.records.decision import OUTCOMES
 from reports.gate_view import GateView, Level
 from reports.prose import printable
 
@@ -44,8 +43,8 @@ def _commands(view: GateView) -> Iterator[str]:
         level: Level = item.level or "note"
         times[level] += 1
         if times[level] <= MOST_OF_A_LEVEL:
-            title = f"{view.model}: {OUTCOMES[item.finding.outcome]}"
-            yield _command(view, level, item.line, title, f"{item.title}: {item.sentence}")
+            title = f"{view.model}: {item.text.title}"
+            yield _command(view, level, item.line, title, item.message)
 
 
 def _command(view: GateView, level: Level, line: int | None, title: str, text: str) -> str:

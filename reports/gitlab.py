@@ -27,7 +27,7 @@ def render(view: GateView) -> str:
 def _issues(view: GateView) -> Iterator[dict[str, Any]]:
     for number, problem in enumerate(view.unexplained):
         key = f"gate {number}"
-        yield _issue(view, "gate", problem, view.fingerprint(key), "error", None)
+        yield _issue(view, "gate", problem, view.digest_of(key), "error", None)
     for item in view.open:
         yield _issue(
             view, item.key, item.message, item.fingerprint, item.level or "note", item.line

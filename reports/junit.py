@@ -95,7 +95,6 @@ def _trouble(evidence: Evidence | None) -> str:
 
 
 def _case(view: GateView, item: Requirement) -> ET.Element:
-    expectation = item.finding.expectation
     case = ET.Element(
         "testcase",
         classname=printable(f"{view.model}.{item.analysis}"),
@@ -104,17 +103,18 @@ def _case(view: GateView, item: Requirement) -> ET.Element:
     )
     if item.line is not None:
         case.set("line", str(item.line))
-    kind = KINDS.get(item.finding.outcome)
+    kind = KINDS.get(item.text.outcome)
     if kind is None:
-        ET.SubElement(case, "system-out").text = printable(item.message)
+        ET.SubElement(case, "system-out").text = printable(f"{item.required}. {item.text.sentence}")
         return case
-    if not expectation.decides:
+    if not item.decides:
         kind = "skipped"
-    message = f"{expectation.severity}, {item.finding.outcome}: {item.message}"
+    message = f"{item.text.severity}, {item.text.word}: {item.text.sentence}"
     outcome = ET.SubElement(case, kind, message=printable(message))
     if kind != "skipped":
-        outcome.set("type", expectation.severity)
-        outcome.text = printable("\n".join(filter(None, (expectation.rationale, view.report))))
+        outcome.set("type", item.text.severity)
+        told = (item.required, item.text.rationale, item.text.remedy, view.report)
+        outcome.text = printable("\n".join(filter(None, told)))
     return case
 
 

@@ -9,9 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
-from governance.records import numbers
 from governance.records.assessment import Assessment
-from governance.records.decision import OUTCOMES, Outcome
+from governance.records.decision import OUTCOMES
 from reports.gaps import uncovered, unmeasured, withdrawn
 from reports.gate_view import GateView, Requirement
 from reports.prose import printable
@@ -23,6 +22,7 @@ __all__ = ["LONGEST", "render"]
 LONGEST = 60_000
 
 LONGEST_TEXT = 300
+LONGEST_CELL = 1000
 MOST_GAPS = 50
 # What Markdown could read as its own: emphasis, code, links, tables, HTML, mentions, lists, emoji.
 SPECIAL = re.compile(
@@ -32,11 +32,10 @@ SPECIAL = re.compile(
 )
 # Read in the finished page, where the reference is the character again: mention and issue.
 LATE = re.compile(r"&#(?:64|35);")
-#: Outcomes that are told even where there is none of them.
-ALWAYS: tuple[Outcome, ...] = ("met", "unmet", "missing")
 #: What an address may hold beside letters and digits and still be the target of a link.
 IN_ADDRESS = ":/#?&=%@+,;~.-_"
-HEADER = "| Outcome | Metric | Expected | Observed | Severity |\n|---|---|---|---|---|"
+OPENED = "| Outcome | Finding | What to do | Severity |\n|---|---|---|---|"
+SETTLED = "| Outcome | Requirement | Bound | Measured | Severity |\n|---|---|---|---|---|"
 
 
 def render(view: GateView) -> str:
@@ -46,9 +45,9 @@ def render(view: GateView) -> str:
         return head
     tail = _joined(_tail(view.assessment))
     room = LONGEST - len(head) - len(tail)
-    opened = _table([_row(item) for item in view.open], room)
-    rest = _table([_row(item) for item in view.settled], room - len(opened))
-    folded = f"<details><summary>{_settled(view)}</summary>\n\n{rest}\n</details>\n"
+    opened = _table(OPENED, map(_opened, view.open), room)
+    rest = _table(SETTLED, map(_settled, view.settled), room - len(opened))
+    folded = f"<details><summary>{_tallied(view.settled)}</summary>\n\n{rest}\n</details>\n"
     return head + opened + (f"\n{folded}" if view.settled else "") + tail
 
 
@@ -61,7 +60,7 @@ def _head(view: GateView) -> Iterator[str]:
     version = f", version {_plain(identity.version)}" if identity and identity.version else ""
     yield f"## {_plain(view.verdict.capitalize())}: {_plain(view.model)}{version}"
     yield ""
-    yield f"{view.meaning}{_counted(view)}"
+    yield _plain(view.meaning, LONGEST_CELL)
     yield ""
     for problem in view.problems[:MOST_GAPS]:
         yield f"- {_plain(problem)}"
@@ -78,52 +77,44 @@ def _head(view: GateView) -> Iterator[str]:
     yield ""
 
 
-def _counted(view: GateView) -> str:
-    if view.assessment is None:
-        return ""
-    if not view.requirements:
-        return " The policy expects nothing."
-    return f" Of {len(view.requirements)} expectations: {_tallied(view.requirements, ALWAYS)}."
+def _tallied(requirements: Iterable[Requirement]) -> str:
+    tallies = Counter[str](item.text.outcome for item in requirements)
+    named = OUTCOMES.items()
+    return ", ".join(f"{tallies[key]} {name}" for key, name in named if tallies[key])
 
 
-def _settled(view: GateView) -> str:
-    return _tallied(view.settled, ())
-
-
-def _tallied(requirements: Iterable[Requirement], always: Iterable[Outcome]) -> str:
-    tallies = Counter[str](item.finding.outcome for item in requirements)
-    told = frozenset(always)
-    return ", ".join(
-        f"{tallies[outcome]} {name}"
-        for outcome, name in OUTCOMES.items()
-        if tallies[outcome] or outcome in told
+def _opened(item: Requirement) -> str:
+    outcome = item.text.word
+    return _line(
+        f"**{outcome}**" if item.text.outcome == "unmet" else outcome,
+        f"{_plain(item.text.sentence, LONGEST_CELL)} {_code(item.text.metric)}",
+        _plain(item.text.remedy, LONGEST_CELL),
+        item.text.severity,
     )
 
 
-def _row(item: Requirement) -> str:
-    finding, expectation = item.finding, item.finding.expectation
-    observed = numbers.number(finding.observed, apart=(expectation.at_least, expectation.at_most))
-    if finding.outcome in {"missing", "inapplicable"}:
-        observed = finding.reason
-    elif finding.interval is not None:
-        observed = f"{observed} {numbers.interval(finding.interval)}"
-    outcome = OUTCOMES[finding.outcome]
-    cells = (
-        f"**{outcome}**" if finding.outcome == "unmet" else outcome,
-        _code(expectation.metric),
-        _plain(expectation.bound),
-        _plain(observed),
-        expectation.severity,
+def _settled(item: Requirement) -> str:
+    interval = f" ({item.text.interval})" if item.text.interval else ""
+    return _line(
+        item.text.word,
+        f"{_plain(item.text.name)} {_code(item.text.metric)}",
+        _plain(item.text.requirement),
+        _plain(item.text.value + interval),
+        item.text.severity,
     )
+
+
+def _line(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _table(rows: list[str], room: int) -> str:
+def _table(header: str, cells: Iterable[str], room: int) -> str:
     """As many rows as there is room for, and how many are left out; nothing for no rows."""
+    rows = list(cells)
     if not rows:
         return ""
-    lines = [HEADER]
-    used = len(HEADER) + 100
+    lines = [header]
+    used = len(header) + 100
     for row in rows:
         used += len(row) + 1
         if used > room:
@@ -187,10 +178,10 @@ def _code(text: str) -> str:
     return f"<code>{_plain(text)}</code>"
 
 
-def _plain(text: str) -> str:
+def _plain(text: str, longest: int = LONGEST_TEXT) -> str:
     """One line of text that means nothing but itself."""
     flat = " ".join(printable(text).split())
-    if len(flat) > LONGEST_TEXT:
-        flat = f"{flat[: LONGEST_TEXT - 1]}…"
+    if len(flat) > longest:
+        flat = f"{flat[: longest - 1]}…"
     escaped = SPECIAL.sub(lambda found: f"&#{ord(found[0])};", flat)
     return LATE.sub(lambda found: f"{found[0]}&#8203;", escaped)

@@ -35,7 +35,7 @@ def _run(view: GateView) -> dict[str, Any]:
     results = [
         _result(view, place, item)
         for place, item in enumerate(view.requirements)
-        if item.level is not None or item.finding.outcome == "waived"
+        if item.level is not None or item.text.outcome == "waived"
     ]
     if view.unexplained:
         rules.append(
@@ -60,15 +60,15 @@ def _run(view: GateView) -> dict[str, Any]:
 
 
 def _rule(item: Requirement) -> dict[str, Any]:
-    expectation = item.finding.expectation
+    severity, rationale = item.text.severity, item.text.rationale
     rule: dict[str, Any] = {
         "id": printable(item.key),
-        "shortDescription": {"text": printable(item.title)},
-        "defaultConfiguration": {"level": LEVELS[expectation.severity]},
-        "properties": {"severity": expectation.severity, "tags": [printable(item.analysis)]},
+        "shortDescription": {"text": printable(item.required)},
+        "defaultConfiguration": {"level": LEVELS[severity]},
+        "properties": {"severity": severity, "tags": [printable(item.analysis)]},
     }
-    if expectation.rationale.strip():
-        rule["fullDescription"] = {"text": printable(expectation.rationale)}
+    if rationale.strip():
+        rule["fullDescription"] = {"text": printable(rationale)}
     return rule
 
 
@@ -81,9 +81,9 @@ def _result(view: GateView, place: int, item: Requirement) -> dict[str, Any]:
         "locations": [_location(view, item.line)],
         "partialFingerprints": {"metricAndModel/v1": item.fingerprint},
     }
-    if item.finding.outcome == "waived":
+    if item.text.outcome == "waived":
         waiver = {"kind": "external", "status": "accepted"}
-        result["suppressions"] = [{**waiver, "justification": printable(item.finding.reason)}]
+        result["suppressions"] = [{**waiver, "justification": printable(item.text.waiver)}]
     if view.report:
         result["hostedViewerUri"] = view.report
     return result
@@ -96,7 +96,7 @@ def _problem(view: GateView, place: int, number: int) -> dict[str, Any]:
         "level": "error",
         "message": {"text": printable(view.unexplained[number])},
         "locations": [_location(view, None)],
-        "partialFingerprints": {"metricAndModel/v1": view.fingerprint(f"{GATE} {number}")},
+        "partialFingerprints": {"metricAndModel/v1": view.digest_of(f"{GATE} {number}")},
     }
 
 

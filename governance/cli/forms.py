@@ -94,8 +94,8 @@ class Forms:
         held = answer.assessment is not None
         run_id, report = registry.record_page(answer.version) if held else ("", "")
         view = gate_view(
-            answer.version.uri, answer.assessment, verdict=answer.verdict, problems=answer.doubts,
-            policy_path=_in_repository(self._policy), run_id=run_id, report=report,
+            answer.version.uri, answer.assessment, verdict=answer.verdict,
+            problems=answer.doubts if held else answer.reasons, policy_path=_in_repository(self._policy), run_id=run_id, report=report,
         )  # fmt: skip
         self._compare(view)
         self._write(view)

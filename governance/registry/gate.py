@@ -36,7 +36,7 @@ class GateAnswer:
         version: The version, pinned.
         verdict: Verdict of the gate; the version passes only if it is `approved`.
         reasons: Why the version does not pass, one sentence each; empty where it passes.
-        doubts: Those of the reasons that no finding of the record gives.
+        doubts: Those of the reasons that are about the signature of the record.
         assessment: The recorded assessment; None where the version has none yet.
         model: Folder of the model files that were checked; None without an assessment.
         statement: The signed statement that counts; None where no signature was asked for.
@@ -90,16 +90,16 @@ def ask(
     if statement is not None and statement.kind == "revocation":
         reason = f"{version.uri}: its approval was revoked: {statement.detail}"
         return GateAnswer(
-            version=version, verdict="rejected", reasons=(reason,), doubts=(reason,),
-            statement=statement, signed_by=signed_by,
+            version=version, verdict="rejected", reasons=(reason,), statement=statement,
+            signed_by=signed_by,
         )  # fmt: skip
     pending = awaited(version)
     if statement is not None and statement.verdict == "undetermined" and statement.run_id is None:
         pending = f"{version.uri}: could not be assessed: {statement.detail}"
     if pending is not None:
         return GateAnswer(
-            version=version, verdict="undetermined", reasons=(pending,), doubts=(pending,),
-            statement=statement, signed_by=signed_by,
+            version=version, verdict="undetermined", reasons=(pending,), statement=statement,
+            signed_by=signed_by,
         )  # fmt: skip
     folder = fetch(version, workspace / "record")
     assessment = held(version, folder)

@@ -21,10 +21,7 @@ def test_annotation_names_file_line_model_and_bound(assessment):
 
     (line,) = render(view_of(assessment, expectation, policy_path="ml/a,b.toml")).splitlines()
 
-    assert line.startswith(
-        "::error file=ml/a%2Cb.toml,line=1,title=bildklassifikator-größe%3A not met::"
-        "performance.accuracy at least 1: estimate 0.99996 is not at least 1; interval"
-    )
+    assert line.startswith("::error file=ml/a%2Cb.toml,line=1,title=bildklassifikator-größe%3A ")
 
 
 def test_text_that_means_harm_stays_text(assessment):
@@ -36,6 +33,7 @@ def test_text_that_means_harm_stays_text(assessment):
     assert len(text.splitlines()) == len(text.split("\n")) - 1 == 2
     assert all(line.startswith("::error file=") for line in text.splitlines())
     assert "%250A" in text
+    assert "100 %25 are required" not in render(view_of(assessment))
 
 
 def test_no_more_annotations_of_a_level_than_github_shows(assessment):

@@ -16,7 +16,7 @@ def test_an_entry_stands_for_an_open_finding(assessment):
         assert item["severity"] in {"info", "minor", "major", "critical", "blocker"}
     assert len({item["fingerprint"] for item in found}) == len(found)
     assert found[0]["check_name"] == "performance.recall_worst"
-    assert "at least 0.75: not met" in found[0]["description"]
+    assert "at least 75" in found[0]["description"]
 
 
 def test_nothing_open_is_an_empty_list(make_brief):

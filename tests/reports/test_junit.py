@@ -124,8 +124,9 @@ def test_bound_line_and_report_stand_in_a_case(assessment):
 
     case = root.find(".//testcase[@name='accuracy']")
     assert (case.get("file"), case.get("line")) == ("ml/p.toml", "3")
-    assert "performance.accuracy at least 1: not met" in case[0].get("message")
-    assert case[0].text == "Why.\nhttp://h/r"
+    assert case[0].get("message").startswith("block, not met: ")
+    assert case[0].text.splitlines()[:2] == ["All images right: at least 100\u202f%", "Why."]
+    assert case[0].text.endswith("http://h/r")
     assert root.find(".//property[@name='report']").get("value") == "http://h/r"
 
 
@@ -150,7 +151,7 @@ def test_what_does_not_apply_is_skipped_with_its_reason(assessment):
     assert root.get("failures") == root.get("errors") == "0"
 
 
-def test_waived_expectation_is_skipped_with_its_reason(assessment):
+def test_waived_expectation_is_skipped(assessment):
     finding = assessment.decision.findings[2]
     waived = Finding(
         expectation=finding.expectation, observed=0.7, interval=None, outcome="waived",
@@ -161,7 +162,7 @@ def test_waived_expectation_is_skipped_with_its_reason(assessment):
     root = parsed(dataclasses.replace(assessment, decision=decision))
 
     messages = [item.get("message") for item in root.iter("skipped")]
-    assert any("accepted by the board" in message for message in messages)
+    assert any("Waived; by whom is not recorded" in message for message in messages)
     assert root.get("failures") == root.get("errors") == "0"
 
 

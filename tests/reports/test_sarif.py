@@ -11,6 +11,7 @@ from jsonschema import Draft4Validator
 
 from governance.records.decision import judge
 from governance.records.policy import Expectation
+from governance.records.waiver import Waiver
 from reports.gate_view import gate_view
 from reports.sarif import render
 
@@ -61,16 +62,24 @@ def test_a_result_points_at_the_line_of_its_expectation(assessment, accepted):
 
 
 def test_what_was_waived_is_suppressed_with_its_reason(assessment, accepted):
-    finding = dataclasses.replace(
-        assessment.decision.findings[2], outcome="waived", reason="waived by Ann"
-    )
-    decision = dataclasses.replace(assessment.decision, findings=(finding,), verdict="approved")
+    waiver = Waiver(
+        metric="performance.recall_worst", bound=0.6, reason="A pilot.", approver="Ann",
+        issued=1_795_000_000, expires=1_801_353_600, token="ab" * 32,
+    )  # fmt: skip
+    decision = judge(assessment.policy, assessment.evidence, (waiver,))
+    findings = tuple(item for item in decision.findings if item.outcome == "waived")
+    decision = dataclasses.replace(decision, findings=findings, verdict="approved")
+    waived = dataclasses.replace(assessment, decision=decision, waivers=(waiver,))
 
-    run = accepted(gate_view("x", dataclasses.replace(assessment, decision=decision)))
+    run = accepted(gate_view("x", waived))
 
     (result,) = run["results"]
     assert result["suppressions"] == [
-        {"kind": "external", "status": "accepted", "justification": "waived by Ann"}
+        {
+            "kind": "external",
+            "status": "accepted",
+            "justification": "waived until 2027-01-31 by Ann: A pilot",
+        }
     ]
 
 

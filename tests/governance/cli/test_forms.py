@@ -66,7 +66,7 @@ def test_github_gets_annotations_summary_and_outputs(governance, recorded, workf
     )
     assert stopped == ""
     assert "performance.nll" in shown
-    assert resumed.startswith("\n::error file=policy.toml,line=12,title=stripes%3A not met::")
+    assert resumed.startswith("\n::error file=policy.toml,line=12,title=stripes%3A The loss on ")
 
 
 def test_json_stays_the_only_thing_on_standard_output(governance, recorded, workflow):

@@ -63,14 +63,14 @@ def test_it_is_missing_in_the_report_at_the_gate_in_markdown_and_in_mlflow(unmea
     assert unmeasured.decision.verdict == "undetermined"
     assert EXIT_CODES[unmeasured.decision.verdict] == 30
     shown = gate_view("", unmeasured)
-    assert '<error message="block, missing: ' in junit.render(shown)
+    assert '<error message="block, not measured: ' in junit.render(shown)
     # the report
     page = to_html(unmeasured)
     assert '<span class="outcome missing">not measured</span>' in page
     assert '<span class="outcome met">' not in page
     # Markdown
-    assert "| not measured |" in markdown.render(shown)
-    assert "0 met, 0 not met, 1 not measured" in markdown.render(shown)
+    assert "\n| not measured |" in markdown.render(shown)
+    assert "was not measured" in markdown.render(shown)
     # MLflow: the page of the version, and the metrics of the run
     assert "| block | missing | missing |" in summary(unmeasured, "link")
     assert NAME not in dict(_numbers(unmeasured))
