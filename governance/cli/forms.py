@@ -94,9 +94,14 @@ class Forms:
         held = answer.assessment is not None
         run_id, report = registry.record_page(answer.version) if held else ("", "")
         view = gate_view(
-            answer.version.uri, answer.assessment, verdict=answer.verdict,
-            problems=answer.doubts if held else answer.reasons, policy_path=_in_repository(self._policy), run_id=run_id, report=report,
-        )  # fmt: skip
+            answer.version.uri,
+            answer.assessment,
+            verdict=answer.verdict,
+            problems=answer.doubts if held else answer.reasons,
+            policy_path=_in_repository(self._policy),
+            run_id=run_id,
+            report=report,
+        )
         self._compare(view)
         self._write(view)
 
