@@ -113,12 +113,8 @@ def ask(
         version=version,
         verdict="undetermined" if doubts and verdict == "approved" else verdict,
         reasons=(*_reasons(version, assessment), *doubts),
-        doubts=doubts,
-        assessment=assessment,
-        model=model,
-        statement=statement,
-        signed_by=signed_by,
-    )
+        doubts=doubts, assessment=assessment, model=model, statement=statement, signed_by=signed_by,
+    )  # fmt: skip
 
 
 def _statement(
