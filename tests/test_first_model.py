@@ -23,7 +23,7 @@ def blocks(title, language):
 
 def form(text):
     """A text without its line breaks, and with # for every number."""
-    return re.sub(r"[−+]?\d[\d.,]*", "#", " ".join(text.split()))
+    return re.sub(r"[\N{MINUS SIGN}+]?\d[\d.,]*", "#", " ".join(text.split()))
 
 
 def quoted(block):
