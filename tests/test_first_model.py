@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from governance import registry
 from governance.cli import app
+from governance.registry.materials import model_folder
+from governance.subject import model_files
 
 PAGE = Path(__file__).parents[1] / "docs" / "start" / "your-first-model.md"
 
@@ -56,3 +59,16 @@ def test_the_script_logs_a_model_for_which_the_page_drafts_and_checks_a_policy(
     (shown,) = blocks("3. Check it", "text")
     checked = typed("3. Check it")
     assert [part for part in quoted(shown) if part not in checked] == []
+
+
+@pytest.mark.slow
+def test_the_script_of_log_a_model_logs_one_that_is_accepted(mlflow_store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (PAGE.parents[1] / "how-to" / "log-a-model.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    exec(compile(script, "log_a_model.py", "exec"), {})  # noqa: S102 - the page's own script
+
+    files = model_files.read(model_folder(registry.resolve("models:/retina/1"), tmp_path / "model"))
+    loaded = model_files.load(files, allow_pickle=False, device="cpu")
+    assert loaded.shape == (3, 32, 32)
+    assert model_files.describe(files.folder).class_names is not None
