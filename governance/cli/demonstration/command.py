@@ -1,0 +1,95 @@
+"""Command: `governance demo`, and what it prints."""
+
+from dataclasses import replace
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from governance.cli.arguments import AsJson, Keys, SigningKey
+from governance.cli.console import complain, out, print_json, progress_bar, text
+from governance.records.numbers import number
+
+if TYPE_CHECKING:
+    from governance.cli.demonstration.orders import Store
+    from governance.cli.demonstration.running import DemoVersion
+
+__all__ = ["demo"]
+
+
+def demo(
+    out_dir: Annotated[
+        Path, typer.Option("--out", help="New folder for database, models and reports.")
+    ] = Path("demo"),
+    registry: Annotated[
+        str | None,
+        typer.Option(
+            help="MLflow server in the place of a database in that folder.", metavar="URI"
+        ),
+    ] = None,
+    signing_key: SigningKey = None,
+    keys: Keys = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Train, register and assess three versions of a digit classifier, which takes two minutes.
+
+    Everything stays in the new folder. MLflow servers are not touched, unless --registry or
+    --config names one.
+    """
+    from governance.cli.demonstration.orders import Store
+    from governance.cli.demonstration.running import run_demo
+
+    store = Store.embedded(out_dir) if registry is None else Store(uri=registry)
+    store = replace(store, signing_key=signing_key, keys=keys)
+    with progress_bar() as progress:
+        versions = run_demo(out_dir, store, tell=lambda step: progress(step, 0, 1))
+    if as_json:
+        print_json({"versions": [_summary(version) for version in versions]})
+    else:
+        _show(versions, store)
+
+
+def _show(versions: list["DemoVersion"], store: "Store") -> None:
+    from governance.cli.demonstration.orders import NAME
+
+    table = Table(
+        "version", "what it is", "accuracy", "verdict", title="Three versions, one policy"
+    )
+    for version in versions:
+        accuracy = number(version.assessment.metrics.get("performance.accuracy"))
+        table.add_row(*map(text, (version.number, version.story, accuracy, version.verdict)))
+    out.print(table)
+    for version in versions:
+        if version.verdict != "approved":
+            out.print(text(f"Why version {version.number} is {version.verdict}:"))
+            for sentence in why(version.assessment):
+                out.print(text(f"  {sentence}"), soft_wrap=True)
+    out.print("Reports:")
+    for version in versions:
+        out.print(text(f"  version {version.number}: {version.pdf or 'no report'}"), soft_wrap=True)
+        if version.unprinted:
+            complain(f"version {version.number} was not printed: {version.unprinted}")
+    last = versions[-1].number
+    out.print("Next, ask the gate, which refuses version 3 with exit code 10:")
+    out.print(
+        text(f"  MLFLOW_TRACKING_URI={quote(store.uri)} governance gate models:/{NAME}/{last}")
+    )
+
+
+def why(assessment):
+    return [f"{f.expectation.metric} {f.observed} {f.expectation.bound}" for f in assessment.decision.findings if f.outcome in {"unmet", "missing"}]
+
+
+def _summary(version: "DemoVersion") -> dict[str, Any]:
+    """What `--json` prints of a version."""
+    return {
+        "version": version.number,
+        "story": version.story,
+        "verdict": version.verdict,
+        "why": list(why(version.assessment)),
+        "assessment": str(version.folder),
+        "pdf": None if version.pdf is None else str(version.pdf),
+        "run_id": version.run_id,
+    }
