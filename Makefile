@@ -1,4 +1,4 @@
-.PHONY: help check test demo docs kill races lock sbom licences fuzz
+.PHONY: help check test demo docs site kill races lock sbom licences fuzz
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -14,9 +14,13 @@ demo:  ## set up .venv, then train, register and assess three versions of a digi
 	ci/setup demo
 	.venv/bin/governance demo --out demo
 
-docs:  ## write docs/analyses.md from what the analyses declare
+docs:  ## write docs/reference/analyses.md from what the analyses declare
 	ci/setup dev
 	.venv/bin/python ci/analyses_page.py
+
+site:  ## build the documentation into build/site, executing the examples; warnings are errors
+	ci/setup dev
+	ci/site
 
 kill:  ## thirty registrations while worker and server are killed; ci/check runs six
 	ci/setup dev

@@ -1,4 +1,4 @@
-"""The page docs/analyses.md, from what the analyses declare: `make docs` writes it, CI compares."""
+"""The page docs/reference/analyses.md: `make docs` writes what analyses declare, CI compares."""
 
 import dataclasses
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from governance import analyses
 
-PAGE = Path(__file__).parent.parent / "docs" / "analyses.md"
+PAGE = Path(__file__).parent.parent / "docs" / "reference" / "analyses.md"
 
 HEAD = """\
 # Analyses
@@ -17,7 +17,7 @@ below as keys of that table. It states an expectation by the full name of a metr
 
 The tolerance of a metric is the largest difference, absolute or as a share of the larger value,
 between two measurements on different machines. `governance replay` compares within it
-([verify as an auditor](verify.md)).
+([verify as an auditor](../how-to/verify.md)).
 """
 
 
@@ -51,6 +51,6 @@ def _section(name: str) -> str:
 if __name__ == "__main__":
     if sys.argv[1:] == ["--check"]:
         if PAGE.read_text(encoding="utf-8") != page():
-            sys.exit("docs/analyses.md is not what the analyses declare; run: make docs")
+            sys.exit("docs/reference/analyses.md is not what the analyses declare; run: make docs")
     else:
         PAGE.write_text(page(), encoding="utf-8")

@@ -11,8 +11,8 @@ GovernanceError
     └── ApprovalError  a signed statement or its key cannot be relied on  (exit 40)
 ```
 
-Each message says where, what, and what would be accepted; `docs/messages.md` lists causes and
-cures.
+Each message says where, what, and what would be accepted; `docs/how-to/messages.md` lists causes
+and cures.
 """
 
 import errno

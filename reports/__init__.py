@@ -7,6 +7,12 @@ markdown    a summary for a pull request or a registry page
 junit       the findings as test cases
 comparison  two versions held against each other, on one page
 history     the versions of a registered model, on one page
+findings    every finding in words: title, sentence, rule, cause, remedy
+verdicts    the verdict in a sentence, and what else is open
+causes      what the evidence points to where a requirement is not met
+metric_texts  the standing texts of each metric, from `metrics.toml`
+class_names which class a number is about, and its untrusted name in a sentence
+amounts     numbers with their unit, never rounded onto or across their bound
 view        an assessment in the order in which a reader asks
 gaps        what an assessment says nothing about
 grid        the part of a table that fits on a page

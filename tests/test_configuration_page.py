@@ -11,7 +11,8 @@ from governance.errors import PolicyError
 from governance.records.configuration import SHARED, configuration
 from governance.worker.config import WorkerConfig
 
-PAGE = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = (DOCS / "reference" / "configuration.md").read_text(encoding="utf-8")
 
 
 def documented(title):
@@ -53,7 +54,7 @@ def test_every_key_of_a_client_and_every_shared_one_is_on_the_page():
 
 def shown():
     """Every configuration that a page shows."""
-    for path in sorted((Path(__file__).parents[1] / "docs").glob("*.md")):
+    for path in sorted(DOCS.rglob("*.md")):
         for text in re.findall(
             r"^```toml\n(.*?)^```", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
         ):

@@ -143,7 +143,7 @@ def labelled_images(folder):
 def test_the_laptop_page_runs_as_it_stands(tmp_path):
     from mlflow import MlflowClient  # noqa: PLC0415 - seconds, for the one test that needs it
 
-    page, port = "deploy-laptop.md", servers.free_port()
+    page, port = "how-to/deploy-laptop.md", servers.free_port()
     _, start, serve, check, work, look, use = (
         text.replace("5000", str(port)) for text in blocks(page, "sh")
     )
@@ -198,7 +198,7 @@ def unit(page, words, places):
 @pytest.mark.server
 @pytest.mark.worker
 def test_the_team_page_runs_with_other_folders_and_one_user(tmp_path):
-    page = "deploy-team-server.md"
+    page = "how-to/deploy-team-server.md"
     port, webhooks, monitoring = (str(servers.free_port()) for _ in range(3))
     places = {
         "/srv/": f"{tmp_path}/srv/", "/opt/mlflow/bin/": f"{PROGRAMS}/",
@@ -272,13 +272,13 @@ def test_the_team_page_runs_with_other_folders_and_one_user(tmp_path):
 
 
 def test_the_secrets_of_the_compose_page_are_nobody_elses(tmp_path):
-    run(block("deploy-docker-compose.md", "sh", "umask 077"), tmp_path)
+    run(block("how-to/deploy-docker-compose.md", "sh", "umask 077"), tmp_path)
 
     files = list((tmp_path / "secrets").iterdir())
-    declared = yaml.safe_load(block("deploy-docker-compose.md", "yaml", "services:"))["secrets"]
+    stack = yaml.safe_load(block("how-to/deploy-docker-compose.md", "yaml", "services:"))
     by_hand = {"store.json", "s3.ini"}
     assert {item.name for item in files} | by_hand == {
-        Path(item["file"]).name for item in declared.values()
+        Path(item["file"]).name for item in stack["secrets"].values()
     }
     assert {item.stat().st_mode & 0o777 for item in files} == {0o600}
     assert Fernet((tmp_path / "secrets/fernet").read_text().strip())
@@ -288,7 +288,7 @@ def test_the_secrets_of_the_compose_page_are_nobody_elses(tmp_path):
 
 
 def test_all_that_the_compose_file_names_exists_and_every_service_is_watched():
-    stack = yaml.safe_load(block("deploy-docker-compose.md", "yaml", "services:"))
+    stack = yaml.safe_load(block("how-to/deploy-docker-compose.md", "yaml", "services:"))
 
     for service in stack["services"].values():
         assert {"healthcheck", "mem_limit", "restart", "networks"} <= set(service)
@@ -301,12 +301,12 @@ def test_all_that_the_compose_file_names_exists_and_every_service_is_watched():
         assert re.fullmatch(r"\$\{\w+:\?[^}]*digest[^}]*\}", image)
     used = {name for service in stack["services"].values() for name in service["secrets"]}
     assert used == set(stack["secrets"])
-    shown = block("deploy-docker-compose.md", "ini", "PYTHON_IMAGE")
+    shown = block("how-to/deploy-docker-compose.md", "ini", "PYTHON_IMAGE")
     assert all("@sha256:" in line for line in shown.splitlines())
 
 
 def test_the_scripts_in_the_compose_file_are_ones():
-    stack = yaml.safe_load(block("deploy-docker-compose.md", "yaml", "services:"))
+    stack = yaml.safe_load(block("how-to/deploy-docker-compose.md", "yaml", "services:"))
     scripts = [item["command"][-1] for item in stack["services"].values()
                if isinstance(item.get("command"), list)]  # fmt: skip
 
@@ -317,7 +317,7 @@ def test_the_scripts_in_the_compose_file_are_ones():
 
 def manifests():
     """Every object of the page about Kubernetes."""
-    (text,) = blocks("deploy-kubernetes.md", "yaml")
+    (text,) = blocks("how-to/deploy-kubernetes.md", "yaml")
     return [pytest.param(item, id=f"{item['kind']} {item['metadata']['name']}")
             for item in yaml.safe_load_all(text)]  # fmt: skip
 

@@ -28,8 +28,8 @@ from governance.records.evidence import (
 from governance.records.policy import Policy
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-#: The pages that people write and people read; docs/analyses.md is generated.
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+#: The pages that people write and people read; docs/reference/analyses.md is generated.
 WRITTEN = [
     *(path for path in PAGES[1:] if path.name != "analyses.md"),
     ROOT / "CONTRIBUTING.md",
@@ -57,6 +57,10 @@ def commands(group=None, path=("governance",)):
         else:
             flags = [(*item.opts, *item.secondary_opts) for item in command.params]
             yield " ".join((*path, name)), [names for names in flags if names[0].startswith("--")]
+
+
+def test_every_page_stands_in_the_folder_of_its_kind_of_question():
+    assert {path.name for path in (ROOT / "docs").glob("*.md")} <= {"index.md"}
 
 
 @pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.name)
@@ -111,7 +115,7 @@ def test_every_analysis_and_metric_is_documented(name):
 
 @pytest.mark.parametrize("name", errors.__all__)
 def test_every_error_has_its_cause_and_cure(name):
-    assert f"`{name}`" in page("messages.md")
+    assert f"`{name}`" in page("how-to/messages.md")
 
 
 def text_of(node):
@@ -150,7 +154,7 @@ def message_templates():
 def quoted_messages():
     """The first column of every table of messages."""
     table = False
-    for line in page("messages.md").splitlines():
+    for line in page("how-to/messages.md").splitlines():
         table = line.startswith("|") and (table or line.startswith("| message |"))
         if table and not line.startswith(("|---", "| message |")):
             (message,) = re.findall(r"`([^`]+)`", line.split(" | ")[0])
@@ -172,13 +176,13 @@ def test_every_message_has_one_entry():
 
 @pytest.mark.parametrize(("verdict", "code"), EXIT_CODES.items())
 def test_every_verdict_and_exit_code_is_in_the_glossary(verdict, code):
-    assert f"`{verdict}` {code}" in page("glossary.md")
+    assert f"`{verdict}` {code}" in page("reference/glossary.md")
 
 
 @pytest.mark.parametrize("record", [Assessment, Baseline, Evidence, Finding, Interval, Measurement,
                                     ModelIdentity, ValidationIdentity])  # fmt: skip
 def test_every_field_of_a_record_is_in_the_description_of_its_format(record):
-    text = page("evidence-format.md")
+    text = page("reference/evidence-format.md")
     fields = [item.name for item in dataclasses.fields(record)]
     if "ref" in fields:  # written flat
         fields.remove("ref")
@@ -197,7 +201,7 @@ def test_every_key_of_a_policy_is_documented(table):
     (problem,) = (item for item in caught.value.problems if "nonsense: unknown key" in item)
     keys = problem.partition("accepted are ")[2].split(", ")
     prefix = {"[model]": "model.", "[validation]": "validation."}.get(table, "")
-    text = page("policy.md")
+    text = page("reference/policy.md")
     assert [
         key for key in keys if not re.search(rf"(`{re.escape(prefix + key)}`|\[{key}[.\]])", text)
     ] == []
@@ -238,7 +242,7 @@ def test_the_starter_policy_is_what_the_command_writes(tmp_path):
 
 
 def test_the_analysis_that_the_documentation_writes_can_be_imported(tmp_path):
-    found = blocks(ROOT / "docs" / "add-an-analysis.md", "python")
+    found = blocks(ROOT / "docs" / "how-to" / "add-an-analysis.md", "python")
     assert found
 
     for index, source in enumerate(found):

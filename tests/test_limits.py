@@ -8,7 +8,7 @@ from pathlib import Path
 import mlflow.data  # noqa: F401 - loads the plug-in, which must not be imported before it
 import pytest
 
-PAGE = (Path(__file__).parents[1] / "docs" / "limits.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[1] / "docs" / "reference" / "limits.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| .* \| ([\d,]+)( KiB| MiB| GiB)? \| `([\w.]+)\.(\w+)` \|$", re.MULTILINE)
 ROWS = ROW.findall(PAGE)
 UNITS = {"": 1, " KiB": 2**10, " MiB": 2**20, " GiB": 2**30}

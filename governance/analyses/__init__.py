@@ -2,7 +2,7 @@
 
 An analysis is a frozen dataclass whose fields are its parameters (the keys of
 `[analyses.<name>]` in a policy), named in its module's `__all__` as the only class with a `run`.
-Its module docstring is what the report prints. `docs/add-an-analysis.md` walks through one.
+Its module docstring is what the report prints. `docs/how-to/add-an-analysis.md` walks through one.
 Analyses of other distributions come through the entry-point group `governance.analyses`.
 
 ```

@@ -1,7 +1,7 @@
 """Keyring: whose signatures count, for which kind of statement, and until when.
 
-A keyring is a TOML file of public keys, each with its owner and its role. `docs/approvals.md`
-describes it:
+A keyring is a TOML file of public keys, each with its owner and its role. It is
+described in `docs/reference/approvals.md`:
 
     registry = "production"               # optional: statements of no other registry count
     version = 3                           # raised whenever the ring is signed

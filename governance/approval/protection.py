@@ -1,7 +1,7 @@
 """Protection: which aliases and stages are kept for approved versions, and whose approval counts.
 
 The table `[registry]` of `governance.toml` in the working directory of the server, with the keyring
-that all parts share; `docs/configuration.md` describes it:
+that all parts share; `docs/reference/configuration.md` describes it:
 
     keyring = "root.toml"                 # the root keys that sign the ring, or a ring that nobody
                                           # signed; a relative path starts at this file

@@ -10,8 +10,8 @@
 ```
 
 A folder without its manifest is not an assessment. The sha256 of `assessment.json` is *the digest
-of the assessment*: it covers all evidence, and the reports print it. `docs/evidence-format.md`
-specifies the files apart from the code.
+of the assessment*: it covers all evidence, and the reports print it. The files are
+specified apart from the code in `docs/reference/evidence-format.md`.
 """
 
 import hashlib

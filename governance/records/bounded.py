@@ -2,7 +2,7 @@
 
 A few bytes can ask for gigabytes or for hours: a file of holes, a number of a million digits, lists
 a thousand deep. Size, depth, numbers and the count of values are looked at first, by passes over
-the bytes that cost no more than reading them. `docs/limits.md` lists all maxima.
+the bytes that cost no more than reading them. `docs/reference/limits.md` lists all maxima.
 """
 
 import hashlib

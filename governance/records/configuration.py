@@ -10,7 +10,7 @@ Keys that all share stand at the top; each part has a table of its own beside th
     [client]       # read by all other commands
 
 A part reads what is shared and its own table, and refuses keys that it does not know. What stands
-in the tables of the others is theirs to check. `docs/configuration.md` lists all keys.
+in the tables of the others is theirs to check. `docs/reference/configuration.md` lists all keys.
 """
 
 from dataclasses import dataclass

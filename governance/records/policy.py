@@ -1,7 +1,7 @@
 """Policy: what a model is put through and what is expected of it.
 
-`Policy.load` reads a TOML file and reports every problem at once. `docs/policy.md` describes the
-file; `decision.judge` holds evidence against it.
+`Policy.load` reads a TOML file and reports every problem at once. `docs/reference/policy.md`
+describes the file; `decision.judge` holds evidence against it.
 """
 
 import dataclasses

@@ -1,6 +1,6 @@
 """Severities: what it does to the verdict that an expectation is not met, in one table.
 
-A new severity is a row here, its words in the templates and a line in `docs/policy.md`.
+A new severity is a row here, its words in the templates and a line in `docs/reference/policy.md`.
 """
 
 from collections.abc import Mapping

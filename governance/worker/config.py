@@ -1,7 +1,7 @@
 """Config: policies, limits and permissions of a worker, from the table `[worker]` of its file.
 
-`docs/configuration.md` describes the file. All of it is the operator's; what people write into the
-registry chooses among what the file allows, and nothing else.
+`docs/reference/configuration.md` describes the file. All of it is the operator's; what
+people write into the registry chooses among what the file allows, and nothing else.
 """
 
 from dataclasses import dataclass

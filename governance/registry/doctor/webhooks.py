@@ -48,7 +48,7 @@ def webhooks(server: str, url: str | None) -> tuple[Observation, ...]:
             warning(
                 "webhook",
                 f"none {what}; versions wait for the worker's next sweep",
-                "make one: governance worker --help, docs/deploy-team-server.md",
+                "make one: governance worker --help, docs/how-to/deploy-team-server.md",
             ),
         )
     return (*secrets, *(_delivered(server, item) for item in matching))
@@ -91,5 +91,5 @@ def _delivered(server: str, item: dict[str, Any]) -> Observation:
         "webhook",
         f"{name} is not taken: {why[:200]}",
         "start the worker's receiver there, give it the webhook's secret, and see that the "
-        "server may reach it (docs/deploy-team-server.md)",
+        "server may reach it (docs/how-to/deploy-team-server.md)",
     )

@@ -31,7 +31,7 @@ from reports.grid import grid
 from reports.prose import describe
 
 HEADINGS = {"Purpose", "Method", "Signs of risk", "Limits"}
-DOCS = Path(__file__).parents[3] / "docs"
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "add-an-analysis.md"
 
 # Defaults are chosen for real models and may take minutes.
 QUICK = {
@@ -69,10 +69,8 @@ def measured(tiny_subject):
 
 @pytest.fixture
 def brightness(tmp_path, monkeypatch):
-    """The example of `docs/add-an-analysis.md`, saved into the package with no other edit."""
-    (source,) = re.findall(
-        r"```python\n(.*?)```", (DOCS / "add-an-analysis.md").read_text(), flags=re.DOTALL
-    )
+    """The example of the page "Add an analysis", saved into the package with no other edit."""
+    (source,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
     (tmp_path / "brightness.py").write_text(source)
     monkeypatch.setattr(analyses, "__path__", [*analyses.__path__, str(tmp_path)])
     importlib.invalidate_caches()

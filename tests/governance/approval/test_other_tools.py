@@ -1,4 +1,4 @@
-"""Other tools: what `docs/verify.md` shows, done by OpenSSL, which shares no code with ours."""
+"""Other tools: what `docs/how-to/verify.md` shows, by OpenSSL, which shares no code with ours."""
 
 import base64
 import json

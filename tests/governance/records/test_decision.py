@@ -60,7 +60,7 @@ def test_a_miss_alone_leads_to_the_verdict_of_the_table(severity, outcome):
 
 
 def test_the_documentation_of_policies_names_every_severity():
-    page = (Path(__file__).parents[3] / "docs" / "policy.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs/reference/policy.md").read_text(encoding="utf-8")
 
     assert [name for name in SEVERITIES if f"`{name}`" not in page] == []
 

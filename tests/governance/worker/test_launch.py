@@ -69,7 +69,7 @@ def test_hostile_code_reaches_nothing_but_what_the_worker_speaks_of(
 
 
 def test_the_page_on_confinement_says_what_is_reached():
-    page = Path(__file__).parents[3] / "docs" / "confinement.md"
+    page = Path(__file__).parents[3] / "docs" / "concepts" / "confinement.md"
     rows = [line.split("|")[1:-1] for line in page.read_text().splitlines() if line.count("|") == 5]
     tried = rows[2:]  # below the heading
 
