@@ -17,6 +17,8 @@ from governance.errors import GovernanceError, HostError
 
 __all__ = ["Bench", "bench"]
 
+#: The variable by which torch and NumPy, as they are loaded, know how many threads to use.
+THREADS = "OMP_NUM_THREADS"
 #: Seconds that a stage has to put a version's status back once it is told to end.
 GRACE = 15.0
 
@@ -65,7 +67,8 @@ def bench(tell: Callable[[str], None], module: str) -> Iterator[Bench]:
     context = multiprocessing.get_context("spawn")  # a fork of threads and torch may hang
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, module), daemon=True)
-    process.start()
+    with _one_thread():
+        process.start()
     theirs.close()
     try:
         yield Bench(ours, tell)
@@ -77,6 +80,18 @@ def bench(tell: Callable[[str], None], module: str) -> Iterator[Bench]:
             process.join(GRACE)
             process.kill()
             process.join()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let what is started meanwhile compute in one thread, since as many as cores run beside."""
+    before = os.environ.get(THREADS)
+    os.environ.setdefault(THREADS, "1")
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[THREADS]
 
 
 def _work(connection: Connection, module: str) -> None:

@@ -15,8 +15,13 @@ from governance.records.numbers import number
 if TYPE_CHECKING:
     from governance.cli.demonstration.orders import Store
     from governance.cli.demonstration.running import DemoVersion
+    from governance.records.assessment import Assessment
 
-__all__ = ["demo"]
+__all__ = ["demo", "why"]
+
+ACCURACY = "performance.accuracy"
+#: What a class is here.
+NOUN = "digit"
 
 
 def demo(
@@ -58,28 +63,42 @@ def _show(versions: list["DemoVersion"], store: "Store") -> None:
         "version", "what it is", "accuracy", "verdict", title="Three versions, one policy"
     )
     for version in versions:
-        accuracy = number(version.assessment.metrics.get("performance.accuracy"))
+        accuracy = number(version.assessment.metrics.get(ACCURACY))
         table.add_row(*map(text, (version.number, version.story, accuracy, version.verdict)))
     out.print(table)
     for version in versions:
-        if version.verdict != "approved":
+        sentences = why(version.assessment)
+        if sentences:
             out.print(text(f"Why version {version.number} is {version.verdict}:"))
-            for sentence in why(version.assessment):
-                out.print(text(f"  {sentence}"), soft_wrap=True)
+        for sentence in sentences:
+            out.print(text(f"- {sentence}"), soft_wrap=True)
     out.print("Reports:")
     for version in versions:
-        out.print(text(f"  version {version.number}: {version.pdf or 'no report'}"), soft_wrap=True)
+        out.print(text(f"- version {version.number}: {version.pdf or 'none'}"), soft_wrap=True)
         if version.unprinted:
             complain(f"version {version.number} was not printed: {version.unprinted}")
-    last = versions[-1].number
-    out.print("Next, ask the gate, which refuses version 3 with exit code 10:")
+    last = versions[-1]
     out.print(
-        text(f"  MLFLOW_TRACKING_URI={quote(store.uri)} governance gate models:/{NAME}/{last}")
+        text(f"Next, ask the gate about version {last.number}; it answers with its exit code:")
     )
+    asked = f"MLFLOW_TRACKING_URI={quote(store.uri)} governance gate models:/{NAME}/{last.number}"
+    keys = "" if store.keys is None else f" --keys {quote(str(store.keys))}"
+    out.print(text(f"  {asked}{keys}"), soft_wrap=True)
 
 
-def why(assessment):
-    return [f"{f.expectation.metric} {f.observed} {f.expectation.bound}" for f in assessment.decision.findings if f.outcome in {"unmet", "missing"}]
+def why(assessment: "Assessment") -> list[str]:
+    """Why a version is not approved: what decided, what else is open, and what accuracy says."""
+    from reports.findings import findings
+
+    if assessment.decision.verdict == "approved":
+        return []
+    told = findings(assessment, NOUN)
+    sentences = [item.sentence for item in told if item.open and item.severity != "warn"][:2]
+    accuracy = next((item for item in told if item.metric == ACCURACY), None)
+    if accuracy is not None and accuracy.outcome == "met":
+        said = f"{accuracy.sentence[:1].lower()}{accuracy.sentence[1:]}"
+        sentences.append(f"A gate on accuracy alone would let it pass: {said}")
+    return sentences
 
 
 def _summary(version: "DemoVersion") -> dict[str, Any]:
@@ -88,7 +107,7 @@ def _summary(version: "DemoVersion") -> dict[str, Any]:
         "version": version.number,
         "story": version.story,
         "verdict": version.verdict,
-        "why": list(why(version.assessment)),
+        "why": why(version.assessment),
         "assessment": str(version.folder),
         "pdf": None if version.pdf is None else str(version.pdf),
         "run_id": version.run_id,

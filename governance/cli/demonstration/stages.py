@@ -10,7 +10,6 @@ from pathlib import Path
 
 import mlflow
 import mlflow.pytorch
-import torch
 from mlflow import MlflowClient
 from torch import nn
 
@@ -43,7 +42,6 @@ def open_store(_tell: Tell, store: Store) -> None:
     Raises:
         RegistryError: If MLflow, its store or the disk refuses.
     """
-    torch.set_num_threads(1)  # networks this small gain nothing, and another process runs beside
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     mlflow.set_tracking_uri(store.uri)

@@ -1,6 +1,7 @@
 """Command: `governance up`."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -35,4 +36,5 @@ def up(
     with locked(home):
         check_port(home.port)
         run_until_stopped(home, lambda line: out.print(text(line), soft_wrap=True))
-    out.print(text(f"Ended. `governance up --dir {folder}` takes up where it was."), soft_wrap=True)
+    again = f"governance up --dir {quote(str(folder))}"
+    out.print(text(f"Ended. `{again}` takes up where it was."), soft_wrap=True)

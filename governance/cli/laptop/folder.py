@@ -73,6 +73,11 @@ class Laptop:
     port: int
     new: bool
 
+    def shown(self, name: str = "") -> str:
+        """The path of a file in it, as it is typed in the working directory."""
+        path, here = self.folder / name, Path.cwd()
+        return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
     @property
     def address(self) -> str:
         """Address of the server."""

@@ -22,7 +22,7 @@ WORKER = "worker"
 #: Variables that would lead server or worker away from the folder.
 ELSEWHERE = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_BACKEND_STORE_URI")
 #: Ends a group once whoever started it is gone, however it went: its input ends with that process.
-WATCH = 'cat >/dev/null; kill -TERM -- "-$1" 2>/dev/null && sleep 10 && kill -KILL -- "-$1"'
+WATCH = 'cat >/dev/null; kill -s TERM -- "-$1" && sleep 10 && kill -s KILL -- "-$1"'
 LOOK = 0.05  # seconds between looks at a process that ends
 SHOWN = 15  # last lines of a log that an error shows
 
@@ -123,7 +123,8 @@ def _started(
             )  # fmt: skip
         guard = subprocess.Popen(  # noqa: S603 - our own command
             ["/bin/sh", "-c", WATCH, "guard", str(process.pid)],
-            stdin=subprocess.PIPE, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )  # fmt: skip
     except OSError as error:
         raise HostError(f"the {name} cannot be started: {error}") from error

@@ -21,34 +21,32 @@ EVENTS = {
 
 def welcome(home: Laptop) -> Iterator[str]:
     """Where the server is, and what can be done there."""
-    done = "made just now" if home.new else "as it was left"
+    done = "just made" if home.new else "as it was left"
     yield f"MLflow with governance: {home.address}"
-    yield f"Folder: {home.folder} ({done}). Ctrl-C ends server and worker; both logs are there."
-    rules = quote(str(home.folder / "governance.toml"))
-    yield "In another terminal, three versions of a digit classifier:"
-    yield f"  governance demo --config {rules}"
+    yield f"Keys, rules, database, policy and logs: {home.shown()} ({done})"
+    yield "Ctrl-C ends server and worker. To see three digit classifiers assessed here, type in"
+    yield "another terminal:"
+    yield f"  governance demo --config {quote(home.shown('governance.toml'))}"
 
 
 def of_policy(home: Laptop, answer: Answer) -> Iterator[str]:
     """What was found in the policy, and what to do about it."""
-    file = home.folder / "policy.toml"
+    file = home.shown("policy.toml")
     if answer.ready:
         yield f"{file}: can be used. The worker starts, and assesses every version."
         return
     if answer.edited:
-        yield f"{file}: cannot be used yet, so that no version is assessed:"
+        yield f"{file}: cannot be used yet, so no version is assessed:"
         yield from (f"  {line}" for line in answer.problems.splitlines())
         return
-    lines = ", ".join(map(str, marked_lines()))
-    yield f"{file}: is the starter policy, so that no version is assessed yet."
-    yield f"  Edit its lines {lines}, which are marked <-. Or register a model and have a policy"
-    yield "  drafted for it from your labelled images:"
-    rules = quote(str(home.folder / "governance.toml"))
-    yield (
-        f"  governance policy draft models:/NAME/1 --data FOLDER --out {quote(str(file))} "
-        f"--config {rules}"
-    )
-    yield "  The worker starts by itself as soon as the policy can be used."
+    *lines, last = map(str, marked_lines())
+    yield f"{file}: is the starter policy, so no version is assessed yet."
+    yield f"Edit its lines {', '.join(lines)} and {last}, which are marked <-. Or register a model,"
+    yield "and have a policy drafted for it from your labelled images:"
+    rules = quote(home.shown("governance.toml"))
+    yield "  governance policy draft models:/NAME/1 --data FOLDER \\"
+    yield f"    --out {quote(file)} --config {rules}"
+    yield "The worker starts by itself as soon as the policy can be used."
 
 
 def of_event(event: Mapping[str, object]) -> Iterator[str]:

@@ -36,7 +36,7 @@ def test_no_digit_is_held_out_and_trained_on(pictures):
 
 
 def test_what_is_held_out_is_saved_as_a_validation_set(pictures, tmp_path):
-    images, labels = (item[:20] for item in pictures)
+    images, labels = (item[::250] for item in pictures)
     digits.save(tmp_path / "validation.npz", images, labels)
     found = open_validation(tmp_path / "validation.npz", "validation.npz")
     assert found.class_names == digits.CLASS_NAMES

@@ -155,11 +155,11 @@ def test_a_port_in_use_is_refused_before_anything_is_made(governance, tmp_path):
 
 def test_a_second_up_in_one_folder_is_refused_and_says_where_the_first_is(tmp_path):
     home = folder.laptop(tmp_path / "governed", 5004)
-    with folder.locked(home):
-        with (
-            pytest.raises(SubjectError, match=rf"process {os.getpid()}, http://127.0.0.1:5004"),
-            folder.locked(home),
-        ):
-            pass
-    with folder.locked(home):
+    with (
+        folder.locked(home),
+        pytest.raises(SubjectError, match=rf"process {os.getpid()}, http://127.0.0.1:5004"),
+        folder.locked(home),
+    ):
+        pass
+    with folder.locked(home):  # as soon as the first has ended
         pass
