@@ -1,5 +1,6 @@
 """Command: `governance demo`, and what it prints."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
@@ -9,7 +10,8 @@ import typer
 from rich.table import Table
 
 from governance.cli.arguments import AsJson, Keys, SigningKey
-from governance.cli.console import complain, out, print_json, progress_bar, text
+from governance.cli.console import complain, out, print_json, text
+from governance.cli.waiting import Lines
 from governance.records.numbers import number
 
 if TYPE_CHECKING:
@@ -48,8 +50,9 @@ def demo(
 
     store = Store.embedded(out_dir) if registry is None else Store(uri=registry)
     store = replace(store, signing_key=signing_key, keys=keys)
-    with progress_bar() as progress:
-        versions = run_demo(out_dir, store, tell=lambda step: progress(step, 0, 1))
+    # Lines on a terminal, too: two versions are worked on at once.
+    lines = Lines(time.monotonic)
+    versions = run_demo(out_dir, store, tell=lambda step: lines(step, 0, 1))
     if as_json:
         print_json({"versions": [_summary(version) for version in versions]})
     else:
