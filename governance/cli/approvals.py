@@ -59,13 +59,12 @@ def keys_new(
         Path, typer.Option("--keys", help="Keyring that the key is added to.", metavar="KEYRING")
     ],
     owner: Annotated[
-        str,
+        str | None,
         typer.Option(
-            default_factory=login,
-            help="Name of the owner; of an approver the name that MLflow knows.",
-            show_default="your login name",
+            help="Name of the owner, of an approver the name that MLflow knows; your login name if "
+            "not given."
         ),
-    ],
+    ] = None,
     algorithm: Annotated[
         Algorithm, typer.Option(help="Ed25519, or ECDSA on the curve P-256.")
     ] = Algorithm.ED25519,
@@ -74,6 +73,8 @@ def keys_new(
     """Make a private key and add its public half to a keyring, which is made if there is none."""
     from governance.approval import Keyring, PrivateKey
 
+    if owner is None:
+        owner = login()
     if not owner.strip():
         misuse("--owner: is empty; a name is accepted, and without --owner your login name counts")
     if keys.exists():

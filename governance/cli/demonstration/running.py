@@ -135,11 +135,11 @@ class _Play:
             watched=self.watched,
         )  # fmt: skip
         first: Trained = self.one.do("register", 1, training)
-        beside = self.lanes.submit(self._tuned, replace(training, start=first.weights))
+        tuned = self.lanes.submit(self._tuned, replace(training, start=first.weights))
         answers = [self._assess(self.one, first)]
         if answers[0].verdict == "approved":
             self.one.do("promote", first.number)
-        second, third = beside.result()
+        second, third = tuned.result()
         beside = self.lanes.submit(self._assess, self.other, third)
         answers += [self._assess(self.one, second), beside.result()]
         versions = zip((first, second, third), STORIES, answers, strict=True)

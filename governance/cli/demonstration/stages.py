@@ -103,7 +103,7 @@ def assess(tell: Tell, number: str, policy: Path, out: Path, store: Store) -> As
     """
     told: set[str] = set()
 
-    def step(what: str, _done: int, _total: int, _detail: str = "") -> None:
+    def step(what: str, done: int, total: int, detail: str = "") -> None:  # noqa: ARG001
         if what not in told:  # each is said once, since another version is assessed beside
             told.add(what)
             tell(f"version {number}: {what}")

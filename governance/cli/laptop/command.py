@@ -13,7 +13,10 @@ __all__ = ["up"]
 
 def up(
     folder: Annotated[
-        Path, typer.Option("--dir", help="Folder for keys, database and policy; made if needed.")
+        Path,
+        typer.Option(
+            "--dir", help="Folder for keys, database and policy; made if needed.", metavar="FOLDER"
+        ),
     ] = Path("governed"),
     port: Annotated[
         int | None,

@@ -58,8 +58,8 @@ class Policy:
     def _images(self) -> Path:
         """Where the policy says that its images lie."""
         try:
-            named = tomllib.loads(read_text(self._file))["validation"]["data"]
-            return self._folder / named
+            data = tomllib.loads(read_text(self._file))["validation"]["data"]
+            return self._folder.joinpath(data)
         except (PolicyError, tomllib.TOMLDecodeError, KeyError, TypeError):
             return self._file  # the check says what is wrong
 

@@ -5,7 +5,7 @@ import signal
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event
 from types import FrameType
@@ -45,8 +45,7 @@ def run_until_stopped(home: Laptop, say: Say) -> None:
         try:
             children.append(start_server(home))
             if _answers(home, children[0], stop):
-                for line in telling.welcome(home):
-                    say(line)
+                _say(telling.welcome(home), say)
                 _watch(home, children, say, stop)
         finally:
             # The worker first: it hands back what it is at, for which it needs the server.
@@ -58,18 +57,22 @@ def run_until_stopped(home: Laptop, say: Say) -> None:
 def _watch(home: Laptop, children: list[Child], say: Say, stop: Event) -> None:
     policy, log = Policy(home), None
     while not stop.wait(LOOK):
-        for event in () if log is None else log.fresh():
-            for line in telling.of_event(event):
-                say(line)
+        if log is not None:
+            for event in log.fresh():
+                _say(telling.of_event(event), say)
         for child in children:
             _check(child)
         if log is not None or (answer := policy.look()) is None:
             continue
-        for line in telling.of_policy(home, answer):
-            say(line)
+        _say(telling.of_policy(home, answer), say)
         if answer.ready:
             children.append(start_worker(home))
             log = _Log(children[-1])
+
+
+def _say(lines: Iterable[str], say: Say) -> None:
+    for line in lines:
+        say(line)
 
 
 class _Log:

@@ -7,7 +7,6 @@ import sys
 import time
 import urllib.request
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import servers
@@ -33,18 +32,6 @@ def up(folder, port, output):
             process.wait(60)
 
 
-def started_in(folder):
-    """Processes whose working directory it is: server, worker, and all that they start."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if (entry / "cwd").readlink() == folder and (entry / "cmdline").read_bytes():
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
-
-
 def told(output, words, process, seconds=120):
     """Wait until it has said some words."""
     until = time.monotonic() + seconds
@@ -54,10 +41,10 @@ def told(output, words, process, seconds=120):
         time.sleep(0.1)
 
 
-def none_left(folder, seconds=20):
+def none_left(folder, seconds=30):
     """Wait until no process works in a folder."""
     until = time.monotonic() + seconds
-    while left := started_in(folder):
+    while left := servers.working_in(folder):
         assert time.monotonic() < until, left
         time.sleep(0.1)
 
@@ -74,7 +61,7 @@ def test_the_server_alone_runs_while_the_policy_is_the_starter_one_and_nothing_o
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=30) as answer:
             assert answer.status == 200
         # MLflow's own command and the server: no job runner, and no worker.
-        server, *_ = found = started_in(folder)
+        server, *_ = found = servers.working_in(folder)
         assert len(found) == 2
         for number in found:
             os.kill(number, signal.SIGKILL)
@@ -88,7 +75,7 @@ def test_the_server_alone_runs_while_the_policy_is_the_starter_one_and_nothing_o
         process.kill()
         process.wait(10)
         none_left(folder)
-    assert server not in started_in(folder)
+    assert server not in servers.working_in(folder)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
