@@ -72,21 +72,23 @@ def _show(versions: list["DemoVersion"], store: "Store") -> None:
     for version in versions:
         sentences = why(version.assessment)
         if sentences:
-            out.print(text(f"Why version {version.number} is {version.verdict}:"))
+            _print(f"Why version {version.number} is {version.verdict}:")
         for sentence in sentences:
-            out.print(text(f"- {sentence}"), soft_wrap=True)
-    out.print("Reports:")
+            out.print(text(f"- {sentence}"), highlight=False)
+    _print("Reports:")
     for version in versions:
-        out.print(text(f"- version {version.number}: {version.pdf or 'none'}"), soft_wrap=True)
+        _print(f"- version {version.number}: {version.pdf or 'none'}")
         if version.unprinted:
             complain(f"version {version.number} was not printed: {version.unprinted}")
-    last = versions[-1]
-    out.print(
-        text(f"Next, ask the gate about version {last.number}; it answers with its exit code:")
-    )
-    asked = f"MLFLOW_TRACKING_URI={quote(store.uri)} governance gate models:/{NAME}/{last.number}"
+    last = versions[-1].number
     keys = "" if store.keys is None else f" --keys {quote(str(store.keys))}"
-    out.print(text(f"  {asked}{keys}"), soft_wrap=True)
+    _print(f"Next, ask the gate about version {last}; it answers with its exit code:")
+    _print(f"  MLFLOW_TRACKING_URI={quote(store.uri)} governance gate models:/{NAME}/{last}{keys}")
+
+
+def _print(line: str) -> None:
+    """A line that may be copied: not broken, whatever the width of the terminal."""
+    out.print(text(line), soft_wrap=True, highlight=False)
 
 
 def why(assessment: "Assessment") -> list[str]:

@@ -5,6 +5,7 @@ its steps to a function that it is given first.
 """
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def open_store(_tell: Tell, store: Store) -> None:
     Raises:
         RegistryError: If MLflow, its store or the disk refuses.
     """
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     mlflow.set_tracking_uri(store.uri)

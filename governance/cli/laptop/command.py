@@ -38,6 +38,6 @@ def up(
     home = laptop(folder, port)
     with locked(home):
         check_port(home.port)
-        run_until_stopped(home, lambda line: out.print(text(line), soft_wrap=True))
+        run_until_stopped(home, lambda line: out.print(text(line), soft_wrap=True, highlight=False))
     again = f"governance up --dir {quote(str(folder))}"
-    out.print(text(f"Ended. `{again}` takes up where it was."), soft_wrap=True)
+    out.print(text(f"Ended. `{again}` takes up where it was."), soft_wrap=True, highlight=False)
