@@ -44,8 +44,10 @@ def of_policy(home: Laptop, answer: Answer) -> Iterator[str]:
     yield f"Edit its lines {', '.join(lines)} and {last}, which are marked <-. Or register a model,"
     yield "and have a policy drafted for it from your labelled images:"
     rules = quote(home.shown("governance.toml"))
-    yield "  governance policy draft models:/NAME/1 --data FOLDER \\"
-    yield f"    --out {quote(file)} --config {rules}"
+    yield (
+        "  governance policy draft models:/NAME/1 --data FOLDER "
+        f"--out {quote(file)} --config {rules}"
+    )
     yield "The worker starts by itself as soon as the policy can be used."
 
 

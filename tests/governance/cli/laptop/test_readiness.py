@@ -57,7 +57,7 @@ def test_a_policy_that_is_gone_is_named(home):
 def test_the_newcomer_is_told_which_lines_to_edit_or_what_drafts_a_policy(home):
     said = "\n".join(telling.of_policy(home, Answer(ready=False, edited=False)))
     assert "lines 7, 13, 14, 15, 21, 25 and 34, which are marked <-" in said
-    assert "governance policy draft models:/NAME/1 --data FOLDER \\\n    --out " in said
+    assert "governance policy draft models:/NAME/1 --data FOLDER --out " in said
     assert str(home.folder / "policy.toml") in said
 
 
