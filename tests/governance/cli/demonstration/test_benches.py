@@ -28,8 +28,8 @@ def killed(tell):
 
 
 def slow(tell, place):
-    tell("waiting")
     try:
+        tell("waiting")
         time.sleep(60)
     finally:
         Path(place).write_text(f"{os.getpid()}")
