@@ -9,6 +9,7 @@ assess         assess and report
 gates          gate, promote and doctor
 approvals      keys, waive, revoke and countersign
 operations     inventory and audit
+portfolio      portfolio, a static site over all models
 auditing       bundle, verify and replay
 drift          compare, history, references and drift selftest
 policies       policy new, policy draft, policy check and analyses
@@ -42,6 +43,7 @@ from governance.cli import (
     gates,
     operations,
     policies,
+    portfolio,
     signer,
     worker,
 )
@@ -94,6 +96,7 @@ app.command()(configured(gates.promote))
 app.command()(configured(gates.doctor))
 app.command()(configured(operations.inventory))
 app.command()(configured(operations.audit))
+app.command()(configured(portfolio.portfolio))
 app.command()(configured(assess.report))
 app.command()(configured(approvals.waive))
 app.command()(configured(approvals.revoke))
