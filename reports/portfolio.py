@@ -14,7 +14,7 @@ from governance.records.portfolio import Portfolio, PortfolioModel, PortfolioVer
 from reports.findings import FindingText, findings
 from reports.html import environment, style
 from reports.metric_texts import metric_texts
-from reports.verdicts import verdict_sentence
+from reports.verdicts import verdict
 
 __all__ = ["pages"]
 
@@ -72,7 +72,8 @@ def pages(portfolio: Portfolio) -> Mapping[str, str]:
         )
         for old, new in model.pairs:
             site[file_of(model, old, new)] = pair.render(
-                portfolio=portfolio, model=model, old=old, new=new, answers=_answers(old, new),
+                portfolio=portfolio, model=model, answers=_answers(old, new),
+                pair=tuple((item, _sentence(item, told[item.number])) for item in (old, new)),
                 rows=tuple(_beside(told[old.number], told[new.number])),
             )  # fmt: skip
     return site
@@ -80,7 +81,7 @@ def pages(portfolio: Portfolio) -> Mapping[str, str]:
 
 def _environment() -> Environment:
     made = environment()
-    made.filters.update(day=_day, human=_human, sentence=verdict_sentence)
+    made.filters.update(day=_day, human=_human)
     made.globals.update(file_of=file_of, waiting=_waiting, most=MOST_IMAGES)
     return made
 
@@ -91,6 +92,14 @@ def file_of(model: PortfolioModel, *versions: PortfolioVersion) -> str:
     digest = hashlib.sha256(model.name.encode(errors="backslashreplace")).hexdigest()[:8]
     numbers = "-".join(item.number for item in versions)
     return f"{readable}-{digest}{f'-{numbers}' if numbers else ''}.html"
+
+
+def _sentence(item: PortfolioVersion, told: Sequence[FindingText]) -> str:
+    """The verdict on a version and what decided it."""
+    if item.record is None:
+        return ""
+    found = verdict(item.record, told)
+    return f"{found.word}: {found.says}"
 
 
 def _human(metric: str) -> str:
