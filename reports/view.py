@@ -1,21 +1,32 @@
 """View: an assessment arranged in the order in which a reader asks.
 
-Verdict, what was not assessed, then the sections. Values are selected, sorted and cut to what fits
-on a page, never computed anew; the one exception is the plain difference between two versions.
+Decision, findings and scope, then results, reasons, limits and the annex. Values are selected,
+sorted and cut to what fits on a page, never computed anew; the one exception is the plain
+difference between two versions.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import ClassVar
 
 from governance.records.assessment import Assessment
 from governance.records.decision import Finding, Verdict
 from governance.records.evidence import Evidence, Interval
 from governance.records.numbers import count
 from governance.records.severities import SEVERITIES
+from reports.annex import AnnexSection, annex_sections
+from reports.approvals import Approvals
+from reports.decision_page import DecisionPage, decision_page
+from reports.finding_cards import SEVERITY, FindingCard, Topic, finding_cards, topics
+from reports.findings import FindingText
+from reports.findings import findings as texts_of
 from reports.gaps import Gap, uncovered, unmeasured, withdrawn
 from reports.grid import Grid, grid
 from reports.prose import Description, describe
+from reports.reasons import Reason, reasons
+from reports.results import Results, results
+from reports.scope import Scope, scope
 
 __all__ = [
     "MEANINGS",
@@ -41,6 +52,9 @@ MEANINGS: Mapping[Verdict, str] = MappingProxyType(
         "the evidence supports no verdict.",
     }
 )
+
+#: Letters of a name that fits in a running line.
+LONG_NAME = 70
 
 DATA = "data_quality"
 FIRST = "performance"
@@ -106,11 +120,43 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """A numbered section of the report; `content` names its template or holds its analysis."""
+    """A numbered section of the report, under its part.
+
+    Attributes:
+        number: Number, counted through the report.
+        part: Letter of the part, or `annex`.
+        title: Title of the section.
+        content: Name of its template, or the evidence of its analysis.
+    """
 
     number: int
+    part: str
     title: str
     content: str | Section
+
+    @property
+    def anchor(self) -> str:
+        """Name by which links lead to it."""
+        return f"section-{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the report for the list on its first page."""
+
+    letter: str
+    title: str
+    anchor: str
+
+
+PARTS = (
+    Part("B", "Findings", "b"),
+    Part("C", "Scope", "c"),
+    Part("D", "Results", "d"),
+    Part("E", "Reasons", "e"),
+    Part("F", "Limits and sign-off", "f"),
+    Part("", "Annex, own numbering", "annex"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +167,22 @@ class View:
         assessment: The assessment as given.
         digest: Digest of the assessment.
         name: Name of the model with its version, for headings.
-        meaning: What the verdict says.
+        short_name: The same for running lines, without the middle of a very long name.
+        uri: Place of the model.
+        policy: Title of the policy.
+        digests: Kind and digest of what the report rests on.
+        decision: Part A.
+        cards: Part B, a card for each open or waived finding.
+        cards_left: Number of open findings without a card.
+        topics: All requirements at a glance, by analysis.
+        scope: Part C.
+        parts: Parts B to F and the annex.
+        anchors: Anchor of the section of each analysis.
+        titles: Title of each analysis.
         one_answer: That the model answers every image alike; empty if it does not.
         withdrawn: Analyses whose result must not be relied on.
         unmeasured: Analyses without a result.
         uncovered: Subjects that no analysis here is about.
-        attention: Findings that are not met, the gravest first.
         findings: All findings that are printed, the gravest first.
         data: Section on the quality of the data, where it was examined.
         chapters: Numbered sections.
@@ -137,72 +193,148 @@ class View:
     assessment: Assessment
     digest: str
     name: str
-    meaning: str
+    short_name: str
+    uri: str
+    policy: str
+    digests: tuple[tuple[str, str], ...]
+    decision: DecisionPage
+    cards: tuple[FindingCard, ...]
+    cards_left: int
+    topics: tuple[Topic, ...]
+    scope: Scope
+    told: tuple[FindingText, ...]
+    results: Results
+    reasons: tuple[Reason, ...]
+    parts: tuple[Part, ...]
+    anchors: Mapping[str, str]
+    titles: Mapping[str, str]
     one_answer: str
     withdrawn: tuple[Gap, ...]
     unmeasured: tuple[Gap, ...]
     uncovered: tuple[Gap, ...]
-    attention: tuple[Finding, ...]
     findings: tuple[Finding, ...]
     data: Section | None
     chapters: tuple[Chapter, ...]
     changes: tuple[Change, ...]
     unlisted: Mapping[str, int]
 
+    #: What a miss of each severity does.
+    severity: ClassVar[Mapping[str, str]] = SEVERITY
+
+    #: Requirements that the annex prints.
+    most_told: ClassVar[int] = MOST_FINDINGS
+
+    def annex(self, paper: bool) -> tuple[AnnexSection, ...]:  # noqa: FBT001 - a template asks
+        """What the annex tells of each analysis; less of it on paper."""
+        printed = [f"{item.analysis}.{item.figure.name}" for item in self.reasons if item.figure]
+        return annex_sections(self.assessment, self.told, paper=paper, printed=printed)
+
     @property
-    def met(self) -> str:
-        """How many expectations of each severity are met, in words."""
-        return ", ".join(
-            f"{count(self.tally('met', name))} {item.word}" for name, item in SEVERITIES.items()
-        )
-
-    def tally(self, outcome: str, severity: str | None = None) -> int:
-        """How many findings have an outcome, of one severity or of all."""
-        return sum(
-            item.outcome == outcome and severity in {None, item.expectation.severity}
-            for item in self.assessment.decision.findings
-        )
+    def findings_title(self) -> str:
+        """How many requirements are open, for the heading of part B."""
+        total = len(self.assessment.decision.findings)
+        left = sum(item.outcome in OPEN for item in self.assessment.decision.findings)
+        if not total:
+            return "nothing is required"
+        verb = "is" if left == 1 else "are"
+        return f"{count(left)} of {count(total)} requirements {verb} open" if left else "none open"
 
 
-def view(assessment: Assessment) -> View:
-    """The assessment arranged for a report."""
-    identity = assessment.identity
-    name = identity.name or identity.uri
+def view(assessment: Assessment, approvals: Approvals | None = None) -> View:
+    """The assessment arranged for a report.
+
+    Args:
+        assessment: The assessment as recorded.
+        approvals: What is signed about the version; None where no registry was asked.
+    """
     sections = {
         item.analysis: section(assessment, item) for item in _in_reading_order(assessment.evidence)
     }
     data = sections.pop(DATA, None)
-    contents: list[tuple[str, str | Section]] = [
-        ("Data", "data"),
-        *((item.description.title, item) for item in sections.values()),
-        ("Comparison with the baseline", "baseline"),
-        ("Findings in full", "findings"),
-        ("Environment", "environment"),
-        ("Limits", "limits"),
-    ]
+    chapters = _chapters(sections)
     findings = ordered(assessment.decision.findings)
+    told = texts_of(assessment)
+    cards, cards_left = finding_cards(assessment, told)
     compared = changes(assessment)
+    anchors = {
+        item.content.evidence.analysis: item.anchor
+        for item in chapters
+        if isinstance(item.content, Section)
+    }
+    anchors[DATA] = next(item.anchor for item in chapters if item.content == "data")
+    name = _name(assessment)
     return View(
         assessment=assessment,
         digest=assessment.digest,
-        name=f"{name}, version {identity.version}" if identity.version else name,
-        meaning=MEANINGS[assessment.decision.verdict],
+        name=name,
+        short_name=_shortened(name),
+        uri=assessment.identity.uri,
+        policy=assessment.policy.title,
+        digests=_digests(assessment),
+        decision=decision_page(assessment, told, approvals),
+        cards=cards,
+        cards_left=cards_left,
+        topics=topics(assessment, told),
+        scope=scope(assessment),
+        told=told,
+        results=results(assessment, told),
+        reasons=reasons(assessment, told),
+        parts=PARTS,
+        anchors=anchors,
+        titles={
+            item.analysis: describe(item.analysis, item.about).title for item in assessment.evidence
+        },
         one_answer=one_answer(assessment),
         withdrawn=withdrawn(assessment),
         unmeasured=unmeasured(assessment),
         uncovered=uncovered(assessment),
-        attention=tuple(item for item in findings if item.outcome in OPEN),
         findings=findings[:MOST_FINDINGS],
         data=data,
-        chapters=tuple(
-            Chapter(number, title, content)
-            for number, (title, content) in enumerate(contents, start=1)
-        ),
+        chapters=chapters,
         changes=compared[:MOST_METRICS],
         unlisted={
             "findings": max(0, len(findings) - MOST_FINDINGS),
             "changes": max(0, len(compared) - MOST_METRICS),
         },
+    )
+
+
+def _chapters(sections: Mapping[str, Section]) -> tuple[Chapter, ...]:
+    """The sections of parts D to F and of the annex, in order."""
+    contents: list[tuple[str, str, str | Section]] = [
+        *(("D", item.description.title, item) for name, item in sections.items() if name == FIRST),
+        ("D", "Data", "data"),
+        ("D", "Comparison with the baseline", "baseline"),
+        *(("E", item.description.title, item) for name, item in sections.items() if name != FIRST),
+        ("F", "Limits", "limits"),
+        ("annex", "Findings in full", "findings"),
+        ("annex", "Environment", "environment"),
+    ]
+    return tuple(
+        Chapter(number, part, title, content)
+        for number, (part, title, content) in enumerate(contents, start=1)
+    )
+
+
+def _name(assessment: Assessment) -> str:
+    identity = assessment.identity
+    name = identity.name or identity.uri
+    return f"{name}, version {identity.version}" if identity.version else name
+
+
+def _shortened(name: str) -> str:
+    """A name for running lines: of a very long one the two ends, and what is left out."""
+    if len(name) <= LONG_NAME:
+        return name
+    return f"{name[:40]} [{count(len(name) - 60)} characters] {name[-20:]}"
+
+
+def _digests(assessment: Assessment) -> tuple[tuple[str, str], ...]:
+    return (
+        ("model", assessment.identity.digest),
+        ("images", assessment.validation.digest),
+        ("policy", assessment.policy.digest),
+        ("assessment", assessment.digest),
     )
 
 

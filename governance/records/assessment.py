@@ -174,9 +174,14 @@ class Assessment:
         }
 
     @property
+    def record(self) -> bytes:
+        """Contents of `assessment.json`."""
+        return _record(self)
+
+    @property
     def digest(self) -> str:
         """sha256 of `assessment.json`; covers all evidence."""
-        return f"sha256:{_sha256(_record(self))}"
+        return f"sha256:{_sha256(self.record)}"
 
     def save(self, folder: Path) -> None:
         """Write the assessment as a new folder, whole or not at all.
