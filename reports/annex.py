@@ -16,7 +16,7 @@ from reports.grid import Grid, grid
 from reports.metric_texts import MetricTexts, metric_texts
 from reports.prose import Description, Part, describe
 
-__all__ = ["AnnexSection", "ByClass", "Measure", "annex_sections"]
+__all__ = ["AnnexSection", "ByClass", "Measure", "annex_section", "annex_sections"]
 
 MOST_MEASURES = 60
 MOST_FAMILIES = 4
@@ -104,20 +104,21 @@ def annex_sections(
     """
     known = frozenset(printed)
     return tuple(
-        _section(assessment, item, number, told, paper=paper, printed=known)
+        annex_section(assessment, item, number, told, paper=paper, printed=known)
         for number, item in enumerate(assessment.evidence, start=1)
     )
 
 
-def _section(
+def annex_section(
     assessment: Assessment,
     evidence: Evidence,
     number: int,
     told: Sequence[FindingText],
     *,
-    paper: bool,
-    printed: frozenset[str],
+    paper: bool = False,
+    printed: frozenset[str] = frozenset(),
 ) -> AnnexSection:
+    """What the annex tells of an analysis."""
     measurement = evidence.measurement
     values = {} if measurement is None else dict(measurement.metrics)
     classes = set(assessment.validation.class_names)

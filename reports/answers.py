@@ -101,7 +101,9 @@ def _share(value: float | None) -> str:
 
 
 def _preparation(assessment: Assessment, evidence: Evidence, noun: str) -> Answer | None:  # noqa: ARG001
-    rows = rows_of(assessment, evidence.analysis, "alternatives")
+    rows = rows_of(
+        assessment, evidence.analysis, "alternatives", "preprocessing", "accuracy", "better", "n"
+    )
     if len(rows) < 2:  # noqa: PLR2004 - the declared one and another
         return None
     declared, rest = rows[0], rows[1:]
@@ -140,7 +142,7 @@ def _interval_dot(row: Row, label: str, value: str, low: str, high: str) -> Dot:
 
 
 def _layers(assessment: Assessment, evidence: Evidence, noun: str) -> Answer | None:
-    gaps = rows_of(assessment, evidence.analysis, "gaps")
+    gaps = rows_of(assessment, evidence.analysis, "gaps", "class", "gap", "n")
     if not gaps or number_in(gaps[0], "gap") is None:
         return None
     widest, rest = gaps[0], [number_in(row, "gap") or 0.0 for row in gaps[1:]]
@@ -159,15 +161,15 @@ def _layers(assessment: Assessment, evidence: Evidence, noun: str) -> Answer | N
     if rest:
         text += f" For every other class the difference is {amount(max(rest), 'points')} or less."
     series = _by_layer(assessment, name)
-    reliable = [_said(evidence, "If lens and probe were exchanged")]
+    reliable = []
     agreement = assessment.metrics.get("layer_prediction.agreement_last")
     if agreement is not None:
-        reliable.insert(0, f"Read at the last layer, the answer is the model's own on "
+        reliable.append(f"Read at the last layer, the answer is the model's own on "
                            f"{_share(agreement)} of the images.")  # fmt: skip
     interval = assessment.intervals.get("layer_prediction.lens_probe_gap")
     if interval is not None:
         ends = span(interval, "points")
-        reliable.insert(1, f"Interval of the gap, which allows for the picking: {ends}.")
+        reliable.append(f"Interval of the gap, which allows for the picking: {ends}.")
     return Answer(
         text=text,
         question="Does the answer use what the layers see of a class?",
@@ -175,13 +177,15 @@ def _layers(assessment: Assessment, evidence: Evidence, noun: str) -> Answer | N
         note=f"Share of {widest['n']} images of {named(name, noun)} that is recognised after each "
         "layer: by a simple reader fitted to the layer (discs), and by the model's own head "
         "(squares). Dotted: the reader on exchanged labels. Dashed: the version before.",
-        reliable=" ".join(item for item in reliable if item),
+        reliable=" ".join(reliable),
     )
 
 
 def _by_layer(assessment: Assessment, name: str) -> Markup | None:
     rows = [
-        row for row in rows_of(assessment, "layer_prediction", "classes") if row["class"] == name
+        row
+        for row in rows_of(assessment, "layer_prediction", "classes", "layer", "class", "method")
+        if row["class"] == name
     ]
     places = list(dict.fromkeys(str(row["layer"]) for row in rows))
     if not places:
@@ -197,7 +201,7 @@ def _by_layer(assessment: Assessment, name: str) -> Markup | None:
     control = values("probe, permuted labels")
     before = {
         str(row["layer"]): number_in(row, "old")
-        for row in rows_of(assessment, "drift", "lens")
+        for row in rows_of(assessment, "drift", "lens", "layer", "class")
         if row["class"] == name
     }
     drawn = [
@@ -221,7 +225,7 @@ def _by_layer(assessment: Assessment, name: str) -> Markup | None:
 def _learning(assessment: Assessment, evidence: Evidence, noun: str) -> Answer | None:
     rows = [
         row
-        for row in rows_of(assessment, evidence.analysis, "classes")
+        for row in rows_of(assessment, evidence.analysis, "classes", "class", "n")
         if number_in(row, "lens_recall") is not None and number_in(row, "best") is not None
     ]
     if not rows:
@@ -259,7 +263,7 @@ def _learning(assessment: Assessment, evidence: Evidence, noun: str) -> Answer |
 
 
 def _filters(assessment: Assessment, evidence: Evidence, noun: str) -> Answer | None:
-    rows = rows_of(assessment, evidence.analysis, "top_filters")
+    rows = rows_of(assessment, evidence.analysis, "top_filters", "layer", "unit", "class")
     top = [row for row in rows if row["unit"] is not None]
     control = next((row for row in rows if row["unit"] is None), None)
     if not top:
@@ -299,7 +303,7 @@ def _filters(assessment: Assessment, evidence: Evidence, noun: str) -> Answer | 
 
 
 def _regions(assessment: Assessment, evidence: Evidence, noun: str) -> Answer | None:  # noqa: ARG001
-    rows = rows_of(assessment, evidence.analysis, "images")
+    rows = rows_of(assessment, evidence.analysis, "images", "status")
     if not rows:
         return None
     counts = {
@@ -346,7 +350,10 @@ def _maps(assessment: Assessment, evidence: Evidence, noun: str) -> Answer | Non
 
 
 def _drift(assessment: Assessment, evidence: Evidence, noun: str) -> Answer | None:  # noqa: ARG001
-    answers = {str(row["question"]): row for row in rows_of(assessment, "drift", "answers")}
+    answers = {
+        str(row["question"]): row
+        for row in rows_of(assessment, "drift", "answers", "question", "outcome", "words")
+    }
     if "verdict" not in answers:
         return None
     verdict = answers["verdict"]
@@ -358,11 +365,15 @@ def _drift(assessment: Assessment, evidence: Evidence, noun: str) -> Answer | No
         moved = "did change" if answers["identity"]["outcome"] == "yes" else "did not change"
         text += f" The explanations {moved} beyond the explainer's own noise (mean distance "
         text += f"{amount(distance, 'number')} of 2)."
-    rows = rows_of(assessment, "drift", "classes")[:MOST_ROWS]
+    rows = rows_of(assessment, "drift", "classes", "class")[:MOST_ROWS]
     drawn = [
-        Dot(label=str(row["class"]), value=number_in(row, "distance"), before=number_in(row, "benign"))
+        Dot(
+            label=str(row["class"]),
+            value=number_in(row, "distance"),
+            before=number_in(row, "benign"),
+        )
         for row in rows
-    ]  # fmt: skip
+    ]
     axis = unit_axis([value for dot in drawn for value in (dot.value, dot.before)],
                      "mean distance of heat maps", percent=False)  # fmt: skip
     return Answer(

@@ -21,9 +21,10 @@ INK, SOFT, RULE, BAND = "#1c2127", "#57606a", "#d0d6dc", "#e4e8ec"
 TONES = {"met": "#17633a", "unmet": "#a1221c", "open": "#8a5200", "": INK}
 LETTER = 4.5  # points that a letter of 8 points takes on average
 TYPE = 8
-ROW = 14.0
+ROW = 13.2
 TOP, BOTTOM, SIDE = 16.0, 30.0, 10.0
 LONGEST_LABEL = 34
+CURVE = 74.0  # points from the foot of a curve to its top
 MOST_TICKS = 7
 
 State = Literal["met", "unmet", "open", ""]
@@ -230,15 +231,22 @@ def lines(
         parts.append(_words(left - 4, float(up(value)) + 2.8, text, anchor="end"))
     letters = max(3, int(gap / LETTER))
     parts += [
-        _words(x, foot + 11, name, anchor="middle", longest=letters)
+        _words(x, foot + 11 + 9 * row, line, anchor="middle", longest=letters)
         for x, name in zip(xs, places, strict=True)
+        for row, line in enumerate(_two_lines(name, letters))
     ]
-    parts.append(_words((left + right) / 2, foot + 23, across, anchor="middle"))
+    parts.append(_words((left + right) / 2, foot + 32, across, anchor="middle"))
     ends = _apart([float(up(_last(line.values))) for line in drawn], TYPE + 2)
     for line, end in zip(drawn, ends, strict=True):
         parts += _drawn(line, xs, up)
         parts.append(_words(right + 4, end + 2.8, line.text, tone=TONES[line.state]))
-    return _svg(width, foot + BOTTOM, title, parts)
+    return _svg(width, foot + BOTTOM + 9, title, parts)
+
+
+def _two_lines(name: str, letters: int) -> list[str]:
+    """A name in as many lines as it needs, at most two, broken between words."""
+    first, space, rest = name.partition(" ")
+    return [name] if len(name) <= letters or not space else [first, rest]
 
 
 def _drawn(line: Line, xs: Sequence[float], up: "_Place") -> list[str]:
@@ -283,7 +291,7 @@ def curve(
         title: What is to be seen.
     """
     axis = unit_axis([value for x, y, _, _ in points for value in (x, y)], up)
-    left, foot = 5 * LETTER + 8, TOP + 120.0
+    left, foot = 5 * LETTER + 8, TOP + CURVE
     xs = _Place(axis.low, axis.high, left, width - 14.0)
     ys = _Place(axis.low, axis.high, foot, TOP)
     parts = [_words(0, 8, up)]

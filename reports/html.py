@@ -18,7 +18,7 @@ from governance.records.decision import OUTCOMES
 from reports.prose import printable
 from reports.view import View, view
 
-__all__ = ["environment", "page", "style", "to_html"]
+__all__ = ["code_point", "environment", "page", "style", "to_html"]
 
 # File, family, weight and style.
 FONTS = (
@@ -84,6 +84,7 @@ def environment() -> Environment:
     )
     environment.filters.update(
         capital=_capital,
+        code=code_point,
         count=numbers.count,
         difference=numbers.difference,
         duration=numbers.duration,
@@ -97,6 +98,11 @@ def environment() -> Environment:
         prose=_prose,
     )
     return environment
+
+
+def code_point(character: str) -> str:
+    """The code of a character, as Unicode writes it."""
+    return f"U+{ord(character):04X}"
 
 
 def _final(value: object) -> object:

@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Any
 
 from governance.records.assessment import RECORD, Assessment
-from reports.html import page
+from reports.html import code_point, page
 from reports.tagging import finish
 from reports.view import view
 
@@ -45,7 +45,7 @@ def to_pdf(assessment: Assessment, doubts: Sequence[str] = ()) -> bytes:
     if lacking:
         coded = page(arranged, doubts, paper=True, lacking=lacking)
         for character in lacking:
-            coded = coded.replace(character, f"[U+{ord(character):04X}]")
+            coded = coded.replace(character, f"[{code_point(character)}]")
         content, _ = _printed(coded, assessment)
     return content
 

@@ -15,11 +15,11 @@ from reports.answers import Answer, answer_of
 from reports.findings import FindingText
 from reports.prose import describe
 
-__all__ = ["Reason", "Sign", "reasons"]
+__all__ = ["ELSEWHERE", "Reason", "Sign", "reasons"]
 
 Sign = Literal["seen", "not seen", "cannot tell", "not applicable"]
 
-#: These are told in part D.
+#: Analyses that are told in part D.
 ELSEWHERE = frozenset({"performance", "data_quality"})
 ORDER: tuple[Sign, ...] = ("seen", "cannot tell", "not seen", "not applicable")
 RISKS = "Signs of risk"

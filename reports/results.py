@@ -30,6 +30,9 @@ PAGE, COLUMN = 493, 226
 #: Measures that are told whether or not the policy has a requirement on them.
 HEADLINES = ("performance.accuracy", "performance.recall_worst", "performance.ece",
              "performance.nll")  # fmt: skip
+#: Columns without which a table is not the one that is meant.
+CLASSES = ("class", "n", "recall")
+CONFUSIONS = ("class", "named", "images", "n")
 COMPARED = "accuracy on the images compared"
 NOT_RECORDED = "not recorded"
 
@@ -101,7 +104,7 @@ def results(assessment: Assessment, told: Sequence[FindingText], noun: str = "cl
         told: Its findings in words.
         noun: Noun for a class, such as "digit".
     """
-    classes = rows_of(assessment, "performance", "classes")
+    classes = rows_of(assessment, "performance", "classes", *CLASSES)
     mark = _bound(assessment)
     errors = _errors(assessment)
     changed = _changes(assessment, told, noun)
@@ -180,10 +183,13 @@ def _recall(
     )
     shown = known[:MOST_CLASSES]
     old = {} if assessment.baseline is None else assessment.baseline.metrics
-    rows = [_dot(row, old.get(f"performance.recall.{row['class']}"), mark) for row in shown]
+    before = _before(assessment)
+    rows = [
+        _dot(row, old.get(f"performance.recall.{row['class']}"), mark, compared=bool(before))
+        for row in shown
+    ]
     values = [value for row in rows for value in (row.value, row.low, row.before)]
     axis = unit_axis([*values, mark.value if mark else None], "recall: share of the class's images")
-    before = _before(assessment)
     heads = ("Recall", "95\u202f% interval", *(("Change",) if before else ()))
     lowest = rows[0]
     chart = dots(
@@ -197,27 +203,26 @@ def _recall(
     which = f"The {len(shown)} lowest of {count(len(classes))} classes" if (
         len(classes) > len(shown)
     ) else "All classes"  # fmt: skip
-    ring = f" The ring is {before}." if before else ""
+    ring = f"ring: {before}; " if before else ""
     note = (
-        f"{which}, lowest first; {each}. A square lies below the bound.{ring} Each interval is that "
-        "of its class alone (Wilson); the requirement on the lowest class uses a wider one, since "
-        "that class was picked as the lowest."
+        f"{which}, lowest first; {each}; {ring}a square lies below the bound. Each interval is that "
+        "of its class alone (Wilson). The requirement uses a wider one, since its class was picked."
     )
     return chart, note
 
 
-def _dot(row: Row, before: float | None, mark: Mark | None) -> Dot:
+def _dot(row: Row, before: float | None, mark: Mark | None, *, compared: bool) -> Dot:
     value, low, high = (number_in(row, name) for name in ("recall", "recall_low", "recall_high"))
     apart = (mark.value if mark else None,)
     new = "not measured" if value is None else amount(value, "percent", apart, decimals=1)
     ends = ""
     if low is not None and high is not None:
         ends = span(Interval(low=low, high=high, n=1), "percent", apart)
-    moved = "" if value is None or before is None else _plain_change(value - before)
+    moved = "\N{EN DASH}" if value is None or before is None else _plain_change(value - before)
     below = mark is not None and value is not None and value < mark.value
     return Dot(
         label=str(row["class"]), value=value, low=low, high=high, before=before,
-        state="unmet" if below else "", cells=(new, ends, *((moved,) if before is not None else ())),
+        state="unmet" if below else "", cells=(new, ends, *((moved,) if compared else ())),
     )  # fmt: skip
 
 
@@ -228,11 +233,17 @@ def _plain_change(value: float) -> str:
 
 
 def _errors(assessment: Assessment) -> Errors | None:
-    if table_of(assessment, "performance", "confusions") is None:
+    table = table_of(assessment, "performance", "confusions")
+    if table is None or not set(CONFUSIONS) <= set(table.columns):
         return None
     rows = [
-        (str(row["class"]), str(row["named"]), int(row["images"] or 0), int(row["n"] or 0))
-        for row in rows_of(assessment, "performance", "confusions")
+        (
+            str(row["class"]),
+            str(row["named"]),
+            int(number_in(row, "images") or 0),
+            int(number_in(row, "n") or 0),
+        )
+        for row in rows_of(assessment, "performance", "confusions", *CONFUSIONS)
     ]
     names = assessment.validation.class_names
     square: tuple[tuple[int, ...], ...] = ()
@@ -260,7 +271,7 @@ def _confidence(assessment: Assessment) -> str:
     )
     control = [
         number_in(row, "control")
-        for row in rows_of(assessment, "performance", "overall")
+        for row in rows_of(assessment, "performance", "overall", "measure")
         if row["measure"] == "ece"
     ]
     if control and control[0] is not None:
@@ -315,10 +326,12 @@ def _changes(assessment: Assessment, told: Sequence[FindingText], noun: str) -> 
     baseline = assessment.baseline
     if baseline is None:
         return ()
-    beside = {str(row["measure"]): row for row in rows_of(assessment, "drift", "beside")}
+    beside = {
+        str(row["measure"]): row for row in rows_of(assessment, "drift", "beside", "measure", "n")
+    }
     lowest = [
         f"performance.recall.{row['class']}"
-        for row in rows_of(assessment, "performance", "classes")[:1]
+        for row in rows_of(assessment, "performance", "classes", *CLASSES)[:1]
     ]
     found = []
     for metric in dict.fromkeys([*HEADLINES[:1], *lowest, *HEADLINES, *(t.metric for t in told)]):

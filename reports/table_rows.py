@@ -11,10 +11,17 @@ __all__ = ["Row", "number_in", "rows_of"]
 Row = Mapping[str, Cell]
 
 
-def rows_of(assessment: Assessment, analysis: str, name: str) -> list[Row]:
-    """The rows of a table among the evidence that may be relied on; none where there is none."""
+def rows_of(assessment: Assessment, analysis: str, name: str, *columns: str) -> list[Row]:
+    """The rows of a table among the evidence that may be relied on.
+
+    Args:
+        assessment: The assessment as recorded.
+        analysis: Analysis that made the table.
+        name: Name of the table.
+        columns: Columns that the rows must have; a table without one of them gives no rows.
+    """
     table = table_of(assessment, analysis, name)
-    if table is None:
+    if table is None or not set(columns) <= set(table.columns):
         return []
     return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 

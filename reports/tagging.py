@@ -62,7 +62,7 @@ def _number(reference: bytes) -> int:
 
 
 def _goes_to(link: Mapping[str, Any]) -> str:
-    """Where a link leads, in words: the anchors of a report are its parts, findings and analyses."""
+    """Where a link leads, in words, by its anchor: a part, a finding or an analysis."""
     target = link.get("Dest")
     name = getattr(target, "string", "")
     if not name:

@@ -5,14 +5,13 @@ sorted and cut to what fits on a page, never computed anew; the one exception is
 difference between two versions.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
 
 from governance.records.assessment import Assessment
 from governance.records.decision import Finding, Verdict
-from governance.records.evidence import Evidence, Interval
 from governance.records.numbers import count
 from governance.records.severities import SEVERITIES
 from reports.annex import AnnexSection, annex_sections
@@ -21,26 +20,12 @@ from reports.decision_page import DecisionPage, decision_page
 from reports.finding_cards import SEVERITY, FindingCard, Topic, finding_cards, topics
 from reports.findings import FindingText
 from reports.findings import findings as texts_of
-from reports.gaps import Gap, uncovered, unmeasured, withdrawn
-from reports.grid import Grid, grid
-from reports.prose import Description, describe
-from reports.reasons import Reason, reasons
+from reports.prose import describe
+from reports.reasons import ELSEWHERE, Reason, reasons
 from reports.results import Results, results
 from reports.scope import Scope, scope
 
-__all__ = [
-    "MEANINGS",
-    "Change",
-    "Chapter",
-    "Row",
-    "Section",
-    "View",
-    "changes",
-    "one_answer",
-    "ordered",
-    "section",
-    "view",
-]
+__all__ = ["MEANINGS", "View", "one_answer", "ordered", "view"]
 
 #: What a verdict says, for someone who reads nothing else.
 MEANINGS: Mapping[Verdict, str] = MappingProxyType(
@@ -56,88 +41,13 @@ MEANINGS: Mapping[Verdict, str] = MappingProxyType(
 #: Letters of a name that fits in a running line.
 LONG_NAME = 70
 
-DATA = "data_quality"
 FIRST = "performance"
 
 # The report stops here; the record and the evidence files hold the rest.
-MOST_METRICS = 60
 MOST_FINDINGS = 200
-MOST_CLASSES = 60
-MOST_FAMILIES = 4
 
 OPEN = frozenset({"unmet", "missing"})
 CLOSED = ("waived", "inapplicable", "met")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A metric with its interval and what the policy expects of it."""
-
-    name: str
-    value: float | None
-    interval: Interval | None
-    findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """The evidence of one analysis with its metrics arranged.
-
-    Attributes:
-        evidence: Evidence of the analysis.
-        description: What the analysis says about itself.
-        rows: Metrics of the model as a whole.
-        rows_left: Number of such metrics that are not printed.
-        families: Names of the metrics that exist once per class, such as `recall`.
-        classes: Class name and a row for each family, in the order of the model's outputs.
-        classes_left: Number of classes that are not printed.
-        grids: Tables, cut to the page.
-        findings: Findings on the metrics of this analysis.
-    """
-
-    evidence: Evidence
-    description: Description
-    rows: tuple[Row, ...]
-    rows_left: int
-    families: tuple[str, ...]
-    classes: tuple[tuple[str, tuple[Row | None, ...]], ...]
-    classes_left: int
-    grids: tuple[Grid, ...]
-    findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A metric of the baseline beside the same metric of this version."""
-
-    analysis: str
-    name: str
-    old: float | None
-    old_interval: Interval | None
-    new: float | None
-    new_interval: Interval | None
-
-
-@dataclass(frozen=True, slots=True)
-class Chapter:
-    """A numbered section of the report, under its part.
-
-    Attributes:
-        number: Number, counted through the report.
-        part: Letter of the part, or `annex`.
-        title: Title of the section.
-        content: Name of its template, or the evidence of its analysis.
-    """
-
-    number: int
-    part: str
-    title: str
-    content: str | Section
-
-    @property
-    def anchor(self) -> str:
-        """Name by which links lead to it."""
-        return f"section-{self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,18 +86,13 @@ class View:
         cards_left: Number of open findings without a card.
         topics: All requirements at a glance, by analysis.
         scope: Part C.
+        told: All findings in words, open ones first.
+        results: Part D.
+        reasons: Part E.
         parts: Parts B to F and the annex.
-        anchors: Anchor of the section of each analysis.
+        anchors: Where each analysis is told.
         titles: Title of each analysis.
         one_answer: That the model answers every image alike; empty if it does not.
-        withdrawn: Analyses whose result must not be relied on.
-        unmeasured: Analyses without a result.
-        uncovered: Subjects that no analysis here is about.
-        findings: All findings that are printed, the gravest first.
-        data: Section on the quality of the data, where it was examined.
-        chapters: Numbered sections.
-        changes: Metrics beside those of the baseline.
-        unlisted: Number of findings and of changes that are not printed, by name of the section.
     """
 
     assessment: Assessment
@@ -209,14 +114,6 @@ class View:
     anchors: Mapping[str, str]
     titles: Mapping[str, str]
     one_answer: str
-    withdrawn: tuple[Gap, ...]
-    unmeasured: tuple[Gap, ...]
-    uncovered: tuple[Gap, ...]
-    findings: tuple[Finding, ...]
-    data: Section | None
-    chapters: tuple[Chapter, ...]
-    changes: tuple[Change, ...]
-    unlisted: Mapping[str, int]
 
     #: What a miss of each severity does.
     severity: ClassVar[Mapping[str, str]] = SEVERITY
@@ -247,21 +144,12 @@ def view(assessment: Assessment, approvals: Approvals | None = None) -> View:
         assessment: The assessment as recorded.
         approvals: What is signed about the version; None where no registry was asked.
     """
-    sections = {
-        item.analysis: section(assessment, item) for item in _in_reading_order(assessment.evidence)
-    }
-    data = sections.pop(DATA, None)
-    chapters = _chapters(sections)
-    findings = ordered(assessment.decision.findings)
     told = texts_of(assessment)
     cards, cards_left = finding_cards(assessment, told)
-    compared = changes(assessment)
     anchors = {
-        item.content.evidence.analysis: item.anchor
-        for item in chapters
-        if isinstance(item.content, Section)
+        item.analysis: "d" if item.analysis in ELSEWHERE else f"reason-{item.analysis}"
+        for item in assessment.evidence
     }
-    anchors[DATA] = next(item.anchor for item in chapters if item.content == "data")
     name = _name(assessment)
     return View(
         assessment=assessment,
@@ -285,34 +173,6 @@ def view(assessment: Assessment, approvals: Approvals | None = None) -> View:
             item.analysis: describe(item.analysis, item.about).title for item in assessment.evidence
         },
         one_answer=one_answer(assessment),
-        withdrawn=withdrawn(assessment),
-        unmeasured=unmeasured(assessment),
-        uncovered=uncovered(assessment),
-        findings=findings[:MOST_FINDINGS],
-        data=data,
-        chapters=chapters,
-        changes=compared[:MOST_METRICS],
-        unlisted={
-            "findings": max(0, len(findings) - MOST_FINDINGS),
-            "changes": max(0, len(compared) - MOST_METRICS),
-        },
-    )
-
-
-def _chapters(sections: Mapping[str, Section]) -> tuple[Chapter, ...]:
-    """The sections of parts D to F and of the annex, in order."""
-    contents: list[tuple[str, str, str | Section]] = [
-        *(("D", item.description.title, item) for name, item in sections.items() if name == FIRST),
-        ("D", "Data", "data"),
-        ("D", "Comparison with the baseline", "baseline"),
-        *(("E", item.description.title, item) for name, item in sections.items() if name != FIRST),
-        ("F", "Limits", "limits"),
-        ("annex", "Findings in full", "findings"),
-        ("annex", "Environment", "environment"),
-    ]
-    return tuple(
-        Chapter(number, part, title, content)
-        for number, (part, title, content) in enumerate(contents, start=1)
     )
 
 
@@ -354,10 +214,6 @@ def one_answer(assessment: Assessment) -> str:
     return ""
 
 
-def _in_reading_order(evidence: Iterable[Evidence]) -> list[Evidence]:
-    return sorted(evidence, key=lambda item: item.analysis != FIRST)
-
-
 def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Findings, the gravest first: open, waived, inapplicable, met.
 
@@ -372,93 +228,4 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
                 item.outcome == "missing",
             ),
         )
-    )
-
-
-def section(assessment: Assessment, evidence: Evidence) -> Section:
-    """The evidence of one analysis arranged for a report."""
-    findings = tuple(
-        item
-        for item in assessment.decision.findings
-        if item.expectation.metric.startswith(f"{evidence.analysis}.")
-    )
-    measurement = evidence.measurement
-    rows = {item.name: item for item in _rows(evidence, findings)}
-    families = _families(rows, assessment.validation.class_names)
-    known = set(assessment.validation.class_names)
-    whole = [
-        row
-        for name, row in rows.items()
-        if name.partition(".")[0] not in families or name.partition(".")[2] not in known
-    ]
-    names = assessment.validation.class_names if families else ()
-    return Section(
-        evidence=evidence,
-        description=describe(evidence.analysis, evidence.about),
-        rows=tuple(whole[:MOST_METRICS]),
-        rows_left=max(0, len(whole) - MOST_METRICS),
-        families=families,
-        classes=tuple(
-            (name, tuple(rows.get(f"{family}.{name}") for family in families))
-            for name in names[:MOST_CLASSES]
-        ),
-        classes_left=max(0, len(names) - MOST_CLASSES),
-        grids=tuple(grid(table) for table in measurement.tables) if measurement else (),
-        findings=findings,
-    )
-
-
-def _rows(evidence: Evidence, findings: Sequence[Finding]) -> list[Row]:
-    if evidence.measurement is None:
-        return []
-    intervals = evidence.measurement.intervals
-    return [
-        Row(
-            name=name,
-            value=value,
-            interval=intervals.get(name),
-            findings=tuple(
-                item
-                for item in findings
-                if item.expectation.metric == f"{evidence.analysis}.{name}"
-            ),
-        )
-        for name, value in evidence.measurement.metrics.items()
-    ]
-
-
-def _families(rows: Mapping[str, Row], class_names: Sequence[str]) -> tuple[str, ...]:
-    known = set(class_names)
-    families = dict.fromkeys(
-        name.partition(".")[0] for name in rows if name.partition(".")[2] in known
-    )
-    return tuple(families)[:MOST_FAMILIES]
-
-
-def changes(assessment: Assessment) -> tuple[Change, ...]:
-    """Metrics that this version or its baseline has, by analysis; those of single classes last."""
-    baseline = assessment.baseline
-    if baseline is None:
-        return ()
-    new, intervals = assessment.metrics, assessment.intervals
-    names = [*new, *(name for name in sorted(baseline.metrics) if name not in new)]
-    analyses = list(dict.fromkeys(name.partition(".")[0] for name in names))
-    analyses.sort(key=lambda name: name != FIRST)
-    per_class = set(assessment.validation.class_names)
-    names.sort(
-        key=lambda name: (
-            analyses.index(name.partition(".")[0]),
-            name.split(".", 2)[-1] in per_class,
-        )
-    )
-    return tuple(
-        Change(
-            analysis=name.partition(".")[0],
-            name=name.partition(".")[2],
-            old=baseline.metrics.get(name),
-            old_interval=baseline.intervals.get(name),
-            new=new.get(name),
-            new_interval=intervals.get(name),
-        )
-        for name in names
     )
