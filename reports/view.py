@@ -5,14 +5,14 @@ sorted and cut to what fits on a page, never computed anew; the one exception is
 difference between two versions.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
 
 from governance.records.assessment import Assessment
 from governance.records.decision import Finding, Verdict
-from governance.records.evidence import Evidence, Interval
+from governance.records.evidence import Evidence
 from governance.records.numbers import count
 from governance.records.severities import SEVERITIES
 from reports.approvals import Approvals
@@ -20,23 +20,11 @@ from reports.decision_page import DecisionPage, decision_page
 from reports.finding_cards import SEVERITY, FindingCard, Topic, finding_cards, topics
 from reports.findings import findings as texts_of
 from reports.gaps import Gap, uncovered, unmeasured, withdrawn
-from reports.grid import Grid, grid
-from reports.prose import Description, describe
+from reports.prose import describe
 from reports.scope import Scope, scope
+from reports.sections import FIRST, Change, Section, changes, section
 
-__all__ = [
-    "MEANINGS",
-    "Change",
-    "Chapter",
-    "Row",
-    "Section",
-    "View",
-    "changes",
-    "one_answer",
-    "ordered",
-    "section",
-    "view",
-]
+__all__ = ["MEANINGS", "Chapter", "Part", "View", "one_answer", "ordered", "view"]
 
 #: What a verdict says, for someone who reads nothing else.
 MEANINGS: Mapping[Verdict, str] = MappingProxyType(
@@ -53,65 +41,13 @@ MEANINGS: Mapping[Verdict, str] = MappingProxyType(
 LONG_NAME = 70
 
 DATA = "data_quality"
-FIRST = "performance"
 
 # The report stops here; the record and the evidence files hold the rest.
-MOST_METRICS = 60
 MOST_FINDINGS = 200
-MOST_CLASSES = 60
-MOST_FAMILIES = 4
+MOST_CHANGES = 60
 
 OPEN = frozenset({"unmet", "missing"})
 CLOSED = ("waived", "inapplicable", "met")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A metric with its interval and what the policy expects of it."""
-
-    name: str
-    value: float | None
-    interval: Interval | None
-    findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """The evidence of one analysis with its metrics arranged.
-
-    Attributes:
-        evidence: Evidence of the analysis.
-        description: What the analysis says about itself.
-        rows: Metrics of the model as a whole.
-        rows_left: Number of such metrics that are not printed.
-        families: Names of the metrics that exist once per class, such as `recall`.
-        classes: Class name and a row for each family, in the order of the model's outputs.
-        classes_left: Number of classes that are not printed.
-        grids: Tables, cut to the page.
-        findings: Findings on the metrics of this analysis.
-    """
-
-    evidence: Evidence
-    description: Description
-    rows: tuple[Row, ...]
-    rows_left: int
-    families: tuple[str, ...]
-    classes: tuple[tuple[str, tuple[Row | None, ...]], ...]
-    classes_left: int
-    grids: tuple[Grid, ...]
-    findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A metric of the baseline beside the same metric of this version."""
-
-    analysis: str
-    name: str
-    old: float | None
-    old_interval: Interval | None
-    new: float | None
-    new_interval: Interval | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,10 +209,10 @@ def view(assessment: Assessment, approvals: Approvals | None = None) -> View:
         findings=findings[:MOST_FINDINGS],
         data=data,
         chapters=chapters,
-        changes=compared[:MOST_METRICS],
+        changes=compared[:MOST_CHANGES],
         unlisted={
             "findings": max(0, len(findings) - MOST_FINDINGS),
-            "changes": max(0, len(compared) - MOST_METRICS),
+            "changes": max(0, len(compared) - MOST_CHANGES),
         },
     )
 
@@ -354,93 +290,4 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
                 item.outcome == "missing",
             ),
         )
-    )
-
-
-def section(assessment: Assessment, evidence: Evidence) -> Section:
-    """The evidence of one analysis arranged for a report."""
-    findings = tuple(
-        item
-        for item in assessment.decision.findings
-        if item.expectation.metric.startswith(f"{evidence.analysis}.")
-    )
-    measurement = evidence.measurement
-    rows = {item.name: item for item in _rows(evidence, findings)}
-    families = _families(rows, assessment.validation.class_names)
-    known = set(assessment.validation.class_names)
-    whole = [
-        row
-        for name, row in rows.items()
-        if name.partition(".")[0] not in families or name.partition(".")[2] not in known
-    ]
-    names = assessment.validation.class_names if families else ()
-    return Section(
-        evidence=evidence,
-        description=describe(evidence.analysis, evidence.about),
-        rows=tuple(whole[:MOST_METRICS]),
-        rows_left=max(0, len(whole) - MOST_METRICS),
-        families=families,
-        classes=tuple(
-            (name, tuple(rows.get(f"{family}.{name}") for family in families))
-            for name in names[:MOST_CLASSES]
-        ),
-        classes_left=max(0, len(names) - MOST_CLASSES),
-        grids=tuple(grid(table) for table in measurement.tables) if measurement else (),
-        findings=findings,
-    )
-
-
-def _rows(evidence: Evidence, findings: Sequence[Finding]) -> list[Row]:
-    if evidence.measurement is None:
-        return []
-    intervals = evidence.measurement.intervals
-    return [
-        Row(
-            name=name,
-            value=value,
-            interval=intervals.get(name),
-            findings=tuple(
-                item
-                for item in findings
-                if item.expectation.metric == f"{evidence.analysis}.{name}"
-            ),
-        )
-        for name, value in evidence.measurement.metrics.items()
-    ]
-
-
-def _families(rows: Mapping[str, Row], class_names: Sequence[str]) -> tuple[str, ...]:
-    known = set(class_names)
-    families = dict.fromkeys(
-        name.partition(".")[0] for name in rows if name.partition(".")[2] in known
-    )
-    return tuple(families)[:MOST_FAMILIES]
-
-
-def changes(assessment: Assessment) -> tuple[Change, ...]:
-    """Metrics that this version or its baseline has, by analysis; those of single classes last."""
-    baseline = assessment.baseline
-    if baseline is None:
-        return ()
-    new, intervals = assessment.metrics, assessment.intervals
-    names = [*new, *(name for name in sorted(baseline.metrics) if name not in new)]
-    analyses = list(dict.fromkeys(name.partition(".")[0] for name in names))
-    analyses.sort(key=lambda name: name != FIRST)
-    per_class = set(assessment.validation.class_names)
-    names.sort(
-        key=lambda name: (
-            analyses.index(name.partition(".")[0]),
-            name.split(".", 2)[-1] in per_class,
-        )
-    )
-    return tuple(
-        Change(
-            analysis=name.partition(".")[0],
-            name=name.partition(".")[2],
-            old=baseline.metrics.get(name),
-            old_interval=baseline.intervals.get(name),
-            new=new.get(name),
-            new_interval=intervals.get(name),
-        )
-        for name in names
     )

@@ -47,7 +47,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from governance.methods.data_quality import CLASS_CHECKS, IMAGE_CHECKS, Outcome, validate
-from governance.methods.figures import bars, gallery
+from governance.methods.figures import bars, extremes, gallery
 from governance.records.evidence import MOST_PRINTED, Cell, Figure, Measurement, Metric, Table
 from governance.records.policy import Expectation
 from governance.subject.images.table import SIMILARITY, classes, survey
@@ -251,8 +251,15 @@ def _class_figure(by_class: pd.DataFrame) -> Figure:
             f"Validation images per class ({which} classes, fewest first, "
             f"n = {int(by_class['images'].sum())} images in all). The dashed line is an even share."
         ),
+        seen=(
+            f"Bars of {len(ordered)} classes: "
+            f"{extremes(ordered['id'].tolist(), ordered['images'].tolist())} images."
+        ),
         image=bars(
-            ordered["id"].tolist(), ordered["images"].tolist(), axis="images", reference=even
+            ordered["id"].tolist(),
+            ordered["images"].tolist(),
+            axis="images of the class",
+            reference=("even share", even),
         ),
     )
 
@@ -263,7 +270,10 @@ def _gallery(validation: ValidationSet, offenders: pd.DataFrame) -> Figure:
     each = max(PICTURES_EACH, PICTURES // offenders["check"].nunique())
     chosen = offenders.groupby("check", sort=False).head(each).head(PICTURES)
     pictures = [
-        (f"{check}\n{name} ({label})", _small(validation.images[place[name]]))
+        (
+            f"{str(check).replace('_', ' ')}\nimage {name}\nclass {label}",
+            _small(validation.images[place[name]]),
+        )
         for check, name, label in zip(chosen["check"], chosen["id"], chosen["class"], strict=True)
     ]
     return Figure(
@@ -271,6 +281,16 @@ def _gallery(validation: ValidationSet, offenders: pd.DataFrame) -> Figure:
         caption=(
             f"{len(pictures)} of {len(offenders)} offences, at most {each} of each check, "
             "worst first. Above each picture stand the check, the image's id and its class."
+        ),
+        seen=(
+            "Pictures of "
+            + ", ".join(
+                f"image {name} of class {label} ({str(check).replace('_', ' ')})"
+                for check, name, label in zip(
+                    chosen["check"], chosen["id"], chosen["class"], strict=True
+                )
+            )
+            + "."
         ),
         image=gallery(pictures),
     )

@@ -137,6 +137,8 @@ class DeCam:
         rng = np.random.default_rng([seed, int(subject.identity.digest.split(":")[-1][:15], 16)])
         choices = choose(subject.predictions(), subject.validation.labels, self.images, rng)
         pixels = subject.pixels([choice.image for choice in choices])
+        explained = self.seeds - 1 + STAGES
+        subject.meter.plan(images=len(pixels) + explained * min(self.repeated, len(pixels)))
         evolved = self._mapped(subject, pixels, [None] * len(pixels), seed)
         mapped = [i for i, item in enumerate(evolved) if item.status == "mapped"]
         few = mapped[: self.repeated]
@@ -176,14 +178,17 @@ class DeCam:
     def _mapped(
         self, subject: Subject, pixels: Tensor, targets: Sequence[int | None], seed: int
     ) -> list[EvolvedMap]:
-        return [
-            evolve_map(
-                subject.probabilities, image, target, seed=seed, budget=self.budget,
-                grid=self.grid, engine=self.engine, baseline=self.baseline,
-                batch_size=subject.batch_size,
-            )
-            for image, target in zip(pixels, targets, strict=True)
-        ]  # fmt: skip
+        found = []
+        for image, target in zip(pixels, targets, strict=True):
+            found.append(
+                evolve_map(
+                    subject.probabilities, image, target, seed=seed, budget=self.budget,
+                    grid=self.grid, engine=self.engine, baseline=self.baseline,
+                    batch_size=subject.batch_size,
+                )
+            )  # fmt: skip
+            subject.meter.count(images=1)
+        return found
 
     def _tested(
         self,
@@ -327,7 +332,10 @@ def _pictures(
     shown = list(zip(choices, evolved, pixels, strict=True))[:SHOWN]
     cells = [
         (
-            f"{names[item.label]} {number(item.p_full, 2)}, {choice.rule}\n{item.status}",
+            (
+                f"true {names[subject.validation.labels[choice.image]]} ({choice.rule})\n"
+                f"answer {names[item.label]} ({number(item.p_full, 2)})\n{item.status}"
+            ),
             figures.overlay(
                 image, heat=item.heatmap.astype(np.float32) if item.status == "mapped" else None
             ),
@@ -338,9 +346,11 @@ def _pictures(
         Figure(
             name="maps",
             caption=f"Heat maps of {len(shown)} decisions; yellow marks the parts that count most. "
-            "Above each stand the predicted class with its probability, the rule that chose the "
-            "image and the status. Each heat map is scaled from its lowest to its highest value. "
-            "An image shown plain has no heat map.",
+            "Above each stand the true class, the rule that chose the image, the answer with its "
+            "probability, and the status. Each heat map is scaled from its lowest to its highest "
+            "value. An image shown plain has no heat map.",
+            seen=f"{sum(item.status == 'mapped' for _, item, _ in shown)} of {len(shown)} images "
+            "have a heat map.",
             image=figures.gallery(cells),
         ),
     )

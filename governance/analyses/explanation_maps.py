@@ -131,6 +131,7 @@ class ExplanationMaps:
                 f"grid = {self.grid} on images of {pixels.shape[2]} x {pixels.shape[3]} pixels; at "
                 f"most {min(pixels.shape[2:])} is accepted"
             )
+        subject.meter.plan(images=len(chosen) + len(twice))
         maps, gaps = self._explained(subject, pixels, labels, np.random.default_rng([seed, 1]))
         again, _ = self._explained(
             subject, pixels[twice], labels[twice], np.random.default_rng([seed, 2])
@@ -175,6 +176,7 @@ class ExplanationMaps:
             maps.append(_coarse(heat, self.grid))
             shorts.append((heat.sum((1, 2, 3)) - change).abs())
             changes.append(change.abs())
+            subject.meter.count(images=len(part))
         heats, short, scale = (
             torch.cat(parts).cpu().double().numpy() for parts in (maps, shorts, changes)
         )
@@ -215,6 +217,7 @@ def _slopes(subject: Subject, path: Tensor, truth: Tensor) -> Tensor:
                 )
             # To the input alone, so that no parameter is left with a gradient.
             gradients.append(torch.autograd.grad(score.sum(), leaf)[0])
+        subject.meter.count(passes=len(leaf))
     return torch.cat(gradients)
 
 
@@ -236,7 +239,12 @@ def _units(subject: Subject, pixels: Tensor) -> tuple[list[tuple[Cell, ...]], tu
     """One row per filter: layer, channel, and its mean activation per image in 255 levels."""
     inputs = subject.network.inputs(pixels)
     try:
-        network = trace(subject.network.model, inputs[:2], batch_size=subject.batch_size)
+        network = trace(
+            subject.network.model,
+            inputs[:2],
+            batch_size=subject.batch_size,
+            meter=subject.meter,
+        )
     except AnalysisError as error:
         return [], (f"No filter response profiles: {error}",)
     layers = [unit.layer for unit in network.units()]
@@ -367,7 +375,7 @@ def _picture(
         mean = maps[members].mean(0).reshape(grid, grid)
         heat = (mean / max(float(mean.max()), SMALL))[np.ix_(rows, columns)]
         picture = figures.overlay(pixels[members].mean(0), heat=heat.astype(np.float32))
-        cells.append((f"{names[label]}\nn = {int(members.sum())}", picture))
+        cells.append((f"class {names[label]}\nn = {int(members.sum())}", picture))
     return Figure(
         name="class_maps",
         caption=(
@@ -375,5 +383,6 @@ def _picture(
             f"{len(names)} classes. Bright parts hold the evidence for the class. Each class has "
             "its own scale."
         ),
+        seen=f"Mean heat maps of {', '.join(title.replace(chr(10), ', ') for title, _ in cells)}.",
         image=figures.gallery(cells),
     )

@@ -117,7 +117,7 @@ class FeatureCorrelation:
         """Measure on a sample of the validation images."""
         chosen = subject.validation.sample(self.images, seed)
         inputs = subject.network.inputs(subject.pixels(chosen))
-        network = trace(subject.network.model, inputs[:2], batch_size=BATCH)
+        network = trace(subject.network.model, inputs[:2], batch_size=BATCH, meter=subject.meter)
         correlations = correlate(
             network, inputs, layers=[unit.layer for unit in network.units()],
             depths=network.stages(), labels=subject.validation.labels[chosen], seed=seed,

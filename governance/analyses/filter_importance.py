@@ -85,6 +85,7 @@ from governance.methods.network import TracedNetwork, trace
 from governance.records.evidence import Measurement, Metric
 from governance.records.numbers import number, percent
 from governance.records.wording import missing
+from governance.subject.meter import Meter
 from governance.subject.subject import Needs, Subject
 
 __all__ = ["FilterImportance", "filter_importance"]
@@ -149,7 +150,7 @@ class FilterImportance:
         labels = subject.validation.labels[chosen]
         pixels = subject.pixels(chosen)
         inputs = subject.network.inputs(pixels)
-        network = _traced(subject.network.model, inputs, labels, subject.batch_size)
+        network = _traced(subject.network.model, inputs, labels, subject.batch_size, subject.meter)
         measurements = measure_filters(
             network, inputs, labels, tier=self.tier, seed=seed, top=self.top,
             outputs=subject.network.outputs,
@@ -204,11 +205,15 @@ def filter_importance(
 
 
 def _traced(
-    model: nn.Module, inputs: Tensor, labels: NDArray[np.int64], size: int
+    model: nn.Module,
+    inputs: Tensor,
+    labels: NDArray[np.int64],
+    size: int,
+    meter: Meter | None = None,
 ) -> TracedNetwork:
     if len(inputs) < LEAST:
         raise AnalysisError(f"{len(inputs)} images were given; at least {LEAST} are accepted")
-    network = trace(model, inputs[:2], batch_size=size)
+    network = trace(model, inputs[:2], batch_size=size, meter=meter)
     if labels.min() < 0 or labels.max() >= network.classes:
         raise AnalysisError(
             f"labels from {labels.min()} to {labels.max()}; 0 to {network.classes - 1} are accepted"

@@ -63,7 +63,15 @@ from governance.methods.evolved import Explanation, Profile, evolve, evolve_many
 from governance.methods.evolved.explanation import FOUND
 from governance.methods.evolved.pictures import pictures
 from governance.methods.evolved.selection import choose
-from governance.methods.faithfulness import MAP_METRICS, Check, Maps, SelfTest, agreement, self_test
+from governance.methods.faithfulness import (
+    CURVES,
+    MAP_METRICS,
+    Check,
+    Maps,
+    SelfTest,
+    agreement,
+    self_test,
+)
 from governance.methods.masking.superpixels import FEWEST, MOST, Baseline
 from governance.methods.statistics import intervals
 from governance.records.evidence import Interval, Measurement, Metric
@@ -180,6 +188,7 @@ class GeneticExplanation:
         rng = np.random.default_rng([seed, int(subject.identity.digest.split(":")[-1][:15], 16)])
         choices = choose(subject.predictions(), subject.validation.labels, self.images, rng)
         pixels = subject.pixels([choice.image for choice in choices])
+        self._plan(subject, len(pixels))
         explanations = self._evolved(subject, pixels, None, seed)
         mapped = [i for i, item in enumerate(explanations) if item.status != "undefined_baseline"]
         few = mapped[: self.repeated]
@@ -225,6 +234,13 @@ class GeneticExplanation:
             withdrawn=test.reasons,
             unanswered=test.unanswered,
         )
+
+    def _plan(self, subject: Subject, images: int) -> None:
+        """Announce the passes of all searches, none of which may end early, and of the curves."""
+        few = min(self.repeated, images)
+        searches = images + few * (self.seeds - 1 + STAGES)
+        wrong = min(self.wrong_classes, images) * self.wrong_budget
+        subject.meter.plan(passes=searches * self.budget + wrong + images * CURVES)
 
     def _evolved(
         self, subject: Subject, pixels: Tensor, targets: Sequence[int] | None, seed: int

@@ -160,7 +160,12 @@ class LayerPrediction:
     def run(self, subject: Subject, seed: int) -> Measurement:
         """Measure on a sample of the validation images."""
         chosen = subject.validation.sample(self.samples, seed)
-        network = trace(subject.network.model, subject.network.inputs(subject.pixels(chosen[:2])))
+        network = trace(
+            subject.network.model,
+            subject.network.inputs(subject.pixels(chosen[:2])),
+            meter=subject.meter,
+        )
+        subject.meter.plan(images=len(chosen))
         readings = read(
             network,
             _batches(subject, chosen),
@@ -271,7 +276,9 @@ def layer_predictions(
 
 def _batches(subject: Subject, chosen: NDArray[np.int64]) -> Iterator[Tensor]:
     for start in range(0, len(chosen), subject.batch_size):
-        yield subject.network.inputs(subject.pixels(chosen[start : start + subject.batch_size]))
+        part = chosen[start : start + subject.batch_size]
+        yield subject.network.inputs(subject.pixels(part))
+        subject.meter.count(images=len(part))
 
 
 def _measurement(

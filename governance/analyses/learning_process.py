@@ -223,6 +223,7 @@ def _pictures(history: History, names: Sequence[str]) -> tuple[Figure, ...]:
                     "in the top tenth of the filters, and the shares of dead and of redundant "
                     "filters."
                 ),
+                seen=_ends_of(whole),
                 image=_drawn(whole, "share"),
             )
         )
@@ -237,6 +238,7 @@ def _pictures(history: History, names: Sequence[str]) -> tuple[Figure, ...]:
                         f"value, as the training run recorded it: {PER_CLASS[sign]}"
                         + (", with 95 % Wilson bands." if sign == "lens_recall" else ".")
                     ),
+                    seen=_ends_of({name: history[f"{sign}.{name}"] for name in chosen}),
                     image=_drawn(
                         {name: history[f"{sign}.{name}"] for name in chosen}, title.lower(),
                         _counts(history, chosen) if sign == "lens_recall" else None,
@@ -244,6 +246,16 @@ def _pictures(history: History, names: Sequence[str]) -> tuple[Figure, ...]:
                 )
             )  # fmt: skip
     return tuple(figures)
+
+
+def _ends_of(lines: Mapping[str, tuple[tuple[int, float], ...]]) -> str:
+    """First and last value of each line, in words."""
+    texts = [
+        f"{name}: {number(points[0][1], 2)} in epoch {points[0][0]}, "
+        f"{number(points[-1][1], 2)} in epoch {points[-1][0]}"
+        for name, points in lines.items()
+    ]
+    return "; ".join(texts) + "."
 
 
 def _chosen(history: History, names: Sequence[str], sign: str) -> list[str]:

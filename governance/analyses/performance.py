@@ -40,7 +40,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from governance.errors import AnalysisError
-from governance.methods.figures import bars, curves
 from governance.methods.one_answer import one_answer
 from governance.methods.statistics.calibration import Calibration, calibration
 from governance.methods.statistics.confusion import confusion, confusion_figure, confusion_table
@@ -52,12 +51,10 @@ from governance.methods.statistics.proportions import (
     ends,
     lowest,
     mean_of,
-    span,
     unknown,
-    whiskers,
 )
 from governance.methods.statistics.shortfall import cannot_fall_short, falls_short
-from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
+from governance.records.evidence import Cell, Interval, Measurement, Metric, Table
 from governance.records.numbers import number
 from governance.records.wording import first_few, missing
 from governance.subject.subject import Needs, Subject
@@ -185,17 +182,17 @@ def performance(
             intervals[f"recall.{name}"] = interval
     metrics["classes_short"], short_note = _short(recalls, class_names, class_recall)
     confused = confusion(y, named, len(class_names))
-    figures = [_recall_figure(class_names, recalls, chance(y)), _reliability_figure(scale)]
-    if len(class_names) <= DRAWN:
-        figures.append(confusion_figure(confused, class_names))
+    drawn = len(class_names) <= DRAWN
     return Measurement(
         metrics=metrics,
         intervals=intervals,
-        figures=tuple(figures),
+        figures=(confusion_figure(confused, class_names),) if drawn else (),
         tables=(
             _overall(scores, len(y)),
             _classes(class_names, recalls, precisions),
             confusion_table(confused, class_names),
+            _bins(scale),
+            _answers(class_names, y, p),
         ),
         notes=(*_notes(class_names, named, recalls, scale), *short_note),
     )
@@ -309,51 +306,38 @@ def _classes(
     )
 
 
-def _recall_figure(names: Sequence[str], recalls: tuple[ClassShare, ...], blind: float) -> Figure:
-    known = [(name, item) for name, item in zip(names, recalls, strict=True) if item.n]
-    known.sort(key=lambda pair: pair[1].hits / pair[1].n)
-    drawn = known[:DRAWN]
-    low, high = whiskers(item for _, item in drawn)
-    counts = [item.n for _, item in drawn]
-    which = f"the {len(drawn)} lowest of {len(known)}" if len(known) > DRAWN else "all"
-    return Figure(
-        name="recall",
+def _bins(scale: Calibration) -> Table:
+    bins = [
+        ClassShare(hits=int(hits), n=int(n))
+        for hits, n in zip(scale.hits, scale.counts, strict=True)
+    ]
+    return Table(
+        name="calibration",
         caption=(
-            f"Recall per class ({which} classes with images, lowest first) with 95 % Wilson "
-            f"intervals, n = {span(counts)} per class. The dashed line is chance, the share of the "
-            "commonest class."
+            "Each row is a bin of images with like confidence. It gives the mean confidence, the "
+            "number of images n, and the share of right answers with its 95 % Wilson interval."
         ),
-        image=bars(
-            [name for name, _ in drawn],
-            [item.hits / item.n for _, item in drawn],
-            low=low,
-            high=high,
-            axis="recall (share of the class's images)",
-            reference=blind,
+        columns=("confidence", "n", "right", "low", "high"),
+        rows=tuple(
+            (float(confidence), item.n, item.share, *ends(item.interval))
+            for confidence, item in zip(scale.confidence, bins, strict=True)
         ),
     )
 
 
-def _reliability_figure(scale: Calibration) -> Figure:
-    bins = [
-        ClassShare(hits=int(h), n=int(n)) for h, n in zip(scale.hits, scale.counts, strict=True)
-    ]
-    return Figure(
-        name="reliability",
+def _answers(names: Sequence[str], y: NDArray[np.int64], p: NDArray[np.float64]) -> Table:
+    return Table(
+        name="answers",
         caption=(
-            f"Share of right answers against confidence in {len(scale.counts)} bins of "
-            f"{span(scale.counts)} images, with 95 % Wilson band. The dotted line is perfect "
-            "calibration. Below it the model is surer than it should be."
+            f"Each row is a validation image, in the order of the set (n = {len(y)}): its class, "
+            "the model's answer, and the probability of that answer."
         ),
-        image=curves(
-            scale.confidence,
-            {"share right": scale.hits / scale.counts},
-            x_axis="mean confidence of the bin",
-            y_axis="share of right answers",
-            bands={"share right": whiskers(bins)},
-            y_range=(0, 1.02),
-            diagonal=True,
+        columns=("class", "answer", "confidence"),
+        rows=tuple(
+            (names[true], names[named], float(sure))
+            for true, named, sure in zip(y, p.argmax(1), p.max(1), strict=True)
         ),
+        shown=0,
     )
 
 

@@ -50,7 +50,7 @@ from governance.methods.statistics.proportions import (
     whiskers,
 )
 from governance.records.evidence import Cell, Figure, Measurement, Metric, Table
-from governance.records.numbers import number
+from governance.records.numbers import number, percent
 from governance.records.policy import Expectation
 from governance.records.wording import missing
 from governance.subject.classifier import Classifier
@@ -219,8 +219,10 @@ def _answered(
     """(n, alternatives) answered classes, -1 where there is none, and which are right."""
     views = [subject.classifier.with_preprocessing(item.preprocessing) for item in tried]
     blocks = []
+    subject.meter.plan(images=len(chosen))
     for start in range(0, len(chosen), subject.batch_size):
         pixels = subject.pixels(chosen[start : start + subject.batch_size])
+        subject.meter.count(images=len(pixels), passes=len(pixels) * len(tried))
         columns = [
             _predicted(view, 1 - pixels if item.inverted else pixels)
             for item, view in zip(tried, views, strict=True)
@@ -292,13 +294,18 @@ def _figure(
             "Accuracy under the declared preprocessing (top) and the usual alternatives on the "
             f"same {n} images, with 95 % Wilson intervals. The dashed line is chance."
         ),
+        seen="; ".join(
+            f"{item.name}: {percent(float(share))} right"
+            for item, share in zip(tried, hits.mean(0), strict=True)
+        )
+        + f"; chance: {percent(chance(labels))}.",
         image=bars(
             [item.name for item in tried],
             hits.mean(0),
             low=low,
             high=high,
-            axis="accuracy",
-            reference=chance(labels),
+            axis="share of images answered rightly",
+            reference=("chance", chance(labels)),
         ),
     )
 

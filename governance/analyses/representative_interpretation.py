@@ -162,9 +162,15 @@ class RepresentativeInterpretation:
         validation = subject.validation
         chosen = validation.sample(self.samples, seed)
         example = subject.network.inputs(subject.pixels(spread_out(chosen)))
-        network = trace(subject.network.model, example[:2], batch_size=subject.batch_size)
+        network = trace(
+            subject.network.model,
+            example[:2],
+            batch_size=subject.batch_size,
+            meter=subject.meter,
+        )
         cut, room = find_cut(network, example, self.cut, subject.network.outputs)
         used = chosen if room >= len(chosen) else validation.sample(room, seed)
+        subject.meter.plan(images=len(used))
         all_rules = find_rules(
             network, _batches(subject, used), cut, boundaries=self.boundaries,
             max_rules=self.max_rules, seed=seed, outputs=subject.network.outputs,
@@ -193,7 +199,9 @@ class RepresentativeInterpretation:
 
 def _batches(subject: Subject, chosen: NDArray[np.int64]) -> Iterator[Tensor]:
     for start in range(0, len(chosen), subject.batch_size):
-        yield subject.network.inputs(subject.pixels(chosen[start : start + subject.batch_size]))
+        part = chosen[start : start + subject.batch_size]
+        yield subject.network.inputs(subject.pixels(part))
+        subject.meter.count(images=len(part))
 
 
 def _metrics(

@@ -68,6 +68,7 @@ from governance.records.evidence import Interval, Measurement, Metric
 from governance.records.numbers import number
 from governance.records.topics import ADVERSARIAL
 from governance.records.wording import missing
+from governance.subject.meter import Meter
 from governance.subject.subject import Needs, Subject
 
 __all__ = ["VerifiedPerturbation"]
@@ -176,13 +177,13 @@ class VerifiedPerturbation:
             pixels = pixels[: len(chosen)]
         reach = self.radii[-1] / LEVELS
         cases = [case_of(model, program, image, None, reach) for image in pixels]
-        whole = [
-            row
-            for which, case in enumerate(cases)
-            for row in _asked(which, case, _all(case), "solo", self.radii, effort, generator)
-        ]
         asked = cases[: self.patch_images] if isinstance(program, Program) else []
-        local, radii = self._patches(asked, effort, generator)
+        subject.meter.plan(images=len(cases) + len(asked))
+        whole = []
+        for which, case in enumerate(cases):
+            whole += _asked(which, case, _all(case), "solo", self.radii, effort, generator)
+            subject.meter.count(images=1)
+        local, radii = self._patches(asked, effort, generator, subject.meter)
         measurement = _measurement(self, subject, chosen, cases, whole, local, radii, program)
         alike = one_answer(subject.predictions().argmax(1), subject.validation.class_names)
         return _without_meaning(measurement, alike) if alike else measurement
@@ -211,7 +212,7 @@ class VerifiedPerturbation:
         return chosen[: max(1, int(self.attack_budget * TERA / each))], short
 
     def _patches(
-        self, cases: Sequence[Case], effort: Effort, generator: torch.Generator
+        self, cases: Sequence[Case], effort: Effort, generator: torch.Generator, meter: Meter
     ) -> tuple[list[Row], dict[int, NDArray[np.float64]]]:
         """Claims about every patch, and the largest verified radius of each by image."""
         auto = Effort(
@@ -230,6 +231,7 @@ class VerifiedPerturbation:
                     radii[which] = _largest(
                         case, windows, asked_rows, mode, self.radii, auto, generator
                     )
+            meter.count(images=1)
         return rows, radii
 
 

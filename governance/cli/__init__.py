@@ -2,8 +2,7 @@
 
 Exit codes are fixed, since scripts depend on them: 0 approved, 10 rejected, 20 review, 30
 undetermined, 40 evidence that does not match its digests or its model, 2 misuse, 3 internal error.
-Results go to standard output, everything else to standard error. Progress bars are drawn on
-terminals only.
+Results go to standard output, everything else to standard error.
 
 ```
 assess         assess, report and demo
@@ -18,7 +17,8 @@ signer         signer, which holds a worker's key
 demonstration  three versions of a digit classifier, trained, registered and assessed
 configuration  --config, the file that gives recurring options a default
 arguments      arguments that several commands share
-console        text, tables, JSON and progress bars for the terminal
+console        text, tables and JSON for the terminal
+waiting        what a long command says while it works
 files          files that a command was asked to write
 exit_codes     exit codes of the program
 ```

@@ -13,13 +13,13 @@ from governance.cli.console import (
     misuse,
     out,
     print_json,
-    progress_bar,
     show,
     summary,
     text,
 )
 from governance.cli.exit_codes import exit_code
 from governance.cli.files import write
+from governance.cli.waiting import progress_bar
 
 if TYPE_CHECKING:
     from governance.workflows.assessing import Result

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from governance.cli.arguments import AsJson, ModelUri
-from governance.cli.console import misuse, out, print_json, progress_bar, text
+from governance.cli.console import misuse, out, print_json, text
 from governance.cli.exit_codes import MISMATCH, UNTOLD
 from governance.cli.files import write
+from governance.cli.waiting import progress_bar
 
 if TYPE_CHECKING:
     from governance.approval.auditing import Verification

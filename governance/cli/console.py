@@ -1,4 +1,4 @@
-"""Console: text, tables, JSON and progress bars of the command line.
+"""Console: text, tables and JSON of the command line.
 
 Results go to standard output, everything else to standard error. All text that may come from
 elsewhere is shown as it is: no markup, and nothing that steers a terminal.
@@ -6,14 +6,11 @@ elsewhere is shown as it is: no markup, and nothing that steers a terminal.
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from governance.cli.exit_codes import MISUSE, exit_code
@@ -30,7 +27,6 @@ __all__ = [
     "misuse",
     "out",
     "print_json",
-    "progress_bar",
     "show",
     "summary",
     "text",
@@ -96,19 +92,6 @@ def _observed(finding: "Finding") -> str:
 def print_json(data: Any) -> None:
     """One JSON object, the only thing on standard output."""
     out.print_json(json.dumps(data, allow_nan=False), indent=2)
-
-
-@contextmanager
-def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on standard error; nothing where that is no terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, disable=not sys.stderr.isatty(), transient=True) as bar:
-        task = bar.add_task("", total=1)
-
-        def tell(what: str, done: int, total: int) -> None:
-            bar.update(task, description=text(what), completed=done, total=total)
-
-        yield tell
 
 
 def summary(assessment: "Assessment") -> dict[str, Any]:

@@ -25,7 +25,8 @@ from governance.records import numbers
 from governance.records.decision import Finding
 from governance.training import record_epoch
 from governance.workflows.assessing import Result, assess_model
-from governance.workflows.orchestration import Progress, read_policy
+from governance.workflows.orchestration import read_policy
+from governance.workflows.progress import Progress, silent, within
 
 __all__ = ["DemoVersion", "DigitNet", "run_demo"]
 
@@ -210,9 +211,7 @@ def _observed(finding: Finding) -> str:
     return numbers.number(finding.observed, apart=bounds)
 
 
-def run_demo(
-    out: Path, *, progress: Progress = lambda _what, _done, _total: None
-) -> list[DemoVersion]:
+def run_demo(out: Path, *, progress: Progress = silent) -> list[DemoVersion]:
     """Train, register and assess the three versions.
 
     Args:
@@ -250,14 +249,11 @@ def run_demo(
             models.append(make())
             _register(models[-1], train[:2])
 
-        def tell(what: str, done: int, total: int, number: int = number) -> None:
-            progress(f"version {number}: {what}", done, total)
-
         result = assess_model(
             f"models:/{NAME}/{number}",
             read_policy(out / "policy.toml"),
             out=out / "assessments" / f"v{number}",
-            progress=tell,
+            progress=within(progress, f"version {number}"),
         )
         versions.append(DemoVersion(number=str(number), story=story, result=result))
         if number == 1 and versions[0].verdict == "approved":

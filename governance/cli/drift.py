@@ -7,8 +7,9 @@ import typer
 from rich.table import Table
 
 from governance.cli.arguments import AsJson, ModelUri
-from governance.cli.console import misuse, out, print_json, progress_bar, text
+from governance.cli.console import misuse, out, print_json, text
 from governance.cli.files import write
+from governance.cli.waiting import progress_bar
 from governance.records.numbers import interval, number
 
 if TYPE_CHECKING:
@@ -50,10 +51,16 @@ def compare(
     """
     from governance.workflows.comparing import compare_models
 
-    found = compare_models(
-        old_uri, new_uri, policy=_policy(policy), references=references or (), device=device,
-        drawn=html is not None,
-    )  # fmt: skip
+    with progress_bar() as progress:
+        found = compare_models(
+            old_uri,
+            new_uri,
+            policy=_policy(policy),
+            references=references or (),
+            device=device,
+            drawn=html is not None,
+            progress=progress,
+        )
     if html:
         from reports.comparison import to_html
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from governance.cli.arguments import AsJson, ModelUri
-from governance.cli.console import out, print_json, progress_bar, text
+from governance.cli.console import out, print_json, text
 from governance.cli.files import write
+from governance.cli.waiting import progress_bar
 from governance.errors import PolicyError
 
 if TYPE_CHECKING:

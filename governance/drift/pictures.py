@@ -68,9 +68,14 @@ def _null(comparison: Comparison) -> Figure | None:
             "reference run that lies farthest. If the new version were one more harmless run, "
             "every place in this list would be equally likely."
         ),
+        seen=(
+            f"The new version stands at place {int(np.flatnonzero(order == 0)[0]) + 1} of "
+            f"{len(order)} with {number(shown[0], 2)}; the farthest reference run has "
+            f"{number(float(shown[1:].max()), 2)}."
+        ),
         image=figures.bars(
             [names[place] for place in order], shown[order], axis=measure,
-            reference=float(shown[1:].max()),
+            reference=("farthest reference run", float(shown[1:].max())),
         ),
     )  # fmt: skip
 
@@ -95,8 +100,18 @@ def _emergence(table: Table | None) -> Figure | None:
             "Lens recall by layer in both versions: the mean over all classes, and the class that "
             f"changed most ({worst})."
         ),
+        seen="; ".join(
+            f"{name}: {number(values.iloc[0], 2)} at {layers[0]}, {number(values.iloc[-1], 2)} at "
+            f"{layers[-1]}"
+            for name, values in lines.items()
+        )
+        + ".",
         image=figures.curves(
-            layers, lines, x_axis="layer", y_axis="lens recall", y_range=(0.0, 1.0)
+            layers,
+            lines,
+            x_axis="layer, in order of depth",
+            y_axis="lens recall",
+            y_range=(0.0, 1.02),
         ),
     )
 
@@ -117,6 +132,10 @@ def _filters(comparison: Comparison) -> Figure | None:
             f"({matched.status}, median correlation {number(matched.correlation, 2)}). The "
             "importance of filters off the line changed."
         ),
+        seen=(
+            f"{len(known)} dots; the largest change is "
+            f"{number(float(np.abs(known[:, 1] - known[:, 0]).max()))} nats."
+        ),
         image=figures.points(
             known[:, 0], known[:, 1], x_axis="added loss, old version (nats)",
             y_axis="added loss, new version (nats)",
@@ -130,7 +149,7 @@ def _gallery(table: Table | None, pixels: Mapping[int, NDArray[np.float32]]) -> 
     drawn = []
     for row in (dict(zip(table.columns, cells, strict=True)) for cells in table.rows):
         for which in ("old", "new"):
-            title = f"{row['class']}\n{which}, moved {cell(row['distance'])}"
+            title = f"class {row['class']}, {which}\nmoved {cell(row['distance'])}"
             heat = _shown(str(row[f"{which}_map"]), pixels.get(int(row["place"] or 0)))
             drawn.append((title, heat))
     return Figure(
@@ -140,6 +159,9 @@ def _gallery(table: Table | None, pixels: Mapping[int, NDArray[np.float32]]) -> 
             "rightly and whose heat maps moved farthest beyond the noise limit. Each image has the "
             "heat map of the old and of the new version; bright parts hold the evidence."
         ),
+        seen="Images "
+        + ", ".join(str(row[table.columns.index("image")]) for row in table.rows)
+        + ", each with its heat map in the old and in the new version.",
         image=figures.gallery(drawn, columns=COLUMNS),
     )
 

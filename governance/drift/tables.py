@@ -196,16 +196,42 @@ def beside_table(
             pair.difference, *ends(pair.interval()), pair.n,
         )
     ]  # fmt: skip
+    paired = _paired(old, new)
     for name, (before, now) in beside.items():
         change = None if before is None or now is None else now - before
-        rows.append((name, before, now, change, None, None, None))
+        rows.append(paired.pop(name, (name, before, now, change, None, None, None)))
+    rows += paired.values()
     return Table(
         name="beside",
         caption=(
-            "Metrics of both records to be read beside the drift. The change of accuracy on the "
-            "images compared has Newcombe's paired 95 % interval. Both versions were assessed on "
+            "Metrics of both records to be read beside the drift. A change of a share of right "
+            "answers has Newcombe's paired 95 % interval where both records hold the answer to "
+            "every image; that of a class is for the class alone. Both versions were assessed on "
             "the same validation images, so no difference is due to other inputs."
         ),
         columns=("measure", "old", "new", "change", "low", "high", "n"),
         rows=tuple(rows),
+        shown=len(beside) + 1,
     )
+
+
+def _paired(old: Version, new: Version) -> dict[str, tuple[Cell, ...]]:
+    """Accuracy and the recall of each class on all images, with the interval of their change."""
+    before, now = old.whole, new.whole
+    if before is None or now is None or not before["class"].equals(now["class"]):
+        return {}
+    right = [frame["answer"].to_numpy() == frame["class"].to_numpy() for frame in (before, now)]
+    everyone = np.ones(len(now), dtype=bool)
+    groups = {"performance.accuracy": everyone} | {
+        f"performance.recall.{name}": now["class"].to_numpy() == name for name in new.class_names
+    }
+    rows: dict[str, tuple[Cell, ...]] = {}
+    for name, members in groups.items():
+        first, second = (hits[members] for hits in right)
+        pair = Paired.of(second, first)
+        if pair.n:
+            rows[name] = (
+                name, float(first.mean()), float(second.mean()), pair.difference,
+                *ends(pair.interval()), pair.n,
+            )  # fmt: skip
+    return rows

@@ -65,6 +65,7 @@ class Version:
         lens: Recall of the lens by layer and class, (K,) each; NaN if unknown.
         importance: Mass of filter importance by class, (K,); None if not recorded.
         unit_importance: Added loss by layer and channel.
+        whole: Class and answer of every validation image, (images); None if not recorded.
         covered: Whether a representative rule of its answered class covers an image, by image.
         metrics: All recorded metrics by full name.
     """
@@ -84,6 +85,7 @@ class Version:
     importance: Array | None
     unit_importance: Mapping[tuple[str, int], float]
     covered: Mapping[str, bool]
+    whole: pd.DataFrame | None = None
     metrics: Mapping[str, float | None]
 
     @property
@@ -207,6 +209,7 @@ def _version(assessment: Assessment) -> Version:
         importance=_importance(assessment, names),
         unit_importance=_unit_importance(assessment),
         covered=_covered(assessment),
+        whole=_frame(assessment, "performance", "answers"),
         metrics=assessment.metrics,
     )
 

@@ -2,7 +2,8 @@
 
 The object interface is used, never pyplot: no global state, no window. Colours are Okabe and Ito's,
 which colour-blind readers can tell apart; maps use viridis or a diverging pair. Pictures are made
-for an A4 page of 170 mm text width: `WIDTH` inches at `DPI` dots, type at the size of the text.
+for an A4 page of 170 mm text width and printed at that size: `WIDTH` inches at `DPI` dots, all
+type at 8 points. Every axis has a title, and every line that is no measurement has its name.
 """
 
 import io
@@ -12,11 +13,22 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from governance.records.numbers import number
 
-__all__ = ["COLOURS", "bars", "curves", "gallery", "heatmap", "overlay", "png", "points"]
+__all__ = [
+    "COLOURS",
+    "bars",
+    "curves",
+    "extremes",
+    "gallery",
+    "heatmap",
+    "overlay",
+    "png",
+    "points",
+]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 WIDTH = 6.7
@@ -24,6 +36,12 @@ DPI = 150
 TYPE = 8
 GREY = "#555555"
 LETTER = 0.045  # inches down that a letter of a slanting name takes
+LINE = 0.145  # inches of a line of type
+CELL = 21  # letters above a small picture
+MOST_MARKS = 12  # columns of a heat map whose cells have room for a number
+THINNEST, STEP = 1.2, 0.7  # of lines: each is thinner than the one that it may cover
+MARKERS = "osD^vP*"
+MOST_LETTERS = 70  # of names along an axis that stand level
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # weight of red, green and blue, ITU-R BT.709
 
 
@@ -42,7 +60,7 @@ def bars(
     low: ArrayLike | None = None,
     high: ArrayLike | None = None,
     axis: str,
-    reference: float | None = None,
+    reference: tuple[str, float] | None = None,
 ) -> bytes:
     """Horizontal bars with interval whiskers, first label on top.
 
@@ -52,10 +70,10 @@ def bars(
         low: (n,) lower ends of the intervals, if known.
         high: (n,) upper ends.
         axis: Measured quantity with its unit.
-        reference: A value to draw as a dashed line: chance, threshold, baseline.
+        reference: Name and value of a dashed line: chance, an even share, a control.
     """
     data = np.asarray(values, dtype=float)
-    canvas = Canvas(figsize=(WIDTH, 0.6 + 0.17 * len(data)), layout="constrained")
+    canvas = Canvas(figsize=(WIDTH, 0.75 + 0.17 * len(data)), layout="constrained")
     axes = canvas.subplots()
     places = np.arange(len(data))[::-1]
     axes.barh(places, data, color=COLOURS[0], height=0.7)
@@ -63,7 +81,12 @@ def bars(
         ends = np.stack([np.asarray(low, dtype=float), np.asarray(high, dtype=float)])
         axes.hlines(places, ends[0], ends[1], color="black", linewidth=1)
     if reference is not None:
-        axes.axvline(reference, color=COLOURS[1], linestyle="--", linewidth=1)
+        name, value = reference
+        axes.axvline(value, color=COLOURS[1], linestyle="--", linewidth=1)
+        axes.annotate(
+            _short(name), (value, 1), xycoords=("data", "axes fraction"), xytext=(0, 2),
+            textcoords="offset points", ha="center", fontsize=TYPE, color=COLOURS[1],
+        )  # fmt: skip
     axes.set_yticks(places, [_short(label) for label in labels], fontsize=TYPE)
     axes.tick_params(axis="x", labelsize=TYPE)
     axes.set_xlabel(axis, fontsize=TYPE)
@@ -84,6 +107,9 @@ def curves(
 ) -> bytes:
     """Named lines over a common axis, each with its interval band if given.
 
+    Whole numbers get whole ticks. Lines that lie on each other are all seen, since each is thinner
+    than the one below it.
+
     Args:
         x: (n,) numbers, or names of the points.
         lines: (n,) values by name of the line; the first two names get the strongest colours.
@@ -102,16 +128,24 @@ def curves(
     for index, (name, values) in enumerate(lines.items()):
         colour = COLOURS[index % len(COLOURS)]
         dash = "-" if index < len(COLOURS) else "--"
+        above = min(len(lines) - 1 - index, 4)
         axes.plot(
-            places, np.asarray(values, dtype=float), dash, color=colour, marker="o",
-            markersize=3, linewidth=1.3, label=_short(name),
+            places, np.asarray(values, dtype=float), dash, color=colour,
+            marker=MARKERS[index % len(MARKERS)], markersize=3 + 1.5 * above,
+            linewidth=THINNEST + STEP * above, label=_short(name),
         )  # fmt: skip
         if bands and name in bands:
             low, high = (np.asarray(end, dtype=float) for end in bands[name])
             axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
     if names:
         ticks = [_short(name) for name in names]
-        axes.set_xticks(places, ticks, rotation=30, ha="right", fontsize=TYPE)
+        level = sum(map(len, ticks)) <= MOST_LETTERS
+        axes.set_xticks(
+            places, ticks, fontsize=TYPE, rotation=0 if level else 30,
+            ha="center" if level else "right",
+        )  # fmt: skip
+    elif np.equal(places, places.round()).all():
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.tick_params(labelsize=TYPE)
     axes.set_xlabel(x_axis, fontsize=TYPE)
     axes.set_ylabel(y_axis, fontsize=TYPE)
@@ -128,6 +162,8 @@ def heatmap(
     rows: Sequence[str],
     columns: Sequence[str],
     *,
+    row_axis: str,
+    column_axis: str,
     scale: str,
     limits: tuple[float, float] | None = None,
     marks: bool = False,
@@ -138,14 +174,16 @@ def heatmap(
         values: (rows, columns); NaN cells stay white.
         rows: Names down the side.
         columns: Names along the bottom.
+        row_axis: What the rows are.
+        column_axis: What the columns are.
         scale: Meaning of the colours, with the unit.
         limits: Ends of the colour scale; a range symmetric about 0 gets a diverging scale.
-        marks: Whether to print each number in its cell.
+        marks: Whether to print each number in its cell, where there is room.
     """
     data = np.asarray(values, dtype=float)
     names = [_short(name) for name in columns]
     below = max(0.3, LETTER * max(map(len, names)))  # the names hang there, at 45 degrees
-    height = min(7.5, 0.6 + below + 0.18 * max(4, len(rows)))
+    height = min(7.5, 0.75 + below + 0.18 * max(4, len(rows)))
     canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
     axes = canvas.subplots()
     low, high = limits or (float(np.nanmin(data)), float(np.nanmax(data)))
@@ -159,14 +197,16 @@ def heatmap(
         fontsize=TYPE,
     )
     axes.set_yticks(range(len(rows)), [_short(name) for name in rows], fontsize=TYPE)
-    if marks:
+    axes.set_xlabel(column_axis, fontsize=TYPE)
+    axes.set_ylabel(row_axis, fontsize=TYPE)
+    if marks and len(columns) <= MOST_MARKS:
         for row, column in np.argwhere(np.isfinite(data)):
             dark = np.dot(shown.to_rgba(data[row, column])[:3], LUMINANCE) < 0.4  # noqa: PLR2004 - black is hard to read on less
             axes.text(column, row, number(data[row, column], 2), ha="center", va="center",
-                      fontsize=6, color="white" if dark else "black")  # fmt: skip
+                      fontsize=TYPE, color="white" if dark else "black")  # fmt: skip
     legend = canvas.colorbar(shown, ax=axes, shrink=0.9)
     legend.set_label(scale, fontsize=TYPE)
-    legend.ax.tick_params(labelsize=7)
+    legend.ax.tick_params(labelsize=TYPE)
     return png(canvas)
 
 
@@ -203,17 +243,22 @@ def gallery(pictures: Sequence[tuple[str, NDArray[np.float32]]], *, columns: int
     """Small pictures in rows, each under its own short title.
 
     Args:
-        pictures: Title (up to two lines) and (H, W, 3) or (H, W) in [0, 1] of each.
+        pictures: Title (up to three lines) and (H, W, 3) or (H, W) in [0, 1] of each.
         columns: Pictures in a row.
     """
     rows = -(-len(pictures) // columns)
-    canvas = Canvas(figsize=(WIDTH, rows * (WIDTH / columns + 0.32)), layout="constrained")
+    lines = max((title.count("\n") + 1 for title, _ in pictures), default=1)
+    height = rows * (WIDTH / columns + LINE * lines + 0.05)
+    canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
     cells = np.atleast_1d(canvas.subplots(rows, columns, squeeze=False)).ravel()
     for cell in cells:
         cell.set_axis_off()
     for cell, (title, picture) in zip(cells, pictures, strict=False):
         cell.imshow(picture, cmap="gray" if picture.ndim == 2 else None, vmin=0, vmax=1)  # noqa: PLR2004 - (H, W)
-        cell.set_title("\n".join(_short(line, 22) for line in title.split("\n")), fontsize=6.5)
+        cell.set_title(
+            "\n".join(_short(line, CELL * 6 // columns) for line in title.split("\n")),
+            fontsize=TYPE,
+        )
     return png(canvas)
 
 
@@ -238,6 +283,26 @@ def points(x: ArrayLike, y: ArrayLike, *, x_axis: str, y_axis: str) -> bytes:
     axes.set_ylabel(y_axis, fontsize=TYPE)
     _quiet(axes)
     return png(canvas)
+
+
+def extremes(labels: Sequence[str], values: ArrayLike) -> str:
+    """The lowest and the highest of named values in words; for the text in place of a picture.
+
+    Args:
+        labels: One per value.
+        values: (n,) numbers; NaN is left out.
+    """
+    known = [
+        (float(value), " ".join(str(label).split()))
+        for label, value in zip(labels, np.asarray(values, dtype=float), strict=True)
+        if np.isfinite(value)
+    ]
+    if not known:
+        return "no value is known"
+    low, high = min(known, key=lambda pair: pair[0]), max(known, key=lambda pair: pair[0])
+    if low[0] == high[0]:
+        return f"all {len(known)} are {number(low[0])}"
+    return f"from {number(low[0])} ({low[1]}) to {number(high[0])} ({high[1]})"
 
 
 def _short(text: str, longest: int = 28) -> str:

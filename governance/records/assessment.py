@@ -285,6 +285,8 @@ def _record(assessment: Assessment) -> bytes:
         home, kept = f"evidence/{item.analysis}", record["measurement"]
         for figure, entry in zip(item.measurement.figures, kept["figures"], strict=True):
             del entry["image"]
+            if not figure.seen:
+                del entry["seen"]  # as records had it before there was one
             entry.update(path=f"{home}/{figure.name}.png", sha256=_sha256(figure.image))
         for table, entry in zip(item.measurement.tables, kept["tables"], strict=True):
             del entry["rows"]

@@ -202,11 +202,17 @@ class Metric:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A picture: PNG bytes and a caption that serves as its alternative text."""
+    """A picture in PNG, its caption, and what is seen in it (empty in earlier records)."""
 
     name: str
     caption: str
     image: bytes
+    seen: str = ""
+
+    @property
+    def alternative(self) -> str:
+        """The text that takes the place of the picture."""
+        return self.seen or self.caption
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

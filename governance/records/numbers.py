@@ -21,6 +21,7 @@ __all__ = [
     "percent",
     "precise",
     "signed",
+    "waiting",
 ]
 
 MISSING = "missing"
@@ -35,6 +36,7 @@ SMALLEST_FIXED = 1e-6
 LARGEST_FIXED = 1e15
 LONGEST_CELL = 300
 SHORT_WAIT = 10
+MINUTE = 60
 
 
 def number(
@@ -132,6 +134,13 @@ def duration(seconds: float) -> str:
         return f"{number(seconds, 1)} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def waiting(seconds: float) -> str:
+    """A time that is still to come, rounded up as coarsely as it is known."""
+    if seconds <= MINUTE:
+        return f"{max(1, -(-int(seconds) // 5)) * 5} s"
+    return f"{-(-int(seconds) // MINUTE)} min"
 
 
 def cell(value: Cell) -> str:

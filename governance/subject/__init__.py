@@ -4,6 +4,7 @@
 subject        the model under assessment with its validation images
 classifier     pixels to class probabilities, whatever computes them
 network        a classifier whose torch module is at hand
+meter          how far the analysis that runs has come
 precision      full float32 while a model is computed
 preprocessing  from a decoded image to the model's pixels
 usual_preprocessings  means and standard deviations that models are trained with

@@ -17,6 +17,7 @@ from governance.errors import AnalysisError, SubjectError
 from governance.records.evidence import ModelIdentity
 from governance.subject.classifier import SLACK, Classifier
 from governance.subject.images.validation_set import ValidationSet
+from governance.subject.meter import Meter
 from governance.subject.network import Network
 from governance.subject.preprocessing import Preprocessing
 
@@ -37,6 +38,7 @@ class Subject:
         batch_size: Number of images per forward pass.
         history: Metrics that were recorded during training, as (step, value) in order of steps, by
             name of the sign (`training_signs.names`); empty where none were recorded.
+        meter: Counts the forward passes, for the people who wait.
     """
 
     identity: ModelIdentity
@@ -44,6 +46,7 @@ class Subject:
     validation: ValidationSet
     batch_size: int = 64
     history: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
+    meter: Meter = field(default_factory=Meter, repr=False)
     _predictions: list[NDArray[np.float32]] = field(default_factory=list, init=False, repr=False)
 
     @property
@@ -115,11 +118,13 @@ class Subject:
                 "the probabilities of an image do not sum to one; numbers of at least 0 that sum "
                 "to one are accepted"
             )
+        self.meter.count(passes=len(pixels))
         return answer
 
     def predictions(self) -> NDArray[np.float32]:
         """Probabilities for every validation image, (N, K); computed once, a batch in memory."""
         if not self._predictions:
+            self.meter.plan(passes=len(self.validation))
             parts = [
                 self.probabilities(self.pixels(range(start, min(start + self.batch_size, n))))
                 for n in [len(self.validation)]

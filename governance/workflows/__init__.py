@@ -3,6 +3,7 @@
 ```
 assessing        from a model's URI to a printed and recorded assessment, in five steps
 orchestration    from a subject and a policy to an assessment
+progress         what a workflow tells the person who waits
 environment      versions, device, processor and threads that an assessment was made with
 class_counts     expectations about classes with too few images
 policy_chances   how often good and bad models meet the expectations of a policy

@@ -36,8 +36,8 @@ from governance.registry.recording import check_home
 from governance.registry.versions import refusals
 from governance.subject.images.validation_set import ValidationSet
 from governance.workflows import orchestration
-from governance.workflows.orchestration import Progress
 from governance.workflows.printing import REPORTS, Wall, print_reports
+from governance.workflows.progress import Progress, silent
 
 __all__ = [
     "Result",
@@ -76,7 +76,7 @@ def assess_model(
     device: str = "auto",
     key: Signer | None = None,
     ring: Keyring | None = None,
-    progress: Progress = lambda _what, _done, _total: None,
+    progress: Progress = silent,
 ) -> Result:
     """Assess the model at `uri`, print the reports, and record both with its version.
 
@@ -168,7 +168,7 @@ def measure(
     validation: ValidationSet | None = None,
     lineage: Lineage | None = None,
     standing: Sequence[str] | None = None,
-    progress: Progress = lambda _what, _done, _total: None,
+    progress: Progress = silent,
 ) -> Assessment:
     """Open a model from files on this machine, and assess it; neither MLflow nor a key is needed.
 
@@ -193,7 +193,12 @@ def measure(
 
 
 def measure_version(
-    version: ModelVersion, policy: Policy, *, device: str, standing: Sequence[str]
+    version: ModelVersion,
+    policy: Policy,
+    *,
+    device: str,
+    standing: Sequence[str],
+    progress: Progress = silent,
 ) -> Assessment:
     """Fetch a model and assess it; nothing is kept, printed or recorded.
 
@@ -203,7 +208,7 @@ def measure_version(
     """
     with TemporaryDirectory(prefix="governance-") as scratch:
         materials = gather(version, policy, Path(scratch))
-        return measure(materials, policy, device=device, standing=standing)
+        return measure(materials, policy, device=device, standing=standing, progress=progress)
 
 
 def judged(assessment: Assessment, waivers: tuple[Waiver, ...]) -> Assessment:

@@ -12,10 +12,11 @@ from governance.drift.version import MAPS
 from governance.errors import SubjectError
 from governance.records.assessment import MANIFEST, Assessment
 from governance.records.drift_terms import DriftTerms
-from governance.records.evidence import Evidence
+from governance.records.evidence import Evidence, Measurement
 from governance.records.lineage import Lineage
 from governance.records.policy import DRIFT, Policy
 from governance.records.serialisation import to_data
+from governance.workflows.progress import Progress, silent, within
 
 if TYPE_CHECKING:
     from governance.registry import RecordedKind
@@ -52,6 +53,7 @@ def compare_models(
     references: Sequence[str] = (),
     device: str = "auto",
     drawn: bool = True,
+    progress: Progress = silent,
 ) -> Compared:
     """Compare two models from their recorded assessments; one without a record is assessed first.
 
@@ -63,6 +65,7 @@ def compare_models(
         references: URIs or folders of reference runs. Default: those recorded for the old version.
         device: Device on which a model without a record runs.
         drawn: Whether the evidence holds pictures.
+        progress: Called as each step begins.
 
     Raises:
         SubjectError: If a model cannot be found or assessed.
@@ -70,12 +73,15 @@ def compare_models(
         RegistryError: If MLflow refuses.
     """
     begun = time.monotonic()
+    progress("reading the records", 0, 1)
     records = {place: _record(place) for place in dict.fromkeys((old, new, *references))}
     known = [records[place] for place in (new, old)]
     terms = policy or next((item.policy for item in known if item is not None), None)
     assessments = {
-        place: item or _measured_now(place, terms, device) for place, item in records.items()
+        place: item or _measured_now(place, terms, device, progress)
+        for place, item in records.items()
     }
+    progress("comparing", 0, 1)
     drifting = (terms.drift if terms else None) or DriftTerms()
     lineage = Lineage(
         previous=assessments[old],
@@ -88,19 +94,24 @@ def compare_models(
     comparison, measurement = drift.compared(
         assessments[new], lineage, drifting, asked=asked, drawn=drawn
     )
-    evidence = Evidence(
+    seconds = round(time.monotonic() - begun, 3)
+    evidence = _evidence(drifting, assessments[new].policy.seed, seconds, measurement)
+    others = tuple(item for item in assessments[new].evidence if item.analysis != DRIFT)
+    whole = replace(assessments[new], evidence=(*others, evidence), baseline=lineage.baseline)
+    return Compared(comparison=comparison, evidence=evidence, new=whole)
+
+
+def _evidence(terms: DriftTerms, seed: int, seconds: float, measurement: Measurement) -> Evidence:
+    return Evidence(
         analysis=DRIFT,
         about=drift.about(),
-        parameters=to_data(drifting),
-        seed=assessments[new].policy.seed,
-        seconds=round(time.monotonic() - begun, 3),
+        parameters=to_data(terms),
+        seed=seed,
+        seconds=seconds,
         device="records",
         measurement=measurement,
         covers=drift.COVERS,
     )
-    others = tuple(item for item in assessments[new].evidence if item.analysis != DRIFT)
-    whole = replace(assessments[new], evidence=(*others, evidence), baseline=lineage.baseline)
-    return Compared(comparison=comparison, evidence=evidence, new=whole)
 
 
 def _record(place: str) -> Assessment | None:
@@ -117,7 +128,7 @@ def _record(place: str) -> Assessment | None:
     return assessment if any(item.analysis == MAPS for item in assessment.evidence) else None
 
 
-def _measured_now(place: str, policy: Policy | None, device: str) -> Assessment:
+def _measured_now(place: str, policy: Policy | None, device: str, progress: Progress) -> Assessment:
     """Assess a model without a record by the analyses that a comparison needs; record nothing."""
     if policy is None:
         raise SubjectError(
@@ -129,7 +140,13 @@ def _measured_now(place: str, policy: Policy | None, device: str) -> Assessment:
     from governance.workflows.references import ALWAYS, cheap
 
     version = registry.resolve(place)
-    return measure_version(version, cheap(policy), device=device, standing=ALWAYS)
+    return measure_version(
+        version,
+        cheap(policy),
+        device=device,
+        standing=ALWAYS,
+        progress=within(progress, version.uri),
+    )
 
 
 def _runs(old: Assessment, kind: "RecordedKind") -> tuple[Assessment, ...]:

@@ -35,10 +35,10 @@ from governance.subject.precision import full_precision
 from governance.subject.subject import Subject
 from governance.workflows.class_counts import check_classes, sound
 from governance.workflows.environment import environment
+from governance.workflows.progress import Progress, metered, silent
 
 __all__ = [
     "STANDING",
-    "Progress",
     "assess",
     "build",
     "check_classes",
@@ -52,9 +52,6 @@ STANDING = ("data_quality", "preprocessing_check", "performance")
 
 #: Numbers are computed in float32 and float64: so far beyond its range one is still at its end.
 ROUNDING = 1e-9
-
-#: Called as each step begins: its name, its place (from 0) and the number of steps.
-Progress = Callable[[str, int, int], None]
 
 
 def read_policy(path: Path) -> Policy:
@@ -134,7 +131,7 @@ def assess(
     *,
     lineage: Lineage | None = None,
     standing: Sequence[str] | None = None,
-    progress: Progress = lambda _name, _index, _total: None,
+    progress: Progress = silent,
 ) -> Assessment:
     """Run every analysis of a policy on a subject, and judge the evidence.
 
@@ -157,14 +154,15 @@ def assess(
     check_classes(judged, subject.validation.identity)
     started = time.monotonic()
     evidence: list[Evidence] = []
+    compares = policy.drift is not None or _damaged(subject, lineage)
+    total = len(built) + compares
     for index, (name, analysis) in enumerate(built.items()):
-        progress(name, index, len(built))
         if not _answerable(analysis, subject):
             evidence.append(_inapplicable(_unrun(name, analysis, subject, policy)))
             continue
-        evidence.append(
-            (_unrun if _late(policy, started) else _run)(name, analysis, subject, policy)
-        )
+        with metered(progress, name, index, total, subject.meter):
+            measured = _unrun if _late(policy, started) else _run
+            evidence.append(measured(name, analysis, subject, policy))
         _check_unchanged(subject, name)
     evidence = [sound(item, judged) for item in evidence]
     found = Assessment(
@@ -177,9 +175,9 @@ def assess(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         baseline=lineage.baseline if lineage else None,
     )
-    if policy.drift is None and not _damaged(subject, lineage):
+    if not compares:
         return found
-    progress(DRIFT, len(built), len(built))
+    progress(DRIFT, len(built), total)
     compared = _compare(subject, found, lineage, late=_late(policy, started))
     _check_unchanged(subject, DRIFT)
     everything = (*found.evidence, compared)

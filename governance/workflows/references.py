@@ -27,8 +27,8 @@ from governance.subject.precision import full_precision
 from governance.subject.subject import Subject
 from governance.workflows import orchestration
 from governance.workflows.assessing import measure_version
-from governance.workflows.orchestration import Progress
 from governance.workflows.planting import plant_mark
+from governance.workflows.progress import Progress, silent, within
 
 __all__ = [
     "Recipe",
@@ -98,7 +98,7 @@ def make_references(
     lineage: bool = False,
     policy: Policy | None = None,
     device: str = "auto",
-    progress: Progress = lambda _what, _done, _total: None,
+    progress: Progress = silent,
 ) -> tuple[Reference, ...]:
     """Train a model with other seeds, assess each run, and record it as a reference run.
 
@@ -135,13 +135,14 @@ def make_references(
         version_model = subject.network.model
         start = {name: tensor.clone() for name, tensor in version_model.state_dict().items()}
         for place, seed in enumerate(seeds):
-            progress(f"reference with seed {seed}", place, len(seeds))
             if str(seed) in known:
                 continue
+            progress(f"training with seed {seed}", place, len(seeds))
             # A recipe may train in place, and every run starts from the version.
             version_model.load_state_dict(start)
             model = train(seed, version_model if lineage else None)
-            found = _assess(subject, model, f"{version.uri}#{kind}-{seed}", terms)
+            told = within(progress, f"seed {seed}")
+            found = _assess(subject, model, f"{version.uri}#{kind}-{seed}", terms, told)
             known[str(seed)] = registry.record_reference(
                 version, found, kind=kind, recipe=recipe, seed=str(seed)
             )
@@ -155,7 +156,7 @@ def add_references(
     *,
     policy: Policy | None = None,
     device: str = "auto",
-    progress: Progress = lambda _what, _done, _total: None,
+    progress: Progress = silent,
 ) -> tuple[Reference, ...]:
     """Assess models in MLflow or in folders, and record them as reference runs of a version.
 
@@ -183,7 +184,9 @@ def add_references(
             raise SubjectError(f"{other}: is {version.uri} itself; another model is accepted")
         if run.uri in known:
             continue
-        assessment = measure_version(run, terms, device=device, standing=ALWAYS)
+        assessment = measure_version(
+            run, terms, device=device, standing=ALWAYS, progress=within(progress, run.uri)
+        )
         added.append(
             registry.record_reference(version, assessment, kind=kind, recipe=run.uri, seed="")
         )
@@ -251,7 +254,9 @@ def _recorded(version: ModelVersion, kind: ReferenceKind) -> list[Reference]:
     return [item for item in listed if item.kind == kind and item.version == ref.version]
 
 
-def _assess(subject: Subject, model: object, uri: str, policy: Policy) -> Assessment:
+def _assess(
+    subject: Subject, model: object, uri: str, policy: Policy, progress: Progress = silent
+) -> Assessment:
     """Assess a trained network with the images and preprocessing of the version."""
     if not isinstance(model, nn.Module):
         raise SubjectError(
@@ -273,4 +278,4 @@ def _assess(subject: Subject, model: object, uri: str, policy: Policy) -> Assess
     network = replace(subject.network, model=placed)
     trained = replace(subject, classifier=network, identity=identity, history={})
     registry.try_out(trained, policy.seed)
-    return orchestration.assess(trained, policy, standing=ALWAYS)
+    return orchestration.assess(trained, policy, standing=ALWAYS, progress=progress)

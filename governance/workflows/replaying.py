@@ -23,7 +23,8 @@ from governance.registry.materials import gather
 from governance.registry.opening import open_materials
 from governance.subject.subject import Subject
 from governance.workflows.environment import environment
-from governance.workflows.orchestration import Progress, measured_again
+from governance.workflows.orchestration import measured_again
+from governance.workflows.progress import Progress, metered, silent
 
 __all__ = ["Part", "Replay", "replay", "replay_model", "sampled"]
 
@@ -88,7 +89,7 @@ def replay_model(
     images: str | None = None,
     device: str = "auto",
     allow_pickle: bool = False,
-    progress: Progress = lambda _what, _done, _total: None,
+    progress: Progress = silent,
 ) -> Replay:
     """Fetch the model and the images that a record is about, and make a part of it again.
 
@@ -122,7 +123,7 @@ def replay(
     *,
     share: float,
     seed: int,
-    progress: Progress = lambda _what, _done, _total: None,
+    progress: Progress = silent,
 ) -> Replay:
     """Make a part of an assessment again on an opened model, and compare.
 
@@ -146,9 +147,9 @@ def replay(
     stack = stack_differences(assessment.environment, environment(subject.device))
     parts = []
     for index, name in enumerate(chosen):
-        progress(name, index, len(chosen))
         (recorded,) = (item for item in assessment.evidence if item.analysis == name)
-        parts.append(_part(assessment, subject, recorded, stack))
+        with metered(progress, name, index, len(chosen), subject.meter):
+            parts.append(_part(assessment, subject, recorded, stack))
     return Replay(parts=tuple(parts), of=len(names), left_out=left_out, stack=stack)
 
 

@@ -5,7 +5,7 @@ from governance.drift import SelfTest
 from governance.records.drift_terms import DriftTerms
 from governance.records.lineage import Lineage
 from governance.records.policy import Policy
-from governance.workflows.orchestration import Progress
+from governance.workflows.progress import Progress, silent
 from governance.workflows.references import plant_fault
 
 __all__ = ["prove_detector"]
@@ -17,7 +17,7 @@ def prove_detector(
     recipe: str | None = None,
     policy: Policy | None = None,
     device: str = "auto",
-    progress: Progress = lambda _what, _done, _total: None,
+    progress: Progress = silent,
 ) -> tuple[str, tuple[SelfTest, ...]]:
     """Test the detector on a copy with a test fault and on no change, and record the copy.
 

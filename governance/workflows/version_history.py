@@ -144,12 +144,17 @@ def _plot(name: str, axis: str, found: History, lines: Mapping[str, str]) -> Fig
         )
     if len(known) < 2:  # noqa: PLR2004 - one point is no history
         return None
+    versions = [f"v{entry.version}" for entry in found.entries]
     which = f": {', '.join(lines)}" if len(lines) > 1 else ""
     return Figure(
         name=name,
         caption=f"{axis} by version{which}, with intervals.",
+        seen="; ".join(
+            f"{label}: {figures.extremes(versions, numbers)}" for label, numbers in values.items()
+        )
+        + ".",
         image=figures.curves(
-            [f"v{entry.version}" for entry in found.entries], values,
+            versions, values,
             x_axis="version", y_axis=axis, bands=bands,
         ),
     )  # fmt: skip

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from governance.methods.bounds.cases import Case, patches
 from governance.methods.bounds.locality import Window
 from governance.methods.bounds.tables import Row
-from governance.methods.figures import curves, gallery, overlay
+from governance.methods.figures import curves, extremes, gallery, overlay
 from governance.methods.statistics.intervals import clopper_pearson
 from governance.records.evidence import Figure
-from governance.records.numbers import number
+from governance.records.numbers import number, percent
 
 __all__ = ["pictures"]
 
@@ -53,7 +53,12 @@ def pictures(
             "the largest radius asked; green verified, orange refuted, grey unknown or vacuous."
         )
         picture = gallery(shown, columns=3)
-        figures.append(Figure(name="patch_map", caption=caption, image=picture))
+        known = [float(found.min()) for found in radii.values()]
+        seen = (
+            f"{len(radii)} images; the least radius of a patch is "
+            f"{extremes([ids[which] for which in radii], known)} 255ths."
+        )
+        figures.append(Figure(name="patch_map", caption=caption, image=picture, seen=seen))
     return tuple(figures)
 
 
@@ -96,6 +101,15 @@ def _bracket_figure(whole: Sequence[Row]) -> Figure:
             "Share of robust decisions, bracketed from both sides: proven from below, attacked "
             f"from above, {n} whole images at each radius, 95 % Clopper-Pearson bands. What lies "
             "between the lines is not known."
+        ),
+        seen=(
+            "; ".join(
+                f"radius {radius:g}: {percent(low)} proven, {percent(high)} not changed by attack"
+                for radius, low, high in zip(
+                    radii, lines["proven"], lines["not changed by attack"], strict=False
+                )
+            )
+            + "."
         ),
         image=curves(
             radii,

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage
 
 from governance.methods.correlation.estimates import Channels, Correlations
-from governance.methods.figures import bars, heatmap
+from governance.methods.figures import bars, extremes, heatmap
 from governance.records.evidence import Figure
 from governance.records.numbers import number
 
@@ -30,9 +30,13 @@ def _depth_figure(found: Correlations) -> Figure:
             f"{found.images} images: 1 is the same geometry. Control: with images exchanged, the "
             f"largest entry is {number(np.nanmax(np.abs(found.exchanged)), 2)}."
         ),
+        seen=(
+            "Each depth with the classes: "
+            f"{extremes(found.depths, cka[:, -1])} (1 is the depth with itself)."
+        ),
         image=heatmap(
-            cka, found.depths, found.depths, scale="CKA", limits=(low, 1.0),
-            marks=True,
+            cka, found.depths, found.depths, row_axis="depth", column_axis="depth",
+            scale="CKA", limits=(low, 1.0), marks=True,
         ),
     )  # fmt: skip
 
@@ -50,10 +54,15 @@ def _redundancy_figure(found: Correlations, limit: float) -> Figure:
             "each correlation lay at either end of its 95 % interval. Control, images exchanged: "
             f"at most {number(blind, 2)}."
         ),
+        seen=(
+            "Redundant share by layer: "
+            f"{extremes(shown, [found.channels[layer].redundant(limit) for layer in shown])}; "
+            f"with images exchanged at most {number(blind, 2)}."
+        ),
         image=bars(
             shown, [found.channels[layer].redundant(limit) for layer in shown],
             low=[low for low, _ in ends], high=[high for _, high in ends],
-            axis="share of filters that are redundant",
+            axis="share of filters that are redundant", reference=("control", blind),
         ),
     )  # fmt: skip
 
@@ -74,8 +83,11 @@ def _blocks(found: Correlations) -> tuple[Figure, ...]:
                 f"most: {len(order)} of {len(wide[layer].live)} filters, those with the closest "
                 f"partners, ordered so that groups stand together; {found.images} images."
             ),
+            seen=f"{len(order)} filters of {layer}; the closest partners correlate with "
+            f"{number(float(np.max(wide[layer].partners())), 2)}.",
             image=heatmap(
                 wide[layer].correlations[np.ix_(order, order)], names, names,
+                row_axis="filter", column_axis="filter",
                 scale="correlation", limits=(-1.0, 1.0),
             ),
         ),

@@ -65,5 +65,10 @@ def _picture(
             "the semantic distance to the seed in logits. Bright is where a place of the image "
             "keeps it away from the rule's boundaries, on average over the boundaries."
         ),
+        seen=(
+            f"The seed and {len(shown) - 1} images, "
+            f"{number(distances[shown[1:]].min() if len(shown) > 1 else 0.0, 1)} to "
+            f"{number(distances[shown].max(), 1)} logits from it."
+        ),
         image=figures.gallery(cells, columns=ROW + 1),
     )

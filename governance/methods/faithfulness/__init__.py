@@ -15,6 +15,7 @@ from governance.methods.faithfulness.evaluation import Evaluation, evaluate
 from governance.methods.faithfulness.randomisation import Cascade, Depth
 from governance.methods.faithfulness.scores import Score
 from governance.methods.faithfulness.selftest import (
+    CURVES,
     MAP_METRICS,
     Check,
     SelfTest,
@@ -23,6 +24,7 @@ from governance.methods.faithfulness.selftest import (
 )
 
 __all__ = [
+    "CURVES",
     "MAP_METRICS",
     "Cascade",
     "Check",

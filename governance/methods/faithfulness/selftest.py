@@ -32,8 +32,12 @@ from governance.methods.statistics.proportions import ends
 from governance.records.evidence import Cell, Interval, Metric, Table
 from governance.records.numbers import number
 
-__all__ = ["MAP_METRICS", "STABLE", "Check", "SelfTest", "agreement", "self_test"]
+__all__ = ["CURVES", "MAP_METRICS", "STABLE", "Check", "SelfTest", "agreement", "self_test"]
 
+#: Steps of an insertion or deletion curve.
+STEPS = 16
+#: Forward passes an image: two curves of a map and three controls, with two fill images.
+CURVES = 2 * 2 * 4 * (STEPS + 1)
 #: Agreement of two runs below which a map says more of its seed than of the model.
 STABLE = 0.5
 
@@ -295,7 +299,7 @@ def self_test(
     again: Maps | None = None,
     own: Sequence[Check] | None = None,
     baselines: Sequence[Baseline] = ("blur", "mean"),
-    steps: int = 16,
+    steps: int = STEPS,
     seed: int = 0,
     batch_size: int | None = None,
 ) -> SelfTest:

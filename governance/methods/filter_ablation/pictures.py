@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from governance.methods.figures import bars, gallery, heatmap, overlay
+from governance.methods.figures import bars, extremes, gallery, heatmap, overlay
 from governance.methods.filter_ablation.estimates import mass
 from governance.methods.filter_ablation.measurement import FilterMeasurements
 from governance.methods.network import TracedNetwork
@@ -53,33 +53,51 @@ def pictures(
                 "intervals. Dashed: the largest to be expected if each image's effects had a "
                 "random sign (control)."
             ),
+            seen=(
+                f"Added cross-entropy of {len(top)} filters: {extremes(labels, top['estimate'])} "
+                f"nats; the control reaches {number(chance)}."
+            ),
             image=bars(
                 labels, top["estimate"], low=top["ci_lo"], high=top["ci_hi"],
-                axis="cross-entropy added (nats)", reference=chance,
+                axis="cross-entropy added (nats)", reference=("control", chance),
             ),
         )
     ]  # fmt: skip
-    by_class = mass(measurements, table, "dp_true", by_class=True)
-    if not by_class.empty and len(names) <= DRAWN:
-        grid = by_class.pivot_table(index="layer", columns="class", values="mass", aggfunc="sum")
-        grid = grid.reindex([unit.layer for unit in network.units()]).fillna(0.0)
-        shown = [name for name in names if name in grid.columns]
-        figures.append(
-            Figure(
-                name="mass",
-                caption=(
-                    "Importance by layer and class: probability of the true class lost, positive "
-                    "parts summed over the filters of a layer (filters not measured are "
-                    "represented by the random sample)."
-                ),
-                image=heatmap(
-                    grid[shown].to_numpy(), list(grid.index), shown,
-                    scale="probability lost",
-                ),
-            )
-        )  # fmt: skip
+    drawn = _by_class(measurements, table, network, names) if len(names) <= DRAWN else None
+    if drawn is not None:
+        figures.append(drawn)
     figures.append(_excited(top, network, pixels, inputs))
     return tuple(figures)
+
+
+def _by_class(
+    measurements: FilterMeasurements,
+    table: pd.DataFrame,
+    network: TracedNetwork,
+    names: Sequence[str],
+) -> Figure | None:
+    by_class = mass(measurements, table, "dp_true", by_class=True)
+    if by_class.empty:
+        return None
+    grid = by_class.pivot_table(index="layer", columns="class", values="mass", aggfunc="sum")
+    grid = grid.reindex([unit.layer for unit in network.units()]).fillna(0.0)
+    shown = [name for name in names if name in grid.columns]
+    return Figure(
+        name="mass",
+        caption=(
+            "Importance by layer and class: probability of the true class lost, positive parts "
+            "summed over the filters of a layer (filters not measured are represented by the "
+            "random sample)."
+        ),
+        seen=(
+            "Summed over classes, a layer loses "
+            f"{extremes(list(grid.index), grid[shown].sum(axis=1))}."
+        ),
+        image=heatmap(
+            grid[shown].to_numpy(), list(grid.index), shown, row_axis="layer",
+            column_axis="class", scale="probability lost",
+        ),
+    )  # fmt: skip
 
 
 def _excited(top: pd.DataFrame, network: TracedNetwork, pixels: Tensor, inputs: Tensor) -> Figure:
@@ -100,7 +118,7 @@ def _excited(top: pd.DataFrame, network: TracedNetwork, pixels: Tensor, inputs: 
             spot = divmod(int(place[image, column]), sizes[layer][1])
             picture = pixels[image].cpu().numpy()
             region = _region(picture.shape[1:], sizes[layer], spot)
-            title = f"{layer} : {unit}\n{number(float(strength[image, column]))}"
+            title = f"{layer} : {unit}\nreached {number(float(strength[image, column]))}"
             shown.append((title, overlay(picture, outline=region)))
     return Figure(
         name="excited",
@@ -108,6 +126,8 @@ def _excited(top: pd.DataFrame, network: TracedNetwork, pixels: Tensor, inputs: 
             f"The {EACH} images that excite each of the first {len(filters)} filters of the list "
             "most, with the value reached; outlined: around the place where it was reached."
         ),
+        seen=f"Filters {', '.join(f'{layer} : {unit}' for layer, unit in filters)}, "
+        f"{EACH} images each.",
         image=gallery(shown),
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from governance.methods.figures import curves, gallery, heatmap, overlay
+from governance.methods.figures import curves, extremes, gallery, heatmap, overlay
 from governance.methods.lens_and_probe.estimates import METHODS, PERMUTED, Readings
 from governance.methods.lens_and_probe.masked import Local
 from governance.methods.statistics.proportions import ClassShare, chance, span, whiskers
@@ -36,7 +36,8 @@ def emergence(readings: Readings) -> Figure:
             "the model would say) and by the probe (what could be said), with 95 % Wilson bands. "
             "Controls: the probe on labels exchanged between images, and chance."
         ),
-        image=_picture(readings, drawn, "accuracy", {"chance": blind}),
+        seen=_ends_of(drawn, readings.layers),
+        image=_picture(readings, drawn, "share of images named rightly", {"chance": blind}),
     )
 
 
@@ -57,10 +58,11 @@ def worst_classes(readings: Readings, class_names: Sequence[str]) -> Figure:
         name="worst_classes",
         caption=(
             f"Recall by lens and probe at each depth for the {len(chosen)} classes that the model "
-            f"names least often ({sizes}), with 95 % Wilson bands. Where the probe stays above the "
+            f"recognises least ({sizes}), with 95 % Wilson bands. Where the probe stays above the "
             "lens, the features tell the class and the model does not."
         ),
-        image=_picture(readings, drawn, "recall"),
+        seen=_ends_of(drawn, readings.layers),
+        image=_picture(readings, drawn, "recall (share of the class)"),
     )
 
 
@@ -86,10 +88,16 @@ def gap_map(readings: Readings, class_names: Sequence[str]) -> Figure:
             "class, the model does not. At the last stage a gap is a finding; "
             "at early layers, where the lens is blunt, it need not be."
         ),
+        seen=(
+            f"At {readings.layers[-2]} the gaps lie "
+            f"{extremes([class_names[index] for index in order], gaps[order, -2])}."
+        ),
         image=heatmap(
             gaps[order],
             [class_names[index] for index in order],
             readings.layers,
+            row_axis="class",
+            column_axis="layer, in order of depth",
             scale="probe recall minus lens recall",
             limits=(-limit, limit),
             marks=len(order) <= NUMBERED,
@@ -107,8 +115,8 @@ def strips(local: Local, readings: Readings, names: Sequence[str]) -> Figure:
         pixels = local.pixels[row].cpu().numpy()
         said = readings.probabilities[image, own]
         title = (
-            f"{names[readings.labels[image]]} ({local.rules[row]})\n"
-            f"said {names[own]} {number(said, 2)}"
+            f"true {names[readings.labels[image]]} ({local.rules[row]})\n"
+            f"answer {names[own]} ({number(said, 2)})"
         )
         pictures.append((title, overlay(pixels)))
         for column in drawn:
@@ -127,8 +135,24 @@ def strips(local: Local, readings: Readings, names: Sequence[str]) -> Figure:
             "found evidence for that answer (bright), the model's probability for it when all but "
             "the brightest fifth of the image is blurred, and what the lens would answer there."
         ),
+        seen=f"{len(local.places)} rows: "
+        + "; ".join(
+            f"{names[readings.labels[image]]} answered with {names[int(readings.final[image])]} "
+            f"({rule})"
+            for image, rule in zip(local.places, local.rules, strict=True)
+        )
+        + ".",
         image=gallery(pictures, columns=len(drawn) + 1),
     )
+
+
+def _ends_of(drawn: dict[str, Line], layers: Sequence[str]) -> str:
+    """First and last value of each line, in words."""
+    lines = [
+        f"{name}: {number(values[0], 2)} at {layers[0]}, {number(values[-1], 2)} at {layers[-1]}"
+        for name, (values, _, _) in drawn.items()
+    ]
+    return "; ".join(lines) + "."
 
 
 def _line(readings: Readings, method: str, members: NDArray[np.bool_]) -> Line:

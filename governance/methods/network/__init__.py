@@ -2,6 +2,7 @@
 
 ```
 network     trace and TracedNetwork: features, gradients, ablation, the head
+batches     images in parts that fit into memory
 layers      which operations are filters, stages and the head, and their names
 operations  what a network does, step by step
 paths       the ways to run a model piece by piece, and what must hold before

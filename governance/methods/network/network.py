@@ -15,13 +15,13 @@ is always left as found.
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from governance.errors import AnalysisError
 from governance.methods.image_tensors import Images, image_tensor
+from governance.methods.network.batches import batches
 from governance.methods.network.layers import CHANNELWISE, HEAD, Layers, layers
 from governance.methods.network.paths import (
     Path,
@@ -33,11 +33,9 @@ from governance.methods.network.paths import (
 )
 from governance.methods.network.replay import Replay
 from governance.methods.network.rerun import Rerun
+from governance.subject.meter import Meter
 
 __all__ = ["HEAD", "Path", "TracedNetwork", "Unit", "trace"]
-
-
-MEMORY = 512 * 2**20  # bytes of feature maps held at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +68,20 @@ class TracedNetwork:
     """
 
     def __init__(
-        self, model: nn.Module, steps: Replay | Rerun, path: Path, example: Tensor, batch_size: int
+        self,
+        model: nn.Module,
+        steps: Replay | Rerun,
+        path: Path,
+        example: Tensor,
+        batch_size: int,
+        meter: Meter,
     ) -> None:
         self.path = path
         self.classes = _classes(steps)
         self._model = model
         self._steps = steps
         self._batch_size = batch_size
+        self._meter = meter
         self._example = example[:0]
         self._layers: Layers = layers(
             steps.operations, steps.names, steps.output, suffix=isinstance(steps, Replay)
@@ -119,9 +124,10 @@ class TracedNetwork:
         places = {layer: self._layers.place(layer) for layer in layers}
         keep = {*places.values(), self._steps.output}
         held = sum(self._layers.operations[place].bytes for place in keep)
-        for part, images in self._batches(inputs, held):
+        for part, images in batches(inputs, self._example, self._batch_size, held):
             with self._evaluating(), torch.no_grad():
                 values = self._steps.run(images, keep)
+            self._meter.count(passes=len(images))
             found = {layer: _given(values, place, layer) for layer, place in places.items()}
             yield part, values[self._steps.output], found
 
@@ -178,12 +184,13 @@ class TracedNetwork:
         places = {layer: self._layers.place(layer) for layer in layers}
         keep = {*places.values(), self._steps.output}
         held = sum(operation.bytes for operation in self._layers.operations)
-        for part, images in self._batches(inputs, held):
+        for part, images in batches(inputs, self._example, self._batch_size, held):
             with self._evaluating(), torch.enable_grad():
                 values = self._steps.run(images, keep, _differentiable)
                 output = values[self._steps.output]
                 made = [_given(values, place, layer) for layer, place in places.items()]
                 slopes = torch.autograd.grad(objective(output, part), made, allow_unused=True)
+            self._meter.count(passes=len(images))
             pairs = zip(places, made, slopes, strict=True)
             yield (
                 part,
@@ -220,7 +227,10 @@ class TracedNetwork:
         self._check_sets(sets)
         closed = {unit.layer for unit in self._units if unit.closed and closed_form}
         cuts = {layer: self._layers.cuts[layer] for layer in sets}
-        for part, images in self._batches(inputs, self._held(cuts.values())):
+        asked = sum(len(groups) for layer, groups in sets.items() if layer not in closed)
+        self._meter.plan(passes=len(inputs) * asked)
+        held = self._held(cuts.values())
+        for part, images in batches(inputs, self._example, self._batch_size, held):
             with self._evaluating(), torch.no_grad():
                 prefix = self._steps.prefix(images, cuts.values())
             for layer, groups in sets.items():
@@ -238,6 +248,7 @@ class TracedNetwork:
                 chosen = list(group)
                 value[:, chosen] = reference[chosen].to(value).view(1, -1, 1, 1)
                 output = self._steps.resume(prefix, cut, value)
+            self._meter.count(passes=len(value))
             yield number, output
 
     def _at_once(
@@ -307,30 +318,6 @@ class TracedNetwork:
             needed = needed.union(*(self._steps.live(cut) for cut in cuts))
         return sum(self._layers.operations[index].bytes for index in needed)
 
-    def _batches(self, inputs: Images, held: int) -> Iterator[tuple[slice, Tensor]]:
-        """Which images, and these images in the type, on the device and in the layout of the model.
-
-        Converted a batch at a time: all images in another type may not fit beside the given ones.
-        """
-        images = image_tensor(inputs)
-        channels = self._example.shape[1]
-        if images.shape[1] != channels:
-            raise AnalysisError(
-                f"images of shape {tuple(images.shape)}; (N, {channels}, H, W), as the example of "
-                "this network has it, is accepted"
-            )
-        for part in self._parts(len(images), held):
-            yield part, images[part].to(self._example).contiguous()
-
-    def _parts(self, images: int, held: int) -> list[slice]:
-        if not images:
-            raise AnalysisError("no images were given; at least one is needed")
-        size = max(1, min(self._batch_size, MEMORY // max(1, held)))
-        count = -(-images // size)
-        # Even parts: an exported program may refuse a remainder of one image.
-        ends = [images * k // count for k in range(count + 1)]
-        return [slice(low, high) for low, high in pairwise(ends)]
-
     def _check_sets(self, sets: Mapping[str, Sequence[Sequence[int]]]) -> None:
         channels = {unit.layer: unit.channels for unit in self._units}
         for layer, groups in sets.items():
@@ -350,7 +337,12 @@ class TracedNetwork:
 
 
 def trace(
-    model: nn.Module, example: Images, *, batch_size: int = 64, path: Path | None = None
+    model: nn.Module,
+    example: Images,
+    *,
+    batch_size: int = 64,
+    path: Path | None = None,
+    meter: Meter | None = None,
 ) -> TracedNetwork:
     """Cut a classifier open.
 
@@ -360,6 +352,7 @@ def trace(
             special about one.
         batch_size: Maximum number of images in a forward pass.
         path: How to run it; by default the fastest way that gives the model's own numbers.
+        meter: Counts the forward passes, those that begin in the middle included.
 
     Raises:
         AnalysisError: If the model has no convolution, several outputs or half precision, or
@@ -372,7 +365,7 @@ def trace(
     images = as_the_model_takes(model, images)
     with evaluating(model), torch.no_grad():
         steps, taken = way_to_run(model, images, path)
-    return TracedNetwork(model, steps, taken, images, batch_size)
+    return TracedNetwork(model, steps, taken, images, batch_size, meter or Meter())
 
 
 def _classes(steps: Replay | Rerun) -> int:

@@ -59,12 +59,26 @@ def confusion_figure(counts: NDArray[np.int64], class_names: Sequence[str]) -> F
             f"share of the row's images (n = {span(totals.ravel())} a class). The diagonal is the "
             "recall."
         ),
+        seen=_most_confused(counts, class_names),
         image=heatmap(
             shares,
             class_names,
             class_names,
+            row_axis="true class",
+            column_axis="class the model answers",
             scale="share of the true class",
             limits=(0, 1),
             marks=len(class_names) <= NUMBERED,
         ),
+    )
+
+
+def _most_confused(counts: NDArray[np.int64], class_names: Sequence[str]) -> str:
+    wrong = counts - np.diag(np.diag(counts))
+    if not wrong.any():
+        return f"All {int(counts.sum())} images lie on the diagonal: no class is taken for another."
+    true, named = divmod(int(wrong.argmax()), len(class_names))
+    return (
+        f"{int(wrong.sum())} of {int(counts.sum())} images lie off the diagonal; most, "
+        f"{wrong[true, named]}, where {class_names[true]} is answered with {class_names[named]}."
     )

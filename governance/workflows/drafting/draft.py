@@ -19,7 +19,8 @@ from governance.workflows.drafting.searching import (
     seconds_of_one,
 )
 from governance.workflows.drafting.telling import seen, why_scale, why_size
-from governance.workflows.orchestration import Progress, check_classes, judged_by, read_policy
+from governance.workflows.orchestration import check_classes, judged_by, read_policy
+from governance.workflows.progress import Progress, silent
 
 __all__ = ["Draft", "draft_policy"]
 
@@ -50,7 +51,7 @@ def draft_policy(
     seed: int = 0,
     device: str = "auto",
     allow_pickle: bool = False,
-    progress: Progress = lambda _what, _done, _total: None,
+    progress: Progress = silent,
 ) -> Draft:
     """Draft a policy for the model at `uri`; nothing is written.
 

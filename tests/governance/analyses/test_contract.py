@@ -347,6 +347,8 @@ def test_figures_and_tables_speak_for_themselves(name, measured):
         assert item.caption.rstrip().endswith("."), item.caption
     for figure in measurement.figures:
         assert figure.image.startswith(b"\x89PNG\r\n\x1a\n")
+        assert any(letter.isdigit() for letter in figure.seen), figure.name
+        assert figure.seen.endswith(".")
     for table in measurement.tables:
         assert all(head.strip() for head in table.columns)
     assert all(note.strip().endswith(".") for note in measurement.notes)

@@ -106,7 +106,7 @@ def test_a_thousand_classes_print_a_page_and_keep_every_row():
     assert len(tables["classes"].rows) == 1000
     assert all(table.shown is None or table.shown <= 25 for table in found.tables)
     assert tables["overall"].shown is None
-    assert {item.name for item in found.figures} == {"recall", "reliability"}
+    assert found.figures == ()
     assert all(png_height(item.image) < 1500 for item in found.figures)
 
 

@@ -120,11 +120,3 @@ def test_json_is_printed_whole_and_never_with_nan(capsys):
     assert json.loads(capsys.readouterr().out) == {"name": "[red]x :warning: é" * 50}
     with pytest.raises(ValueError, match="JSON"):
         console.print_json({"x": float("nan")})
-
-
-def test_progress_is_silent_where_there_is_no_terminal(capsys):
-    with console.progress_bar() as progress:
-        progress("analysis", 0, 2)
-        progress("analysis", 1, 2)
-    said = capsys.readouterr()
-    assert said.out + said.err == ""

@@ -185,3 +185,20 @@ def test_a_version_is_not_compared_with_itself(first):
 def test_no_record_excuses_a_version_that_has_a_baseline(first, second):
     with pytest.raises(EvidenceError, match="said not to apply beside a baseline"):
         replace(first, baseline=second.baseline)
+
+
+def test_a_change_of_right_answers_on_all_images_is_paired(second):
+    measurement = next(item for item in second.evidence if item.analysis == "drift").measurement
+    beside = next(table for table in measurement.tables if table.name == "beside")
+    rows = {row[0]: row for row in beside.rows}
+
+    _, old, new, change, low, high, n = rows["performance.accuracy"]
+
+    assert n == second.validation.images
+    assert change == pytest.approx(new - old)
+    assert low <= change <= high
+    assert new == pytest.approx(second.metrics["performance.accuracy"])
+    for name in second.validation.class_names:
+        assert rows[f"performance.recall.{name}"][2] == pytest.approx(
+            second.metrics[f"performance.recall.{name}"]
+        )

@@ -711,3 +711,19 @@ def test_a_path_that_names_no_file_is_refused(saved, path):
 
     with pytest.raises(EvidenceError, match="is no file of the folder"):
         Assessment.load(saved)
+
+
+def test_what_is_seen_in_a_figure_is_kept_and_left_out_where_nothing_is_said(tmp_path):
+    whole = example()
+    told = replace(whole.evidence[0].measurement.figures[0], seen="One dot at 3.")
+    measurement = replace(whole.evidence[0].measurement, figures=(told,))
+    spoken = replace(whole, evidence=(replace(whole.evidence[0], measurement=measurement),))
+
+    spoken.save(tmp_path / "spoken")
+    whole.save(tmp_path / "silent")
+
+    found = Assessment.load(tmp_path / "spoken").evidence[0].measurement.figures[0]
+    assert (found.seen, found.alternative) == ("One dot at 3.", "One dot at 3.")
+    assert '"seen"' not in (tmp_path / "silent" / RECORD).read_text()
+    silent = Assessment.load(tmp_path / "silent").evidence[0].measurement.figures[0]
+    assert silent.alternative == silent.caption

@@ -12,7 +12,7 @@ from governance.errors import AnalysisError, PolicyError, RegistryError, Subject
 from governance.records.assessment import Assessment
 from governance.records.lineage import Lineage
 from governance.records.policy import Expectation, ModelTerms, Policy
-from governance.workflows import orchestration
+from governance.workflows import orchestration, progress
 from governance.workflows.orchestration import STANDING, assess, build, check_classes, read_policy
 
 TEMPLATE = """
@@ -122,6 +122,24 @@ def test_analyses_run_in_the_order_of_the_policy_after_the_standing_ones(
 
     assert [item.analysis for item in found.evidence] == ["beta", "gamma", "alpha"]
     assert told == [("beta", 0, 3), ("gamma", 1, 3), ("alpha", 2, 3)]
+
+
+def test_the_passes_of_an_analysis_are_told_while_it_runs(tiny_subject, monkeypatch):
+    # arrange
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    told = []
+    # act
+    assess(
+        tiny_subject,
+        policy_of("layer_prediction"),
+        progress=lambda what, _done, _total, detail="": told.append((what, detail)),
+    )
+    # assert
+    n = len(tiny_subject.validation)
+    assert any(
+        what == "layer_prediction" and detail.startswith(f"{n} of {n} images, ")
+        for what, detail in told
+    )
 
 
 def test_a_standing_analysis_takes_parameters_and_runs_once(put, monkeypatch):
