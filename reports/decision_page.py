@@ -121,7 +121,7 @@ def decision_page(
     room -= _lines(said.says, VERDICT) + _lines(said.rest, VERDICT) - 4 + _lines(name, TITLE) - 1
     shown = _fitting([item for item in told if item.open], room)
     room -= sum(_height(item) for item in shown) + (HEADING if shown else 0)
-    nearest = ()
+    nearest: tuple[Nearest, ...] = ()
     if assessment.decision.verdict == "approved":
         nearest = tuple(_nearest(told, int(max(0.0, room - HEADING) / DRAWN)))
     return DecisionPage(

@@ -50,7 +50,8 @@ def text(foreign: str) -> str:
 
 def complain(problem: str) -> None:
     """A problem on a line of its own, on standard error."""
-    err.print(f"[bold red]error:[/bold red] {text(problem)}", soft_wrap=True)
+    line = " ".join(problem.splitlines())  # what begins a line may be a command to a pipeline
+    err.print(f"[bold red]error:[/bold red] {text(line)}", soft_wrap=True)
 
 
 def show(assessment: "Assessment") -> None:
