@@ -24,6 +24,8 @@ MOST_FAMILIES = 4
 MOST_CLASSES = {True: 12, False: 200}
 #: Rows of a table that paper has room for.
 SHORT = 12
+#: Letters from which a cell is a sentence.
+SENTENCE = 40
 #: Headings of a description that the parts before the annex take the place of on paper.
 TOLD = frozenset({"Purpose"})
 NOT_MEASURED = "not measured"
@@ -72,6 +74,7 @@ class AnnexSection:
         measures: Metrics of the model as a whole.
         measures_left: Number of these that are not printed.
         by_class: Metrics of single classes; None where there are none.
+        notes: What the analysis must have printed beside its numbers, unless a table says it.
         grids: Tables of the evidence that are printed.
         kept: Names of the other tables.
         figures: Figures of the evidence; none on paper, but for those that no part printed.
@@ -85,6 +88,7 @@ class AnnexSection:
     measures: tuple[Measure, ...]
     measures_left: int
     by_class: ByClass | None
+    notes: tuple[str, ...]
     grids: tuple[Grid, ...]
     kept: tuple[str, ...]
     figures: tuple[Figure, ...]
@@ -100,7 +104,7 @@ def annex_sections(
         assessment: The assessment as recorded.
         told: Its findings in words.
         paper: Whether it is printed, where long tables and secondary figures are left out.
-        printed: Figures that an earlier part shows, as `analysis.figure`.
+        printed: Figures and tables that an earlier part shows, as `analysis.name`.
     """
     known = frozenset(printed)
     return tuple(
@@ -118,7 +122,7 @@ def annex_section(
     paper: bool = False,
     printed: frozenset[str] = frozenset(),
 ) -> AnnexSection:
-    """What the annex tells of an analysis."""
+    """What the annex tells of an analysis; tables and figures printed elsewhere are left out."""
     measurement = evidence.measurement
     values = {} if measurement is None else dict(measurement.metrics)
     classes = set(assessment.validation.class_names)
@@ -126,15 +130,17 @@ def annex_section(
         family
         for family in dict.fromkeys(name.partition(".")[0] for name in values)
         if any(f"{family}.{name}" in values for name in classes)
-    ]
+    ][:MOST_FAMILIES]
     whole = [
         name
-        for name in values
+        for name in (*values, *_gone(assessment, evidence, values))
         if name.partition(".")[0] not in families or name.partition(".")[2] not in classes
     ]
     tables = () if measurement is None else measurement.tables
-    grids = [grid(table) for table in tables]
-    printed_grids = [item for item in grids if item.rows and not (paper and len(item.rows) > SHORT)]
+    before = f"{evidence.analysis}.{{}}".format
+    grids = [grid(table) for table in tables if before(table.name) not in printed]
+    kept = [item for item in grids if item.rows or not item.rows_left]
+    kept = [item for item in kept if not paper or len(item.rows) <= SHORT]
     figures = () if measurement is None or paper else measurement.figures
     bounds = {item.metric: item for item in told}
     about = describe(evidence.analysis, evidence.about)
@@ -147,14 +153,41 @@ def annex_section(
             _measure(assessment, evidence, name, bounds) for name in whole[:MOST_MEASURES]
         ),
         measures_left=max(0, len(whole) - MOST_MEASURES),
-        by_class=_by_class(assessment, evidence, families[:MOST_FAMILIES], MOST_CLASSES[paper]),
-        grids=tuple(printed_grids),
-        kept=tuple(item.name for item in grids if item not in printed_grids),
-        figures=tuple(
-            item for item in figures if f"{evidence.analysis}.{item.name}" not in printed
-        ),
+        by_class=_by_class(assessment, evidence, families, MOST_CLASSES[paper]),
+        notes=_notes(evidence),
+        grids=tuple(kept),
+        kept=tuple(item.name for item in grids if item not in kept),
+        figures=tuple(item for item in figures if before(item.name) not in printed),
         struck=bool(measurement and measurement.withdrawn),
     )
+
+
+def _notes(evidence: Evidence) -> tuple[str, ...]:
+    """Notes that no table repeats as a sentence in a cell."""
+    if evidence.measurement is None:
+        return ()
+    said = {
+        cell
+        for table in evidence.measurement.tables
+        if len(table.rows) <= SHORT
+        for row in table.rows
+        for cell in row
+        if isinstance(cell, str) and len(cell) >= SENTENCE
+    }
+    return tuple(
+        note for note in evidence.measurement.notes if not any(cell in note for cell in said)
+    )
+
+
+def _gone(
+    assessment: Assessment, evidence: Evidence, values: Mapping[str, float | None]
+) -> list[str]:
+    """Metrics that the baseline had and this version has not; none where nothing was measured."""
+    if assessment.baseline is None or not values:
+        return []
+    start = f"{evidence.analysis}."
+    mine = (name for name in assessment.baseline.metrics if name.startswith(start))
+    return sorted({name.removeprefix(start) for name in mine} - set(values))
 
 
 def _measure(
@@ -162,7 +195,7 @@ def _measure(
 ) -> Measure:
     metric = f"{evidence.analysis}.{name}"
     texts, measurement = metric_texts(metric), evidence.measurement
-    value = None if measurement is None else measurement.metrics[name]
+    value = None if measurement is None else measurement.metrics.get(name)
     interval = None if measurement is None else measurement.intervals.get(name)
     baseline = None if assessment.baseline is None else assessment.baseline.metrics.get(metric)
     apart = _apart(bounds.get(metric))

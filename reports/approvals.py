@@ -70,8 +70,7 @@ def _signature(approvals: Approvals | None) -> Person:
     role = "Signature"
     if approvals is None:
         return Person(
-            role=role, name="UNSIGNED", stated=True, strong=True,
-            detail="This file carries no signature; ask the registry.",
+            role=role, name="UNSIGNED", stated=True, strong=True, detail="no registry was asked",
         )  # fmt: skip
     if approvals.signed is None:
         return Person(role=role, name="UNSIGNED", stated=True, strong=True)

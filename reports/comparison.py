@@ -26,6 +26,8 @@ def to_html(assessment: Assessment) -> str:
     return template.render(
         assessment=assessment,
         other=assessment.baseline,
-        item=annex_section(assessment, evidence, 1, findings(assessment)),
+        item=annex_section(
+            assessment, evidence, 1, findings(assessment), printed=frozenset({f"{DRIFT}.answers"})
+        ),
         style=style(),
     )

@@ -1,10 +1,11 @@
 """Decision page: what was decided and why, what is open, what risk remains, who answers for it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from governance.records.assessment import Assessment
 from governance.records.evidence import Interval
+from governance.records.wording import first_few
 from reports.amounts import amount, change, share, span
 from reports.approvals import Approvals, Person, people
 from reports.class_names import class_of, named, noun_of
@@ -19,7 +20,13 @@ __all__ = ["DecisionPage", "Nearest", "Risk", "Tile", "decision_page"]
 
 #: Letters of a name that fits above a mark.
 SHORT = 12
-MOST_OPEN, MOST_OPEN_OF_APPROVED, MOST_NEAREST, MOST_RISKS = 5, 2, 3, 3
+MOST_OPEN, MOST_NEAREST, MOST_RISKS = 5, 3, 3
+#: Lines of text that the page has for its two tables and the risks, with 25 mm to spare.
+LINES = 24.0
+#: What the frame of a row, and the heading of a table, take beside the text, in lines.
+ROW, HEADING, DRAWN = 0.5, 2.6, 3.3
+#: Letters in a line of a finding's title, id and remedy, of a risk, and of the verdict.
+TITLE, IDENTIFIER, REMEDY, RISK, VERDICT = 34, 30, 40, 112, 66
 ACCURACY, WORST = "performance.accuracy", "performance.recall_worst"
 RECALL = "performance.recall."
 
@@ -101,19 +108,61 @@ def decision_page(
         told: Its findings in words, in the order of the report.
         approvals: What was signed about the version; None where nobody was asked.
     """
-    approved = assessment.decision.verdict == "approved"
-    still_open = [item for item in told if item.open]
-    most = MOST_OPEN_OF_APPROVED if approved else MOST_OPEN
+    risks = tuple(_risks(assessment, told))[:MOST_RISKS]
+    said = verdict(assessment, told)
+    said = replace(said, says=_within(said.says, 5 * VERDICT), rest=_within(said.rest, 5 * VERDICT))
+    topics = tuple(gap.subject for gap in uncovered(assessment))
+    name = assessment.identity.name or assessment.identity.uri
+    room = (
+        LINES
+        - _lines(", ".join(topics), RISK)
+        - sum(_lines(f"{item.strong} {item.rest} (finding 1, page 1)", RISK) for item in risks)
+    )
+    room -= _lines(said.says, VERDICT) + _lines(said.rest, VERDICT) - 4 + _lines(name, TITLE) - 1
+    shown = _fitting([item for item in told if item.open], room)
+    room -= sum(_height(item) for item in shown) + (HEADING if shown else 0)
+    nearest: tuple[Nearest, ...] = ()
+    if assessment.decision.verdict == "approved":
+        nearest = tuple(_nearest(told, int(max(0.0, room - HEADING) / DRAWN)))
     return DecisionPage(
-        verdict=verdict(assessment, told),
+        verdict=said,
         tiles=_tiles(assessment, told),
-        open=tuple(still_open[:most]),
-        open_left=max(0, len(still_open) - most),
-        nearest=tuple(_nearest(told)) if approved else (),
-        risks=tuple(_risks(assessment, told))[:MOST_RISKS],
-        unassessed=tuple(gap.subject for gap in uncovered(assessment)),
+        open=shown,
+        open_left=sum(item.open for item in told) - len(shown),
+        nearest=nearest,
+        risks=risks,
+        unassessed=topics,
         people=people(assessment, approvals),
     )
+
+
+def _fitting(items: Sequence[FindingText], room: float) -> tuple[FindingText, ...]:
+    """The first findings that fit into the room, in lines; one at least."""
+    shown: list[FindingText] = []
+    left = room - HEADING
+    for item in items[:MOST_OPEN]:
+        left -= _height(item)
+        if shown and left < 0:
+            break
+        shown.append(item)
+    return tuple(shown)
+
+
+def _height(item: FindingText) -> float:
+    """Lines that a finding takes in the table."""
+    left = _lines(f"{item.number} {item.title}", TITLE) + _lines(item.metric, IDENTIFIER)
+    return max(left, _lines(item.todo, REMEDY), 2) + ROW
+
+
+def _lines(text: str, width: int) -> int:
+    return -(-len(text) // width)
+
+
+def _within(text: str, letters: int) -> str:
+    """A text of at most so many letters, or the words of it that fit and where the rest stands."""
+    if len(text) <= letters:
+        return text
+    return f"{text[:letters].rpartition(' ')[0]} [in full in part B]"
 
 
 def _tiles(assessment: Assessment, told: Sequence[FindingText]) -> tuple[Tile, ...]:
@@ -208,10 +257,10 @@ def _whole_change(assessment: Assessment) -> str:
     return "" if old is None or new is None else f"All images: {change(new - old, 'percent')}"
 
 
-def _nearest(told: Sequence[FindingText]) -> Iterator[Nearest]:
+def _nearest(told: Sequence[FindingText], most: int) -> Iterator[Nearest]:
     known = [item for item in told if item.outcome == "met" and item.margin is not None]
     known.sort(key=lambda item: item.margin or 0.0)
-    for item in known[:MOST_NEAREST]:
+    for item in known[: min(most, MOST_NEAREST)]:
         words = f"{item.value}, interval {item.interval}." if item.interval else f"{item.value}."
         if item.crosses:
             strong = "Interval crosses the bound: cannot tell for further images."
@@ -233,16 +282,18 @@ def _room(item: FindingText) -> str:
 
 def _risks(assessment: Assessment, told: Sequence[FindingText]) -> Iterator[Risk]:
     """Remaining risks, the largest first."""
+    failed = withdrawn(assessment)
+    if failed:
+        names = first_few([_within(printable(gap.subject), TITLE) for gap in failed], 3)
+        yield Risk(
+            strong=f"Withdrawn evidence: {names}.",
+            rest="It failed its own self-test, and no requirement on it counts as met (part C).",
+        )
     for item in told:
         decides = item.record.expectation.decides
         if item.consequence and decides and item.outcome in {"unmet", "waived"}:
             card = item.number if item.open else None
-            yield Risk(strong=item.consequence, rest=item.waiver and f"{item.waiver}.", card=card)
-    for gap in withdrawn(assessment):
-        yield Risk(
-            strong=f"The evidence of {printable(gap.subject)} is withdrawn:",
-            rest=f"{printable(gap.reason)}.",
-        )
+            yield Risk(strong=item.consequence, rest=_within(item.waiver, RISK), card=card)
     for item in told:
         if item.outcome == "missing" and item.record.expectation.decides and item.consequence:
             yield Risk(

@@ -28,8 +28,9 @@ FONTS = (
     ("IBMPlexMono-Regular", "Plex Mono", 400, "normal"),
 )
 
-#: Style sheets, in order: what all pages share, and the parts of a report.
-SHEETS = ("report.css", "parts.css", "evidence.css", "screen.css")
+#: Style sheets, in order: what all pages share, the parts of a report, and one for its medium.
+SHEETS = ("report.css", "parts.css", "evidence.css")
+SCREEN, PAPER = "screen.css", "paper.css"
 
 #: Pixels of a picture.
 MOST_PIXELS = 50_000_000
@@ -65,7 +66,7 @@ def page(
     return template.render(
         view=arranged,
         assessment=arranged.assessment,
-        style=style(),
+        style=style(paper=paper),
         doubts=doubts,
         paper=paper,
         lacking=lacking,
@@ -141,8 +142,8 @@ def _data_uri(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{b64encode(content).decode()}"
 
 
-def style() -> Markup:
-    """The style sheet with the fonts inside; ours, so not escaped."""
+def style(*, paper: bool = False) -> Markup:
+    """The style sheets with the fonts inside; ours, so not escaped."""
     home = files("templates")
     faces = [
         f"@font-face {{ font-family: '{family}'; font-weight: {weight}; font-style: {style}; "
@@ -150,5 +151,6 @@ def style() -> Markup:
         "format('woff2'); }"
         for name, family, weight, style in FONTS
     ]
-    sheets = [(home / name).read_text(encoding="utf-8") for name in SHEETS]
+    names = (*SHEETS, PAPER if paper else SCREEN)
+    sheets = [(home / name).read_text(encoding="utf-8") for name in names]
     return Markup("\n".join([*faces, *sheets]))  # noqa: S704 - files of this package

@@ -80,6 +80,7 @@ class Results:
         calibration: The same in SVG.
         data: The state of the images in a line.
         before: Name of the baseline; empty where there is none.
+        same_images: Whether the baseline was measured on the same images.
         changes: Changed measures.
         changes_left: Number of changed measures that are not printed.
     """
@@ -92,6 +93,7 @@ class Results:
     calibration: Markup | None
     data: str
     before: str
+    same_images: bool
     changes: tuple[Changed, ...]
     changes_left: int
 
@@ -118,6 +120,8 @@ def results(assessment: Assessment, told: Sequence[FindingText], noun: str = "cl
         calibration=_calibration(assessment),
         data=data_line(told),
         before=_before(assessment),
+        same_images=assessment.baseline is not None
+        and assessment.baseline.validation_digest == assessment.validation.digest,
         changes=changed[:MOST_CHANGES],
         changes_left=max(0, len(changed) - MOST_CHANGES),
     )
@@ -205,8 +209,8 @@ def _recall(
     ) else "All classes"  # fmt: skip
     ring = f"ring: {before}; " if before else ""
     note = (
-        f"{which}, lowest first; {each}; {ring}a square lies below the bound. Each interval is that "
-        "of its class alone (Wilson). The requirement uses a wider one, since its class was picked."
+        f"{which}, lowest first; {each}; {ring}a square lies below the bound. Each interval is "
+        "that of its class alone (Wilson). The requirement uses a wider one: its class was picked."
     )
     return chart, note
 

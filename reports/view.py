@@ -38,8 +38,8 @@ MEANINGS: Mapping[Verdict, str] = MappingProxyType(
     }
 )
 
-#: Letters of a name that fits in a running line.
-LONG_NAME = 70
+#: Letters of a name, and of a title, that fit in a line.
+LONG_NAME, LONG_TITLE = 70, 90
 
 FIRST = "performance"
 
@@ -155,9 +155,9 @@ def view(assessment: Assessment, approvals: Approvals | None = None) -> View:
         assessment=assessment,
         digest=assessment.digest,
         name=name,
-        short_name=_shortened(name),
+        short_name=shortened(name, LONG_NAME),
         uri=assessment.identity.uri,
-        policy=assessment.policy.title,
+        policy=shortened(assessment.policy.title, LONG_TITLE),
         digests=_digests(assessment),
         decision=decision_page(assessment, told, approvals),
         cards=cards,
@@ -182,11 +182,12 @@ def _name(assessment: Assessment) -> str:
     return f"{name}, version {identity.version}" if identity.version else name
 
 
-def _shortened(name: str) -> str:
-    """A name for running lines: of a very long one the two ends, and what is left out."""
-    if len(name) <= LONG_NAME:
+def shortened(name: str, longest: int) -> str:
+    """A name for one line: of a very long one the two ends, and how much is left out."""
+    if len(name) <= longest:
         return name
-    return f"{name[:40]} [{count(len(name) - 60)} characters] {name[-20:]}"
+    left = longest - 30
+    return f"{name[:left]} [{count(len(name) - left - 12)} characters] {name[-12:]}"
 
 
 def _digests(assessment: Assessment) -> tuple[tuple[str, str], ...]:

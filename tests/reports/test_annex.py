@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from governance.records.evidence import Table
+from governance.records.evidence import Measurement, Table
 from reports.annex import annex_sections
 from reports.findings import findings
 
@@ -18,7 +18,9 @@ def test_every_metric_of_the_model_is_told_once_with_what_it_tells(assessment):
 
     told = {item.metric: item for item in found.measures}
     metrics = assessment.evidence[3].measurement.metrics
-    assert set(told) == {name for name in metrics if not name.startswith("recall.")}
+    of_the_model = {name for name in metrics if not name.startswith("recall.")}
+    assert set(told) == {*of_the_model, "gone"}  # the baseline had it
+    assert (told["gone"].value, told["gone"].before) == ("not measured", "0.200")
     assert told["never_measured"].value == "not measured"
     assert told["recall_worst"].meaning == (
         "Whether every class is recognised often enough; more is better."
@@ -68,3 +70,15 @@ def test_a_figure_is_printed_in_one_place_and_none_on_paper(assessment):
     assert sections(assessment, printed=shown)["genetic_explanation"].figures == ()
     found = sections(assessment, paper=False, printed=shown)["genetic_explanation"].figures
     assert [figure.name for figure in found] == ["convergence"]
+
+
+def test_a_family_beyond_those_with_a_column_keeps_its_rows(assessment):
+    name = assessment.validation.class_names[0]
+    metrics = {f"family{index}.{name}": 0.5 for index in range(6)}
+    item = dataclasses.replace(assessment.evidence[3], measurement=Measurement(metrics=metrics))
+
+    found = sections(dataclasses.replace(assessment, evidence=(item,), baseline=None))
+
+    performance = found["performance"]
+    in_columns = {f"{family}.{name}" for family in performance.by_class.metrics}
+    assert in_columns | {item.metric for item in performance.measures} == set(metrics)
