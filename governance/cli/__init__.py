@@ -5,7 +5,7 @@ undetermined, 40 evidence that does not match its digests or its model, 2 misuse
 Results go to standard output, everything else to standard error.
 
 ```
-assess         assess, report and demo
+assess         assess and report
 gates          gate, promote and doctor
 approvals      keys, waive, revoke and countersign
 operations     inventory and audit
@@ -14,7 +14,8 @@ drift          compare, history, references and drift selftest
 policies       policy new, policy draft, policy check and analyses
 worker         worker and sweep
 signer         signer, which holds a worker's key
-demonstration  three versions of a digit classifier, trained, registered and assessed
+demonstration  demo: three versions of a digit classifier, trained, registered and assessed
+laptop         up: keys, rules, policy, server and worker of one person on one machine
 configuration  --config, the file that gives recurring options a default
 arguments      arguments that several commands share
 console        text, tables and JSON for the terminal
@@ -46,7 +47,9 @@ from governance.cli import (
 )
 from governance.cli.configuration import configured
 from governance.cli.console import complain, out
+from governance.cli.demonstration.command import demo
 from governance.cli.exit_codes import INTERNAL, MISMATCH, MISUSE
+from governance.cli.laptop.command import up
 from governance.errors import EvidenceError, GovernanceError, PolicyError, SubjectError
 
 __all__ = ["app", "main"]
@@ -104,7 +107,8 @@ app.command("analyses")(policies.list_analyses)
 app.command()(configured(worker.worker))
 app.command()(configured(worker.sweep))
 app.command()(signer.signer)
-app.command()(assess.demo)
+app.command()(configured(demo))
+app.command()(up)
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - called by typer

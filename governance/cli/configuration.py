@@ -39,6 +39,8 @@ def _take(context: typer.Context, config: Path | None) -> Path | None:
         raise PolicyError(found.own.problems)
     if found.keyring is not None:
         values |= dict.fromkeys(("keys", "ring"), str(found.keyring))
+    if found.tracking_uri:
+        values["registry"] = found.tracking_uri  # of the demo, which takes no server by itself
     context.default_map = {name: value for name, value in values.items() if value is not None}
     for variable, uri in (
         ("MLFLOW_TRACKING_URI", found.tracking_uri),
