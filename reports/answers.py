@@ -64,26 +64,23 @@ def answer_of(assessment: Assessment, evidence: Evidence, noun: str) -> Answer:
 
 def _plain(assessment: Assessment, evidence: Evidence) -> Answer:
     """The metrics with a requirement, or else the first ones, in words."""
-    measurement = evidence.measurement
+    measurement, start = evidence.measurement, f"{evidence.analysis}."
     values = {} if measurement is None else measurement.metrics
-    start = f"{evidence.analysis}."
     asked = [
         item.metric.removeprefix(start)
         for item in assessment.policy.expectations
         if item.metric.startswith(start)
     ]
-    told = []
+    told: list[str] = []
     for name in dict.fromkeys([*asked, *values]):
         value = values.get(name)
         if value is not None and len(told) < MOST_TOLD:
             texts = metric_texts(f"{start}{name}")
             told.append(f"{texts.name}: {amount(value, texts.unit)}")
     figures = () if measurement is None else measurement.figures
-    return Answer(
-        text=f"{'; '.join(told)}." if told else "Nothing was measured.",
-        figure=figures[0].name if figures else "",
-        reliable=_sentences(evidence)[0] if _sentences(evidence) else "",
-    )
+    text = f"{'; '.join(told)}." if told else "Nothing was measured."
+    first = next(iter(_sentences(evidence)), "")
+    return Answer(text=text, figure=figures[0].name if figures else "", reliable=first)
 
 
 def _sentences(evidence: Evidence) -> list[str]:

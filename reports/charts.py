@@ -92,11 +92,11 @@ def unit_axis(
     known = [value for value in values if value is not None and math.isfinite(value)]
     least, most = min(known, default=0.0), max(known, default=1.0)
     if percent and least >= 0 and most <= 1:
-        low = 0 if whole else max(0, math.floor(round(100 * least - 10, 6) / 10) * 10)
-        step = 10 if 100 - low <= 10 * MOST_TICKS else 20
-        ticks = [tick for tick in range(low, 101) if (100 - tick) % step == 0]
+        first = 0 if whole else max(0, math.floor(round(100 * least - 10, 6) / 10) * 10)
+        gap = 10 if 100 - first <= 10 * MOST_TICKS else 20
+        ticks = [tick for tick in range(first, 101) if (100 - tick) % gap == 0]
         shown = tuple((tick / 100, f"{tick}{NARROW}%") for tick in ticks)
-        return Axis(low=low / 100, high=1.0, ticks=shown, title=title)
+        return Axis(low=first / 100, high=1.0, ticks=shown, title=title)
     least, most = min(0.0, least), max(0.0, most)
     step = _step((most - least) or 1.0)
     low, high = math.floor(least / step + 1e-9) * step, math.ceil(most / step - 1e-9) * step
@@ -109,8 +109,9 @@ def unit_axis(
 
 
 def _step(span: float) -> float:
-    size = 10 ** math.floor(math.log10(span / MOST_TICKS))
-    return next(size * times for times in (1, 2, 5, 10) if span / (size * times) <= MOST_TICKS - 1)
+    size = 10.0 ** math.floor(math.log10(span / MOST_TICKS))
+    steps = (size * times for times in (1.0, 2.0, 5.0, 10.0))
+    return next(step for step in steps if span / step <= MOST_TICKS - 1)
 
 
 def _text(value: float, *, percent: bool) -> str:
