@@ -1,13 +1,15 @@
 """Commands about use: `gate`, `promote`, and `doctor`, which examines the server behind them."""
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from governance.cli.arguments import AsJson, Keys, ModelUri
-from governance.cli.console import complain, out, print_json, show, summary, text
+from governance.cli.arguments import All, AsJson, Keys, ModelUri
+from governance.cli.console import complain, out, paragraph, print_json, summary, text
 from governance.cli.files import remove, write
+from governance.cli.verdicts import leaning, mark, show
 
 if TYPE_CHECKING:
     from governance.registry import GateAnswer
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["doctor", "gate", "promote"]
 
 UNHEALTHY = 10
-COLOURS = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
 def gate(
@@ -27,9 +28,13 @@ def gate(
     markdown: Annotated[
         Path | None, typer.Option(help="Write a Markdown summary to this file.")
     ] = None,
+    everything: All = False,  # noqa: FBT002 - a flag of the command line
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Say by exit code whether a model version may be used, from its record. Runs no analysis."""
+    """Say by exit code whether a model version may be used.
+
+    The answer comes from the version's record. No analysis is run.
+    """
     from tempfile import TemporaryDirectory
 
     from governance import registry
@@ -53,7 +58,7 @@ def gate(
     if as_json:
         print_json(_data(answer, signed=keys is not None))
     else:
-        _tell(answer, signed=keys is not None)
+        _tell(answer, signed=keys is not None, everything=everything)
     raise typer.Exit(answer.exit_code)
 
 
@@ -63,7 +68,10 @@ def promote(
     keys: Keys = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Set an alias on a model version that passes the gate. Exits with the gate's code."""
+    """Set an alias on a model version that passes the gate.
+
+    Exits with the gate's code. No alias is set on a version that does not pass.
+    """
     from tempfile import TemporaryDirectory
 
     from governance import registry
@@ -78,7 +86,9 @@ def promote(
     elif answer.reasons:
         for reason in answer.reasons:
             complain(reason)
-        out.print(text(f"{answer.version.uri}: {answer.verdict}; the alias {alias} is not set"))
+        said = mark(answer.verdict, leaning(answer.verdict))
+        where, unset = text(answer.version.uri), text(f"the alias {alias} is not set")
+        out.print(f"{where}: {said}; {unset}", soft_wrap=True)
     else:
         out.print(text(f"{answer.version.uri} is {alias} now"), soft_wrap=True)
         out.print(text(_signature(answer, signed=keys is not None)), soft_wrap=True)
@@ -105,7 +115,10 @@ def doctor(
     ] = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Examine a running MLflow server from outside. Exits with 10 if it lets models through."""
+    """Examine a running MLflow server from outside.
+
+    A test model is made and deleted, to see what is refused.
+    """
     import dataclasses
 
     from governance.registry.doctor import examine, healthy
@@ -116,23 +129,36 @@ def doctor(
         print_json({"exit_code": code, "findings": [dataclasses.asdict(item) for item in found]})
         raise typer.Exit(code)
     for item in found:
-        colour = COLOURS[item.state]
-        out.print(f"[{colour}]{item.state:7}[/{colour}] {text(f'{item.about}: {item.found}')}")
+        paragraph(f"{item.state}: {item.about}: {item.found}")
         if item.cure:
-            out.print(text(f"        cure: {item.cure}"))
+            paragraph(f"cure: {item.cure}", indent=3)
     raise typer.Exit(code)
 
 
-def _tell(answer: "GateAnswer", *, signed: bool) -> None:
-    assessment = answer.assessment
-    if assessment is None:
-        out.print(f"{text(answer.version.uri)}: [bold]{answer.verdict}[/bold]")
-    else:
-        show(assessment)
+def _tell(answer: "GateAnswer", *, signed: bool, everything: bool) -> None:
+    assessment, uri = answer.assessment, answer.version.uri
+    # The record's own verdict is not the answer where it is the signature that is missing.
     if assessment is None or assessment.decision.verdict != answer.verdict:
+        out.print(f"{text(uri)}: {mark(answer.verdict, leaning(answer.verdict))}", soft_wrap=True)
         for reason in answer.reasons:
-            out.print(text(reason), soft_wrap=True)
-    out.print(text(_signature(answer, signed=signed)), soft_wrap=True)
+            paragraph(reason)
+    else:
+        show(assessment, everything=everything)
+    paragraph(_signature(answer, signed=signed))
+    next_one = _next(answer)
+    if next_one:
+        paragraph(f"Next: {next_one}")
+
+
+def _next(answer: "GateAnswer") -> str:
+    """The command that a person would type after this answer; empty where there is none."""
+    uri = quote(answer.version.uri)
+    if not answer.reasons:
+        return f"governance promote {uri} --alias champion"
+    if answer.assessment is not None:
+        return f"governance report {uri} --pdf report.pdf"
+    waits = answer.verdict == "undetermined"
+    return f"governance assess {uri} --policy policy.toml" if waits else ""
 
 
 def _signature(answer: "GateAnswer", *, signed: bool) -> str:
