@@ -14,9 +14,9 @@ demo:  ## set up .venv, then train, register and assess three versions of a digi
 	ci/setup demo
 	.venv/bin/governance demo --out demo
 
-docs:  ## write docs/reference/analyses.md from what the analyses declare
+docs:  ## write the generated parts of docs/reference: commands, keys, metrics
 	ci/setup dev
-	.venv/bin/python ci/analyses_page.py
+	.venv/bin/python ci/reference.py
 
 site:  ## build the documentation into build/site, executing the examples; warnings are errors
 	ci/setup dev

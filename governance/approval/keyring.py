@@ -53,7 +53,7 @@ class PublicKey:
     """A public key of a keyring: whose it is, what it may sign, and when.
 
     Attributes:
-        public: The key itself.
+        public: The key itself, in base64.
         owner: Name of the person or machine that signs with it.
         role: Kind of statement that the key may sign.
         not_before: Statements issued earlier do not count.
@@ -107,10 +107,10 @@ class Keyring:
 
     Attributes:
         keys: The keys.
-        registry: Name of the registry whose statements count; empty where it has none.
-        version: Version of the ring; 0 for one that was never signed.
-        ring: Of root keys, the file of the ring that they signed; empty for other keys.
-        threshold: Of root keys, how many owners have to sign the ring.
+        registry: Name of the registry whose statements count; those of all if not given.
+        version: Version of the ring, raised whenever it is signed; 0 if it was never signed.
+        ring: File of the ring that these root keys sign; not for other keys.
+        threshold: Number of owners of these root keys who have to sign the ring.
         signed: Whether root keys signed this ring.
         digest: sha256 of the file, in hexadecimal.
     """

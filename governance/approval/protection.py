@@ -60,7 +60,7 @@ class ModelMode:
     """The mode of registered models whose name fits a pattern.
 
     Attributes:
-        models: Shell pattern of model names.
+        models: Shell pattern of model names. The first pattern that fits counts.
         mode: Mode of those models.
     """
 
@@ -74,13 +74,14 @@ class Protection:
 
     Attributes:
         keyring: Path of the keyring of public keys.
-        policies: Digests or titles of accepted policies; None accepts every policy.
-        aliases: Patterns of protected aliases.
-        excepted: Aliases that anyone may set.
+        policies: Digests or titles of the policies that an approval may rest on; all if not given.
+        aliases: Shell patterns of the protected aliases. Letter case and accents do not count.
+        excepted: Aliases that everyone may set.
         stages: Protected stages.
         thresholds: Signatures that approvals need for some aliases and stages.
-        audit: URL of the audit's database; None for the registry's own.
-        mode: Mode of models that no pattern fits.
+        audit: URL of the database for the audit; the registry's own if not given.
+        mode: Mode of models that no pattern fits. `enforce` refuses a protected use of a version
+            without an approval; `report` lets it pass and writes it down.
         models: Modes by model name; the first pattern that fits counts.
         problem: Reason why the file does not count; then everything is protected and refused.
     """

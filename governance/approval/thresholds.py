@@ -16,8 +16,8 @@ class Threshold:
     """Signatures that an approval needs for some aliases and stages.
 
     Attributes:
-        names: Patterns of aliases and stages; letter case does not count.
-        threshold: How many owners of keys have to have signed.
+        names: Shell patterns of aliases and stages; letter case does not count.
+        threshold: Number of owners of keys who have to have signed.
         roles: Roles of their keys; of each role one at least.
     """
 

@@ -21,6 +21,7 @@ arguments      arguments that several commands share
 console        text, tables and JSON for the terminal
 verdicts       an assessment and its verdict on the terminal
 waiting        what a long command says while it works
+forms          files that `gate` writes for pipelines, and what it tells GitHub
 files          files that a command was asked to write
 exit_codes     exit codes of the program
 ```

@@ -104,7 +104,8 @@ def _wrapped(line: str, first: str, later: str) -> list[str]:
 
 def complain(problem: str) -> None:
     """A problem on a line of its own, on standard error."""
-    err.print(f"[bold]error:[/bold] {text(problem)}", soft_wrap=True)
+    line = " ".join(problem.splitlines())  # what begins a line may be a command to a pipeline
+    err.print(f"[bold]error:[/bold] {text(line)}", soft_wrap=True)
 
 
 def table(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from governance.cli.arguments import All, AsJson, Keys, ModelUri
-from governance.cli.console import complain, out, paragraph, print_json, summary, text
-from governance.cli.files import remove, write
+from governance.cli.console import complain, err, out, paragraph, print_json, summary, text
+from governance.cli.forms import Forms
 from governance.cli.verdicts import leaning, mark, show
+from governance.errors import GovernanceError
 
 if TYPE_CHECKING:
     from governance.registry import GateAnswer
@@ -19,17 +20,38 @@ __all__ = ["doctor", "gate", "promote"]
 UNHEALTHY = 10
 
 
+def _form(text: str) -> Any:
+    return typer.Option(help=text, metavar="FILE")
+
+
 def gate(
     model_uri: ModelUri,
+    *,
     keys: Keys = None,
-    junit: Annotated[
-        Path | None, typer.Option(help="Write the findings as JUnit XML to this file.")
+    junit: Annotated[Path | None, _form("Write the findings as JUnit XML to this file.")] = None,
+    markdown: Annotated[Path | None, _form("Write a Markdown summary to this file.")] = None,
+    sarif: Annotated[
+        Path | None, _form("Write the open findings as SARIF 2.1.0 to this file.")
     ] = None,
-    markdown: Annotated[
-        Path | None, typer.Option(help="Write a Markdown summary to this file.")
+    gitlab_codequality: Annotated[
+        Path | None, _form("Write the open findings as GitLab's Code Quality report to this file.")
     ] = None,
-    everything: All = False,  # noqa: FBT002 - a flag of the command line
-    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+    github: Annotated[
+        bool,
+        typer.Option(
+            "--github", help="In GitHub Actions: write annotations, step summary and outputs."
+        ),
+    ] = False,
+    policy_path: Annotated[
+        Path,
+        typer.Option(
+            help="Place of the policy file in your repository, at whose lines findings in these "
+            "files point. It judges nothing.",
+            metavar="FILE",
+        ),
+    ] = Path("policy.toml"),
+    everything: All = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say by exit code whether a model version may be used.
 
@@ -39,26 +61,29 @@ def gate(
 
     from governance import registry
 
-    # A pipeline must not take an older answer for this one.
-    for earlier in filter(None, (junit, markdown)):
-        remove(earlier)
-    with TemporaryDirectory(prefix="governance-") as scratch:
-        answer = registry.ask(model_uri, Path(scratch), keys=keys)
-    assessment = answer.assessment
-    # Findings alone would look green where it is the signature that is missing.
-    if assessment is not None and assessment.decision.verdict == answer.verdict:
-        if junit:
-            from reports.junit import to_junit
-
-            write(junit, to_junit(assessment).encode())
-        if markdown:
-            from reports.markdown import to_markdown
-
-            write(markdown, to_markdown(assessment).encode())
+    forms = Forms(
+        {
+            "junit": junit,
+            "markdown": markdown,
+            "sarif": sarif,
+            "gitlab_codequality": gitlab_codequality,
+        },
+        policy_path,
+        github=github,
+        commands=err if as_json else out,
+    )
+    try:
+        with TemporaryDirectory(prefix="governance-") as scratch:
+            answer = registry.ask(model_uri, Path(scratch), keys=keys)
+    except GovernanceError as error:
+        forms.write_failure(model_uri, error)
+        raise
     if as_json:
         print_json(_data(answer, signed=keys is not None))
     else:
-        _tell(answer, signed=keys is not None, everything=everything)
+        with forms.quoted():
+            _tell(answer, signed=keys is not None, everything=everything)
+    forms.write(answer)
     raise typer.Exit(answer.exit_code)
 
 

@@ -81,7 +81,6 @@ Every command has examples and its exit codes: governance gate --help"""
 GUIDE: Mapping[str, Guide] = MappingProxyType(
     {
         "demo": _to(START, "demo", "demo --out /tmp/digits --json"),
-        "up": _to(START, "up", "up --dir governed --port 5001", codes=ENDED),
         "policy new": _to(START, "policy new", "policy new policies/retina.toml"),
         "policy draft": _to(
             START,

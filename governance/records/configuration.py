@@ -36,15 +36,18 @@ class Configuration:
     """What is shared, and the table of one part.
 
     Attributes:
-        keyring: File of public keys; None if none is named.
-        tracking_uri: Address of MLflow's server; empty if none is given.
-        registry_uri: Address of MLflow's registry, where it is another one; empty if none is given.
+        keyring: File of public keys, whose signatures count, or file of the root keys that sign
+            it. The server needs it. For commands it is the option `--keys`.
+        tracking_uri: Address of the MLflow server, as `MLFLOW_TRACKING_URI`. The server itself does
+            not read it.
+        registry_uri: Address of the registry if it is another one, as `MLFLOW_REGISTRY_URI`. The
+            server itself does not read it.
         own: Reader of the part's own table, which notes its problems for the whole file.
     """
 
-    keyring: Path | None
-    tracking_uri: str
-    registry_uri: str
+    keyring: Path | None = None
+    tracking_uri: str = ""
+    registry_uri: str = ""
     own: Reader
 
 

@@ -43,12 +43,13 @@ class DriftTerms:
     """Definition of drift in a policy, and how much of it is accepted.
 
     Attributes:
-        tolerance: Mean heat map distance up to which two versions count as equivalent; None takes
-            the distances that the reference runs show among each other.
+        tolerance: Mean heat map distance up to which two versions count as equivalent; if not
+            given, the distances that the reference runs show among each other.
         alpha: Proportion of harmless versions that may be called drifted.
-        statistics: Names of the statistics that are compared; empty for all that both records hold.
+        statistics: Statistics that are compared: `rank`, `top`, `region:<name>`, `lens`,
+            `importance`, `rules` and `verified`; all that both records hold if not given.
         regions: Declared parts of the image, by name.
-        references: Kind of the reference runs to compare with.
+        references: Kind of the reference runs to compare with; `lineage` are fine-tunes.
         budget: Largest accepted drift from the version that was approved first.
         envelope: Allowed changes from the baseline version; None allows any.
     """

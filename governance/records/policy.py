@@ -55,13 +55,13 @@ class Expectation:
 
     Attributes:
         metric: Full name of the metric, `<analysis>.<metric>`.
-        at_least: Smallest accepted value; exactly one of the two bounds is given.
+        at_least: Smallest accepted value; exactly one of `at_least` and `at_most` is given.
         at_most: Largest accepted value.
         severity: What a miss does: `block` rejects, `review` asks a person, and `warn` never
             changes the verdict.
         rationale: Reason for the expectation, for the reader of the report.
         on: What is held against the bound: the `estimate`, or the end of its `interval` that is
-            nearer to failing.
+            nearer to failing. A metric without an interval is then missing.
     """
 
     metric: str
@@ -119,11 +119,13 @@ class ModelTerms:
     """What a policy says about the model's files and inputs: its `[model]` table.
 
     Attributes:
-        size: Height and width of the input in pixels; None takes those of the model's signature.
+        size: Height and width of the input in pixels; those of the model's signature if not given.
         channels: Input channels of the model, in order.
-        mean: Mean of each channel, subtracted from pixels in [0, 1].
-        std: Standard deviation of each channel; what is left after the mean is divided by it.
-        resize: Treatment of images of another size.
+        mean: Mean of each channel, subtracted from pixels in [0, 1]. One number serves all.
+        std: Standard deviation of each channel; what is left after the mean is divided by it. One
+            number serves all.
+        resize: Treatment of images of another size. `none` refuses them, `squash` ignores the
+            aspect ratio, and `crop` brings the short side to size and cuts out the centre.
         outputs: Kind of numbers that the model returns.
         allow_pickle: Whether a pickled model may be loaded. Loading one runs code from the file.
     """
@@ -143,12 +145,14 @@ class Policy:
 
     Attributes:
         title: Title of the policy in reports.
-        validation: Path or URI of the validation images.
+        validation: A folder of class folders, an `.npz` with `images`, `labels` and `class_names`,
+            or an MLflow artifact URI. A relative path starts at the policy's folder.
         model: Terms about the model's files and inputs.
         analyses: Parameters by name of analysis, as written.
         expectations: All expectations, at least one of them of severity `block` or `review`.
         seed: Seed of everything random in the assessment.
-        baseline: Alias or number of the version to compare with; None for no comparison.
+        baseline: Alias or number of the version to compare with. In a file `none` stands for no
+            comparison, which is None here.
         budget_minutes: Minutes after which no further analysis is started. Analyses that were not
             started count as missing. None for no limit.
         drift: Definition of drift from the baseline; None if drift is not looked for.

@@ -36,6 +36,7 @@ class GateAnswer:
         version: The version, pinned.
         verdict: Verdict of the gate; the version passes only if it is `approved`.
         reasons: Why the version does not pass, one sentence each; empty where it passes.
+        doubts: Those of the reasons that are about the signature of the record.
         assessment: The recorded assessment; None where the version has none yet.
         model: Folder of the model files that were checked; None without an assessment.
         statement: The signed statement that counts; None where no signature was asked for.
@@ -45,6 +46,7 @@ class GateAnswer:
     version: ModelVersion
     verdict: Verdict
     reasons: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     assessment: Assessment | None = None
     model: Path | None = None
     statement: Statement | None = None
@@ -111,11 +113,8 @@ def ask(
         version=version,
         verdict="undetermined" if doubts and verdict == "approved" else verdict,
         reasons=(*_reasons(version, assessment), *doubts),
-        assessment=assessment,
-        model=model,
-        statement=statement,
-        signed_by=signed_by,
-    )
+        doubts=doubts, assessment=assessment, model=model, statement=statement, signed_by=signed_by,
+    )  # fmt: skip
 
 
 def _statement(

@@ -30,7 +30,16 @@ from governance.registry.versions import (
 )
 from governance.subject import model_files
 
-__all__ = ["awaited", "check_model", "fetch", "held", "mismatches", "named", "relied_on"]
+__all__ = [
+    "awaited",
+    "check_model",
+    "fetch",
+    "held",
+    "mismatches",
+    "named",
+    "named_run",
+    "relied_on",
+]
 
 
 def awaited(version: ModelVersion) -> str | None:
@@ -65,14 +74,7 @@ def fetch(version: ModelVersion, into: Path) -> Path:
         EvidenceError: If it has no record, one larger than a record is, or the run is gone.
         RegistryError: If MLflow cannot be asked.
     """
-    run_id = _tags(version).get(RUN)
-    if run_id is None:
-        raise EvidenceError(
-            f"{version.uri}: has no record; assess it first: governance assess {version.uri} "
-            "--policy FILE"
-        )
-    if not re.fullmatch(r"[0-9a-f]{32}", run_id):
-        raise EvidenceError(f"{version.uri}: tag {RUN} is {run_id[:80]!r}, which names no run")
+    run_id = named_run(version)
     with refusals(f"{version.uri}: looking up its record"):
         try:
             if MlflowClient().get_run(run_id).info.lifecycle_stage != "active":
@@ -86,6 +88,25 @@ def fetch(version: ModelVersion, into: Path) -> Path:
         raise EvidenceError(f"{version.uri}: run {run_id}, named by its tag {RUN}, holds no record")
     room = Room(MOST_FILES, LARGEST_FOLDER, EvidenceError)
     return download(f"runs:/{run_id}/{FOLDER}", into, room)
+
+
+def named_run(version: ModelVersion) -> str:
+    """The run that the tags of a version name as its record.
+
+    Raises:
+        SubjectError: If the version is not registered.
+        EvidenceError: If its tags name none.
+        RegistryError: If MLflow cannot be asked.
+    """
+    run_id = _tags(version).get(RUN)
+    if run_id is None:
+        raise EvidenceError(
+            f"{version.uri}: has no record; assess it first: governance assess {version.uri} "
+            "--policy FILE"
+        )
+    if not re.fullmatch(r"[0-9a-f]{32}", run_id):
+        raise EvidenceError(f"{version.uri}: tag {RUN} is {run_id[:80]!r}, which names no run")
+    return run_id
 
 
 def _tags(version: ModelVersion) -> Mapping[str, str]:

@@ -34,8 +34,8 @@ class PolicyRule:
     """The policy of registered models whose name fits a pattern.
 
     Attributes:
-        models: Shell pattern of model names; letter case counts.
-        policy: Policy file.
+        models: Shell pattern of model names; letter case counts. The first rule that fits counts.
+        policy: Policy file of those models.
     """
 
     models: str
@@ -47,23 +47,31 @@ class WorkerConfig:
     """Policies, limits and permissions of a worker, as its operator wrote them down.
 
     Attributes:
-        registry: Name of the registry in the job database; empty takes the registry's address.
+        registry: Name of the registry in the job database; its address if not given. Workers that
+            reach one registry by different addresses need the same name here.
         rules: Policies by model name; the first rule that fits counts.
-        places: Folders, and beginnings of URIs, that the tag `governance.policy_uri` may name.
+        places: Folders, and beginnings of MLflow URIs, that the tag `governance.policy_uri` of a
+            registered model may name. A tag that names another place makes the version
+            undetermined.
         device: Device on which models run.
-        minutes: Maximum minutes per assessment, by the clock; its processor time is limited to as
-            much on each core.
-        memory_gib: Maximum address space of an assessment, in GiB; not limited on a GPU, whose
-            driver maps more than there is.
-        confinement: How an assessment is shut in. With `required` the worker does not start where
-            the machine cannot do all of it; `if possible` goes on and says what is open.
-        attempts: Number of failed attempts after which a version is undetermined.
-        retry_seconds: Seconds before the second attempt; each further wait is four times as long.
-        lease_seconds: Seconds that a lease lasts unless it is renewed.
-        sweep_minutes: Minutes between two full scans of all versions.
-        again_seconds: Minimum seconds before a finished version is worked on again.
+        minutes: Longest time one assessment may run, in minutes of wall-clock time. Its processor
+            time is limited to as much on each core.
+        memory_gib: Largest address space of one assessment, in GiB. It is not limited on a GPU,
+            whose driver maps more memory than exists.
+        confinement: How an assessment is shut in. With `required` the worker does not start if the
+            machine cannot do all of it. With `if possible` it starts and says what is open.
+        attempts: Number of failed attempts after which a version becomes undetermined.
+        retry_seconds: Wait before the second attempt, in seconds. Each further wait is four times
+            as long.
+        lease_seconds: Time a lease lasts unless it is renewed, in seconds. The worker renews it
+            every third of this time.
+        sweep_minutes: Time between two full scans of all versions, in minutes. Looks in between
+            read only new versions and those that are `pending`.
+        again_seconds: Shortest time before a finished version is assessed again, in seconds, even
+            if it was changed meanwhile.
         unprotected: Aliases that need no approval.
-        remove_aliases: Whether protected aliases without an approval are removed, or only reported.
+        remove_aliases: Whether the worker removes a protected alias without an approval. By default
+            it only reports it.
     """
 
     registry: str = ""

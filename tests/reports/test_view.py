@@ -8,8 +8,9 @@ import pytest
 from governance.analyses.performance import performance
 from governance.records.decision import judge
 from governance.records.evidence import Measurement, Table
+from reports.gate_view import gate_view
 from reports.html import to_html
-from reports.markdown import to_markdown
+from reports.markdown import render
 from reports.view import changes, one_answer, ordered, view
 
 
@@ -115,7 +116,7 @@ def test_a_model_that_answers_every_image_alike_is_said_so_on_page_one(assessmen
     assert one_answer(constant) == sentence
     page = to_html(constant)
     assert sentence in page[: page.index('class="contents"')]
-    assert sentence in to_markdown(constant).partition("Policy:")[0]
+    assert sentence in render(gate_view("", constant)).partition("Policy:")[0]
 
 
 @pytest.mark.parametrize("named", [(1, 1), (0, 0)])

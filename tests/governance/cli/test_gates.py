@@ -78,14 +78,16 @@ def test_an_unsigned_version_leaves_no_green_findings(governance, recorded, ring
     files = tmp_path / "findings.xml", tmp_path / "summary.md"
     options = ("--junit", files[0], "--markdown", files[1])
     assert governance("gate", uri, *options).code == 0
-    assert all(file.exists() for file in files)
+    assert 'errors="0"' in files[0].read_text()
     # act
     answer = governance("gate", uri, "--keys", path, *options)
     # assert
     assert answer.code == 30
     assert "carries no signed statement" in answer.out
     assert "Signature: none stands" in answer.out
-    assert not any(file.exists() for file in files)
+    assert "carries no signed statement" in files[0].read_text()
+    assert 'errors="1"' in files[0].read_text()
+    assert files[1].read_text().startswith("## Undetermined")
 
 
 def test_a_ring_that_cannot_be_read_is_no_pass(governance, recorded, tmp_path):
