@@ -84,7 +84,7 @@ def verify(
         print_json({"exit_code": code, **_verified(found)})
         raise typer.Exit(code)
     for check in found.checks:
-        paragraph(f"{check.state}: {check.about}: {check.text}")
+        paragraph(f"{check.about}: {check.text}", start=f"{check.state:7} ")
     verdict = found.verdict
     said = mark("does not verify", "bad") if found.differs else mark(verdict, leaning(verdict))
     out.print(f"{text(found.version.uri)}: {said}", soft_wrap=True)

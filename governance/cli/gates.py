@@ -154,9 +154,9 @@ def doctor(
         print_json({"exit_code": code, "findings": [dataclasses.asdict(item) for item in found]})
         raise typer.Exit(code)
     for item in found:
-        paragraph(f"{item.state}: {item.about}: {item.found}")
+        paragraph(f"{item.about}: {item.found}", start=f"{item.state:7} ")
         if item.cure:
-            paragraph(f"cure: {item.cure}", indent=3)
+            paragraph(item.cure, indent=8, start="cure: ")
     raise typer.Exit(code)
 
 
