@@ -24,6 +24,22 @@ def _form(text: str) -> Any:
     return typer.Option(help=text, metavar="FILE")
 
 
+GitHub = Annotated[
+    bool,
+    typer.Option(
+        "--github", help="In GitHub Actions: write annotations, step summary and outputs."
+    ),
+]
+PolicyPath = Annotated[
+    Path,
+    typer.Option(
+        help="Place of the policy file in your repository, at whose lines findings in these "
+        "files point. It judges nothing.",
+        metavar="FILE",
+    ),
+]
+
+
 def gate(
     model_uri: ModelUri,
     *,
@@ -36,20 +52,8 @@ def gate(
     gitlab_codequality: Annotated[
         Path | None, _form("Write the open findings as GitLab's Code Quality report to this file.")
     ] = None,
-    github: Annotated[
-        bool,
-        typer.Option(
-            "--github", help="In GitHub Actions: write annotations, step summary and outputs."
-        ),
-    ] = False,
-    policy_path: Annotated[
-        Path,
-        typer.Option(
-            help="Place of the policy file in your repository, at whose lines findings in these "
-            "files point. It judges nothing.",
-            metavar="FILE",
-        ),
-    ] = Path("policy.toml"),
+    github: GitHub = False,
+    policy_path: PolicyPath = Path("policy.toml"),
     everything: All = False,
     as_json: AsJson = False,
 ) -> None:
