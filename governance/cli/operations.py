@@ -82,8 +82,8 @@ def _show(found: "Inventory") -> None:
     if rows:
         table(("priority", "version", "used as", "state", "why"), rows)
         out.print()
-    paragraph(f"{len(found.models)} models, {len(found.versions)} versions")
-    paragraph(f"{len(found.backlog)} versions wait for an assessment")
+    paragraph(f"models: {len(found.models)}, versions: {len(found.versions)}")
+    paragraph(f"versions that wait for an assessment: {len(found.backlog)}")
     paragraph(f"{refused} of {uses} protected uses rest on no approval")
     ready = [item.name for item in found.models if not item.refused]
     paragraph(f"nothing would be refused of: {', '.join(ready) or 'no model'}")

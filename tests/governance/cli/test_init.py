@@ -224,13 +224,13 @@ def test_an_answer_of_an_earlier_gate_does_not_stay(governance, store, new_versi
     findings.write_text("all met")
     answer = governance("gate", new_version(), "--junit", str(findings))
     assert answer.code == 30
-    assert not findings.exists()
+    assert "all met" not in findings.read_text()
 
 
 @pytest.mark.parametrize("option", ["--junit", "--markdown"])
 def test_a_place_that_cannot_be_written_is_named(governance, store, option):
     answer = governance("gate", "models:/stripes/1", option, "nowhere/findings")
-    assert (answer.code, answer.out) == (2, "")
+    assert answer.code == 2
     assert "nowhere/findings: cannot be written: No such file or directory" in answer.err
 
 
