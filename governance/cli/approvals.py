@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from governance.cli.arguments import AsJson, ModelUri
+from governance.cli.arguments import AsJson, ModelUri, login
 from governance.cli.console import misuse, out, paragraph, print_json, table, text
 
 __all__ = ["countersign", "keys_list", "keys_new", "keys_sign", "revoke", "waive"]
@@ -48,9 +48,6 @@ def keys_new(
     file: Annotated[
         Path, typer.Argument(help="New file for the private key; an existing file is refused.")
     ],
-    owner: Annotated[
-        str, typer.Option(help="Name of the owner; of an approver the name that MLflow knows.")
-    ],
     role: Annotated[
         Role,
         typer.Option(
@@ -60,6 +57,13 @@ def keys_new(
     keys: Annotated[
         Path, typer.Option("--keys", help="Keyring that the key is added to.", metavar="KEYRING")
     ],
+    owner: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the owner, of an approver the name that MLflow knows; your login name if "
+            "not given."
+        ),
+    ] = None,
     algorithm: Annotated[
         Algorithm, typer.Option(help="Ed25519, or ECDSA on the curve P-256.")
     ] = Algorithm.ED25519,
@@ -71,8 +75,10 @@ def keys_new(
     """
     from governance.approval import Keyring, PrivateKey
 
+    if owner is None:
+        owner = login()
     if not owner.strip():
-        misuse("--owner: is empty; a name is needed")
+        misuse("--owner: is empty; a name is accepted, and without --owner your login name counts")
     if keys.exists():
         Keyring.load(keys)
     public = PrivateKey.new(file, algorithm.value).public(

@@ -10,12 +10,9 @@ from governance.cli.arguments import All, AsJson, Keys, ModelUri, SigningKey
 from governance.cli.console import (
     complain,
     misuse,
-    out,
     paragraph,
     print_json,
     summary,
-    table,
-    text,
 )
 from governance.cli.exit_codes import exit_code
 from governance.cli.files import write
@@ -25,7 +22,7 @@ from governance.cli.waiting import progress_bar
 if TYPE_CHECKING:
     from governance.workflows.assessing import Result
 
-__all__ = ["assess", "demo", "report"]
+__all__ = ["assess", "report"]
 
 
 def assess(
@@ -155,30 +152,3 @@ def report(
 
         write(pdf, to_pdf(assessment, doubts))
         paragraph(f"Report: {pdf}")
-
-
-def demo(
-    out_dir: Annotated[
-        Path, typer.Option("--out", help="New folder for database, models and reports.")
-    ] = Path("demo"),
-    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
-) -> None:
-    """Train, register and assess three versions of a digit classifier, which takes a few minutes.
-
-    Everything stays in the new folder; MLflow servers that you use are not touched.
-    """
-    from governance.cli.demonstration import run_demo
-
-    with progress_bar() as progress:
-        versions = run_demo(out_dir, progress=progress)
-    if as_json:
-        print_json({"versions": [version.summary() for version in versions]})
-        return
-    columns = ("version", "what it is", "verdict", "why")
-    table(columns, [(item.number, item.story, item.verdict, item.why) for item in versions])
-    for version in versions:
-        out.print(text(f"version {version.number}: {version.pdf or 'no report'}"), soft_wrap=True)
-        if version.result.unprinted:
-            complain(f"version {version.number} was not printed: {version.result.unprinted}")
-    store = quote(f"sqlite:///{out_dir.resolve()}/mlflow.db")
-    out.print(text(f"See it all in MLflow: mlflow ui --backend-store-uri {store}"), soft_wrap=True)

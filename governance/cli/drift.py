@@ -225,9 +225,11 @@ def _versions(found: "History", *, everything: bool) -> None:
 
 
 def _policy(path: Path | None) -> "Policy | None":
+    if path is None:
+        return None
     from governance.workflows import orchestration
 
-    return orchestration.read_policy(path) if path else None
+    return orchestration.read_policy(path)
 
 
 def _import_from_here() -> None:

@@ -80,7 +80,8 @@ Every command has examples and its exit codes: governance gate --help"""
 #: Every command by what is typed after `governance`.
 GUIDE: Mapping[str, Guide] = MappingProxyType(
     {
-        "demo": _to(START, "demo", "demo --out /tmp/digits --json"),
+        "demo": _to(START, "demo", "demo --out digits --registry http://127.0.0.1:5000"),
+        "up": _to(START, "up", "up --dir governed --port 5001", codes=ENDED),
         "policy new": _to(START, "policy new", "policy new policies/retina.toml"),
         "policy draft": _to(
             START,
