@@ -13,6 +13,7 @@ decision       evidence held against a policy: findings and a verdict
 assessment     one assessment and its folder of files
 bundle_files   many files as one, the same bytes for the same files
 zip_files      archives whose list of members is measured first
+record_files   pictures and rows put back into a record
 bare_records   an assessment from the bytes of its record alone
 manifest       the files of an assessment by their sha256
 parquet_footer what a Parquet file promises, read before the file is
