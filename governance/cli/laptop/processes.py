@@ -52,12 +52,12 @@ class Child:
         return found is not None
 
     @property
-    def last_words(self) -> str:
+    def last_words(self) -> list[str]:
         """The last lines of its log since it was started."""
         with self.log.open("rb") as stream:
             stream.seek(self.start)
             lines = stream.read().decode(errors="replace").splitlines()
-        return "\n".join(lines[-SHOWN:])
+        return lines[-SHOWN:]
 
     def tell(self, number: signal.Signals, *, group: bool) -> None:
         """Send a signal to the process, or to all that it started as well."""
