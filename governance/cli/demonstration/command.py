@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["demo", "why"]
 
 ACCURACY = "performance.accuracy"
-#: What a class is here.
-NOUN = "digit"
 
 
 def demo(
@@ -97,7 +95,7 @@ def why(assessment: "Assessment") -> list[str]:
 
     if assessment.decision.verdict == "approved":
         return []
-    told = findings(assessment, NOUN)
+    told = findings(assessment)
     sentences = [item.sentence for item in told if item.open and item.severity != "warn"][:2]
     accuracy = next((item for item in told if item.metric == ACCURACY), None)
     if accuracy is not None and accuracy.outcome == "met":
