@@ -18,7 +18,7 @@ from governance.records.decision import OUTCOMES
 from reports.prose import printable
 from reports.view import View, view
 
-__all__ = ["environment", "page", "style", "to_html"]
+__all__ = ["code_point", "environment", "page", "style", "to_html"]
 
 # File, family, weight and style.
 FONTS = (
@@ -27,6 +27,10 @@ FONTS = (
     ("IBMPlexSans-SemiBold", "Plex Sans", 600, "normal"),
     ("IBMPlexMono-Regular", "Plex Mono", 400, "normal"),
 )
+
+#: Style sheets, in order: what all pages share, the parts of a report, and one for its medium.
+SHEETS = ("report.css", "parts.css", "evidence.css")
+SCREEN, PAPER = "screen.css", "paper.css"
 
 #: Pixels of a picture.
 MOST_PIXELS = 50_000_000
@@ -47,16 +51,25 @@ def to_html(assessment: Assessment, doubts: Sequence[str] = ()) -> str:
     return page(view(assessment), doubts)
 
 
-def page(arranged: View, doubts: Sequence[str] = ()) -> str:
+def page(
+    arranged: View, doubts: Sequence[str] = (), *, paper: bool = False, lacking: Sequence[str] = ()
+) -> str:
     """The report from an assessment that is already arranged.
 
     Args:
         arranged: The assessment in the order of the report.
         doubts: Where it contradicts itself; if there are any, every page is marked as unverified.
+        paper: Whether it is printed, where long tables and secondary figures are left out.
+        lacking: Characters that no font has, which are printed as their codes.
     """
     template = environment().get_template("report.html.j2")
     return template.render(
-        view=arranged, assessment=arranged.assessment, style=style(), doubts=doubts
+        view=arranged,
+        assessment=arranged.assessment,
+        style=style(paper=paper),
+        doubts=doubts,
+        paper=paper,
+        lacking=lacking,
     )
 
 
@@ -71,6 +84,8 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
+        capital=_capital,
+        code=code_point,
         count=numbers.count,
         difference=numbers.difference,
         duration=numbers.duration,
@@ -86,9 +101,19 @@ def environment() -> Environment:
     return environment
 
 
+def code_point(character: str) -> str:
+    """The code of a character, as Unicode writes it."""
+    return f"U+{ord(character):04X}"
+
+
 def _final(value: object) -> object:
     # Escaping makes text harmless to the browser; this makes it harmless to the reader.
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _capital(text: str) -> str:
+    """A sentence with a capital letter and without its full stop."""
+    return f"{text[:1].upper()}{text[1:]}".rstrip(".")
 
 
 def _prose(text: str) -> Markup:
@@ -117,8 +142,8 @@ def _data_uri(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{b64encode(content).decode()}"
 
 
-def style() -> Markup:
-    """The style sheet with the fonts inside; ours, so not escaped."""
+def style(*, paper: bool = False) -> Markup:
+    """The style sheets with the fonts inside; ours, so not escaped."""
     home = files("templates")
     faces = [
         f"@font-face {{ font-family: '{family}'; font-weight: {weight}; font-style: {style}; "
@@ -126,5 +151,6 @@ def style() -> Markup:
         "format('woff2'); }"
         for name, family, weight, style in FONTS
     ]
-    sheet = (home / "report.css").read_text(encoding="utf-8")
-    return Markup("\n".join([*faces, sheet]))  # noqa: S704 - files of this package
+    names = (*SHEETS, PAPER if paper else SCREEN)
+    sheets = [(home / name).read_text(encoding="utf-8") for name in names]
+    return Markup("\n".join([*faces, *sheets]))  # noqa: S704 - files of this package
