@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from governance.records.assessment import Assessment
 from governance.records.evidence import Table
+from reports.causes import ABOUT_RECALL
 from reports.class_names import table_of
 from reports.findings import FindingText
 from reports.metric_texts import metric_texts
@@ -16,7 +17,6 @@ __all__ = ["SEVERITY", "FindingCard", "Picture", "Topic", "finding_cards", "topi
 
 #: Pictures on a card, and cards; further findings stand in the annex.
 MOST_PICTURES, MOST_CARDS = 6, 40
-PICTURED = ("performance.recall",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,11 +143,11 @@ def _scale(item: FindingText, who: str) -> Scale | None:
 
 def _pictures(assessment: Assessment, item: FindingText) -> tuple[tuple[Picture, ...], str]:
     table = table_of(assessment, "performance", "misread")
-    if table is None or item.class_name is None or not item.metric.startswith(PICTURED):
+    if table is None or item.class_name is None or not item.metric.startswith(ABOUT_RECALL):
         return (), ""
     images = _images(assessment)
     found = tuple(_shown(table, item.class_name, images))[:MOST_PICTURES]
-    return found, "Misread images, chosen by the confidence of the wrong answer." if found else ""
+    return found, "The surest wrong answers, one of each kind first." if found else ""
 
 
 def _images(assessment: Assessment) -> dict[str, bytes]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from governance.records.assessment import Assessment
+from reports.approvals import Approvals
 from reports.html import page
 from reports.view import view
 
@@ -18,12 +19,15 @@ __all__ = ["to_pdf"]
 VARIANT = "pdf/a-3a"
 
 
-def to_pdf(assessment: Assessment, doubts: Sequence[str] = ()) -> bytes:
+def to_pdf(
+    assessment: Assessment, doubts: Sequence[str] = (), approvals: Approvals | None = None
+) -> bytes:
     """The report of an assessment for print and for the archive.
 
     Args:
         assessment: The assessment as recorded.
         doubts: Where it contradicts itself; if there are any, every page is marked as unverified.
+        approvals: What is signed about the version; None where no registry was asked.
 
     Raises:
         OSError: If the Pango libraries that WeasyPrint needs are not installed.
@@ -32,7 +36,7 @@ def to_pdf(assessment: Assessment, doubts: Sequence[str] = ()) -> bytes:
     from weasyprint import HTML
     from weasyprint.urls import URLFetcher
 
-    arranged = view(assessment)
+    arranged = view(assessment, approvals)
     document = HTML(
         string=page(arranged, doubts),
         url_fetcher=URLFetcher(allowed_protocols=["data"], allow_redirects=False),
