@@ -18,9 +18,9 @@ from reports.verdicts import VerdictText, verdict
 
 __all__ = ["DecisionPage", "Nearest", "Risk", "decision_page"]
 
-MOST_OPEN, MOST_NEAREST, MOST_RISKS = 5, 3, 3
+MOST_OPEN, MOST_NEAREST, LEAST_NEAREST, MOST_RISKS = 5, 3, 2, 3
 #: Lines of text that the page has for its two tables and the risks, with 25 mm to spare.
-LINES = 24.0
+LINES = 25.0
 #: What the frame of a row, and the heading of a table, take beside the text, in lines.
 ROW, HEADING, DRAWN = 0.5, 2.6, 3.3
 #: Letters in a line of a finding's title, id and remedy, of a risk, and of the verdict.
@@ -92,10 +92,12 @@ def decision_page(
         - sum(_lines(f"{item.strong} {item.rest} (finding 1, page 1)", RISK) for item in risks)
     )
     room -= _lines(said.says, VERDICT) + _lines(said.rest, VERDICT) - 4 + _lines(name, TITLE) - 1
-    shown = _fitting([item for item in told if item.open], room)
+    approved = assessment.decision.verdict == "approved"
+    kept = HEADING + LEAST_NEAREST * DRAWN if approved else 0.0
+    shown = _fitting([item for item in told if item.open], room - kept)
     room -= sum(_height(item) for item in shown) + (HEADING if shown else 0)
     nearest: tuple[Nearest, ...] = ()
-    if assessment.decision.verdict == "approved":
+    if approved:
         nearest = tuple(_nearest(told, int(max(0.0, room - HEADING) / DRAWN)))
     return DecisionPage(
         verdict=said,

@@ -94,6 +94,11 @@ class FindingText:
         return self.outcome in OPEN
 
     @property
+    def reason(self) -> str:
+        """Why nothing was measured, in a sentence; empty where something was."""
+        return _capital(self.sentence.partition(": ")[2]) if self.outcome == "missing" else ""
+
+    @property
     def todo(self) -> str:
         """The first sentences of the remedy, for a table."""
         told = ""

@@ -14,7 +14,7 @@ from reports.metric_texts import metric_texts
 from reports.prose import printable
 from reports.scales import Arrow, Scale, arrow, lowest_share, tile_scale
 
-__all__ = ["Tile", "tiles"]
+__all__ = ["Tile", "asked_of_each", "tiles"]
 
 ACCURACY, WORST = "performance.accuracy", "performance.recall_worst"
 RECALL, SHORT_CLASSES = "performance.recall.", "performance.classes_short"
@@ -55,7 +55,7 @@ def tiles(assessment: Assessment, told: Sequence[FindingText]) -> tuple[Tile, ..
     by_metric = {item.metric: item for item in told}
     worst = class_of(assessment, WORST, metric_texts(WORST))
     shares = [assessment.metrics.get(name) for name in (ACCURACY, WORST)]
-    lowest_class = by_metric.get(WORST) or _asked_of_each(assessment, by_metric.get(SHORT_CLASSES))
+    lowest_class = by_metric.get(WORST) or asked_of_each(assessment, by_metric.get(SHORT_CLASSES))
     for name, item in ((ACCURACY, by_metric.get(ACCURACY)), (WORST, lowest_class)):
         interval = assessment.intervals.get(name)
         shares += [] if interval is None else [interval.low]
@@ -90,7 +90,7 @@ def _tile(
     )
 
 
-def _asked_of_each(assessment: Assessment, short: FindingText | None) -> FindingText | None:
+def asked_of_each(assessment: Assessment, short: FindingText | None) -> FindingText | None:
     """The requirement on classes that fall short, as one on the lowest of them, for its tile."""
     value, interval = assessment.metrics.get(WORST), assessment.intervals.get(WORST)
     parameters = next(

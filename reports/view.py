@@ -86,8 +86,8 @@ PARTS = (
     Part("C", "Scope", "c"),
     Part("D", "Results", "d"),
     Part("E", "Reasons", "e"),
-    Part("F", "Limits and sign-off", "f"),
-    Part("", "Annex, own numbering", "annex"),
+    Part("F", "Limits", "f"),
+    Part("", "Annex", "annex"),
 )
 
 
