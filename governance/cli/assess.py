@@ -114,11 +114,13 @@ def report(
             "--unverified", help="Print a record that contradicts itself too, marked on every page."
         ),
     ] = False,
+    keys: Keys = None,
 ) -> None:
     """Print a recorded assessment as HTML or PDF.
 
     Nothing is measured. The evidence is judged again. A record whose verdict does not follow from
-    it is not printed.
+    it is not printed. With --keys, the first page says what is signed about the version, by whom
+    and until when.
     """
     from tempfile import TemporaryDirectory
 
@@ -128,7 +130,10 @@ def report(
 
     if html is None and pdf is None:
         misuse("nothing to write; --html FILE, --pdf FILE or both are accepted")
+    approvals = None
     if Path(source).is_dir():
+        if keys is not None:
+            misuse("--keys asks the registry, and a folder is in none; MODEL_URI is accepted")
         assessment = Assessment.load(Path(source))
     else:
         from governance import registry
@@ -138,6 +143,10 @@ def report(
             folder = registry.fetch(version, Path(scratch))
             registry.named(version, folder)
             assessment = Assessment.load(folder)
+            if keys is not None:
+                from governance.cli.signed import signed
+
+                approvals = signed(version, keys, assessment, folder)
     doubts = tuple(contradictions(assessment))
     if doubts and not unverified:
         cure = "not printed; --unverified prints it, marked so on every page"
@@ -145,10 +154,10 @@ def report(
     if html:
         from reports.html import to_html
 
-        write(html, to_html(assessment, doubts).encode())
+        write(html, to_html(assessment, doubts, approvals).encode())
         paragraph(f"Report: {html}")
     if pdf:
         from reports.pdf import to_pdf
 
-        write(pdf, to_pdf(assessment, doubts))
+        write(pdf, to_pdf(assessment, doubts, approvals))
         paragraph(f"Report: {pdf}")
