@@ -119,8 +119,7 @@ def report(
     """Print a recorded assessment as HTML or PDF.
 
     Nothing is measured. The evidence is judged again. A record whose verdict does not follow from
-    it is not printed. With --keys, the first page says what is signed about the version, by whom
-    and until when.
+    it is not printed. With --keys, page one says what is signed, by whom and until when.
     """
     from tempfile import TemporaryDirectory
 
@@ -155,9 +154,9 @@ def report(
         from reports.html import to_html
 
         write(html, to_html(assessment, doubts, approvals).encode())
-        paragraph(f"Report: {html}")
     if pdf:
         from reports.pdf import to_pdf
 
         write(pdf, to_pdf(assessment, doubts, approvals))
-        paragraph(f"Report: {pdf}")
+    for path in filter(None, (html, pdf)):
+        paragraph(f"Report: {path}")
