@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AsJson", "Keys", "ModelUri", "SigningKey", "login"]
+__all__ = ["All", "AsJson", "Keys", "ModelUri", "SigningKey", "login"]
 
 ModelUri = Annotated[
     str,
@@ -17,6 +17,7 @@ ModelUri = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
+All = Annotated[bool, typer.Option("--all", help="List the findings that are met as well.")]
 Keys = Annotated[
     Path | None,
     typer.Option(

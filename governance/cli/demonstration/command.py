@@ -7,10 +7,10 @@ from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from governance.cli.arguments import AsJson, Keys, SigningKey
-from governance.cli.console import complain, out, print_json, text
+from governance.cli.console import complain, out, paragraph, print_json, text
+from governance.cli.verdicts import answer, leaning
 from governance.cli.waiting import Lines
 from governance.records.numbers import number
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["demo", "why"]
 
-ACCURACY = "performance.accuracy"
+ACCURACY, SHORT, WORST = (
+    f"performance.{name}" for name in ("accuracy", "classes_short", "recall_worst")
+)
 
 
 def demo(
@@ -38,10 +40,10 @@ def demo(
     keys: Keys = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Train, register and assess three versions of a digit classifier, which takes two minutes.
+    """Train and assess three digit classifiers, in two minutes.
 
-    Everything stays in the new folder. MLflow servers are not touched, unless --registry or
-    --config names one.
+    All three are registered and held against one policy, and one is rejected. Everything stays in
+    the new folder. MLflow servers are not touched, unless --registry or --config names one.
     """
     from governance.cli.demonstration.orders import Store
     from governance.cli.demonstration.running import run_demo
@@ -60,19 +62,20 @@ def demo(
 def _show(versions: list["DemoVersion"], store: "Store") -> None:
     from governance.cli.demonstration.orders import NAME
 
-    table = Table(
-        "version", "what it is", "accuracy", "verdict", title="Three versions, one policy"
-    )
+    out.print("Three versions, one policy:")
     for version in versions:
         accuracy = number(version.assessment.metrics.get(ACCURACY))
-        table.add_row(*map(text, (version.number, version.story, accuracy, version.verdict)))
-    out.print(table)
+        answer(
+            version.verdict,
+            leaning(version.verdict),
+            f": version {version.number}, {version.story}; accuracy {accuracy}",
+        )
     for version in versions:
         sentences = why(version.assessment)
         if sentences:
             _print(f"Why version {version.number} is {version.verdict}:")
         for sentence in sentences:
-            out.print(text(f"- {sentence}"), highlight=False)
+            paragraph(sentence, start="- ")
     _print("Reports:")
     for version in versions:
         _print(f"- version {version.number}: {version.pdf or 'none'}")
@@ -86,7 +89,7 @@ def _show(versions: list["DemoVersion"], store: "Store") -> None:
 
 def _print(line: str) -> None:
     """A line that may be copied: not broken, whatever the width of the terminal."""
-    out.print(text(line), soft_wrap=True, highlight=False)
+    out.print(text(line), soft_wrap=True)
 
 
 def why(assessment: "Assessment") -> list[str]:
@@ -96,12 +99,31 @@ def why(assessment: "Assessment") -> list[str]:
     if assessment.decision.verdict == "approved":
         return []
     told = findings(assessment)
-    sentences = [item.sentence for item in told if item.open and item.severity != "warn"][:2]
+    grave = [item for item in told if item.open and item.severity != "warn"][:2]
+    sentences = [
+        f"{_lowest(assessment)}{item.sentence}" if item.metric == SHORT else item.sentence
+        for item in grave
+    ]
     accuracy = next((item for item in told if item.metric == ACCURACY), None)
     if accuracy is not None and accuracy.outcome == "met":
         said = f"{accuracy.sentence[:1].lower()}{accuracy.sentence[1:]}"
         sentences.append(f"A gate on accuracy alone would let it pass: {said}")
     return sentences
+
+
+def _lowest(assessment: "Assessment") -> str:
+    """Which class is recognised least often, since a count of classes names none."""
+    from reports.amounts import amount
+    from reports.class_names import class_of, named, noun_of
+    from reports.metric_texts import metric_texts
+
+    name = class_of(assessment, WORST, metric_texts(WORST))
+    recall = assessment.metrics.get(f"performance.recall.{name}")
+    if recall is None:
+        return ""
+    said = named(name, noun_of(assessment))
+    whole = f"{said[:1].upper()}{said[1:]}"
+    return f"{whole} is recognised in {amount(recall, 'percent')} of its images. "
 
 
 def _summary(version: "DemoVersion") -> dict[str, Any]:
