@@ -81,7 +81,9 @@ def decision_page(
         told: Its findings in words, in the order of the report.
         approvals: What was signed about the version; None where nobody was asked.
     """
-    risks = tuple(_risks(assessment, told))[:MOST_RISKS]
+    approved = assessment.decision.verdict == "approved"
+    crowded = approved and any(item.open for item in told)
+    risks = tuple(_risks(assessment, told))[: MOST_RISKS - crowded]
     said = verdict(assessment, told)
     said = replace(said, says=_within(said.says, 5 * VERDICT), rest=_within(said.rest, 5 * VERDICT))
     topics = tuple(gap.subject for gap in uncovered(assessment))
@@ -92,7 +94,6 @@ def decision_page(
         - sum(_lines(f"{item.strong} {item.rest} (finding 1, page 1)", RISK) for item in risks)
     )
     room -= _lines(said.says, VERDICT) + _lines(said.rest, VERDICT) - 4 + _lines(name, TITLE) - 1
-    approved = assessment.decision.verdict == "approved"
     kept = HEADING + LEAST_NEAREST * DRAWN if approved else 0.0
     shown = _fitting([item for item in told if item.open], room - kept)
     room -= sum(_height(item) for item in shown) + (HEADING if shown else 0)
