@@ -158,18 +158,10 @@ def report(
     if html:
         from reports.html import to_html
 
-<<<<<<< HEAD
         write(html, to_html(assessment, doubts, approvals).encode())
-    if pdf:
-        from reports.pdf import to_pdf
-
-        write(pdf, to_pdf(assessment, doubts, approvals))
-=======
-        write(html, to_html(assessment, doubts).encode())
         paragraph(f"Report: {html}")
     if pdf:
         from reports.pdf import to_pdf
 
-        write(pdf, to_pdf(assessment, doubts))
+        write(pdf, to_pdf(assessment, doubts, approvals))
         paragraph(f"Report: {pdf}")
->>>>>>> main
