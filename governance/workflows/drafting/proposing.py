@@ -111,8 +111,8 @@ COSTS = {
 
 CARD = (
     "State here what the model is for, a line each: purpose, users, out_of_scope, owner, "
-    'risk_tier, training_data, monitoring, and class_noun such as "digit". The report prints what '
-    "you state, and what follows from each statement that is missing. Nobody checks it."
+    'risk_tier, training_data, monitoring, and class_noun such as "digit". The report prints '
+    "what you state, and what follows from each statement that is missing. Nobody checks it."
 )
 
 
