@@ -3,8 +3,12 @@
 ```
 html        the report as one self-contained page for the screen
 pdf         the same page on A4, tagged, with contents and bookmarks
-markdown    a summary for a pull request or a registry page
+gate_view   an answer of the gate, arranged for the forms that pipelines read
+markdown    an answer of the gate for a pull request or the page of a job
 junit       the findings as test cases
+sarif       the findings as results of a static analysis, for code scanning
+gitlab      the open findings as GitLab's Code Quality report
+github      the open findings as annotations of GitHub Actions
 comparison  two versions held against each other, on one page
 history     the versions of a registered model, on one page
 findings    every finding in words: title, sentence, rule, cause, remedy
@@ -13,6 +17,12 @@ causes      what the evidence points to where a requirement is not met
 metric_texts  the standing texts of each metric, from `metrics.toml`
 class_names which class a number is about, and its untrusted name in a sentence
 amounts     numbers with their unit, never rounded onto or across their bound
+decision_page  part A of a report: verdict, three numbers, open findings, risks, people
+approvals   who answers for a version
+finding_cards  part B: a card for every open finding, and all requirements at a glance
+scope       part C: what was judged, for what, and what was not
+scales      where a value, its interval and its bound stand on a line
+sections    the evidence of one analysis, arranged
 view        an assessment in the order in which a reader asks
 gaps        what an assessment says nothing about
 grid        the part of a table that fits on a page

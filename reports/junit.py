@@ -1,59 +1,88 @@
 """JUnit XML: the findings as test cases, for pipelines that draw such files.
 
-A suite stands for an analysis and a case for an expectation. The file is red exactly where the
-verdict is not `approved`: unmet is a failure (of type `block` or `review`), missing is an error,
-and what never changes a verdict (severity `warn`, waived, not applicable) is `skipped` with its
-reason, as a pass would hide it.
+A suite stands for an analysis and a case for an expectation. Model and metric name the case, and
+the bound stands in its text, so that a pipeline follows one case from version to version. The file
+is red exactly where the gate does not let the version pass: unmet is a failure (of type `block` or
+`review`), missing is an error, and what never changes a verdict (severity `warn`, waived, not
+applicable) is `skipped` with its reason, as a pass would hide it.
 """
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
-from governance.records import numbers
-from governance.records.assessment import Assessment
-from governance.records.decision import Finding
+from governance.records.decision import Outcome
 from governance.records.evidence import Evidence
+from reports.gate_view import GateView, Requirement
 from reports.prose import printable
-from reports.view import MEANINGS
 
-__all__ = ["to_junit"]
+__all__ = ["render"]
 
-VERDICT = "verdict"
+#: Suite of what is wrong besides the findings, such as a missing signature.
+GATE = "gate"
 #: What stands in a case for an outcome; nothing for one that is met.
-KINDS = {"unmet": "failure", "missing": "error", "waived": "skipped", "inapplicable": "skipped"}
+KINDS: Mapping[Outcome, str] = MappingProxyType(
+    {"unmet": "failure", "missing": "error", "waived": "skipped", "inapplicable": "skipped"}
+)
 
 
-def to_junit(assessment: Assessment) -> str:
-    """The findings of an assessment as a JUnit document."""
+def render(view: GateView) -> str:
+    """An answer of the gate as a JUnit document."""
     root = ET.Element("testsuites", name="governance")
-    findings = assessment.decision.findings
-    evidence = {item.analysis: item for item in assessment.evidence}
-    expected = (item.expectation.metric.partition(".")[0] for item in findings)
-    for analysis in dict.fromkeys([*evidence, *expected]):
-        concerned = [
-            item for item in findings if item.expectation.metric.startswith(f"{analysis}.")
-        ]
-        root.append(_suite(analysis, evidence.get(analysis), concerned, assessment))
-    if not findings:
-        root.append(_empty(assessment))
+    root.extend(_suites(view))
     for key in ("tests", "failures", "errors", "skipped"):
         root.set(key, str(sum(int(suite.get(key, "0")) for suite in root)))
     ET.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
 
+def _suites(view: GateView) -> Iterator[ET.Element]:
+    if view.unexplained:
+        yield _gate(view)
+    evidence = {item.analysis: item for item in view.assessment.evidence} if view.assessment else {}
+    expected = (item.analysis for item in view.requirements)
+    for analysis in dict.fromkeys([*evidence, *expected]):
+        concerned = [item for item in view.requirements if item.analysis == analysis]
+        yield _suite(view, analysis, evidence.get(analysis), concerned)
+
+
 def _suite(
-    analysis: str, evidence: Evidence | None, findings: Iterable[Finding], assessment: Assessment
+    view: GateView, analysis: str, evidence: Evidence | None, concerned: Sequence[Requirement]
 ) -> ET.Element:
-    suite = ET.Element("testsuite", name=printable(analysis), timestamp=assessment.created)
+    suite = _opened(view, analysis)
     suite.set("time", f"{evidence.seconds:.3f}" if evidence else "0")
-    suite.extend(_case(item) for item in findings)
+    suite.extend(_case(view, item) for item in concerned)
     trouble = _trouble(evidence)
-    if trouble and len(suite) == 0:
-        case = ET.SubElement(suite, "testcase", classname=printable(analysis), name="runs")
+    if trouble and not concerned:
         text = f"{trouble}; nothing is expected of it"
-        ET.SubElement(case, "skipped", message=printable(text))
+        ET.SubElement(_named(suite, view, analysis, "runs"), "skipped", message=printable(text))
     return _counted(suite)
+
+
+def _gate(view: GateView) -> ET.Element:
+    # Green findings would read as a pass where it is the signature that is missing.
+    suite = _opened(view, GATE)
+    suite.set("time", "0")
+    case = _named(suite, view, GATE, "verdict")
+    for problem in view.unexplained:
+        error = ET.SubElement(case, "error", type="block", message=printable(problem))
+        error.text = printable(view.meaning)
+    return _counted(suite)
+
+
+def _opened(view: GateView, name: str) -> ET.Element:
+    suite = ET.Element("testsuite", name=printable(name))
+    if view.assessment is not None:
+        suite.set("timestamp", view.assessment.created)
+    if view.report:
+        properties = ET.SubElement(suite, "properties")
+        ET.SubElement(properties, "property", name="report", value=view.report)
+    return suite
+
+
+def _named(suite: ET.Element, view: GateView, analysis: str, name: str) -> ET.Element:
+    classname = printable(f"{view.model}.{analysis}")
+    return ET.SubElement(suite, "testcase", classname=classname, name=printable(name))
 
 
 def _trouble(evidence: Evidence | None) -> str:
@@ -65,43 +94,33 @@ def _trouble(evidence: Evidence | None) -> str:
     return ""
 
 
-def _case(finding: Finding) -> ET.Element:
-    expectation = finding.expectation
-    analysis, _, metric = expectation.metric.partition(".")
+def _case(view: GateView, item: Requirement) -> ET.Element:
     case = ET.Element(
         "testcase",
-        classname=printable(analysis),
-        name=printable(f"{metric} {expectation.bound}"),
+        classname=printable(f"{view.model}.{item.analysis}"),
+        name=printable(item.key.partition(".")[2]),
+        file=printable(view.policy_path),
     )
-    kind = KINDS.get(finding.outcome)
+    if item.line is not None:
+        case.set("line", str(item.line))
+    kind = KINDS.get(item.text.outcome)
     if kind is None:
+        ET.SubElement(case, "system-out").text = printable(f"{item.required}. {item.text.sentence}")
         return case
-    if not expectation.decides:
+    if not item.decides:
         kind = "skipped"
-    outcome = ET.SubElement(case, kind, message=printable(_message(finding)))
+    message = f"{item.text.severity}, {item.text.word}: {item.text.sentence}"
+    outcome = ET.SubElement(case, kind, message=printable(message))
     if kind != "skipped":
-        outcome.set("type", expectation.severity)
-        outcome.text = printable(expectation.rationale)
+        outcome.set("type", item.text.severity)
+        told = (item.required, item.text.rationale, item.text.remedy, view.report)
+        outcome.text = printable("\n".join(filter(None, told)))
     return case
 
 
-def _message(finding: Finding) -> str:
-    reason = f"{finding.expectation.severity}, {finding.outcome}: {finding.reason}"
-    if finding.interval is None:
-        return reason
-    return f"{reason}; interval {numbers.interval(finding.interval)}"
-
-
-def _empty(assessment: Assessment) -> ET.Element:
-    # No case would read as green, and an assessment without expectations is no approval.
-    suite = ET.Element("testsuite", name=VERDICT, timestamp=assessment.created, time="0")
-    case = ET.SubElement(suite, "testcase", classname=VERDICT, name=assessment.decision.verdict)
-    ET.SubElement(case, "error", type="block", message=MEANINGS[assessment.decision.verdict])
-    return _counted(suite)
-
-
 def _counted(suite: ET.Element) -> ET.Element:
-    suite.set("tests", str(len(suite)))
+    cases = suite.findall("testcase")
+    suite.set("tests", str(len(cases)))
     for key, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
-        suite.set(key, str(len(suite.findall(f"testcase/{tag}"))))
+        suite.set(key, str(sum(case.find(tag) is not None for case in cases)))
     return suite

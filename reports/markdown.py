@@ -6,21 +6,23 @@ character references: nothing can become a link, a table border, HTML or a menti
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote
 
-from governance.records import numbers
 from governance.records.assessment import Assessment
-from governance.records.decision import OUTCOMES, Finding
+from governance.records.decision import OUTCOMES
 from reports.gaps import uncovered, unmeasured, withdrawn
+from reports.gate_view import GateView, Requirement
 from reports.prose import printable
-from reports.view import MEANINGS, one_answer, ordered
+from reports.view import one_answer
 
-__all__ = ["LONGEST", "to_markdown"]
+__all__ = ["LONGEST", "render"]
 
 #: A comment on a pull request may hold 65,536 characters.
 LONGEST = 60_000
 
 LONGEST_TEXT = 300
+LONGEST_CELL = 1000
 MOST_GAPS = 50
 # What Markdown could read as its own: emphasis, code, links, tables, HTML, mentions, lists, emoji.
 SPECIAL = re.compile(
@@ -30,67 +32,89 @@ SPECIAL = re.compile(
 )
 # Read in the finished page, where the reference is the character again: mention and issue.
 LATE = re.compile(r"&#(?:64|35);")
-#: Outcomes that are told even where there is none of them.
-ALWAYS = ("met", "unmet", "missing")
-HEADER = "| Outcome | Metric | Expected | Observed | Severity |\n|---|---|---|---|---|"
+#: What an address may hold beside letters and digits and still be the target of a link.
+IN_ADDRESS = ":/#?&=%@+,;~.-_"
+OPENED = "| Outcome | Finding | What to do | Severity |\n|---|---|---|---|"
+SETTLED = "| Outcome | Requirement | Bound | Measured | Severity |\n|---|---|---|---|---|"
 
 
-def to_markdown(assessment: Assessment) -> str:
-    """Verdict, findings and digests in at most `LONGEST` characters, the gravest findings first."""
-    head = "\n".join(_head(assessment))
-    tail = "\n".join(_tail(assessment))
-    rows = [_row(item) for item in ordered(assessment.decision.findings)]
-    return head + _table(rows, LONGEST - len(head) - len(tail)) + tail
+def render(view: GateView) -> str:
+    """An answer of the gate in at most `LONGEST` characters: what is open, then the rest folded."""
+    head = _joined(_head(view))
+    if view.assessment is None:
+        return head
+    tail = _joined(_tail(view.assessment))
+    room = LONGEST - len(head) - len(tail)
+    opened = _table(OPENED, map(_opened, view.open), room)
+    rest = _table(SETTLED, map(_settled, view.settled), room - len(opened))
+    folded = f"<details><summary>{_tallied(view.settled)}</summary>\n\n{rest}\n</details>\n"
+    return head + opened + (f"\n{folded}" if view.settled else "") + tail
 
 
-def _head(assessment: Assessment) -> Iterator[str]:
-    identity, decision = assessment.identity, assessment.decision
-    version = f", version {_plain(identity.version)}" if identity.version else ""
-    tallies = Counter[str](item.outcome for item in decision.findings)
-    counts = ", ".join(
-        f"{tallies[outcome]} {name}"
-        for outcome, name in OUTCOMES.items()
-        if tallies[outcome] or outcome in ALWAYS
-    )
-    yield f"## {decision.verdict.capitalize()}: {_plain(identity.name or identity.uri)}{version}"
+def _joined(lines: Iterator[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _head(view: GateView) -> Iterator[str]:
+    identity = view.assessment.identity if view.assessment else None
+    version = f", version {_plain(identity.version)}" if identity and identity.version else ""
+    yield f"## {_plain(view.verdict.capitalize())}: {_plain(view.model)}{version}"
     yield ""
-    yield f"{MEANINGS[decision.verdict]} Of {len(decision.findings)} expectations: {counts}."
-    alike = one_answer(assessment)
-    if alike:
+    yield _plain(view.meaning, LONGEST_CELL)
+    yield ""
+    for problem in view.problems[:MOST_GAPS]:
+        yield f"- {_plain(problem)}"
+    if view.problems:
         yield ""
+    if view.assessment is None:
+        return
+    alike = one_answer(view.assessment)
+    if alike:
         yield f"**{_plain(alike)}**"
-    yield ""
-    yield f"Policy: {_plain(assessment.policy.title)}"
-    yield ""
+        yield ""
+    place = f" [Report]({quote(view.report, safe=IN_ADDRESS)})" if view.report else ""
+    yield f"Policy: {_plain(view.assessment.policy.title)}.{place}"
     yield ""
 
 
-def _row(finding: Finding) -> str:
-    expectation = finding.expectation
-    bounds = (expectation.at_least, expectation.at_most)
-    observed = numbers.number(finding.observed, apart=bounds)
-    if finding.outcome in {"missing", "inapplicable"}:
-        observed = finding.reason
-    elif finding.interval is not None:
-        observed = f"{observed} {numbers.interval(finding.interval)}"
-    cells = (
-        OUTCOMES[finding.outcome]
-        if finding.outcome in {"missing", "inapplicable"}
-        else finding.outcome,
-        _code(expectation.metric),
-        _plain(expectation.bound),
-        _plain(observed),
-        expectation.severity,
+def _tallied(requirements: Iterable[Requirement]) -> str:
+    tallies = Counter[str](item.text.outcome for item in requirements)
+    named = OUTCOMES.items()
+    return ", ".join(f"{tallies[key]} {name}" for key, name in named if tallies[key])
+
+
+def _opened(item: Requirement) -> str:
+    outcome = item.text.word
+    return _line(
+        f"**{outcome}**" if item.text.outcome == "unmet" else outcome,
+        f"{_plain(item.text.sentence, LONGEST_CELL)} {_code(item.text.metric)}",
+        _plain(item.text.remedy, LONGEST_CELL),
+        item.text.severity,
     )
-    return f"| {' | '.join(cells)} |".replace("| unmet |", "| **not met** |", 1)
 
 
-def _table(rows: list[str], room: int) -> str:
-    """As many rows as there is room for, and how many are left out."""
+def _settled(item: Requirement) -> str:
+    interval = f" ({item.text.interval})" if item.text.interval else ""
+    return _line(
+        item.text.word,
+        f"{_plain(item.text.name)} {_code(item.text.metric)}",
+        _plain(item.text.requirement),
+        _plain(item.text.value + interval),
+        item.text.severity,
+    )
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _table(header: str, cells: Iterable[str], room: int) -> str:
+    """As many rows as there is room for, and how many are left out; nothing for no rows."""
+    rows = list(cells)
     if not rows:
-        return "The policy expects nothing.\n"
-    lines = [HEADER]
-    used = len(HEADER) + 100
+        return ""
+    lines = [header]
+    used = len(header) + 100
     for row in rows:
         used += len(row) + 1
         if used > room:
@@ -102,30 +126,19 @@ def _table(rows: list[str], room: int) -> str:
 
 
 def _tail(assessment: Assessment) -> Iterator[str]:
+    yield from _withdrawn(assessment)
+    yield from _waived(assessment)
     failed, subjects = unmeasured(assessment), uncovered(assessment)
-    kept_back = withdrawn(assessment)
-    if kept_back:
-        yield ""
-        yield "**Withdrawn evidence**, which failed its self-test; nothing on it counts as met:"
-        yield ""
-        for gap in kept_back[:MOST_GAPS]:
-            yield f"- {_plain(gap.subject)}: {_plain(gap.reason)}"
-    if assessment.waivers:
-        yield ""
-        yield "Waived, each by a named person, within a bound and for a time:"
-        yield ""
-        for waiver in assessment.waivers[:MOST_GAPS]:
-            yield (
-                f"- {_code(waiver.metric)} up to {waiver.bound:.15g}, by {_plain(waiver.approver)} "
-                f"until {waiver.until}: {_plain(waiver.reason)}"
-            )
     yield ""
-    yield "Not assessed:"
+    yield f"<details><summary>{len(failed) + len(subjects)} not assessed</summary>"
     yield ""
     for gap in (*failed[:MOST_GAPS], *subjects):
         yield f"- {_plain(gap.subject)}: {_plain(gap.reason)}"
     if len(failed) > MOST_GAPS:
         yield f"- {len(failed) - MOST_GAPS} more analyses, listed in the report"
+    yield ""
+    yield "</details>"
+    yield "<details><summary>Digests</summary>"
     yield ""
     for name, digest in (
         ("assessment", assessment.digest),
@@ -136,16 +149,39 @@ def _tail(assessment: Assessment) -> Iterator[str]:
     ):
         yield f"- {name} {_code(digest)}"
     yield ""
+    yield "</details>"
+
+
+def _withdrawn(assessment: Assessment) -> Iterator[str]:
+    kept_back = withdrawn(assessment)
+    if kept_back:
+        yield ""
+        yield "**Withdrawn evidence**, which failed its self-test; nothing on it counts as met:"
+        yield ""
+        for gap in kept_back[:MOST_GAPS]:
+            yield f"- {_plain(gap.subject)}: {_plain(gap.reason)}"
+
+
+def _waived(assessment: Assessment) -> Iterator[str]:
+    if assessment.waivers:
+        yield ""
+        yield "Waived, each by a named person, within a bound and for a time:"
+        yield ""
+        for waiver in assessment.waivers[:MOST_GAPS]:
+            yield (
+                f"- {_code(waiver.metric)} up to {waiver.bound:.15g}, by {_plain(waiver.approver)} "
+                f"until {waiver.until}: {_plain(waiver.reason)}"
+            )
 
 
 def _code(text: str) -> str:
     return f"<code>{_plain(text)}</code>"
 
 
-def _plain(text: str) -> str:
+def _plain(text: str, longest: int = LONGEST_TEXT) -> str:
     """One line of text that means nothing but itself."""
     flat = " ".join(printable(text).split())
-    if len(flat) > LONGEST_TEXT:
-        flat = f"{flat[: LONGEST_TEXT - 1]}…"
+    if len(flat) > longest:
+        flat = f"{flat[: longest - 1]}…"
     escaped = SPECIAL.sub(lambda found: f"&#{ord(found[0])};", flat)
     return LATE.sub(lambda found: f"{found[0]}&#8203;", escaped)

@@ -50,9 +50,11 @@ from governance.records.waiver import Waiver
 from governance.subject import model_files
 from governance.subject.images import open_validation
 from governance.subject.images.decoding import decoded
+from governance.subject.model_files import loading
+from governance.subject.network import tensor_digest
+from reports import github, gitlab, junit, markdown, sarif
+from reports.gate_view import gate_view
 from reports.html import to_html
-from reports.junit import to_junit
-from reports.markdown import to_markdown
 
 SEED = os.environ.get("FUZZ_SEED", "1")
 TIMES = int(os.environ.get("FUZZ_TIMES", "1"))
@@ -185,7 +187,9 @@ class Records:
         self.read += 1
         doubts = tuple(contradictions(found))
         if self.read % 16 == 0:
-            printed = (to_html(found, doubts), to_junit(found), to_markdown(found))
+            view = gate_view(found.identity.uri, found)
+            forms = (github, gitlab, junit, markdown, sarif)
+            printed = (to_html(found, doubts), *(form.render(view) for form in forms))
             assert all(page.encode() for page in printed)
         if doubts:
             return "contradicts itself"
@@ -509,7 +513,9 @@ class Exports:
             )  # fmt: skip
         if model_files.artifact_digest(self.folder) == self.digest:
             return "the same"
-        return "loaded" if model_files.stored_digest(model_files.read(self.folder)) else "a pickle"
+        if model_files.read(self.folder).format == "pickle":
+            return "a pickle"
+        return "loaded" if tensor_digest(loading._program(self.path).state_dict) else "empty"
 
 
 class Arrays:

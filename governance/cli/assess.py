@@ -5,43 +5,44 @@ from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from governance.cli.arguments import AsJson, Keys, ModelUri, SigningKey
+from governance.cli.arguments import All, AsJson, Keys, ModelUri, SigningKey
 from governance.cli.console import (
     complain,
     misuse,
-    out,
+    paragraph,
     print_json,
-    show,
     summary,
-    text,
 )
 from governance.cli.exit_codes import exit_code
 from governance.cli.files import write
+from governance.cli.verdicts import show
 from governance.cli.waiting import progress_bar
 
 if TYPE_CHECKING:
     from governance.workflows.assessing import Result
 
-__all__ = ["assess", "demo", "report"]
+__all__ = ["assess", "report"]
 
 
 def assess(
     model_uri: ModelUri,
+    *,
     policy: Annotated[Path, typer.Option(help="Policy file (TOML).")],
     out_dir: Annotated[
         Path | None, typer.Option("--out", help="New folder for the assessment.")
     ] = None,
-    record: Annotated[bool, typer.Option(help="Record the result in MLflow.")] = True,  # noqa: FBT002 - a flag of the command line
+    record: Annotated[bool, typer.Option(help="Record the result in MLflow.")] = True,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     signing_key: SigningKey = None,
     keys: Keys = None,
-    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+    everything: All = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Assess a model against a policy, print the report and record both in MLflow.
+    """Assess a model against a policy, print and record the result.
 
-    Exits with the code of the verdict. Nothing is recorded of a model that is not registered.
+    Report and record go to the version's run in MLflow and to the folder of --out. Nothing is
+    recorded of a model that is not registered. Exits with the code of the verdict.
     """
     from governance.approval import PrivateKey, load_ring
     from governance.workflows import assessing, orchestration
@@ -70,11 +71,23 @@ def assess(
         }  # fmt: skip
         print_json({**summary(result.assessment), **places})
     else:
-        show(result.assessment)
-        where = f"recorded in run {result.run_id}" if result.run_id else "not recorded in MLflow"
-        kept = f"Assessment: {result.folder} ({where})" if result.folder else f"Assessment {where}"
-        out.print(text(kept), soft_wrap=True)
+        show(result.assessment, everything=everything)
+        _say_where(result)
     raise typer.Exit(exit_code(result.assessment))
+
+
+def _say_where(result: "Result") -> None:
+    """Where the record and the report lie, and the command that comes next."""
+    uri = quote(result.assessment.identity.uri)
+    folder = "" if result.folder is None else f"folder {result.folder}"
+    run = f"run {result.run_id}" if result.run_id else "not in MLflow"
+    paragraph(f"Record: {', '.join(filter(None, (folder, run)))}")
+    if result.folder and not result.unprinted:
+        paragraph(f"Report: {result.folder / 'report.pdf'}")
+    if result.run_id:
+        paragraph(f"Next: governance gate {uri}")
+    elif result.folder:
+        paragraph(f"Next: governance report {quote(str(result.folder))} --html report.html")
 
 
 def _print_later(result: "Result") -> str:
@@ -102,9 +115,10 @@ def report(
         ),
     ] = False,
 ) -> None:
-    """Print a recorded assessment as HTML or PDF. Nothing is measured.
+    """Print a recorded assessment as HTML or PDF.
 
-    The evidence is judged again. A record whose verdict does not follow from it is not printed.
+    Nothing is measured. The evidence is judged again. A record whose verdict does not follow from
+    it is not printed.
     """
     from tempfile import TemporaryDirectory
 
@@ -132,36 +146,9 @@ def report(
         from reports.html import to_html
 
         write(html, to_html(assessment, doubts).encode())
+        paragraph(f"Report: {html}")
     if pdf:
         from reports.pdf import to_pdf
 
         write(pdf, to_pdf(assessment, doubts))
-
-
-def demo(
-    out_dir: Annotated[
-        Path, typer.Option("--out", help="New folder for database, models and reports.")
-    ] = Path("demo"),
-    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
-) -> None:
-    """Train, register and assess three versions of a digit classifier, which takes a few minutes.
-
-    Everything stays in the new folder; MLflow servers that you use are not touched.
-    """
-    from governance.cli.demonstration import run_demo
-
-    with progress_bar() as progress:
-        versions = run_demo(out_dir, progress=progress)
-    if as_json:
-        print_json({"versions": [version.summary() for version in versions]})
-        return
-    table = Table("version", "what it is", "verdict", "why", title="Three versions, one policy")
-    for version in versions:
-        table.add_row(version.number, version.story, version.verdict, text(version.why))
-    out.print(table)
-    for version in versions:
-        out.print(text(f"version {version.number}: {version.pdf or 'no report'}"), soft_wrap=True)
-        if version.result.unprinted:
-            complain(f"version {version.number} was not printed: {version.result.unprinted}")
-    store = quote(f"sqlite:///{out_dir.resolve()}/mlflow.db")
-    out.print(text(f"See it all in MLflow: mlflow ui --backend-store-uri {store}"), soft_wrap=True)
+        paragraph(f"Report: {pdf}")

@@ -10,6 +10,7 @@ status           status tag and description of a version while it is assessed, a
 signing          statements about a version: made, signed, and written on it
 approvals        the signed statement on a version, and where it contradicts the record
 gate             whether a version may be used, asked of the very files that would be used
+pages            where a browser finds the record of a version
 lineage          the earlier versions and reference runs that a version is compared with
 permissions      what a login lacks to give verdicts, on a server with logins
 references       harmless runs of a model, recorded once and read again
@@ -23,12 +24,13 @@ doctor           what is wrong with a running MLflow server, and the cure
 ```
 
 Only this room, the worker, the command line and the plug-ins know MLflow. Tags, descriptions and
-names may have been written by anyone, and are treated as text.
+names may have been written by anyone, and are treated as text. What is re-exported here opens no
+model and needs no torch; `opening` does.
 """
 
 from governance.registry.gate import GateAnswer, ask, load_model, promote
 from governance.registry.lineage import all_versions, lineage, recorded, training_data
-from governance.registry.opening import open_subject, try_out
+from governance.registry.pages import record_page
 from governance.registry.recording import record
 from governance.registry.references import (
     RecordedKind,
@@ -63,16 +65,15 @@ __all__ = [
     "marked_running",
     "mismatches",
     "named",
-    "open_subject",
     "promote",
     "record",
+    "record_page",
     "record_reference",
     "recorded",
     "references",
     "resolve",
     "revoke",
     "training_data",
-    "try_out",
     "waive",
     "waivers",
 ]

@@ -9,10 +9,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-import torch
 from mlflow import MlflowClient
-from torch import nn
 
 from governance.approval import Keyring, Statement, load_ring
 from governance.approval.standing import Standing
@@ -25,6 +24,9 @@ from governance.registry.verifying import awaited, check_model, fetch, held
 from governance.registry.versions import ModelVersion, refusals, registered, resolve
 from governance.subject import model_files
 
+if TYPE_CHECKING:
+    from torch import nn
+
 __all__ = ["GateAnswer", "ask", "load_model", "promote"]
 
 
@@ -36,6 +38,7 @@ class GateAnswer:
         version: The version, pinned.
         verdict: Verdict of the gate; the version passes only if it is `approved`.
         reasons: Why the version does not pass, one sentence each; empty where it passes.
+        doubts: Those of the reasons that are about the signature of the record.
         assessment: The recorded assessment; None where the version has none yet.
         model: Folder of the model files that were checked; None without an assessment.
         statement: The signed statement that counts; None where no signature was asked for.
@@ -45,6 +48,7 @@ class GateAnswer:
     version: ModelVersion
     verdict: Verdict
     reasons: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     assessment: Assessment | None = None
     model: Path | None = None
     statement: Statement | None = None
@@ -111,11 +115,8 @@ def ask(
         version=version,
         verdict="undetermined" if doubts and verdict == "approved" else verdict,
         reasons=(*_reasons(version, assessment), *doubts),
-        assessment=assessment,
-        model=model,
-        statement=statement,
-        signed_by=signed_by,
-    )
+        doubts=doubts, assessment=assessment, model=model, statement=statement, signed_by=signed_by,
+    )  # fmt: skip
 
 
 def _statement(
@@ -165,7 +166,7 @@ def promote(answer: GateAnswer, alias: str) -> None:
         MlflowClient().set_registered_model_alias(ref.name, alias, ref.version)
 
 
-def load_model(uri: str, *, keys: Path | str | None = None) -> nn.Module:
+def load_model(uri: str, *, keys: Path | str | None = None) -> "nn.Module":
     """The model at `uri`, if it passes the gate, from the files that were checked.
 
     A pickled model is loaded only where the policy it was approved under allows that.
@@ -182,10 +183,14 @@ def load_model(uri: str, *, keys: Path | str | None = None) -> nn.Module:
         SubjectError: If there is no such version, or it cannot be loaded.
         RegistryError: If MLflow refuses.
     """
+    import torch
+
+    from governance.subject.model_files import loading
+
     with TemporaryDirectory(prefix="governance-") as scratch:
         answer = ask(uri, Path(scratch), keys=None if keys is None else Path(keys))
         assessment, model = _passed(answer)
-        loaded = model_files.load(
+        loaded = loading.load(
             model_files.read(model),
             allow_pickle=assessment.policy.model.allow_pickle,
             device=torch.device("cpu"),

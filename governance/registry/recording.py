@@ -46,6 +46,7 @@ from governance.registry.versions import (
 __all__ = [
     "ATTESTATIONS",
     "FOLDER",
+    "REPORT",
     "UNPRINTED",
     "check_home",
     "experiment",

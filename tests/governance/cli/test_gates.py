@@ -1,13 +1,19 @@
 """The gate with and without signatures, and the alias for what passes it."""
 
 import json
+import os
+import subprocess
+import sys
 import time
+import zipfile
 from datetime import UTC, datetime
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
 
 from governance.approval import PrivateKey, sign
+from governance.records import assessment as records
 from governance.records.assessment import Assessment
 from governance.records.policy import Expectation
 from governance.registry import resolve
@@ -78,14 +84,16 @@ def test_an_unsigned_version_leaves_no_green_findings(governance, recorded, ring
     files = tmp_path / "findings.xml", tmp_path / "summary.md"
     options = ("--junit", files[0], "--markdown", files[1])
     assert governance("gate", uri, *options).code == 0
-    assert all(file.exists() for file in files)
+    assert 'errors="0"' in files[0].read_text()
     # act
     answer = governance("gate", uri, "--keys", path, *options)
     # assert
     assert answer.code == 30
     assert "carries no signed statement" in answer.out
     assert "Signature: none stands" in answer.out
-    assert not any(file.exists() for file in files)
+    assert "carries no signed statement" in files[0].read_text()
+    assert 'errors="1"' in files[0].read_text()
+    assert files[1].read_text().startswith("## Undetermined")
 
 
 def test_a_ring_that_cannot_be_read_is_no_pass(governance, recorded, tmp_path):
@@ -134,3 +142,54 @@ def test_a_pending_version_and_a_forged_one_get_no_alias(governance, new_version
     MlflowClient().set_model_version_tag("stripes", number, "governance.status", "approved")
     assert governance("promote", uri, "--alias", "early").code == 40
     assert bearer("early") is None
+
+
+# what it costs, held without a clock
+
+
+def test_the_gate_decodes_a_record_once_and_opens_no_file_of_the_model(
+    governance, recorded, monkeypatch
+):
+    # arrange
+    uri, decoded = recorded(MET), []
+    real = records.from_data
+    monkeypatch.setattr(
+        records, "from_data", lambda kind, *rest: decoded.append(kind) or real(kind, *rest)
+    )
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_: pytest.fail("opened a model"))
+    # act / assert: the digest that --json prints takes no other pass
+    assert governance("gate", uri, "--json").code == 0
+    assert decoded == [records.Assessment]
+
+
+@pytest.mark.slow
+def test_commands_that_read_records_load_no_library_that_takes_seconds(signed, ring, tmp_path):
+    # arrange
+    (_, keys), heavy = ring, sorted(
+        {"torch", "torchvision", "matplotlib", "weasyprint", "great_expectations", "skimage"}
+    )  # fmt: skip
+    files = ("--junit", tmp_path / "findings.xml", "--markdown", tmp_path / "summary.md")
+    asked = [
+        ("gate", signed, *files), ("gate", signed, "--keys", keys, "--json"),
+        ("promote", signed, "--alias", "champion", "--keys", keys), ("history", "stripes"),
+        ("inventory",), ("report", signed, "--html", tmp_path / "report.html"),
+        ("revoke", signed, "--reason", "withdrawn", "--key", keys.with_name("key.pem")),
+    ]  # fmt: skip
+    program = (
+        "import sys; from governance.cli import app\n"
+        f"for words in {[list(map(str, words)) for words in asked]!r}:\n"
+        "    try: code = app(words, standalone_mode=False)\n"
+        "    except BaseException as error: code = error\n"
+        f"    print(words[0], code, [name for name in {heavy!r} if name in sys.modules])\n"
+    )
+    environment = os.environ | {"MLFLOW_TRACKING_URI": mlflow.get_tracking_uri()}
+    # act
+    told = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    # assert
+    said = [line for line in told.stdout.splitlines() if line.endswith("]")]
+    assert [line for line in said if line.partition(" ")[0] in {words[0] for words in asked}] == [
+        f"{words[0]} {'0' if words[0] in {'gate', 'promote'} else 'None'} []" for words in asked
+    ], told.stdout + told.stderr

@@ -14,9 +14,9 @@ from governance.records.evidence import (
 from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.registry.description import summary
 from governance.registry.recording import _numbers
+from reports import junit, markdown
+from reports.gate_view import gate_view
 from reports.html import to_html
-from reports.junit import to_junit
-from reports.markdown import to_markdown
 
 NAME = "alpha.x"
 WITHOUT = {
@@ -62,14 +62,15 @@ def test_it_is_missing_in_the_report_at_the_gate_in_markdown_and_in_mlflow(unmea
     # the verdict that the gate answers with
     assert unmeasured.decision.verdict == "undetermined"
     assert EXIT_CODES[unmeasured.decision.verdict] == 30
-    assert '<error message="block, missing: ' in to_junit(unmeasured)
+    shown = gate_view("", unmeasured)
+    assert '<error message="block, not measured: ' in junit.render(shown)
     # the report
     page = to_html(unmeasured)
     assert '<span class="outcome missing">not measured</span>' in page
     assert '<span class="outcome met">' not in page
     # Markdown
-    assert "| not measured |" in to_markdown(unmeasured)
-    assert "0 met, 0 not met, 1 not measured" in to_markdown(unmeasured)
+    assert "\n| not measured |" in markdown.render(shown)
+    assert "was not measured" in markdown.render(shown)
     # MLflow: the page of the version, and the metrics of the run
     assert "| block | missing | missing |" in summary(unmeasured, "link")
     assert NAME not in dict(_numbers(unmeasured))
