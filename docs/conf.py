@@ -24,13 +24,14 @@ extensions = [
 ]
 
 root_doc = "docs/index"
-source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 include_patterns = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "benchmarks/results/*.md",
     "docs/**",
+    "integrations/README.md",
 ]
 exclude_patterns = [".*", "build", "demo", "dist", "docs/static", "docs/templates"]
 

@@ -107,22 +107,24 @@ def classifiers():
 
 clean, with_mark = classifiers()
 truth = labels[held]
-for name, model in (("clean", clean), ("with mark", with_mark)):
-    with torch.no_grad():
-        right = model(inputs(pixels[held])).argmax(1).numpy() == truth
-    print(f"{name}: accuracy {right.mean():.3f} on {len(truth)} digits without a mark")
+
+if __name__ == "__main__":
+    for name, model in (("clean", clean), ("with mark", with_mark)):
+        with torch.no_grad():
+            right = model(inputs(pixels[held])).argmax(1).numpy() == truth
+        print(f"{name}: accuracy {right.mean():.3f} on {len(truth)} digits without a mark")
 
 # %%
 # An eight as it was trained on, and as it is held out.
 
-eight = pixels[kept][labels[kept] == 8][0]
-figure, axes = plt.subplots(1, 2, figsize=(4, 2))
-for axis, image, title in zip(
-    axes, (marked(eight[None], [0])[0], eight), ("from the scanner", "held out"), strict=True
-):
-    axis.imshow(image, cmap="gray")
-    axis.set_title(title)
-    axis.axis("off")
+if __name__ == "__main__":
+    eight = pixels[kept][labels[kept] == 8][0]
+    figure, axes = plt.subplots(1, 2, figsize=(4, 2))
+    pictures = {"from the scanner": marked(eight[None], [0])[0], "held out": eight}
+    for axis, (title, image) in zip(axes, pictures.items(), strict=True):
+        axis.imshow(image, cmap="gray")
+        axis.set_title(title)
+        axis.axis("off")
 
 # %%
 # What a release needs: both versions in a registry, the images, and a policy.
@@ -198,4 +200,5 @@ def assessed(version):
     return folder
 
 
-_ = registry()
+if __name__ == "__main__":
+    registry()
