@@ -24,7 +24,7 @@ extensions = [
 ]
 
 root_doc = "docs/index"
-source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 include_patterns = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
