@@ -11,6 +11,7 @@ gitlab      the open findings as GitLab's Code Quality report
 github      the open findings as annotations of GitHub Actions
 comparison  two versions held against each other, on one page
 history     the versions of a registered model, on one page
+portfolio   all registered models as a static site
 findings    every finding in words: title, sentence, rule, cause, remedy
 verdicts    the verdict in a sentence, and what else is open
 causes      what the evidence points to where a requirement is not met

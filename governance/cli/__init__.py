@@ -9,6 +9,7 @@ assess         assess and report
 gates          gate, promote and doctor
 approvals      keys, waive, revoke and countersign
 operations     inventory and audit
+portfolio      portfolio, a static site over all models
 auditing       bundle, verify and replay
 drift          compare, history, references and drift selftest
 policies       policy new, policy draft, policy check and analyses
@@ -48,6 +49,7 @@ from governance.cli import (
     gates,
     operations,
     policies,
+    portfolio,
     signer,
     worker,
 )
@@ -125,6 +127,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sweep": configured(worker.sweep),
     "doctor": configured(gates.doctor),
     "inventory": configured(operations.inventory),
+    "portfolio": configured(portfolio.portfolio),
     "audit": configured(operations.audit),
 }
 
