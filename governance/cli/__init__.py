@@ -14,6 +14,7 @@ drift          compare, history, references and drift selftest
 policies       policy new, policy draft, policy check and analyses
 worker         worker and sweep
 signer         signer, which holds a worker's key
+signed         what is signed about a version, for its report
 demonstration  demo: three versions of a digit classifier, trained, registered and assessed
 laptop         up: keys, rules, policy, server and worker of one person on one machine
 configuration  --config, the file that gives recurring options a default

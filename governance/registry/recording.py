@@ -252,7 +252,7 @@ def _publish(
     text = merged(registered(version).description or "", summary(assessment, f"{place}/{report}"))
     ref = version.registered_as
     client.update_model_version(ref.name, ref.version, text)
-    client.set_terminated(run.run_id, "FINISHED")
+    client.set_terminated(run.run_id, "FINISHED", int(assessment.moment.timestamp() * 1000))
 
 
 def _give(version: ModelVersion, statement: Statement, key: Signer | None) -> None:
