@@ -28,6 +28,7 @@ from governance.approval.protection import ModelMode, Protection
 from governance.approval.thresholds import Threshold
 from governance.cli import app
 from governance.cli.configuration import CLIENT, WORKERS
+from governance.records.card import Card
 from governance.records.configuration import Configuration
 from governance.records.drift_terms import DriftTerms, Envelope
 from governance.records.policy import Expectation, ModelTerms, Policy
@@ -254,6 +255,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
         *keys(Policy, "validation", named={"validation": "data"})
     ),
     "policy expectations": lambda: toml(*keys(Expectation)),
+    "policy card": lambda: toml(*keys(Card)),
     "policy drift": lambda: toml(*keys(DriftTerms, *DRIFT)),
     "policy drift envelope": lambda: toml(*keys(Envelope)),
     "configuration": lambda: toml(*keys(Configuration, "keyring", "tracking_uri", "registry_uri")),

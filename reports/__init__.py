@@ -17,6 +17,12 @@ causes      what the evidence points to where a requirement is not met
 metric_texts  the standing texts of each metric, from `metrics.toml`
 class_names which class a number is about, and its untrusted name in a sentence
 amounts     numbers with their unit, never rounded onto or across their bound
+decision_page  part A of a report: verdict, three numbers, open findings, risks, people
+approvals   who answers for a version
+finding_cards  part B: a card for every open finding, and all requirements at a glance
+scope       part C: what was judged, for what, and what was not
+scales      where a value, its interval and its bound stand on a line
+sections    the evidence of one analysis, arranged
 view        an assessment in the order in which a reader asks
 gaps        what an assessment says nothing about
 grid        the part of a table that fits on a page

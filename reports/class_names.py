@@ -8,8 +8,10 @@ from governance.records.policy import CLASS
 from reports.metric_texts import MetricTexts
 from reports.prose import printable
 
-__all__ = ["class_of", "named"]
+__all__ = ["CLASS_NOUN", "class_of", "named", "noun_of", "table_of"]
 
+#: Noun of a class where its owner states none.
+CLASS_NOUN = "class"
 #: A name that reads as one within a sentence; any other one is quoted.
 PLAIN = re.compile(r"[^\W_][\w.+-]*")
 LONG, LONGEST_PLAIN, KEPT = 60, 24, 40
@@ -66,18 +68,26 @@ def table_of(assessment: Assessment, analysis: str, name: str) -> Table | None:
     return None
 
 
-def named(name: str | None, noun: str = "class") -> str:
-    """A class within a sentence: plain names as they are, all others in quotation marks.
+def noun_of(assessment: Assessment) -> str:
+    """The noun of a class, as the model's owner states it."""
+    card = assessment.policy.card
+    return CLASS_NOUN if card is None or card.class_noun is None else card.class_noun
 
-    A class name is text of strangers and may read like part of the sentence. Very long ones are
-    told by their beginning and their length.
+
+def named(name: str | None, noun: str = CLASS_NOUN) -> str:
+    """A class within a sentence, such as "class 8" or "the digit 8".
+
+    Plain names stand as they are and all others in quotation marks, since a class name is text of
+    strangers and may read like part of the sentence. Very long ones are told by their beginning
+    and their length.
     """
     if name is None:
         return f"one {noun}"
+    called = noun if noun == CLASS_NOUN else f"the {printable(noun)}"
     shown = " ".join(printable(name).split())
     if len(shown) > LONG:
         shown = f"{shown[:KEPT]} [{len(name)} characters]"
     if len(shown) <= LONGEST_PLAIN and PLAIN.fullmatch(shown):
-        return f"{noun} {shown}"
+        return f"{called} {shown}"
     inner = shown.replace("“", "'").replace("”", "'")  # so that the quotation ends where it ends
-    return f"{noun} “{inner}”"
+    return f"{called} “{inner}”"

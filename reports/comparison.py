@@ -4,7 +4,7 @@ from governance.errors import EvidenceError
 from governance.records.assessment import Assessment
 from governance.records.policy import DRIFT
 from reports.html import environment, style
-from reports.view import section
+from reports.sections import section
 
 __all__ = ["to_html"]
 

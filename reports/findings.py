@@ -17,7 +17,7 @@ from governance.records.policy import Expectation
 from governance.records.severities import SEVERITIES, Severity
 from reports.amounts import amount, bound, share, span
 from reports.causes import cause
-from reports.class_names import class_of, named
+from reports.class_names import class_of, named, noun_of
 from reports.metric_texts import MetricTexts, metric_texts
 from reports.prose import printable
 
@@ -25,6 +25,8 @@ __all__ = ["OPEN", "FindingText", "findings"]
 
 #: Outcomes that leave something to do.
 OPEN = frozenset({"unmet", "missing"})
+#: Letters of a remedy in a table, about.
+TODO = 110
 #: The order in which findings are told.
 ORDER: tuple[Outcome, ...] = ("unmet", "missing", "waived", "inapplicable", "met")
 #: The value of what does not apply, and of what was not measured.
@@ -54,6 +56,7 @@ class FindingText:
         remedy: What to do; empty where nothing is wrong.
         consequence: What remains a risk if the version is released as it is.
         baseline: What the version before had, in a sentence; may be empty.
+        before: What it had, as recorded, of the same class; None where it is not known.
         waiver: Who waived it, until when and why; empty where nobody did.
         margin: Room between the interval's worse end and the bound, as a share of bound to ideal;
             below 0 where the interval crosses the bound; None where there is no such number.
@@ -79,6 +82,7 @@ class FindingText:
     remedy: str
     consequence: str
     baseline: str
+    before: float | None
     waiver: str
     margin: float | None
     crosses: bool
@@ -89,18 +93,25 @@ class FindingText:
         """Whether it leaves something to do."""
         return self.outcome in OPEN
 
+    @property
+    def todo(self) -> str:
+        """The first sentences of the remedy, for a table."""
+        told = ""
+        for sentence in self.remedy.split(". "):
+            if len(told) > TODO / 3 and len(told) + len(sentence) > TODO:
+                break
+            told = f"{told}{sentence.rstrip('.')}. "
+        return told.strip() or "The analysis states no remedy."
 
-def findings(assessment: Assessment, noun: str = "class") -> tuple[FindingText, ...]:
+
+def findings(assessment: Assessment) -> tuple[FindingText, ...]:
     """All findings in words: open ones first, then waived, not applicable and met ones.
 
     Open findings are ordered by severity, then not met before not measured, then those that the
     whole interval shows before those that it leaves open, then by margin, the worst first. All
     others keep the order of the policy.
-
-    Args:
-        assessment: The assessment as recorded.
-        noun: Noun for a class, such as "digit".
     """
+    noun = noun_of(assessment)
     told = [_told(assessment, item, noun) for item in assessment.decision.findings]
     told.sort(key=_place)
     return tuple(dataclasses.replace(item, number=place) for place, item in enumerate(told, 1))
@@ -139,7 +150,8 @@ def _told(assessment: Assessment, finding: Finding, noun: str) -> FindingText:
         cause=printable(cause(assessment, finding, texts, name, noun)) if wrong else "",
         remedy=_filled(texts.remedy, words) if wrong else "",
         consequence=_filled(texts.consequence, words) if finding.outcome != "met" else "",
-        baseline=_before(assessment, finding, texts, name),
+        baseline=_baseline(assessment, finding, texts, name),
+        before=_before(assessment, finding, texts, name),
         waiver=_waiver(assessment, finding),
         margin=_margin(finding),
         crosses=_crosses(finding),
@@ -172,9 +184,7 @@ def _slots(
 def _filled(text: str, words: Mapping[str, str]) -> str:
     """A standing text with its slots filled, its first letter a capital one."""
     # In one pass: what is filled in may itself look like a slot.
-    parts = text.replace("}", "{").split("{")
-    filled = "".join(words[part] if place % 2 else part for place, part in enumerate(parts))
-    return _capital(filled)
+    return _capital(text.format(**words))
 
 
 def _capital(text: str) -> str:
@@ -245,7 +255,7 @@ def _sentence(
     level = "" if finding.interval is None else f"{round(100 * finding.interval.level)}\u202f% "
     interval = f" ({level}interval {ends})" if ends else ""
     told = f"{_filled(texts.says, words)}; {_demand(finding.expectation, texts)}{interval}."
-    later = (_before(assessment, finding, texts, name), _waived(_waiver(assessment, finding)))
+    later = (_baseline(assessment, finding, texts, name), _waived(_waiver(assessment, finding)))
     return " ".join([told, *(item for item in later if item)])
 
 
@@ -259,16 +269,24 @@ def _reason(finding: Finding) -> str:
     return reason.removeprefix(f"{start}: ").removeprefix("not applicable: ")
 
 
-def _before(assessment: Assessment, finding: Finding, texts: MetricTexts, name: str | None) -> str:
-    """What the baseline had, of the same class; empty where it is not known."""
-    baseline = assessment.baseline
-    if baseline is None or finding.observed is None or texts.unit == "flag":
-        return ""
+def _before(
+    assessment: Assessment, finding: Finding, texts: MetricTexts, name: str | None
+) -> float | None:
+    """The value of the baseline, of the same class; None where it is not known."""
     metric = finding.expectation.metric
     if name is not None and "{class}" in texts.found_at:
         metric = f"{metric.partition('.')[0]}.{texts.found_at.replace('{class}', name)}"
-    value = baseline.metrics.get(metric)
-    if value is None:
+    if assessment.baseline is None or finding.observed is None:
+        return None
+    return assessment.baseline.metrics.get(metric)
+
+
+def _baseline(
+    assessment: Assessment, finding: Finding, texts: MetricTexts, name: str | None
+) -> str:
+    """What the baseline had, in a sentence; empty where it is not known."""
+    baseline, value = assessment.baseline, _before(assessment, finding, texts, name)
+    if baseline is None or value is None or texts.unit == "flag":
         return ""
     version = baseline.identity.version
     who = f"Version {printable(version)}" if version else "The baseline"

@@ -12,10 +12,19 @@ __all__ = ["Gap", "uncovered", "unmeasured", "withdrawn"]
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A subject that an assessment says nothing about, and the reason."""
+    """A subject that an assessment says nothing about, and the reason.
+
+    Attributes:
+        subject: Analysis or topic.
+        reason: Why nothing is known.
+        consequence: What may go wrong unseen.
+        decides: Role of the person who decides on it.
+    """
 
     subject: str
     reason: str
+    consequence: str = "What the analysis is for is not known."
+    decides: str = "assessor"
 
 
 def unmeasured(assessment: Assessment) -> tuple[Gap, ...]:
@@ -29,7 +38,7 @@ def unmeasured(assessment: Assessment) -> tuple[Gap, ...]:
         if item.failure is not None
     ]
     left_open = [
-        Gap(item.analysis, sentence)
+        Gap(item.analysis, sentence, "The analysis leaves this question open.")
         for item in assessment.evidence
         if item.measurement is not None
         for sentence in item.measurement.unanswered
@@ -63,4 +72,8 @@ def uncovered(assessment: Assessment) -> tuple[Gap, ...]:
         if item.measurement is not None and not item.measurement.withdrawn
         for topic in item.covers
     }
-    return tuple(Gap(topic.title, topic.gap) for key, topic in TOPICS.items() if key not in covered)
+    return tuple(
+        Gap(topic.title, topic.gap, topic.consequence, topic.decides)
+        for key, topic in TOPICS.items()
+        if key not in covered
+    )

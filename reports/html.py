@@ -28,6 +28,9 @@ FONTS = (
     ("IBMPlexMono-Regular", "Plex Mono", 400, "normal"),
 )
 
+#: Style sheets, in order: what all pages share, and the parts of a report.
+SHEETS = ("report.css", "parts.css")
+
 #: Pixels of a picture.
 MOST_PIXELS = 50_000_000
 HEADER = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR(....)(....)", re.DOTALL)
@@ -71,6 +74,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
+        capital=_capital,
         count=numbers.count,
         difference=numbers.difference,
         duration=numbers.duration,
@@ -89,6 +93,11 @@ def environment() -> Environment:
 def _final(value: object) -> object:
     # Escaping makes text harmless to the browser; this makes it harmless to the reader.
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _capital(text: str) -> str:
+    """A sentence with a capital letter and without its full stop."""
+    return f"{text[:1].upper()}{text[1:]}".rstrip(".")
 
 
 def _prose(text: str) -> Markup:
@@ -126,5 +135,5 @@ def style() -> Markup:
         "format('woff2'); }"
         for name, family, weight, style in FONTS
     ]
-    sheet = (home / "report.css").read_text(encoding="utf-8")
-    return Markup("\n".join([*faces, sheet]))  # noqa: S704 - files of this package
+    sheets = [(home / name).read_text(encoding="utf-8") for name in SHEETS]
+    return Markup("\n".join([*faces, *sheets]))  # noqa: S704 - files of this package

@@ -32,6 +32,7 @@ class MetricTexts:
         consequence: What remains a risk if such a version is released; empty if not stated.
         remedy: What to do, as instructions; empty if not stated.
         points_to: What a miss points to, where that follows from the measurement; else empty.
+        weak: Value from which the evidence is called weak; None where none is.
         found_at: Where the class of the metric stands: `metric.{class}` or `table.column`.
     """
 
@@ -44,6 +45,7 @@ class MetricTexts:
     consequence: str = ""
     remedy: str = ""
     points_to: str = ""
+    weak: float | None = None
     found_at: str = ""
 
 

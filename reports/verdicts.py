@@ -34,14 +34,9 @@ class VerdictText:
     finding: FindingText | None
 
 
-def verdict_sentence(assessment: Assessment, noun: str = "class") -> str:
-    """The verdict and what decided it, such as "Rejected: class 8 is recognised in 70 % of …".
-
-    Args:
-        assessment: The assessment as recorded.
-        noun: Noun for a class, such as "digit".
-    """
-    told = verdict(assessment, findings(assessment, noun))
+def verdict_sentence(assessment: Assessment) -> str:
+    """The verdict and what decided it, such as "Rejected: class 8 is recognised in 70 % of …"."""
+    told = verdict(assessment, findings(assessment))
     return f"{told.word}: {told.says[:1].lower()}{told.says[1:]}"
 
 

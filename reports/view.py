@@ -1,35 +1,30 @@
 """View: an assessment arranged in the order in which a reader asks.
 
-Verdict, what was not assessed, then the sections. Values are selected, sorted and cut to what fits
-on a page, never computed anew; the one exception is the plain difference between two versions.
+Decision, findings and scope, then results, reasons, limits and the annex. Values are selected,
+sorted and cut to what fits on a page, never computed anew; the one exception is the plain
+difference between two versions.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import ClassVar
 
 from governance.records.assessment import Assessment
 from governance.records.decision import Finding, Verdict
-from governance.records.evidence import Evidence, Interval
+from governance.records.evidence import Evidence
 from governance.records.numbers import count
 from governance.records.severities import SEVERITIES
+from reports.approvals import Approvals
+from reports.decision_page import DecisionPage, decision_page
+from reports.finding_cards import SEVERITY, FindingCard, Topic, finding_cards, topics
+from reports.findings import findings as texts_of
 from reports.gaps import Gap, uncovered, unmeasured, withdrawn
-from reports.grid import Grid, grid
-from reports.prose import Description, describe
+from reports.prose import describe
+from reports.scope import Scope, scope
+from reports.sections import FIRST, Change, Section, changes, section
 
-__all__ = [
-    "MEANINGS",
-    "Change",
-    "Chapter",
-    "Row",
-    "Section",
-    "View",
-    "changes",
-    "one_answer",
-    "ordered",
-    "section",
-    "view",
-]
+__all__ = ["MEANINGS", "Chapter", "Part", "View", "one_answer", "ordered", "view"]
 
 #: What a verdict says, for someone who reads nothing else.
 MEANINGS: Mapping[Verdict, str] = MappingProxyType(
@@ -42,75 +37,58 @@ MEANINGS: Mapping[Verdict, str] = MappingProxyType(
     }
 )
 
+#: Letters of a name, and of a title, that fit in a line.
+LONG_NAME, LONG_TITLE = 70, 90
+
 DATA = "data_quality"
-FIRST = "performance"
 
 # The report stops here; the record and the evidence files hold the rest.
-MOST_METRICS = 60
 MOST_FINDINGS = 200
-MOST_CLASSES = 60
-MOST_FAMILIES = 4
+MOST_CHANGES = 60
 
 OPEN = frozenset({"unmet", "missing"})
 CLOSED = ("waived", "inapplicable", "met")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A metric with its interval and what the policy expects of it."""
-
-    name: str
-    value: float | None
-    interval: Interval | None
-    findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """The evidence of one analysis with its metrics arranged.
+class Chapter:
+    """A numbered section of the report, under its part.
 
     Attributes:
-        evidence: Evidence of the analysis.
-        description: What the analysis says about itself.
-        rows: Metrics of the model as a whole.
-        rows_left: Number of such metrics that are not printed.
-        families: Names of the metrics that exist once per class, such as `recall`.
-        classes: Class name and a row for each family, in the order of the model's outputs.
-        classes_left: Number of classes that are not printed.
-        grids: Tables, cut to the page.
-        findings: Findings on the metrics of this analysis.
+        number: Number, counted through the report.
+        part: Letter of the part, or `annex`.
+        title: Title of the section.
+        content: Name of its template, or the evidence of its analysis.
     """
 
-    evidence: Evidence
-    description: Description
-    rows: tuple[Row, ...]
-    rows_left: int
-    families: tuple[str, ...]
-    classes: tuple[tuple[str, tuple[Row | None, ...]], ...]
-    classes_left: int
-    grids: tuple[Grid, ...]
-    findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A metric of the baseline beside the same metric of this version."""
-
-    analysis: str
-    name: str
-    old: float | None
-    old_interval: Interval | None
-    new: float | None
-    new_interval: Interval | None
-
-
-@dataclass(frozen=True, slots=True)
-class Chapter:
-    """A numbered section of the report; `content` names its template or holds its analysis."""
-
     number: int
+    part: str
     title: str
     content: str | Section
+
+    @property
+    def anchor(self) -> str:
+        """Name by which links lead to it."""
+        return f"section-{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the report for the list on its first page."""
+
+    letter: str
+    title: str
+    anchor: str
+
+
+PARTS = (
+    Part("B", "Findings", "b"),
+    Part("C", "Scope", "c"),
+    Part("D", "Results", "d"),
+    Part("E", "Reasons", "e"),
+    Part("F", "Limits and sign-off", "f"),
+    Part("", "Annex, own numbering", "annex"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +99,22 @@ class View:
         assessment: The assessment as given.
         digest: Digest of the assessment.
         name: Name of the model with its version, for headings.
-        meaning: What the verdict says.
+        short_name: The same for running lines, without the middle of a very long name.
+        uri: Place of the model.
+        policy: Title of the policy.
+        digests: Kind and digest of what the report rests on.
+        decision: Part A.
+        cards: Part B, a card for each open or waived finding.
+        cards_left: Number of open findings without a card.
+        topics: All requirements at a glance, by analysis.
+        scope: Part C.
+        parts: Parts B to F and the annex.
+        anchors: Anchor of the section of each analysis.
+        titles: Title of each analysis.
         one_answer: That the model answers every image alike; empty if it does not.
         withdrawn: Analyses whose result must not be relied on.
         unmeasured: Analyses without a result.
         uncovered: Subjects that no analysis here is about.
-        attention: Findings that are not met, the gravest first.
         findings: All findings that are printed, the gravest first.
         data: Section on the quality of the data, where it was examined.
         chapters: Numbered sections.
@@ -137,72 +125,135 @@ class View:
     assessment: Assessment
     digest: str
     name: str
-    meaning: str
+    short_name: str
+    uri: str
+    policy: str
+    digests: tuple[tuple[str, str], ...]
+    decision: DecisionPage
+    cards: tuple[FindingCard, ...]
+    cards_left: int
+    topics: tuple[Topic, ...]
+    scope: Scope
+    parts: tuple[Part, ...]
+    anchors: Mapping[str, str]
+    titles: Mapping[str, str]
     one_answer: str
     withdrawn: tuple[Gap, ...]
     unmeasured: tuple[Gap, ...]
     uncovered: tuple[Gap, ...]
-    attention: tuple[Finding, ...]
     findings: tuple[Finding, ...]
     data: Section | None
     chapters: tuple[Chapter, ...]
     changes: tuple[Change, ...]
     unlisted: Mapping[str, int]
 
+    #: What a miss of each severity does.
+    severity: ClassVar[Mapping[str, str]] = SEVERITY
+
     @property
-    def met(self) -> str:
-        """How many expectations of each severity are met, in words."""
-        return ", ".join(
-            f"{count(self.tally('met', name))} {item.word}" for name, item in SEVERITIES.items()
-        )
-
-    def tally(self, outcome: str, severity: str | None = None) -> int:
-        """How many findings have an outcome, of one severity or of all."""
-        return sum(
-            item.outcome == outcome and severity in {None, item.expectation.severity}
-            for item in self.assessment.decision.findings
-        )
+    def findings_title(self) -> str:
+        """How many requirements are open, for the heading of part B."""
+        total = len(self.assessment.decision.findings)
+        left = sum(item.outcome in OPEN for item in self.assessment.decision.findings)
+        if not total:
+            return "nothing is required"
+        verb = "is" if left == 1 else "are"
+        return f"{count(left)} of {count(total)} requirements {verb} open" if left else "none open"
 
 
-def view(assessment: Assessment) -> View:
-    """The assessment arranged for a report."""
-    identity = assessment.identity
-    name = identity.name or identity.uri
+def view(assessment: Assessment, approvals: Approvals | None = None) -> View:
+    """The assessment arranged for a report.
+
+    Args:
+        assessment: The assessment as recorded.
+        approvals: What is signed about the version; None where no registry was asked.
+    """
     sections = {
         item.analysis: section(assessment, item) for item in _in_reading_order(assessment.evidence)
     }
     data = sections.pop(DATA, None)
-    contents: list[tuple[str, str | Section]] = [
-        ("Data", "data"),
-        *((item.description.title, item) for item in sections.values()),
-        ("Comparison with the baseline", "baseline"),
-        ("Findings in full", "findings"),
-        ("Environment", "environment"),
-        ("Limits", "limits"),
-    ]
+    chapters = _chapters(sections)
     findings = ordered(assessment.decision.findings)
+    told = texts_of(assessment)
+    cards, cards_left = finding_cards(assessment, told)
     compared = changes(assessment)
+    anchors = {
+        item.content.evidence.analysis: item.anchor
+        for item in chapters
+        if isinstance(item.content, Section)
+    }
+    anchors[DATA] = next(item.anchor for item in chapters if item.content == "data")
+    name = _name(assessment)
     return View(
         assessment=assessment,
         digest=assessment.digest,
-        name=f"{name}, version {identity.version}" if identity.version else name,
-        meaning=MEANINGS[assessment.decision.verdict],
+        name=name,
+        short_name=shortened(name, LONG_NAME),
+        uri=assessment.identity.uri,
+        policy=shortened(assessment.policy.title, LONG_TITLE),
+        digests=_digests(assessment),
+        decision=decision_page(assessment, told, approvals),
+        cards=cards,
+        cards_left=cards_left,
+        topics=topics(assessment, told),
+        scope=scope(assessment),
+        parts=PARTS,
+        anchors=anchors,
+        titles={
+            item.analysis: describe(item.analysis, item.about).title for item in assessment.evidence
+        },
         one_answer=one_answer(assessment),
         withdrawn=withdrawn(assessment),
         unmeasured=unmeasured(assessment),
         uncovered=uncovered(assessment),
-        attention=tuple(item for item in findings if item.outcome in OPEN),
         findings=findings[:MOST_FINDINGS],
         data=data,
-        chapters=tuple(
-            Chapter(number, title, content)
-            for number, (title, content) in enumerate(contents, start=1)
-        ),
-        changes=compared[:MOST_METRICS],
+        chapters=chapters,
+        changes=compared[:MOST_CHANGES],
         unlisted={
             "findings": max(0, len(findings) - MOST_FINDINGS),
-            "changes": max(0, len(compared) - MOST_METRICS),
+            "changes": max(0, len(compared) - MOST_CHANGES),
         },
+    )
+
+
+def _chapters(sections: Mapping[str, Section]) -> tuple[Chapter, ...]:
+    """The sections of parts D to F and of the annex, in order."""
+    contents: list[tuple[str, str, str | Section]] = [
+        *(("D", item.description.title, item) for name, item in sections.items() if name == FIRST),
+        ("D", "Data", "data"),
+        ("D", "Comparison with the baseline", "baseline"),
+        *(("E", item.description.title, item) for name, item in sections.items() if name != FIRST),
+        ("F", "Limits", "limits"),
+        ("annex", "Findings in full", "findings"),
+        ("annex", "Environment", "environment"),
+    ]
+    return tuple(
+        Chapter(number, part, title, content)
+        for number, (part, title, content) in enumerate(contents, start=1)
+    )
+
+
+def _name(assessment: Assessment) -> str:
+    identity = assessment.identity
+    name = identity.name or identity.uri
+    return f"{name}, version {identity.version}" if identity.version else name
+
+
+def shortened(name: str, longest: int) -> str:
+    """A name for one line: of a very long one the two ends, and how much is left out."""
+    if len(name) <= longest:
+        return name
+    left = longest - 30
+    return f"{name[:left]} [{count(len(name) - left - 12)} characters] {name[-12:]}"
+
+
+def _digests(assessment: Assessment) -> tuple[tuple[str, str], ...]:
+    return (
+        ("model", assessment.identity.digest),
+        ("images", assessment.validation.digest),
+        ("policy", assessment.policy.digest),
+        ("assessment", assessment.digest),
     )
 
 
@@ -240,93 +291,4 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
                 item.outcome == "missing",
             ),
         )
-    )
-
-
-def section(assessment: Assessment, evidence: Evidence) -> Section:
-    """The evidence of one analysis arranged for a report."""
-    findings = tuple(
-        item
-        for item in assessment.decision.findings
-        if item.expectation.metric.startswith(f"{evidence.analysis}.")
-    )
-    measurement = evidence.measurement
-    rows = {item.name: item for item in _rows(evidence, findings)}
-    families = _families(rows, assessment.validation.class_names)
-    known = set(assessment.validation.class_names)
-    whole = [
-        row
-        for name, row in rows.items()
-        if name.partition(".")[0] not in families or name.partition(".")[2] not in known
-    ]
-    names = assessment.validation.class_names if families else ()
-    return Section(
-        evidence=evidence,
-        description=describe(evidence.analysis, evidence.about),
-        rows=tuple(whole[:MOST_METRICS]),
-        rows_left=max(0, len(whole) - MOST_METRICS),
-        families=families,
-        classes=tuple(
-            (name, tuple(rows.get(f"{family}.{name}") for family in families))
-            for name in names[:MOST_CLASSES]
-        ),
-        classes_left=max(0, len(names) - MOST_CLASSES),
-        grids=tuple(grid(table) for table in measurement.tables) if measurement else (),
-        findings=findings,
-    )
-
-
-def _rows(evidence: Evidence, findings: Sequence[Finding]) -> list[Row]:
-    if evidence.measurement is None:
-        return []
-    intervals = evidence.measurement.intervals
-    return [
-        Row(
-            name=name,
-            value=value,
-            interval=intervals.get(name),
-            findings=tuple(
-                item
-                for item in findings
-                if item.expectation.metric == f"{evidence.analysis}.{name}"
-            ),
-        )
-        for name, value in evidence.measurement.metrics.items()
-    ]
-
-
-def _families(rows: Mapping[str, Row], class_names: Sequence[str]) -> tuple[str, ...]:
-    known = set(class_names)
-    families = dict.fromkeys(
-        name.partition(".")[0] for name in rows if name.partition(".")[2] in known
-    )
-    return tuple(families)[:MOST_FAMILIES]
-
-
-def changes(assessment: Assessment) -> tuple[Change, ...]:
-    """Metrics that this version or its baseline has, by analysis; those of single classes last."""
-    baseline = assessment.baseline
-    if baseline is None:
-        return ()
-    new, intervals = assessment.metrics, assessment.intervals
-    names = [*new, *(name for name in sorted(baseline.metrics) if name not in new)]
-    analyses = list(dict.fromkeys(name.partition(".")[0] for name in names))
-    analyses.sort(key=lambda name: name != FIRST)
-    per_class = set(assessment.validation.class_names)
-    names.sort(
-        key=lambda name: (
-            analyses.index(name.partition(".")[0]),
-            name.split(".", 2)[-1] in per_class,
-        )
-    )
-    return tuple(
-        Change(
-            analysis=name.partition(".")[0],
-            name=name.partition(".")[2],
-            old=baseline.metrics.get(name),
-            old_interval=baseline.intervals.get(name),
-            new=new.get(name),
-            new_interval=intervals.get(name),
-        )
-        for name in names
     )

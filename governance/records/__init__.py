@@ -6,7 +6,11 @@ evidence       metrics, figures and tables that an analysis leaves, and what the
 numbers        numbers as text, never rounded to a value that they do not have
 severities     what it does to the verdict that an expectation is not met
 policy         what a model is put through and what is expected of it
+<<<<<<< HEAD
+card           statements of a model's owner: purpose, users, owner, risk tier
+=======
 policy_lines   the line of a policy file on which each of its expectations stands
+>>>>>>> main
 policy_text    a policy file written by a program, in which every line says why
 reproduction   a measurement made again, held against the one on record
 decision       evidence held against a policy: findings and a verdict

@@ -9,12 +9,14 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from governance.errors import PolicyError
 from governance.records.bounded import LARGEST_TOML, content_of
+from governance.records.card import LONGEST_NAME, Card, printable_text, read_card
+from governance.records.decoding import IF_SET
 from governance.records.drift_terms import DriftTerms, read_drift
 from governance.records.evidence import Metric
 from governance.records.severities import SEVERITIES, Severity
@@ -33,6 +35,9 @@ __all__ = [
     "undeclared",
     "unscaled",
 ]
+
+#: Days within which a miss is to be dealt with.
+MOST_DAYS = 3650
 
 #: A number about each class rests on at least this many images of it.
 MINIMUM_CLASS_IMAGES = 30
@@ -62,6 +67,8 @@ class Expectation:
         rationale: Reason for the expectation, for the reader of the report.
         on: What is held against the bound: the `estimate`, or the end of its `interval` that is
             nearer to failing. A metric without an interval is then missing.
+        owner: Person or team that a miss goes to; None where nobody is named.
+        due_days: Days within which a miss is to be dealt with; None where none are set.
     """
 
     metric: str
@@ -70,6 +77,8 @@ class Expectation:
     severity: Severity = "block"
     rationale: str = ""
     on: Literal["estimate", "interval"] = "estimate"
+    owner: str | None = field(default=None, metadata=IF_SET)
+    due_days: int | None = field(default=None, metadata=IF_SET)
 
     def __post_init__(self) -> None:
         if (self.at_least is None) == (self.at_most is None):
@@ -157,6 +166,7 @@ class Policy:
             started count as missing. None for no limit.
         drift: Definition of drift from the baseline; None if drift is not looked for.
         text: Text of the policy file, kept with the assessment.
+        card: Statements of the model's owner; None where the policy has none.
     """
 
     title: str
@@ -169,6 +179,7 @@ class Policy:
     budget_minutes: float | None = None
     drift: DriftTerms | None = None
     text: str = ""
+    card: Card | None = field(default=None, metadata=IF_SET)
 
     @property
     def digest(self) -> str:
@@ -257,6 +268,7 @@ def _policy(reader: Reader, text: str) -> tuple[Policy, tuple[Written, ...]]:
         analyses=reader.named_tables("analyses"),
         expectations=expectations,
         drift=read_drift(reader),
+        card=read_card(reader),
         text=text,
     )
     reader.done()
@@ -282,6 +294,11 @@ def _expectation(reader: Reader) -> tuple[Expectation | None, Written]:
     severity = reader.choice("severity", "block", tuple(SEVERITIES))
     on = reader.choice("on", "estimate", ("estimate", "interval"))
     rationale = reader.text("rationale", "")
+    owner = printable_text(reader, "owner", LONGEST_NAME)
+    days = reader.number("due_days", None, whole=True, lowest=1)
+    if days is not None and days > MOST_DAYS:
+        reader.problem("due_days", f"is {days:g}; at most {MOST_DAYS} are accepted")
+        days = None
     if at_least is not None and at_most is not None:
         reader.problem("at_most", "stands beside at_least; one of the two is accepted")
     if at_least is None and at_most is None and not reader.has("at_least", "at_most"):
@@ -295,6 +312,7 @@ def _expectation(reader: Reader) -> tuple[Expectation | None, Written]:
     expectation = Expectation(
         metric=metric, at_least=at_least, at_most=at_most, severity=severity,  # type: ignore[arg-type]
         rationale=rationale, on=on,  # type: ignore[arg-type]
+        owner=owner, due_days=None if days is None else int(days),
     )  # fmt: skip
     return expectation, written
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 from governance.records.assessment import Assessment, Baseline
+from governance.records.card import Card
 from governance.records.decision import judge
 from governance.records.evidence import Evidence, Failure, Interval, Measurement, Table
 from governance.records.policy import Expectation, ModelTerms, Policy
@@ -79,7 +80,8 @@ def test_a_class_that_is_recognised_too_rarely_is_named_with_value_bound_and_int
     told = judged(
         with_classes(assessment, "7", "8"), RECALL, found=[performance({"7": 0.96, "8": 0.7})]
     )
-    (finding,) = findings(told, "the digit")
+    noun = dataclasses.replace(told.policy, card=Card(class_noun="digit"))
+    (finding,) = findings(dataclasses.replace(told, policy=noun))
 
     assert verdict_sentence(told) == (
         "Rejected: class 8 is recognised in 70\u202f% of its images; at least 80\u202f% are "
@@ -114,8 +116,8 @@ def test_a_requirement_that_was_not_measured_is_told_with_its_reason(assessment)
     (finding,) = findings(told)
 
     assert verdict_sentence(told) == (
-        "Undetermined: whether the reasons changed more than harmless training changes them was "
-        "not measured: the analysis gave no value."
+        "Undetermined: whether the reasons changed more than is usual was not measured: the "
+        "analysis gave no value."
     )
     assert finding.cause == "How much is usual: 0 runs."
     assert finding.value == "not measured"

@@ -96,6 +96,6 @@ def test_change_between_versions_is_assessed_under_a_policy_with_drift(assessmen
     assert change in {gap.subject for gap in uncovered(assessment)}
     with_drift = dataclasses.replace(assessment, evidence=(*assessment.evidence, compared))
     assert change not in {gap.subject for gap in uncovered(with_drift)}
-    assert f"<strong>{change}</strong>" in to_html(assessment)
+    assert f'<th scope="row">{change}</th>' in to_html(assessment)
     assert f"<strong>{change}</strong>" not in to_html(with_drift)
     assert "drift, monitoring" not in to_html(with_drift)
