@@ -16,6 +16,7 @@ from governance.records.evidence import Evidence
 from governance.records.numbers import count
 from governance.records.severities import SEVERITIES
 from reports.approvals import Approvals
+from reports.controls import Controls, controls
 from reports.decision_page import DecisionPage, decision_page
 from reports.finding_cards import SEVERITY, FindingCard, Topic, finding_cards, topics
 from reports.findings import findings as texts_of
@@ -108,6 +109,7 @@ class View:
         cards_left: Number of open findings without a card.
         topics: All requirements at a glance, by analysis.
         scope: Part C.
+        controls: What the assessment says to controls of laws, standards and guidance.
         parts: Parts B to F and the annex.
         anchors: Anchor of the section of each analysis.
         titles: Title of each analysis.
@@ -134,6 +136,7 @@ class View:
     cards_left: int
     topics: tuple[Topic, ...]
     scope: Scope
+    controls: Controls
     parts: tuple[Part, ...]
     anchors: Mapping[str, str]
     titles: Mapping[str, str]
@@ -197,6 +200,7 @@ def view(assessment: Assessment, approvals: Approvals | None = None) -> View:
         cards_left=cards_left,
         topics=topics(assessment, told),
         scope=scope(assessment),
+        controls=controls(assessment, approvals.policy_fixed if approvals else None),
         parts=PARTS,
         anchors=anchors,
         titles={
@@ -226,6 +230,7 @@ def _chapters(sections: Mapping[str, Section]) -> tuple[Chapter, ...]:
         *(("E", item.description.title, item) for name, item in sections.items() if name != FIRST),
         ("F", "Limits", "limits"),
         ("annex", "Findings in full", "findings"),
+        ("annex", "Controls of laws, standards and guidance", "controls"),
         ("annex", "Environment", "environment"),
     ]
     return tuple(

@@ -11,6 +11,7 @@ approvals      keys, waive, revoke and countersign
 operations     inventory and audit
 auditing       bundle, verify and replay
 drift          compare, history, references and drift selftest
+exports        export
 policies       policy new, policy draft, policy check and analyses
 worker         worker and sweep
 signer         signer, which holds a worker's key
@@ -20,6 +21,7 @@ arguments      arguments that several commands share
 console        text, tables and JSON for the terminal
 waiting        what a long command says while it works
 forms          files that `gate` writes for pipelines, and what it tells GitHub
+recorded       the assessment that an argument means
 files          files that a command was asked to write
 exit_codes     exit codes of the program
 ```
@@ -38,6 +40,7 @@ from governance.cli import (
     assess,
     auditing,
     drift,
+    exports,
     gates,
     operations,
     policies,
@@ -88,6 +91,7 @@ app.command()(configured(gates.doctor))
 app.command()(configured(operations.inventory))
 app.command()(configured(operations.audit))
 app.command()(configured(assess.report))
+app.command()(exports.export)
 app.command()(configured(approvals.waive))
 app.command()(configured(approvals.revoke))
 app.command()(configured(approvals.countersign))

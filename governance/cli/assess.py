@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from governance.cli.arguments import AsJson, Keys, ModelUri, SigningKey
+from governance.cli.arguments import AsJson, Keys, ModelUri, Record, SigningKey
 from governance.cli.console import (
     complain,
     misuse,
@@ -19,6 +19,7 @@ from governance.cli.console import (
 )
 from governance.cli.exit_codes import exit_code
 from governance.cli.files import write
+from governance.cli.recorded import recorded
 from governance.cli.waiting import progress_bar
 
 if TYPE_CHECKING:
@@ -86,13 +87,7 @@ def _print_later(result: "Result") -> str:
 
 
 def report(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="ASSESSMENT_DIR|MODEL_URI",
-            help="Folder of an assessment, or address of a model with a record.",
-        ),
-    ],
+    source: Record,
     html: Annotated[Path | None, typer.Option(help="Write the report as HTML.")] = None,
     pdf: Annotated[Path | None, typer.Option(help="Write the report as PDF.")] = None,
     unverified: Annotated[  # noqa: FBT002 - a flag of the command line
@@ -106,25 +101,11 @@ def report(
 
     The evidence is judged again. A record whose verdict does not follow from it is not printed.
     """
-    from tempfile import TemporaryDirectory
-
     from governance.errors import EvidenceError
-    from governance.records.assessment import Assessment
-    from governance.records.consistency import contradictions
 
     if html is None and pdf is None:
         misuse("nothing to write; --html FILE, --pdf FILE or both are accepted")
-    if Path(source).is_dir():
-        assessment = Assessment.load(Path(source))
-    else:
-        from governance import registry
-
-        with TemporaryDirectory() as scratch:
-            version = registry.resolve(source)
-            folder = registry.fetch(version, Path(scratch))
-            registry.named(version, folder)
-            assessment = Assessment.load(folder)
-    doubts = tuple(contradictions(assessment))
+    assessment, doubts = recorded(source)
     if doubts and not unverified:
         cure = "not printed; --unverified prints it, marked so on every page"
         raise EvidenceError([*(f"{source}: {doubt}" for doubt in doubts), f"{source}: {cure}"])
