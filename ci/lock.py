@@ -2,11 +2,12 @@
 
 `make lock` writes them from the requirements in pyproject.toml and keeps the versions that they
 hold as far as those still fit; `make lock UPGRADE=--upgrade` takes the newest ones. They are made
-for `PLATFORM` and `PYTHON`, and hold the hashes of the files for all others too: `pip check` says
-whether anything is missing there. They name no index: pip and uv take the files from wherever they
-are set to, and refuse a file with another hash.
+for `PLATFORM` and the first of `PYTHONS`, hold the hashes of the files for all others too, and are
+refused if another of these Pythons needs a package beside them. They name no index: pip and uv take
+the files from wherever they are set to, and refuse a file with another hash.
 """
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PLATFORM, PYTHON = "x86_64-manylinux_2_28", "3.11"
+PLATFORM, PYTHONS = "x86_64-manylinux_2_28", ("3.11", "3.12", "3.13")
 
 #: By file: whether the base requirements belong to it, the extras beside them, and what it is for.
 LOCKS = {
@@ -50,7 +51,7 @@ def requirements(base: bool, extras: str) -> list[str]:  # noqa: FBT001 - of a s
     return found + project["build-system"]["requires"]
 
 
-def compiled(wanted: list[str], known: Path, options: list[str]) -> str:
+def compiled(wanted: list[str], known: Path, options: list[str], python: str = PYTHONS[0]) -> str:
     """The complete list for some requirements; versions in a known list are kept where they fit."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result"
@@ -59,7 +60,7 @@ def compiled(wanted: list[str], known: Path, options: list[str]) -> str:
         subprocess.run(  # noqa: S603 - our own command
             [
                 *(Path(sys.executable).parent / "uv", "pip", "compile", "-"),
-                *("--python-platform", PLATFORM, "--python-version", PYTHON),
+                *("--python-platform", PLATFORM, "--python-version", python),
                 *("--generate-hashes", "--no-header", "--no-annotate", "--quiet"),
                 *("--output-file", result, *options),
             ],
@@ -68,19 +69,34 @@ def compiled(wanted: list[str], known: Path, options: list[str]) -> str:
         return result.read_text(encoding="utf-8")
 
 
+def packages(listed: str) -> set[str]:
+    """Names and versions of a list."""
+    return set(re.findall(r"^[\w.-]+==[\w.+!-]+", listed, flags=re.MULTILINE))
+
+
+def check(wanted: list[str], file: Path) -> None:
+    """End with what a list lacks for the other Pythons; uv fails where a version does not fit."""
+    for python in PYTHONS[1:]:
+        needed = packages(compiled(wanted, file, ["--constraint", str(file)], python))
+        if missing := needed - packages(file.read_text(encoding="utf-8")):
+            sys.exit(f"{file.name} lacks for Python {python}: {', '.join(sorted(missing))}")
+
+
 def main(options: list[str]) -> None:
     """Write all files; the versions of the later ones are those of the first."""
     first = ROOT / next(iter(LOCKS))
     for name, (base, extras, purpose) in LOCKS.items():
         file = ROOT / name
         alike = options if file == first else ["--constraint", str(first)]
-        listed = compiled(requirements(base, extras), file, alike)
+        wanted = requirements(base, extras)
+        listed = compiled(wanted, file, alike)
         head = (
             f"# {purpose}\n"
             "# Complete, with the hashes of all files. Written by: make lock\n"
             f"#   pip install --require-hashes --no-deps -r {name}\n"
         )
         file.write_text(head + listed, encoding="utf-8")
+        check(wanted, file)
 
 
 if __name__ == "__main__":

@@ -286,7 +286,7 @@ def test_no_global_seed_is_set():
     }
 
     # Layers draw their first weights from the global generator alone; the demo forks it.
-    assert found <= {"governance/cli/demonstration.py"}
+    assert found <= {"governance/cli/demonstration/network.py"}
 
 
 def test_no_numpy_generator_of_the_process_is_used():

@@ -141,34 +141,34 @@ def labelled_images(folder):
 @pytest.mark.server
 @pytest.mark.worker
 def test_the_laptop_page_runs_as_it_stands(tmp_path):
-    from mlflow import MlflowClient  # noqa: PLC0415 - seconds, for the one test that needs it
-
     page, port = "how-to/deploy-laptop.md", servers.free_port()
-    _, start, serve, check, work, look, use = (
-        text.replace("5000", str(port)) for text in blocks(page, "sh")
-    )
-    run(start, tmp_path)
-    folder = tmp_path / "governed"
-    assert (folder / "fernet.key").stat().st_mode & 0o777 == 0o600
-    address = f"http://127.0.0.1:{port}"
-    with answering([BASH, "-c", serve], folder, tmp_path / "server.log", address):
-        labelled_images(folder / "validation")
-        typed(check, folder)
-        client = MlflowClient(address, address)
-        client.create_registered_model("other")
-        model = client.create_logged_model(client.create_experiment("e")).model_id
-        client.create_model_version("other", f"models:/{model}", model_id=model)
-        log = tmp_path / "worker.log"
-        with working(shlex.split(work)[1:], folder, log) as worker:
-            shown = typed(look, folder)
-            told(log, '"leased"')
-            assert ended_politely(worker) == 0, log.read_text()
+    _, start, _, check, look, use = blocks(page, "sh")
+    folder, log = tmp_path / "governed", tmp_path / "up.log"
+    command = [*shlex.split(start), "--port", str(port)]
+    with running(command, tmp_path, log) as up:
+        told(log, "is the starter policy, so no version is assessed yet")
+        shown = typed(look, tmp_path)
         assert "is refused" in shown
-        assert "1 models, 1 versions" in shown
+        assert "0 models" in shown
         # There is no such model: the command is read, and says so.
-        first = use.splitlines()[0]
         with pytest.raises(AssertionError, match="no registered model 'retina'"):
-            typed(first, folder)
+            typed(use.splitlines()[0], tmp_path)
+        # The policy is edited before its images are there, and the worker starts once they are.
+        policy = folder / "policy.toml"
+        policy.write_text(policy.read_text().replace("Release policy", "My policy"))
+        told(log, "cannot be used yet, so no version is assessed:")
+        labelled_images(folder / "validation")
+        typed(check, tmp_path)
+        told(log, "The worker starts, and assesses every version.")
+        environment_of_client = environment(MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}")
+        subprocess.run(
+            [sys.executable, "-c", f"from mlflow import MlflowClient\n{REGISTERED}"], check=True,
+            env=environment_of_client, cwd=tmp_path, timeout=120,
+        )  # fmt: skip
+        told(log, "models:/m/1: undetermined")  # it has no files
+        assert ended_politely(up) == 0, log.read_text()
+    assert "takes up where it was" in log.read_text()
+    assert servers.working_in(folder) == []
 
 
 #: A version without files, which a worker without a policy for it signs as undetermined at once.

@@ -50,6 +50,8 @@ from governance.records.waiver import Waiver
 from governance.subject import model_files
 from governance.subject.images import open_validation
 from governance.subject.images.decoding import decoded
+from governance.subject.model_files import loading
+from governance.subject.network import tensor_digest
 from reports import github, gitlab, junit, markdown, sarif
 from reports.gate_view import gate_view
 from reports.html import to_html
@@ -511,7 +513,9 @@ class Exports:
             )  # fmt: skip
         if model_files.artifact_digest(self.folder) == self.digest:
             return "the same"
-        return "loaded" if model_files.stored_digest(model_files.read(self.folder)) else "a pickle"
+        if model_files.read(self.folder).format == "pickle":
+            return "a pickle"
+        return "loaded" if tensor_digest(loading._program(self.path).state_dict) else "empty"
 
 
 class Arrays:

@@ -68,6 +68,14 @@ def test_every_extra_is_locked_for_tests_or_left_out_on_purpose():
     assert set(project["optional-dependencies"]) > LOCK.UNTESTED
 
 
+def test_the_lists_are_made_for_every_python_that_is_said_to_be_supported():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = [line.rpartition(" :: ")[2] for line in project["classifiers"] if ":: 3." in line]
+
+    assert named == list(LOCK.PYTHONS)
+    assert project["requires-python"] == f">={named[0]}"
+
+
 @pytest.mark.parametrize(
     "text",
     ["GPL-3.0-or-later", "AGPL-3.0", "LGPL-2.1", "GNU Lesser General Public License v3 (LGPLv3)",

@@ -189,6 +189,17 @@ def test_a_report_is_printed_from_the_wheel_in_a_project_with_packages_of_the_sa
     assert pdf.read_bytes().startswith(b"%PDF-")
 
 
+@pytest.mark.slow
+def test_the_starter_policy_is_written_from_the_wheel(installed, elsewhere, tmp_path):
+    found = run(
+        "-P", "-m", "governance", "policy", "new", tmp_path / "policy.toml",
+        cwd=elsewhere, PYTHONPATH=str(installed),
+    )  # fmt: skip
+
+    assert found.returncode == 0, found.stderr
+    assert Policy.load(tmp_path / "policy.toml").expectations
+
+
 def test_without_p_the_project_would_have_been_asked(installed, elsewhere):
     # That the folder above is hostile indeed.
     found = run("-c", "import reports", cwd=elsewhere, PYTHONPATH=str(installed))

@@ -13,10 +13,8 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
-
-from securesystemslib.dsse import Envelope
-from securesystemslib.signer import Signature
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from governance.approval.keyring import Keyring, PublicKey
 from governance.approval.keys import Signer
@@ -24,17 +22,21 @@ from governance.approval.public_keys import verifies
 from governance.errors import ApprovalError
 from governance.records.bounded import json_data
 
+if TYPE_CHECKING:
+    from securesystemslib.dsse import Envelope
+
 __all__ = [
     "LONGEST",
     "MOST_SIGNATURES",
-    "Envelope",
     "bounded_data",
     "countersigned",
     "digest_of",
+    "enveloped",
     "joined",
     "opened",
     "payload_in",
     "sealed",
+    "signatures_of",
     "signed_by",
     "text_of",
 ]
@@ -52,23 +54,37 @@ DEEPEST, MOST_DIGITS = 8, 20
 KEY_ID = re.compile(r"[0-9a-f]{64}")
 
 
-def sealed(payload: bytes, payload_type: str, key: Signer) -> Envelope:
+def enveloped(
+    payload: bytes, payload_type: str, signatures: Mapping[str, bytes] = MappingProxyType({})
+) -> "Envelope":
+    """Bytes in an envelope, with signatures by key id.
+
+    The library is loaded here. It loads boto3 where that is installed, which takes a fifth of a
+    second, and whoever imports MLflow imports this module by way of our plug-ins.
+    """
+    from securesystemslib.dsse import Envelope
+    from securesystemslib.signer import Signature
+
+    made = {name: Signature(name, content.hex()) for name, content in signatures.items()}
+    return Envelope(payload, payload_type, made)
+
+
+def sealed(payload: bytes, payload_type: str, key: Signer) -> "Envelope":
     """A new envelope around bytes that one key signed."""
-    return countersigned(Envelope(payload, payload_type, {}), key)
+    return countersigned(enveloped(payload, payload_type), key)
 
 
-def countersigned(envelope: Envelope, key: Signer) -> Envelope:
+def countersigned(envelope: "Envelope", key: Signer) -> "Envelope":
     """An envelope with the signature of one more key.
 
     Raises:
         ApprovalError: If there are too many signatures.
     """
-    mine = Signature(key.id, key.sign(envelope.pae()).hex())
-    alone = Envelope(envelope.payload, envelope.payload_type, {mine.keyid: mine})
-    return joined(alone, envelope)
+    signature = {key.id: key.sign(envelope.pae())}
+    return joined(enveloped(envelope.payload, envelope.payload_type, signature), envelope)
 
 
-def joined(envelope: Envelope, other: Envelope) -> Envelope:
+def joined(envelope: "Envelope", other: "Envelope") -> "Envelope":
     """An envelope with its own signatures and those of other keys in another one of the same.
 
     Raises:
@@ -76,13 +92,18 @@ def joined(envelope: Envelope, other: Envelope) -> Envelope:
     """
     if digest_of(other) != digest_of(envelope):
         raise ApprovalError("holds another statement than the envelope to be joined with")
-    signatures = {**other.signatures, **envelope.signatures}
+    signatures = {**signatures_of(other), **signatures_of(envelope)}
     if len(signatures) > MOST_SIGNATURES:
         raise ApprovalError(f"{len(signatures)} signatures; {MOST_SIGNATURES} are accepted")
-    return Envelope(envelope.payload, envelope.payload_type, signatures)
+    return enveloped(envelope.payload, envelope.payload_type, signatures)
 
 
-def text_of(envelope: Envelope, longest: int = LONGEST) -> str:
+def signatures_of(envelope: "Envelope") -> dict[str, bytes]:
+    """The signatures of an envelope by the id of the key that is said to have made them."""
+    return {name: bytes.fromhex(item.signature) for name, item in envelope.signatures.items()}
+
+
+def text_of(envelope: "Envelope", longest: int = LONGEST) -> str:
     """An envelope as compact JSON.
 
     Raises:
@@ -94,7 +115,7 @@ def text_of(envelope: Envelope, longest: int = LONGEST) -> str:
     return text
 
 
-def opened(text: str, payload_type: str, longest: int = LONGEST) -> Envelope:
+def opened(text: str, payload_type: str, longest: int = LONGEST) -> "Envelope":
     """The envelope in a text. No signature is looked at.
 
     Args:
@@ -118,10 +139,11 @@ def opened(text: str, payload_type: str, longest: int = LONGEST) -> Envelope:
             f"no signed statement: its payloadType is {str(data['payloadType'])[:80]!r}; "
             f"{payload_type} is accepted"
         )
-    return Envelope(_decoded(data["payload"]), payload_type, dict(_signatures(data["signatures"])))
+    signatures = dict(_signatures(data["signatures"]))
+    return enveloped(_decoded(data["payload"]), payload_type, signatures)
 
 
-def _signatures(items: object) -> Iterator[tuple[str, Signature]]:
+def _signatures(items: object) -> Iterator[tuple[str, bytes]]:
     if not isinstance(items, list) or not 0 < len(items) <= MOST_SIGNATURES:
         raise ApprovalError(f"no signed statement: 1 to {MOST_SIGNATURES} signatures are accepted")
     seen = set[str]()
@@ -135,7 +157,7 @@ def _signatures(items: object) -> Iterator[tuple[str, Signature]]:
                 "64 hexadecimal digits"
             )
         seen.add(name)
-        yield name, Signature(name, content.hex())
+        yield name, content
 
 
 def _decoded(text: object) -> bytes:
@@ -166,18 +188,18 @@ def payload_in(message: bytes, payload_type: str) -> bytes:
     """
     begin = b"DSSEv1 %d %s " % (len(payload_type), payload_type.encode())
     size, _, payload = message.removeprefix(begin).partition(b" ")
-    if Envelope(payload, payload_type, {}).pae() != message:
+    if enveloped(payload, payload_type).pae() != message:
         raise ApprovalError(f"{size[:20]!r}: no message of the type {payload_type}")
     return payload
 
 
-def digest_of(envelope: Envelope) -> str:
+def digest_of(envelope: "Envelope") -> str:
     """Hexadecimal sha256 of what was signed: the payload's type and bytes, without signatures."""
     return hashlib.sha256(envelope.pae()).hexdigest()
 
 
 def signed_by(
-    envelope: Envelope, ring: Keyring, issued: float, where: str
+    envelope: "Envelope", ring: Keyring, issued: float, where: str
 ) -> tuple[tuple[PublicKey, ...], Mapping[str, str]]:
     """The keys of a ring that signed an envelope, and by key id why other signatures do not count.
 
@@ -189,13 +211,13 @@ def signed_by(
     """
     signers: list[PublicKey] = []
     problems: dict[str, str] = {}
-    for name, signature in envelope.signatures.items():
+    for name, signature in signatures_of(envelope).items():
         try:
             key = ring.signer(name, issued, where)
         except ApprovalError as error:
             problems[name] = str(error)
             continue
-        if verifies(key.public, bytes.fromhex(signature.signature), envelope.pae()):
+        if verifies(key.public, signature, envelope.pae()):
             signers.append(key)
         else:
             problems[name] = f"{where}: its signature was not made by the key {name} ({key.owner})"

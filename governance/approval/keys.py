@@ -24,7 +24,6 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from governance.approval.keyring import PublicKey, Role
 from governance.approval.public_keys import key_id
@@ -72,6 +71,8 @@ class PrivateKey:
 
     def sign(self, message: bytes) -> bytes:
         """The key's signature of a message: 64 bytes of Ed25519, or ECDSA in DER with SHA-256."""
+        from securesystemslib.signer import CryptoSigner, SSlibKey
+
         public = SSlibKey.from_crypto(self.secret.public_key(), keyid=self.id)
         return bytes.fromhex(CryptoSigner(self.secret, public).sign(message).signature)
 

@@ -12,8 +12,6 @@ import hashlib
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from securesystemslib.exceptions import UnverifiedSignatureError
-from securesystemslib.signer import Signature, SSlibKey
 
 __all__ = ["ACCEPTED", "PublicHalf", "key_id", "pem", "public_from", "verifies", "written"]
 
@@ -67,6 +65,9 @@ def pem(key: PublicHalf) -> str:
 
 def verifies(key: PublicHalf, signature: bytes, message: bytes) -> bool:
     """Whether the holder of a key signed a message."""
+    from securesystemslib.exceptions import UnverifiedSignatureError
+    from securesystemslib.signer import Signature, SSlibKey
+
     known = SSlibKey.from_crypto(key, keyid=key_id(key))
     try:
         known.verify_signature(Signature(known.keyid, signature.hex()), message)

@@ -9,16 +9,17 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from governance.approval.envelopes import (
-    Envelope,
     bounded_data,
     countersigned,
     digest_of,
+    enveloped,
     joined,
     opened,
     sealed,
+    signatures_of,
     signed_by,
     text_of,
 )
@@ -30,6 +31,9 @@ from governance.approval.statements import Statement, early
 from governance.errors import ApprovalError, EvidenceError
 from governance.records.serialisation import canonical, from_data, to_data
 from governance.records.version_ref import VersionRef
+
+if TYPE_CHECKING:
+    from securesystemslib.dsse import Envelope
 
 __all__ = [
     "IN_TOTO",
@@ -172,8 +176,9 @@ def counting(token: str, ring: Keyring) -> str:
     envelope = _opened(token)
     statement = statement_in(envelope.payload)
     signers, _ = signed_by(envelope, ring, statement.issued, _about(statement))
-    kept = {key.id: envelope.signatures[key.id] for key in signers}
-    return text_of(Envelope(envelope.payload, envelope.payload_type, kept))
+    made = signatures_of(envelope)
+    kept = {key.id: made[key.id] for key in signers}
+    return text_of(enveloped(envelope.payload, envelope.payload_type, kept))
 
 
 def with_signatures_of(token: str, other: str | None) -> str:
@@ -269,7 +274,7 @@ def unsound(token: str, ring: Keyring) -> tuple[str, ...]:
     return tuple(problems.values())
 
 
-def _opened(token: str) -> Envelope:
+def _opened(token: str) -> "Envelope":
     check_form(token)
     return opened(token, IN_TOTO)
 

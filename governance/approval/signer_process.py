@@ -21,7 +21,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from governance.approval.envelopes import Envelope
+from governance.approval.envelopes import enveloped
 from governance.approval.keys import PrivateKey
 from governance.approval.public_keys import written
 from governance.approval.signable import SigningTerms, check_signable
@@ -113,7 +113,7 @@ class SignerProcess:
         if not request.payload:
             return SigningAnswer(public=self._public)
         verdict = check_signable(request, self.terms, self.key, time.time())
-        message = Envelope(request.payload.encode(), IN_TOTO, {}).pae()
+        message = enveloped(request.payload.encode(), IN_TOTO).pae()
         signature = self.key.sign(message).hex()
         self._log(
             "signed", **about, version=verdict.ref.uri, workspace=verdict.ref.workspace,

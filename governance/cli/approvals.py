@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from governance.cli.arguments import AsJson, ModelUri
+from governance.cli.arguments import AsJson, ModelUri, login
 from governance.cli.console import misuse, out, print_json, text
 
 __all__ = ["countersign", "keys_list", "keys_new", "keys_sign", "revoke", "waive"]
@@ -49,9 +49,6 @@ def keys_new(
     file: Annotated[
         Path, typer.Argument(help="New file for the private key; an existing file is refused.")
     ],
-    owner: Annotated[
-        str, typer.Option(help="Name of the owner; of an approver the name that MLflow knows.")
-    ],
     role: Annotated[
         Role,
         typer.Option(
@@ -61,6 +58,13 @@ def keys_new(
     keys: Annotated[
         Path, typer.Option("--keys", help="Keyring that the key is added to.", metavar="KEYRING")
     ],
+    owner: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the owner, of an approver the name that MLflow knows; your login name if "
+            "not given."
+        ),
+    ] = None,
     algorithm: Annotated[
         Algorithm, typer.Option(help="Ed25519, or ECDSA on the curve P-256.")
     ] = Algorithm.ED25519,
@@ -69,8 +73,10 @@ def keys_new(
     """Make a private key and add its public half to a keyring, which is made if there is none."""
     from governance.approval import Keyring, PrivateKey
 
+    if owner is None:
+        owner = login()
     if not owner.strip():
-        misuse("--owner: is empty; a name is needed")
+        misuse("--owner: is empty; a name is accepted, and without --owner your login name counts")
     if keys.exists():
         Keyring.load(keys)
     public = PrivateKey.new(file, algorithm.value).public(

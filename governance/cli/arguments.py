@@ -1,11 +1,13 @@
-"""Arguments that several commands share."""
+"""Arguments that several commands share, and defaults that the machine gives."""
 
+import os
+import pwd
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-__all__ = ["AsJson", "Keys", "ModelUri", "Record", "SigningKey"]
+__all__ = ["AsJson", "Keys", "ModelUri", "Record", "SigningKey", "login"]
 
 ModelUri = Annotated[
     str,
@@ -32,3 +34,11 @@ SigningKey = Annotated[
     Path | None,
     typer.Option(help="The assessor's private key, to sign the verdict with.", metavar="FILE"),
 ]
+
+
+def login() -> str:
+    """The login name of this user; its number where it has none."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid-{os.getuid()}"

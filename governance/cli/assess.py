@@ -5,7 +5,6 @@ from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from governance.cli.arguments import AsJson, Keys, ModelUri, Record, SigningKey
 from governance.cli.console import (
@@ -25,7 +24,7 @@ from governance.cli.waiting import progress_bar
 if TYPE_CHECKING:
     from governance.workflows.assessing import Result
 
-__all__ = ["assess", "demo", "report"]
+__all__ = ["assess", "report"]
 
 
 def assess(
@@ -117,32 +116,3 @@ def report(
         from reports.pdf import to_pdf
 
         write(pdf, to_pdf(assessment, doubts))
-
-
-def demo(
-    out_dir: Annotated[
-        Path, typer.Option("--out", help="New folder for database, models and reports.")
-    ] = Path("demo"),
-    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
-) -> None:
-    """Train, register and assess three versions of a digit classifier, which takes a few minutes.
-
-    Everything stays in the new folder; MLflow servers that you use are not touched.
-    """
-    from governance.cli.demonstration import run_demo
-
-    with progress_bar() as progress:
-        versions = run_demo(out_dir, progress=progress)
-    if as_json:
-        print_json({"versions": [version.summary() for version in versions]})
-        return
-    table = Table("version", "what it is", "verdict", "why", title="Three versions, one policy")
-    for version in versions:
-        table.add_row(version.number, version.story, version.verdict, text(version.why))
-    out.print(table)
-    for version in versions:
-        out.print(text(f"version {version.number}: {version.pdf or 'no report'}"), soft_wrap=True)
-        if version.result.unprinted:
-            complain(f"version {version.number} was not printed: {version.result.unprinted}")
-    store = quote(f"sqlite:///{out_dir.resolve()}/mlflow.db")
-    out.print(text(f"See it all in MLflow: mlflow ui --backend-store-uri {store}"), soft_wrap=True)

@@ -15,7 +15,6 @@ import typer
 from governance.errors import PolicyError
 from governance.records.configuration import configuration, read_text
 from governance.records.toml_reader import Reader
-from governance.worker.config import OPTIONS
 
 __all__ = ["CLIENT", "Config", "MaybeConfig", "configured"]
 
@@ -29,6 +28,8 @@ def _take(context: typer.Context, config: Path | None) -> Path | None:
     """Let a file say what the command line leaves open."""
     if config is None:
         return None
+    from governance.worker.config import OPTIONS
+
     part = "worker" if context.info_name in WORKERS else "client"
     found = configuration(read_text(config), config, part)  # type: ignore[arg-type] # one of two
     kinds = OPTIONS if part == "worker" else CLIENT
@@ -39,6 +40,8 @@ def _take(context: typer.Context, config: Path | None) -> Path | None:
         raise PolicyError(found.own.problems)
     if found.keyring is not None:
         values |= dict.fromkeys(("keys", "ring"), str(found.keyring))
+    if found.tracking_uri:
+        values["registry"] = found.tracking_uri  # of the demo, which takes no server by itself
     context.default_map = {name: value for name, value in values.items() if value is not None}
     for variable, uri in (
         ("MLFLOW_TRACKING_URI", found.tracking_uri),

@@ -201,9 +201,11 @@ def history(
 
 
 def _policy(path: Path | None) -> "Policy | None":
+    if path is None:
+        return None
     from governance.workflows import orchestration
 
-    return orchestration.read_policy(path) if path else None
+    return orchestration.read_policy(path)
 
 
 def _import_from_here() -> None:

@@ -15,22 +15,27 @@ from governance.errors import PolicyError
 if TYPE_CHECKING:
     from governance.records.policy import Policy
 
-__all__ = ["list_analyses", "policy_check", "policy_draft", "policy_new"]
+__all__ = ["list_analyses", "policy_check", "policy_draft", "policy_new", "starter"]
 
 
 def policy_new(
     path: Annotated[Path, typer.Argument(help="File to write.")] = Path("policy.toml"),
 ) -> None:
     """Write a starter policy. Edit it before use: its bounds are examples."""
-    from importlib.resources import files
-
     if path.exists():
         raise PolicyError(f"{path}: exists; a new file name is accepted")
-    write(path, files("templates").joinpath("policy.toml").read_bytes())
+    write(path, starter())
     out.print(
         text(f"Wrote {path}. Adapt it, then: governance policy check {quote(str(path))}"),
         soft_wrap=True,
     )
+
+
+def starter() -> bytes:
+    """The starter policy as it is written, which fits no model until it is edited."""
+    from importlib.resources import files
+
+    return files("templates").joinpath("policy.toml").read_bytes()
 
 
 def policy_draft(
@@ -50,12 +55,15 @@ def policy_draft(
     """Write a policy for one model, from trying it on labelled images.
 
     Every line of the policy says why it stands there. Nothing is written for a model that does no
-    better than chance, for other classes, or for fewer than 100 images.
+    better than chance, for other classes, or for fewer than 100 images. A starter policy that
+    nobody edited is replaced.
     """
     from governance.workflows.drafting import draft_policy
 
-    if path.exists():
-        raise PolicyError(f"{path}: exists; a new file name is accepted")
+    if path.exists() and not (path.is_file() and path.read_bytes() == starter()):
+        raise PolicyError(
+            f"{path}: exists; a new file name is accepted, or a starter policy that nobody edited"
+        )
     if not path.parent.is_dir():
         raise PolicyError(f"{path}: its folder does not exist; a file in one that does is accepted")
     with progress_bar() as progress:

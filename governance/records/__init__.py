@@ -6,17 +6,15 @@ evidence       metrics, figures and tables that an analysis leaves, and what the
 numbers        numbers as text, never rounded to a value that they do not have
 severities     what it does to the verdict that an expectation is not met
 policy         what a model is put through and what is expected of it
-<<<<<<< HEAD
 card           statements of a model's owner: purpose, users, owner, risk tier
-=======
 policy_lines   the line of a policy file on which each of its expectations stands
->>>>>>> main
 policy_text    a policy file written by a program, in which every line says why
 reproduction   a measurement made again, held against the one on record
 decision       evidence held against a policy: findings and a verdict
 assessment     one assessment and its folder of files
 bundle_files   many files as one, the same bytes for the same files
 zip_files      archives whose list of members is measured first
+record_files   pictures and rows put back into a record
 bare_records   an assessment from the bytes of its record alone
 manifest       the files of an assessment by their sha256
 parquet_footer what a Parquet file promises, read before the file is

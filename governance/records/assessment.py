@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
@@ -30,7 +30,6 @@ from governance.errors import EvidenceError
 from governance.records import table_files
 from governance.records.decision import Decision
 from governance.records.evidence import (
-    MOST_CELLS,
     MOST_PRINTED,
     Evidence,
     Interval,
@@ -38,7 +37,6 @@ from governance.records.evidence import (
     ValidationIdentity,
 )
 from governance.records.manifest import (
-    LARGEST_FILE,
     MANIFEST,
     Difference,
     compared,
@@ -47,7 +45,8 @@ from governance.records.manifest import (
     write_manifest,
 )
 from governance.records.policy import DRIFT, INAPPLICABLE, Policy
-from governance.records.serialisation import canonical, from_data, to_data
+from governance.records.record_files import RecordFiles, fill
+from governance.records.serialisation import UNWRITTEN, canonical, from_data, to_data
 from governance.records.waiver import Waiver
 
 __all__ = [
@@ -66,8 +65,6 @@ SCHEMA = 2
 RECORD = "assessment.json"
 POLICY = "policy.toml"
 
-#: Bytes of a picture.
-LARGEST_FIGURE = 16 * 2**20
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\+00:00|Z)")
 
 
@@ -120,6 +117,10 @@ class Assessment:
     baseline: Baseline | None = None
     waivers: tuple[Waiver, ...] = ()
     schema: int = SCHEMA
+    #: Its digest, once it is known. A changed copy starts without.
+    _digest: str | None = field(
+        default=None, init=False, compare=False, repr=False, metadata=UNWRITTEN
+    )
 
     def __post_init__(self) -> None:
         names = [item.analysis for item in self.evidence]
@@ -176,7 +177,7 @@ class Assessment:
     @property
     def digest(self) -> str:
         """sha256 of `assessment.json`; covers all evidence."""
-        return f"sha256:{_sha256(_record(self))}"
+        return self._digest or _named(self, _record(self))
 
     def save(self, folder: Path) -> None:
         """Write the assessment as a new folder, whole or not at all.
@@ -209,24 +210,26 @@ class Assessment:
         digests, differences = compared(folder)
         if differences:
             raise EvidenceError([f"{folder}: {difference}" for difference in differences])
-        data = parsed(folder, RECORD)
+        written = content(folder, RECORD)
+        data = parsed(written, f"{folder}/{RECORD}")
         if data.get("schema") != SCHEMA:
             raise EvidenceError(
                 f"{folder}/{RECORD}: schema {data.get('schema')!r}; {SCHEMA} is accepted"
             )
         try:
-            _fill(data, _Files(folder, frozenset(digests)))
+            fill(data, RecordFiles(folder, frozenset(digests)))
         except (KeyError, TypeError, AttributeError) as error:
             raise EvidenceError(f"{folder}/{RECORD}: evidence is damaged: {error!r}") from error
         loaded = from_data(cls, data, RECORD)
         if content(folder, POLICY) != _utf8(loaded.policy.text):
             raise EvidenceError(f"{folder}: {POLICY} is not the policy in {RECORD}")
-        if content(folder, RECORD) != _record(loaded):
+        if written != _content(loaded, to_data(_bare(loaded))):
             # Its digest, recomputed, would not be the one that was recorded.
             raise EvidenceError(
                 f"{folder}/{RECORD}: is not written as a record of schema {SCHEMA} is; the bytes "
                 "of `governance assess` are accepted"
             )
+        _named(loaded, written)
         return loaded
 
     @staticmethod
@@ -273,10 +276,26 @@ def _files(assessment: Assessment) -> dict[str, bytes]:
 
 
 def _record(assessment: Assessment) -> bytes:
-    """Contents of the record, in which pictures and tables stand by their digests."""
-    bare = replace(assessment, evidence=tuple(_bare(item) for item in assessment.evidence))
+    """Contents of the record of an assessment that may not come from one."""
     # As it will be read: 1 where a fraction is meant becomes 1.0; what cannot be read is refused.
-    data = to_data(from_data(Assessment, to_data(bare), RECORD))
+    bare = from_data(Assessment, to_data(_bare(assessment)), RECORD)
+    return _content(assessment, to_data(bare))
+
+
+def _named(assessment: Assessment, written: bytes) -> str:
+    """The digest of an assessment, of which the contents of its record are known."""
+    digest = f"sha256:{_sha256(written)}"
+    object.__setattr__(assessment, "_digest", digest)
+    return digest
+
+
+def _content(assessment: Assessment, data: dict[str, Any]) -> bytes:
+    """Contents of the record, in which pictures and tables stand by their digests.
+
+    Args:
+        assessment: With pictures and rows.
+        data: Plain data of the same without them.
+    """
     for item, record in zip(assessment.evidence, data["evidence"], strict=True):
         if not item.covers:
             del record["covers"]  # as records had it before there was one
@@ -303,7 +322,12 @@ def _record(assessment: Assessment) -> bytes:
     return canonical(data)
 
 
-def _bare(evidence: Evidence) -> Evidence:
+def _bare(assessment: Assessment) -> Assessment:
+    """An assessment without pixels and rows."""
+    return replace(assessment, evidence=tuple(map(_without_files, assessment.evidence)))
+
+
+def _without_files(evidence: Evidence) -> Evidence:
     """Evidence without pixels and rows."""
     measurement = evidence.measurement
     if measurement is None:
@@ -313,64 +337,12 @@ def _bare(evidence: Evidence) -> Evidence:
     return replace(evidence, measurement=replace(measurement, figures=figures, tables=tables))
 
 
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """The files that the manifest of a folder names, by which a record may refer to them."""
-
-    folder: Path
-    names: frozenset[str]
-
-    def content(self, path: str, most: int) -> bytes:
-        if path not in self.names:
-            raise EvidenceError(f"{self.folder}: {path!r} is no file of the folder")
-        return content(self.folder, path, most)
-
-
-def _fill(record: dict[str, Any], files: _Files) -> None:
-    """Put pixels and rows back where `_files` took them out."""
-    cells = 0
-    for item in record["evidence"]:
-        measurement = item["measurement"] or {"figures": (), "tables": ()}
-        for figure in measurement["figures"]:
-            path = str(figure.pop("path"))
-            figure["image"] = files.content(path, LARGEST_FIGURE)
-            _same(files.folder, path, _sha256(figure["image"]), figure.pop("sha256"))
-        for table in measurement["tables"]:
-            path, _ = str(table.pop("path")), table.pop("row_count")
-            table.setdefault("printed", table["columns"][:MOST_PRINTED])
-            table["rows"], digest = _rows(files, path)
-            _same(files.folder, path, digest, table.pop("sha256"))
-            copy = str(PurePosixPath(path).with_suffix(".csv"))
-            csv = files.content(copy, LARGEST_FILE)
-            _same(files.folder, copy, _sha256(csv), table.pop("csv_sha256"))
-            cells += len(table["rows"]) * len(table["columns"])
-            if cells > MOST_CELLS:
-                raise EvidenceError(
-                    f"{files.folder}: more than {MOST_CELLS} cells are in its tables; fewer are "
-                    "accepted"
-                )
-
-
-def _rows(files: _Files, path: str) -> tuple[list[list[Any]], str]:
-    """The rows of a table and their digest."""
-    try:
-        rows = table_files.rows_of(files.content(path, table_files.LARGEST_PARQUET))
-        return rows, _sha256(canonical(rows))
-    except (ValueError, TypeError) as error:
-        raise EvidenceError(f"{files.folder}: {path} cannot be read as a table: {error}") from error
-
-
 def _utf8(text: str) -> bytes | None:
     """A text as a file holds it; None if none can, for a lone surrogate in it."""
     try:
         return text.encode()
     except UnicodeEncodeError:
         return None
-
-
-def _same(folder: Path, path: str, digest: str, recorded: object) -> None:
-    if digest != recorded:
-        raise EvidenceError(f"{folder}/{RECORD}: {path} is not the file it was written with")
 
 
 @contextmanager

@@ -8,10 +8,11 @@ policies, keyrings and signed statements come through here. A problem reads
 
 import dataclasses
 import functools
+import math
 import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
@@ -32,6 +33,7 @@ IF_SET = MappingProxyType({"written": "if set"})
 INVALID: Final = object()
 
 LONGEST_VALUE = 100
+UNIONS = (typing.Union, types.UnionType)
 WORDS = {
     bool: "true or false",
     int: "a whole number",
@@ -59,7 +61,7 @@ def decode(  # noqa: PLR0911 - one return per kind of type
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return data
-    if origin in {typing.Union, types.UnionType}:
+    if origin in UNIONS:
         return _union(kind, arguments, data, place, problems)
     if origin is tuple and isinstance(data, list | tuple):
         return _tuple(kind, arguments, data, place, problems)
@@ -78,7 +80,7 @@ def describe(kind: Any) -> str:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
         return "one of " + ", ".join(map(repr, arguments))
-    if origin in {typing.Union, types.UnionType}:
+    if origin in UNIONS:
         options = [option for option in arguments if option is not types.NoneType]
         return " or ".join(describe(option) for option in options)
     if origin is tuple:
@@ -106,10 +108,7 @@ def _fits(kind: Any, origin: Any, arguments: tuple[Any, ...], data: Any) -> bool
 
 
 def _union(kind: Any, options: tuple[Any, ...], data: Any, place: str, problems: list[str]) -> Any:
-    if data is None and types.NoneType in options:
-        return None
-    # Cells of tables come in hundred thousands; float is left out for its NaN.
-    if type(data) in options and type(data) in {str, int, bool}:
+    if _fit_as_they_are(kind, (data,)):
         return data
     kinds = [option for option in options if option is not types.NoneType]
     if len(kinds) == 1:
@@ -127,6 +126,9 @@ def _tuple(
     kind: Any, arguments: tuple[Any, ...], data: Any, place: str, problems: list[str]
 ) -> Any:
     endless = len(arguments) == 2 and arguments[1] is Ellipsis  # noqa: PLR2004 - tuple[X, ...]
+    # Cells of tables come in hundred thousands, and most rows fit as they are.
+    if endless and _fit_as_they_are(arguments[0], data):
+        return tuple(data)
     kinds = (arguments[0],) * len(data) if endless else arguments
     if len(kinds) != len(data):
         problems.append(f"{place}: is {quoted(data)}; {describe(kind)} is accepted")
@@ -134,6 +136,19 @@ def _tuple(
     pairs = enumerate(zip(kinds, data, strict=True))
     items = [decode(item, value, f"{place}[{index}]", problems) for index, (item, value) in pairs]
     return INVALID if any(item is INVALID for item in items) else tuple(items)
+
+
+def _fit_as_they_are(kind: Any, items: Collection[Any]) -> bool:
+    """Whether all of several values fit a type hint and need no change."""
+    fractions = (item for item in items if type(item) is float)
+    return _plain_types(kind).issuperset(map(type, items)) and all(map(math.isfinite, fractions))
+
+
+@functools.cache
+def _plain_types(kind: Any) -> frozenset[type]:
+    """Types of JSON's plain values that a type hint takes as they are."""
+    options = typing.get_args(kind) if typing.get_origin(kind) in UNIONS else (kind,)
+    return frozenset(options) & {str, int, bool, float, types.NoneType}
 
 
 def _record(kind: Any, data: Mapping[str, Any], place: str, problems: list[str]) -> Any:

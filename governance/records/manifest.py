@@ -57,7 +57,7 @@ def compared(folder: Path) -> tuple[dict[str, str], tuple[Difference, ...]]:
             "`governance assess --out` wrote is accepted"
         )
     found = _found(folder)
-    listed = parsed(folder, MANIFEST).get("files")
+    listed = parsed(content(folder, MANIFEST), f"{folder}/{MANIFEST}").get("files")
     if not isinstance(listed, dict):
         raise EvidenceError(f"{folder}/{MANIFEST}: names no files; {{path: sha256}} is needed")
     if len(listed) > MOST_FILES:
@@ -84,15 +84,15 @@ def content(folder: Path, path: str, most: int = LARGEST_RECORD) -> bytes:
     return content_of(folder / path, most, EvidenceError)
 
 
-def parsed(folder: Path, name: str) -> dict[str, Any]:
-    """The object in a JSON file of a folder.
+def parsed(written: bytes, where: str) -> dict[str, Any]:
+    """The object that JSON holds.
 
     Raises:
-        EvidenceError: If there is none.
+        EvidenceError: If it holds none.
     """
-    data = parse(content(folder, name), f"{folder}/{name}")
+    data = parse(written, where)
     if not isinstance(data, dict):
-        raise EvidenceError(f"{folder}/{name}: holds {type(data).__name__}; an object is accepted")
+        raise EvidenceError(f"{where}: holds {type(data).__name__}; an object is accepted")
     return data
 
 

@@ -24,12 +24,12 @@ doctor           what is wrong with a running MLflow server, and the cure
 ```
 
 Only this room, the worker, the command line and the plug-ins know MLflow. Tags, descriptions and
-names may have been written by anyone, and are treated as text.
+names may have been written by anyone, and are treated as text. What is re-exported here opens no
+model and needs no torch; `opening` does.
 """
 
 from governance.registry.gate import GateAnswer, ask, load_model, promote
 from governance.registry.lineage import all_versions, lineage, recorded, training_data
-from governance.registry.opening import open_subject, try_out
 from governance.registry.pages import record_page
 from governance.registry.recording import record
 from governance.registry.references import (
@@ -65,7 +65,6 @@ __all__ = [
     "marked_running",
     "mismatches",
     "named",
-    "open_subject",
     "promote",
     "record",
     "record_page",
@@ -75,7 +74,6 @@ __all__ = [
     "resolve",
     "revoke",
     "training_data",
-    "try_out",
     "waive",
     "waivers",
 ]

@@ -13,7 +13,7 @@ from governance.errors import EvidenceError, SubjectError
 from governance.records.assessment import Assessment
 from governance.registry.recording import ATTESTATIONS, manifest_digest, record_digest
 from governance.registry.signing import authors
-from governance.registry.versions import ModelVersion, Room, download, refusals, registered
+from governance.registry.versions import ModelVersion, Room, of_run, refusals, registered
 
 __all__ = ["attested", "disagreements", "standing_of"]
 
@@ -106,11 +106,13 @@ def attested(version: ModelVersion, run_id: str | None, into: Path) -> str:
         EvidenceError: If they are no ASCII text.
         RegistryError: If MLflow cannot be asked.
     """
+    if run_id is None:
+        return ""
     with refusals(f"{version.uri}: looking up what is attested of it"):
         names = {item.path for item in MlflowClient().list_artifacts(run_id)}
     if ATTESTATIONS not in names:
         return ""
-    content = download(f"runs:/{run_id}/{ATTESTATIONS}", into, ROOM).read_bytes()
+    content = of_run(run_id, ATTESTATIONS, into, ROOM).read_bytes()
     try:
         return content.decode("ascii")
     except UnicodeDecodeError as error:

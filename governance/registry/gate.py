@@ -9,10 +9,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-import torch
 from mlflow import MlflowClient
-from torch import nn
 
 from governance.approval import Keyring, Statement, load_ring
 from governance.approval.standing import Standing
@@ -24,6 +23,9 @@ from governance.registry.materials import model_folder, signature_beside
 from governance.registry.verifying import awaited, check_model, fetch, held
 from governance.registry.versions import ModelVersion, refusals, registered, resolve
 from governance.subject import model_files
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = ["GateAnswer", "ask", "load_model", "promote"]
 
@@ -164,7 +166,7 @@ def promote(answer: GateAnswer, alias: str) -> None:
         MlflowClient().set_registered_model_alias(ref.name, alias, ref.version)
 
 
-def load_model(uri: str, *, keys: Path | str | None = None) -> nn.Module:
+def load_model(uri: str, *, keys: Path | str | None = None) -> "nn.Module":
     """The model at `uri`, if it passes the gate, from the files that were checked.
 
     A pickled model is loaded only where the policy it was approved under allows that.
@@ -181,10 +183,14 @@ def load_model(uri: str, *, keys: Path | str | None = None) -> nn.Module:
         SubjectError: If there is no such version, or it cannot be loaded.
         RegistryError: If MLflow refuses.
     """
+    import torch
+
+    from governance.subject.model_files import loading
+
     with TemporaryDirectory(prefix="governance-") as scratch:
         answer = ask(uri, Path(scratch), keys=None if keys is None else Path(keys))
         assessment, model = _passed(answer)
-        loaded = model_files.load(
+        loaded = loading.load(
             model_files.read(model),
             allow_pickle=assessment.policy.model.allow_pickle,
             device=torch.device("cpu"),

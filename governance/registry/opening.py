@@ -13,7 +13,7 @@ from governance.registry.versions import ModelVersion
 from governance.subject import model_files
 from governance.subject.images import open_validation
 from governance.subject.images.validation_set import ValidationSet
-from governance.subject.model_files import Shape, trial
+from governance.subject.model_files import Shape, loading, trial
 from governance.subject.network import Network
 from governance.subject.precision import full_precision
 from governance.subject.preprocessing import Preprocessing
@@ -69,7 +69,7 @@ def open_materials(
     """
     place, version = device_named(device), materials.version
     files = model_files.read(Path(materials.model))
-    loaded = model_files.load(files, allow_pickle=policy.model.allow_pickle, device=place)
+    loaded = loading.load(files, allow_pickle=policy.model.allow_pickle, device=place)
     preprocessing = _preprocessing(policy.model, files.shape, loaded.shape, version.uri)
     if validation is None:
         validation = open_validation(Path(materials.images), policy.validation)

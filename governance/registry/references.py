@@ -24,7 +24,7 @@ from governance.registry.versions import (
     MISSING,
     ModelVersion,
     Room,
-    download,
+    of_run,
     refusals,
 )
 
@@ -130,7 +130,7 @@ def references(version: ModelVersion, kind: RecordedKind) -> tuple[Assessment, .
 def _read(reference: Reference) -> Assessment:
     with TemporaryDirectory(prefix="governance-") as scratch:
         room = Room(MOST_FILES, LARGEST_FOLDER, EvidenceError)
-        folder = download(f"runs:/{reference.run_id}/{FOLDER}", Path(scratch), room)
+        folder = of_run(reference.run_id, FOLDER, Path(scratch), room)
         if record_digest(folder) != reference.digest:
             raise EvidenceError(
                 f"reference in run {reference.run_id}: its record has the digest "

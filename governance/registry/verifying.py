@@ -25,10 +25,10 @@ from governance.registry.versions import (
     STATUS,
     ModelVersion,
     Room,
-    download,
+    of_run,
     refusals,
 )
-from governance.subject import model_files
+from governance.subject.model_files import artifact_digest
 
 __all__ = [
     "awaited",
@@ -87,7 +87,7 @@ def fetch(version: ModelVersion, into: Path) -> Path:
     if FOLDER not in present:
         raise EvidenceError(f"{version.uri}: run {run_id}, named by its tag {RUN}, holds no record")
     room = Room(MOST_FILES, LARGEST_FOLDER, EvidenceError)
-    return download(f"runs:/{run_id}/{FOLDER}", into, room)
+    return of_run(run_id, FOLDER, into, room)
 
 
 def named_run(version: ModelVersion) -> str:
@@ -122,8 +122,8 @@ def _tags(version: ModelVersion) -> Mapping[str, str]:
 def mismatches(version: ModelVersion, folder: Path, model: Path | None = None) -> tuple[str, ...]:
     """Contradictions within a record, and with its version's current tags and model.
 
-    The evidence is judged again, so that every verdict follows from its evidence. Nothing is
-    unpickled: for a pickled model only the digest of its files is compared.
+    The evidence is judged again, so that every verdict follows from its evidence. No file of the
+    model is opened: the digest of all of them is compared.
 
     Args:
         version: Registered version.
@@ -215,7 +215,9 @@ def named(version: ModelVersion, folder: Path, tags: Mapping[str, str] | None = 
 
 
 def check_model(version: ModelVersion, assessment: Assessment, model: Path) -> None:
-    """Refuse a model that is not the one assessed; its files are opened only if their digest fits.
+    """Refuse a model whose files are not the ones assessed. None of them is opened.
+
+    Equal files hold equal tensors, so that the digest of the tensors says nothing more.
 
     Args:
         version: Registered version.
@@ -223,23 +225,16 @@ def check_model(version: ModelVersion, assessment: Assessment, model: Path) -> N
         model: Folder of the model's files.
 
     Raises:
-        EvidenceError: At the first digest that differs.
+        EvidenceError: If the digest of its files differs, or there are more than of a model.
     """
-    identity = assessment.identity
+    recorded = assessment.identity.artifact_digest
     try:
-        digest = model_files.artifact_digest(model)
-        if digest != identity.artifact_digest:
-            raise EvidenceError(
-                f"{version.uri}: its files have the digest {digest} and those assessed had "
-                f"{identity.artifact_digest}"
-            )
-        tensors = model_files.stored_digest(model_files.read(model))
+        digest = artifact_digest(model)
     except SubjectError as error:
         raise EvidenceError(error.problems) from error
-    if tensors not in {None, identity.digest}:
+    if digest != recorded:
         raise EvidenceError(
-            f"{version.uri}: its tensors have the digest {tensors} and those assessed had "
-            f"{identity.digest}"
+            f"{version.uri}: its files have the digest {digest} and those assessed had {recorded}"
         )
 
 

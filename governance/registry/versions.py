@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
 
 from governance.approval.tags import (
     APPROVAL,
@@ -44,6 +45,7 @@ __all__ = [
     "download",
     "is_model_folder",
     "of_registry",
+    "of_run",
     "pinned",
     "quoted",
     "refusals",
@@ -307,6 +309,21 @@ def download(uri: str, into: Path, room: Room) -> Path:
         _check_room(uri, room)
         into.mkdir(parents=True, exist_ok=True)
         return Path(download_artifacts(artifact_uri=uri, dst_path=str(into)))
+
+
+def of_run(run_id: str, path: str, into: Path, room: Room) -> Path:
+    """What a run itself holds at a path, copied into a new folder.
+
+    `runs:/` would look into the models that the run logged as well, by requests for each folder.
+
+    Raises:
+        GovernanceError: Of the room's class, if there is more than there is room for.
+        RegistryError: If it cannot be had.
+    """
+    uri = f"runs:/{run_id}/{path}"
+    with refusals(f"{uri}: looking up where it lies"):
+        uri = RunsArtifactRepository.get_underlying_uri(uri)
+    return download(uri, into, room)
 
 
 def _check_room(uri: str, room: Room) -> None:

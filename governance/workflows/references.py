@@ -22,6 +22,7 @@ from governance.records.drift_terms import ReferenceKind
 from governance.records.numbers import number
 from governance.records.policy import Policy
 from governance.registry import ModelVersion, Reference
+from governance.registry.opening import open_subject, try_out
 from governance.subject.network import layer_digests, tensor_digest
 from governance.subject.precision import full_precision
 from governance.subject.subject import Subject
@@ -131,7 +132,7 @@ def make_references(
     seeds = [FIRST_SEED + place for place in range(count)]
     # Training too: a reference in TF32 would differ from its version by how it was computed.
     with TemporaryDirectory(prefix="governance-") as scratch, full_precision():
-        subject = registry.open_subject(version, terms, workspace=Path(scratch), device=device)
+        subject = open_subject(version, terms, workspace=Path(scratch), device=device)
         version_model = subject.network.model
         start = {name: tensor.clone() for name, tensor in version_model.state_dict().items()}
         for place, seed in enumerate(seeds):
@@ -221,7 +222,7 @@ def plant_fault(
     version = registry.resolve(uri)
     terms = _terms(version, policy)
     with TemporaryDirectory(prefix="governance-") as scratch, full_precision():
-        subject = registry.open_subject(version, terms, workspace=Path(scratch), device=device)
+        subject = open_subject(version, terms, workspace=Path(scratch), device=device)
         if train is None:
             fault = plant_mark(subject, terms.seed)
             name = subject.validation.class_names[fault.label]
@@ -277,5 +278,5 @@ def _assess(
     )
     network = replace(subject.network, model=placed)
     trained = replace(subject, classifier=network, identity=identity, history={})
-    registry.try_out(trained, policy.seed)
+    try_out(trained, policy.seed)
     return orchestration.assess(trained, policy, standing=ALWAYS, progress=progress)

@@ -11,7 +11,6 @@ from dataclasses import replace
 from governance import drift, registry
 from governance.drift.version import MAPS
 from governance.errors import EvidenceError
-from governance.methods import figures
 from governance.records.assessment import Assessment
 from governance.records.evidence import Figure
 from governance.records.lineage import History, HistoryEntry, Measured
@@ -70,7 +69,8 @@ def _entry(number: str, found: Assessment, earlier: Sequence[Assessment]) -> His
     if not earlier or not any(item.analysis == MAPS for item in found.evidence):
         return entry
     previous, why = _distance(earlier[-1], found)
-    first, other = _distance(earlier[0], found)
+    one = len(earlier) == 1
+    first, other = (previous, why) if one else _distance(earlier[0], found)
     problems = dict.fromkeys((*why, *other))
     return replace(entry, to_previous=previous, to_first=first, problems=tuple(problems))
 
@@ -144,6 +144,8 @@ def _plot(name: str, axis: str, found: History, lines: Mapping[str, str]) -> Fig
         )
     if len(known) < 2:  # noqa: PLR2004 - one point is no history
         return None
+    from governance.methods import figures
+
     versions = [f"v{entry.version}" for entry in found.entries]
     which = f": {', '.join(lines)}" if len(lines) > 1 else ""
     return Figure(

@@ -13,6 +13,7 @@ from governance.records.policy import Policy
 from governance.registry import marked_running, record, resolve
 from governance.registry.materials import model_folder
 from governance.subject import model_files
+from governance.subject.model_files import loading
 
 POLICY = """\
 title = "Stripes"
@@ -44,7 +45,7 @@ def recorded(uri, validation, key, folder: Path, *, accuracy=0.9):
     """Record for a version that it was measured and judged; the version."""
     version = resolve(uri)
     files = model_files.read(model_folder(version, folder / "model"))
-    loaded = model_files.load(files, allow_pickle=False, device=torch.device("cpu"))
+    loaded = loading.load(files, allow_pickle=False, device=torch.device("cpu"))
     place = {name: getattr(version, name) for name in ("uri", "ref")}
     policy = Policy.loads(POLICY, where="policy.toml")
     evidence = Evidence(

@@ -71,6 +71,18 @@ def end(server):
     server.wait()
 
 
+def working_in(folder):
+    """Ids of the processes whose working directory a folder is."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "cwd").readlink() == folder and (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue  # it has ended, or is another user's
+    return found
+
+
 def _wait_until_healthy(server, address, log):
     for _ in range(360):
         try:

@@ -21,7 +21,8 @@ from governance.registry.opening import device_named
 from governance.subject import model_files
 from governance.subject.images import open_validation
 from governance.subject.images.validation_set import ValidationSet
-from governance.subject.model_files import Description, LoadedModel, ModelFiles, trial
+from governance.subject.model_files import Description, ModelFiles, loading, trial
+from governance.subject.model_files.loading import LoadedModel
 from governance.subject.network import Network
 from governance.subject.precision import full_precision
 from governance.subject.preprocessing import Preprocessing
@@ -82,7 +83,7 @@ def open_draft(
     version = registry.resolve(uri)
     place = device_named(device)
     files = model_files.read(model_folder(version, scratch / "model"))
-    loaded = model_files.load(files, allow_pickle=allow_pickle, device=place)
+    loaded = loading.load(files, allow_pickle=allow_pickle, device=place)
     described = model_files.describe(files.folder)
     _refuse_names(version, described, validation)
     start, unsized = _start(files, loaded, validation)

@@ -1,6 +1,8 @@
 """`governance keys`, `waive`, `revoke`, and `assess --signing-key`."""
 
 import json
+import os
+import pwd
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -157,3 +159,12 @@ def test_an_assessment_is_signed_and_judged_with_the_waivers_that_count(
     assert (second.code, "signed by ann, worker" in second.out) == (0, True), second.err
     gate = json.loads(governance("gate", uri, "--keys", "ring.toml", "--json").out)
     assert len(gate["signature"]["keys"]) == 2
+
+
+def test_a_key_without_an_owner_is_that_of_the_login_name(governance, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("USER", raising=False)
+    answer = governance("keys", "new", "k.pem", "--role", "approver", "--keys", "ring.toml")
+    assert answer.code == 0
+    (key,) = Keyring.load(tmp_path / "ring.toml").keys
+    assert key.owner == pwd.getpwuid(os.getuid()).pw_name

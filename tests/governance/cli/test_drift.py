@@ -70,6 +70,7 @@ def home(tmp_path_factory, migrated_store, models, images_file):
     from mlflow import MlflowClient  # noqa: PLC0415
 
     from governance import registry  # noqa: PLC0415
+    from governance.registry.opening import open_subject  # noqa: PLC0415
     from governance.workflows import orchestration  # noqa: PLC0415
 
     place = tmp_path_factory.mktemp("drift")
@@ -85,7 +86,7 @@ def home(tmp_path_factory, migrated_store, models, images_file):
     for number, source in enumerate(models, start=1):
         client.create_model_version("stripes", str(source))
         version = registry.resolve(f"models:/stripes/{number}")
-        subject = registry.open_subject(version, policy, workspace=place / "w", device="cpu")
+        subject = open_subject(version, policy, workspace=place / "w", device="cpu")
         lineage = registry.lineage(version, policy)
         found = orchestration.assess(subject, policy, lineage=lineage, standing=("performance",))
         found.save(place / f"v{number}")

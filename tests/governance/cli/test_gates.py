@@ -1,13 +1,19 @@
 """The gate with and without signatures, and the alias for what passes it."""
 
 import json
+import os
+import subprocess
+import sys
 import time
+import zipfile
 from datetime import UTC, datetime
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
 
 from governance.approval import PrivateKey, sign
+from governance.records import assessment as records
 from governance.records.assessment import Assessment
 from governance.records.policy import Expectation
 from governance.registry import resolve
@@ -136,3 +142,54 @@ def test_a_pending_version_and_a_forged_one_get_no_alias(governance, new_version
     MlflowClient().set_model_version_tag("stripes", number, "governance.status", "approved")
     assert governance("promote", uri, "--alias", "early").code == 40
     assert bearer("early") is None
+
+
+# what it costs, held without a clock
+
+
+def test_the_gate_decodes_a_record_once_and_opens_no_file_of_the_model(
+    governance, recorded, monkeypatch
+):
+    # arrange
+    uri, decoded = recorded(MET), []
+    real = records.from_data
+    monkeypatch.setattr(
+        records, "from_data", lambda kind, *rest: decoded.append(kind) or real(kind, *rest)
+    )
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_: pytest.fail("opened a model"))
+    # act / assert: the digest that --json prints takes no other pass
+    assert governance("gate", uri, "--json").code == 0
+    assert decoded == [records.Assessment]
+
+
+@pytest.mark.slow
+def test_commands_that_read_records_load_no_library_that_takes_seconds(signed, ring, tmp_path):
+    # arrange
+    (_, keys), heavy = ring, sorted(
+        {"torch", "torchvision", "matplotlib", "weasyprint", "great_expectations", "skimage"}
+    )  # fmt: skip
+    files = ("--junit", tmp_path / "findings.xml", "--markdown", tmp_path / "summary.md")
+    asked = [
+        ("gate", signed, *files), ("gate", signed, "--keys", keys, "--json"),
+        ("promote", signed, "--alias", "champion", "--keys", keys), ("history", "stripes"),
+        ("inventory",), ("report", signed, "--html", tmp_path / "report.html"),
+        ("revoke", signed, "--reason", "withdrawn", "--key", keys.with_name("key.pem")),
+    ]  # fmt: skip
+    program = (
+        "import sys; from governance.cli import app\n"
+        f"for words in {[list(map(str, words)) for words in asked]!r}:\n"
+        "    try: code = app(words, standalone_mode=False)\n"
+        "    except BaseException as error: code = error\n"
+        f"    print(words[0], code, [name for name in {heavy!r} if name in sys.modules])\n"
+    )
+    environment = os.environ | {"MLFLOW_TRACKING_URI": mlflow.get_tracking_uri()}
+    # act
+    told = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    # assert
+    said = [line for line in told.stdout.splitlines() if line.endswith("]")]
+    assert [line for line in said if line.partition(" ")[0] in {words[0] for words in asked}] == [
+        f"{words[0]} {'0' if words[0] in {'gate', 'promote'} else 'None'} []" for words in asked
+    ], told.stdout + told.stderr

@@ -16,8 +16,10 @@ CATALOGUE = {
     "brightness": {},
 }
 
-KEYS = "analyses, baseline, budget_minutes, drift, expectations, model, seed, title, validation"
-EXPECTATION_KEYS = "at_least, at_most, metric, on, rationale, severity"
+KEYS = (
+    "analyses, baseline, budget_minutes, card, drift, expectations, model, seed, title, validation"
+)
+EXPECTATION_KEYS = "at_least, at_most, due_days, metric, on, owner, rationale, severity"
 METRICS = "accuracy, ece, loss, recall.{class}"
 INSTALLED = "installed analysis; installed are brightness, performance"
 

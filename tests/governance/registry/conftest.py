@@ -15,6 +15,7 @@ from governance.records.evidence import Evidence, Figure, Interval, Measurement,
 from governance.records.policy import Policy
 from governance.registry import record, resolve
 from governance.subject import model_files
+from governance.subject.model_files import loading
 
 POLICY = """
 title = "Stripes | *bold*"
@@ -112,7 +113,7 @@ def version(mlflow_store, saved_model, tmp_path):
 def opened(saved_model):
     """The identity of the model, opened once."""
     files = model_files.read(saved_model)
-    loaded = model_files.load(files, allow_pickle=False, device=torch.device("cpu"))
+    loaded = loading.load(files, allow_pickle=False, device=torch.device("cpu"))
     return loaded.identity(files, uri="")
 
 

@@ -17,6 +17,7 @@ from governance.registry import ask, load_model, promote, record, resolve, revok
 from governance.registry.recording import manifest_digest, record_digest
 from governance.registry.signing import verdict_of
 from governance.subject import model_files
+from governance.subject.model_files import loading
 
 DAY = 24 * 3600
 NOUGHT = "sha256:" + "0" * 64
@@ -41,7 +42,7 @@ def keys(tmp_path_factory):
 def opened(saved_model):
     """The identity of the model, opened once."""
     files = model_files.read(saved_model)
-    loaded = model_files.load(files, allow_pickle=False, device=torch.device("cpu"))
+    loaded = loading.load(files, allow_pickle=False, device=torch.device("cpu"))
     return loaded.identity(files, uri="")
 
 

@@ -10,8 +10,8 @@ from torch import nn
 
 from governance.errors import RegistryError, SubjectError
 from governance.records.policy import ModelTerms
-from governance.registry import open_subject, resolve
-from governance.registry.opening import _preprocessing
+from governance.registry import resolve
+from governance.registry.opening import _preprocessing, open_subject
 from governance.subject.network import tensor_digest
 
 

@@ -13,10 +13,10 @@ from governance.registry import (
     lineage,
     marked_running,
     mismatches,
-    open_subject,
     record,
     resolve,
 )
+from governance.registry.opening import open_subject
 
 
 @pytest.mark.usefixtures("mlflow_server")

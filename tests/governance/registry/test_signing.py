@@ -17,13 +17,13 @@ from governance.registry import (
     fetch,
     marked_running,
     mismatches,
-    open_subject,
     record,
     resolve,
     revoke,
     waive,
     waivers,
 )
+from governance.registry.opening import open_subject
 from governance.registry.recording import ATTESTATIONS
 from governance.registry.signing import (
     authors,

@@ -1,6 +1,7 @@
 """What training recorded comes with the version its run logged."""
 
-from governance.registry import open_subject, resolve
+from governance.registry import resolve
+from governance.registry.opening import open_subject
 from governance.training import record_epoch
 
 

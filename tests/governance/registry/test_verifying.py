@@ -12,6 +12,7 @@ from governance.records.serialisation import canonical
 from governance.registry import (
     ask,
     fetch,
+    load_model,
     mismatches,
     resolve,
 )
@@ -145,13 +146,18 @@ def test_a_model_whose_files_differ_is_not_opened(recorded, tmp_path):
     assert "its files have the digest" in problem
 
 
-def test_other_weights_behind_the_digest_of_their_files_are_found(recorded, tmp_path):
+def test_other_tensors_than_those_of_the_record_are_found_when_they_are_loaded(recorded, tmp_path):
+    # arrange: the digest of the files fits, so that none of them is opened to be checked
     def other(data):
         data["identity"]["digest"] = f"sha256:{'0' * 64}"
 
-    (problem,) = mismatches(recorded, forge(recorded, tmp_path / "r", other))
-
-    assert "its tensors have the digest" in problem
+    folder = forge(recorded, tmp_path / "r", other)
+    assert mismatches(recorded, folder) == ()
+    run_id = MlflowClient().get_model_version("stripes", "1").tags["governance.run_id"]
+    MlflowClient().log_artifacts(run_id, str(folder), "governance")
+    # act / assert
+    with pytest.raises(EvidenceError, match="its tensors have the digest"):
+        load_model("models:/stripes/1")
 
 
 def test_a_model_that_became_a_pickle_is_found_and_not_opened(recorded, tmp_path):
@@ -191,8 +197,7 @@ def test_a_version_without_a_record_says_how_to_get_one(version, tmp_path, saved
 def test_the_tensors_of_an_export_are_those_of_its_record(recorded, tmp_path, tiny_subject):
     folder = fetch(recorded, tmp_path / "r")
     kept = json.loads((folder / "assessment.json").read_text())["identity"]
-    files = model_files.read(tmp_path / "source")
-    assert kept["digest"] == model_files.stored_digest(files) == tiny_subject.identity.digest
+    assert kept["digest"] == tiny_subject.identity.digest
     assert kept["artifact_digest"] == model_files.artifact_digest(tmp_path / "source")
 
 

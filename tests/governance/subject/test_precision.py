@@ -12,6 +12,7 @@ from torch.backends import cuda, cudnn
 
 from governance import registry
 from governance.errors import EvidenceError
+from governance.registry import opening
 from governance.subject.precision import full_precision
 from governance.workflows.assessing import assess_model
 from governance.workflows.comparing import compare_models
@@ -103,10 +104,10 @@ def compare(model, policy, _folder):
 
 
 def try_out(model, policy, folder):
-    subject = registry.open_subject(
+    subject = opening.open_subject(
         registry.resolve(str(model)), policy, workspace=folder, device="cpu"
     )
-    registry.try_out(subject, 0)
+    opening.try_out(subject, 0)
 
 
 @pytest.mark.slow

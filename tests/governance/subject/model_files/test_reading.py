@@ -12,6 +12,7 @@ from torch import nn
 
 from governance.errors import SubjectError
 from governance.subject import model_files
+from governance.subject.model_files import loading
 from governance.subject.network import tensor_digest
 
 CPU = torch.device("cpu")
@@ -82,7 +83,7 @@ def described(folder, *, flavor="pytorch", signature=None, dtype="float32"):
 
 def load(folder, *, allow_pickle=False):
     files = model_files.read(folder)
-    return model_files.load(files, allow_pickle=allow_pickle, device=CPU)
+    return loading.load(files, allow_pickle=allow_pickle, device=CPU)
 
 
 def refusal(folder, **options):
@@ -147,11 +148,9 @@ def test_module_export_and_pickle_have_the_same_tensor_digest(tmp_path):
         load(one).digest,
         load(several).digest,
         load(pickle, allow_pickle=True).digest,
-        model_files.stored_digest(model_files.read(one)),
     }
     # assert
     assert len(digests) == 1
-    assert model_files.stored_digest(model_files.read(pickle)) is None
 
 
 @pytest.mark.slow

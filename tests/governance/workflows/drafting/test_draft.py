@@ -108,6 +108,7 @@ def test_the_policy_passes_the_check_and_judges_the_version(
 ):
     images, path = stripes_file("good"), tmp_path / "policy.toml"
     shutil.copy(images, tmp_path / "images.npz")
+    governance("policy", "new", path)  # nobody edited it, so that it is replaced
 
     written = governance(
         "policy", "draft", saved_model, "--data", tmp_path / "images.npz", "--out", path
