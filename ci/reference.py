@@ -28,6 +28,7 @@ from governance.approval.protection import ModelMode, Protection
 from governance.approval.thresholds import Threshold
 from governance.cli import app
 from governance.cli.configuration import CLIENT, WORKERS
+from governance.cli.guide import GUIDE
 from governance.records.card import Card
 from governance.records.configuration import Configuration
 from governance.records.drift_terms import DriftTerms, Envelope
@@ -136,16 +137,13 @@ def commands(group: Any = None, path: str = "governance") -> Iterator[tuple[str,
 
 
 def all_commands() -> str:
-    """Every command with its arguments, options, defaults and whatever its help ends with."""
+    """Every command in the groups and the order of help, with all that its own help says."""
     grouped: dict[str, list[str]] = {}
-    for path, command in commands():
-        panel = getattr(command, "rich_help_panel", None) or ""
-        panel = panel if isinstance(panel, str) else ""
-        grouped.setdefault(panel, []).append(one_command(path, command))
-    if len(grouped) == 1:
-        (texts,) = grouped.values()
-        return "\n\n".join(texts)
-    parts = [[f"## {panel or 'Other commands'}", *(f"#{text}" for text in texts)]
+    known = dict(commands())
+    for name, guide in GUIDE.items():
+        path = f"governance {name}"
+        grouped.setdefault(guide.panel, []).append(one_command(path, known[path]))
+    parts = [[f"## {panel}", *(f"#{text}" for text in texts)]
              for panel, texts in grouped.items()]  # fmt: skip
     return "\n\n".join("\n\n".join(part) for part in parts)
 

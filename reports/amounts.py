@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from governance.records.evidence import Interval
-from governance.records.numbers import MINUS, count
+from governance.records.numbers import MINUS, count, precise
 
 __all__ = ["NARROW", "UNITS", "amount", "bound", "change", "share", "span"]
 
@@ -130,5 +130,5 @@ def _side(value: Decimal, mark: Decimal) -> int:
 
 def _text(value: Decimal) -> str:
     if abs(value) >= FIXED_BELOW:
-        return f"{value:.3g}".replace("-", MINUS)
+        return precise(float(value))
     return f"{value:,f}".replace("-", MINUS)

@@ -18,8 +18,10 @@ signer         signer, which holds a worker's key
 demonstration  demo: three versions of a digit classifier, trained, registered and assessed
 laptop         up: keys, rules, policy, server and worker of one person on one machine
 configuration  --config, the file that gives recurring options a default
+guide          panel, examples and exit codes of every command, for help and docs
 arguments      arguments that several commands share
 console        text, tables and JSON for the terminal
+verdicts       an assessment and its verdict on the terminal
 waiting        what a long command says while it works
 forms          files that `gate` writes for pipelines, and what it tells GitHub
 recorded       the assessment that an argument means
@@ -32,9 +34,12 @@ import gc
 import os
 import sys
 import traceback
+from collections.abc import Callable
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from governance.cli import (
     approvals,
@@ -52,6 +57,7 @@ from governance.cli.configuration import configured
 from governance.cli.console import complain, out
 from governance.cli.demonstration.command import demo
 from governance.cli.exit_codes import INTERNAL, MISMATCH, MISUSE
+from governance.cli.guide import FIRST_STEPS, GUIDE
 from governance.cli.laptop.command import up
 from governance.errors import EvidenceError, GovernanceError, PolicyError, SubjectError
 
@@ -61,62 +67,85 @@ __all__ = ["app", "main"]
 #: MLflow and what it imports make millions that stay, and the passes took a fifth of that time.
 OBJECTS = 50_000
 
+
+class _Doors(TyperGroup):
+    """Commands and groups of commands in the order of the guide."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override] # Click's
+        """Names in the order of help."""
+        del ctx
+        return [name for name in dict.fromkeys(map(_first, GUIDE)) if name in self.commands]
+
+
+def _first(name: str) -> str:
+    return name.partition(" ")[0]
+
+
 app = typer.Typer(
     name="governance",
+    cls=_Doors,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    epilog=FIRST_STEPS,
 )
-policy = typer.Typer(
-    help="Write a starter policy, draft one for a model, or check one.", no_args_is_help=True
-)
-policy.command("new")(policies.policy_new)
-policy.command("draft")(configured(policies.policy_draft))
-policy.command("check")(policies.policy_check)
 
-keys = typer.Typer(
-    help="Make keys to sign with, list the keys that count, or sign the list.",
-    no_args_is_help=True,
-)
-keys.command("new")(configured(approvals.keys_new))
-keys.command("list")(approvals.keys_list)
-keys.command("sign")(approvals.keys_sign)
+#: Groups of commands, each with its help.
+GROUPS = {
+    "policy": "Write a starter policy, draft one for a model, or check one.",
+    "references": "Record how much harmless training changes a model.",
+    "drift": "Test the drift detector.",
+    "keys": "Make, list and sign the keys that sign verdicts.",
+}
+COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": configured(demo),
+    "up": up,
+    "policy new": policies.policy_new,
+    "policy draft": configured(policies.policy_draft),
+    "policy check": policies.policy_check,
+    "assess": configured(assess.assess),
+    "gate": configured(gates.gate),
+    "report": configured(assess.report),
+    "export": exports.export,
+    "analyses": policies.list_analyses,
+    "promote": configured(gates.promote),
+    "waive": configured(approvals.waive),
+    "countersign": configured(approvals.countersign),
+    "revoke": configured(approvals.revoke),
+    "compare": configured(drift.compare),
+    "history": configured(drift.history),
+    "references make": configured(drift.references_make),
+    "references add": configured(drift.references_add),
+    "drift selftest": configured(drift.selftest),
+    "bundle": configured(auditing.bundle),
+    "verify": configured(auditing.verify),
+    "replay": configured(auditing.replay),
+    "keys new": configured(approvals.keys_new),
+    "keys list": approvals.keys_list,
+    "keys sign": approvals.keys_sign,
+    "worker": configured(worker.worker),
+    "signer": signer.signer,
+    "sweep": configured(worker.sweep),
+    "doctor": configured(gates.doctor),
+    "inventory": configured(operations.inventory),
+    "audit": configured(operations.audit),
+}
 
-references = typer.Typer(
-    help="Record reference runs: harmless training that shows how much change is usual.",
-    no_args_is_help=True,
-)
-references.command("make")(configured(drift.references_make))
-references.command("add")(configured(drift.references_add))
-drifts = typer.Typer(help="Test the drift detector.", no_args_is_help=True)
-drifts.command("selftest")(configured(drift.selftest))
 
-app.command()(configured(assess.assess))
-app.command()(configured(gates.gate))
-app.command()(configured(gates.promote))
-app.command()(configured(gates.doctor))
-app.command()(configured(operations.inventory))
-app.command()(configured(operations.audit))
-app.command()(configured(assess.report))
-app.command()(exports.export)
-app.command()(configured(approvals.waive))
-app.command()(configured(approvals.revoke))
-app.command()(configured(approvals.countersign))
-app.add_typer(keys, name="keys")
-app.command()(configured(auditing.bundle))
-app.command()(configured(auditing.verify))
-app.command()(configured(auditing.replay))
-app.command()(configured(drift.compare))
-app.command()(configured(drift.history))
-app.add_typer(references, name="references")
-app.add_typer(drifts, name="drift")
-app.add_typer(policy, name="policy")
-app.command("analyses")(policies.list_analyses)
-app.command()(configured(worker.worker))
-app.command()(configured(worker.sweep))
-app.command()(signer.signer)
-app.command()(configured(demo))
-app.command()(up)
+def _register() -> None:
+    """Give every command its name, and its help the end that the guide says."""
+    groups = {name: typer.Typer(help=text, no_args_is_help=True) for name, text in GROUPS.items()}
+    panels = {_first(name): GUIDE[name].panel for name in COMMANDS}
+    for name, command in COMMANDS.items():
+        group, _, own = name.rpartition(" ")
+        panel = None if group else GUIDE[name].panel
+        add = groups[group] if group else app
+        add.command(own, epilog=GUIDE[name].epilog, rich_help_panel=panel)(command)
+    for name, several in groups.items():
+        app.add_typer(several, name=name, rich_help_panel=panels[name])
+
+
+_register()
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - called by typer
@@ -147,6 +176,9 @@ def main() -> None:
     gc.set_threshold(OBJECTS)
     # MLflow draws bars of its own on standard error; ours say more.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no check mark
     try:
         app()
     except GovernanceError as error:

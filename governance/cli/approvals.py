@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from governance.cli.arguments import AsJson, ModelUri, login
-from governance.cli.console import misuse, out, print_json, text
+from governance.cli.console import misuse, out, paragraph, print_json, table, text
 
 __all__ = ["countersign", "keys_list", "keys_new", "keys_sign", "revoke", "waive"]
 
@@ -70,7 +69,10 @@ def keys_new(
     ] = Algorithm.ED25519,
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Make a private key and add its public half to a keyring, which is made if there is none."""
+    """Make a private key and add its public half to a keyring.
+
+    The keyring is made if there is none.
+    """
     from governance.approval import Keyring, PrivateKey
 
     if owner is None:
@@ -119,11 +121,9 @@ def keys_list(
         )
         return
     how = "signed by root keys" if ring.signed else "not signed by root keys"
-    out.print(text(f"{keys}: version {ring.version}, {how}"), soft_wrap=True)
-    table = Table("id", "owner", "role", "not before", "not after", "revoked")
-    for row in rows:
-        table.add_row(*(text(value or "") for value in row.values()))
-    out.print(table)
+    paragraph(f"{keys}: version {ring.version}, {how}")
+    columns = ("id", "owner", "role", "not before", "not after", "revoked")
+    table(columns, [[value or "" for value in row.values()] for row in rows])
 
 
 def keys_sign(
@@ -136,7 +136,10 @@ def keys_sign(
         ),
     ] = None,
 ) -> None:
-    """Sign a keyring with a root key; one that changed since gets the next version."""
+    """Sign a keyring with a root key.
+
+    A keyring that changed since it was signed gets the next version.
+    """
     from governance.approval import PrivateKey
     from governance.approval.signed_rings import sign_ring
 
@@ -159,7 +162,10 @@ def waive(
     key: Approver,
     keys: Ring,
 ) -> None:
-    """Permit a version to miss one expectation, down to a bound, from its next assessment on."""
+    """Permit a version to miss one expectation, for a while.
+
+    The permission reaches down to a bound, and counts from the next assessment on.
+    """
     from governance import registry
     from governance.approval import PrivateKey, load_ring
 
@@ -190,7 +196,10 @@ def revoke(
         ),
     ] = None,
 ) -> None:
-    """Permanently withdraw the approval of a model version. Aliases that point to it stay."""
+    """Permanently withdraw the approval of a model version.
+
+    Aliases that point to it stay.
+    """
     from governance import registry
     from governance.approval import PrivateKey, load_ring
 
@@ -212,7 +221,10 @@ def countersign(
     ],
     keys: Ring,
 ) -> None:
-    """Sign the approval of a version too, once its record and its files agree with it."""
+    """Add a signature to the approval of a version.
+
+    It is added only if the record and the files of the version agree with the approval.
+    """
     from tempfile import TemporaryDirectory
 
     from governance import registry

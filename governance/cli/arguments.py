@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AsJson", "Keys", "ModelUri", "Record", "SigningKey", "login"]
+__all__ = ["All", "AsJson", "Keys", "ModelUri", "Record", "SigningKey", "login"]
 
 ModelUri = Annotated[
     str,
@@ -24,6 +24,7 @@ Record = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
+All = Annotated[bool, typer.Option("--all", help="List the findings that are met as well.")]
 Keys = Annotated[
     Path | None,
     typer.Option(

@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from governance.cli.arguments import AsJson, Keys, ModelUri, Record, SigningKey
+from governance.cli.arguments import All, AsJson, Keys, ModelUri, Record, SigningKey
 from governance.cli.console import (
     complain,
     misuse,
-    out,
+    paragraph,
     print_json,
-    show,
     summary,
-    text,
 )
 from governance.cli.exit_codes import exit_code
 from governance.cli.files import write
 from governance.cli.recorded import recorded
+from governance.cli.verdicts import show
 from governance.cli.waiting import progress_bar
 
 if TYPE_CHECKING:
@@ -29,19 +28,22 @@ __all__ = ["assess", "report"]
 
 def assess(
     model_uri: ModelUri,
+    *,
     policy: Annotated[Path, typer.Option(help="Policy file (TOML).")],
     out_dir: Annotated[
         Path | None, typer.Option("--out", help="New folder for the assessment.")
     ] = None,
-    record: Annotated[bool, typer.Option(help="Record the result in MLflow.")] = True,  # noqa: FBT002 - a flag of the command line
+    record: Annotated[bool, typer.Option(help="Record the result in MLflow.")] = True,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     signing_key: SigningKey = None,
     keys: Keys = None,
-    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+    everything: All = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Assess a model against a policy, print the report and record both in MLflow.
+    """Assess a model against a policy, print and record the result.
 
-    Exits with the code of the verdict. Nothing is recorded of a model that is not registered.
+    Report and record go to the version's run in MLflow and to the folder of --out. Nothing is
+    recorded of a model that is not registered. Exits with the code of the verdict.
     """
     from governance.approval import PrivateKey, load_ring
     from governance.workflows import assessing, orchestration
@@ -70,11 +72,23 @@ def assess(
         }  # fmt: skip
         print_json({**summary(result.assessment), **places})
     else:
-        show(result.assessment)
-        where = f"recorded in run {result.run_id}" if result.run_id else "not recorded in MLflow"
-        kept = f"Assessment: {result.folder} ({where})" if result.folder else f"Assessment {where}"
-        out.print(text(kept), soft_wrap=True)
+        show(result.assessment, everything=everything)
+        _say_where(result)
     raise typer.Exit(exit_code(result.assessment))
+
+
+def _say_where(result: "Result") -> None:
+    """Where the record and the report lie, and the command that comes next."""
+    uri = quote(result.assessment.identity.uri)
+    folder = "" if result.folder is None else f"folder {result.folder}"
+    run = f"run {result.run_id}" if result.run_id else "not in MLflow"
+    paragraph(f"Record: {', '.join(filter(None, (folder, run)))}")
+    if result.folder and not result.unprinted:
+        paragraph(f"Report: {result.folder / 'report.pdf'}")
+    if result.run_id:
+        paragraph(f"Next: governance gate {uri}")
+    elif result.folder:
+        paragraph(f"Next: governance report {quote(str(result.folder))} --html report.html")
 
 
 def _print_later(result: "Result") -> str:
@@ -96,9 +110,10 @@ def report(
         ),
     ] = False,
 ) -> None:
-    """Print a recorded assessment as HTML or PDF. Nothing is measured.
+    """Print a recorded assessment as HTML or PDF.
 
-    The evidence is judged again. A record whose verdict does not follow from it is not printed.
+    Nothing is measured. The evidence is judged again. A record whose verdict does not follow from
+    it is not printed.
     """
     from governance.errors import EvidenceError
 
@@ -112,7 +127,9 @@ def report(
         from reports.html import to_html
 
         write(html, to_html(assessment, doubts).encode())
+        paragraph(f"Report: {html}")
     if pdf:
         from reports.pdf import to_pdf
 
         write(pdf, to_pdf(assessment, doubts))
+        paragraph(f"Report: {pdf}")

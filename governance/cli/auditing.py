@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from governance.cli.arguments import AsJson, ModelUri
-from governance.cli.console import misuse, out, print_json, text
+from governance.cli.console import misuse, out, paragraph, print_json, text
 from governance.cli.exit_codes import MISMATCH, UNTOLD
 from governance.cli.files import write
+from governance.cli.verdicts import leaning, mark
 from governance.cli.waiting import progress_bar
 
 if TYPE_CHECKING:
     from governance.approval.auditing import Verification
+    from governance.cli.verdicts import Leaning
     from governance.records.assessment import Assessment
     from governance.workflows.replaying import Replay
 
@@ -23,7 +25,7 @@ __all__ = ["bundle", "replay", "verify"]
 
 REPLAYED = {"reproduced": 0, "untold": UNTOLD, "differs": MISMATCH}
 WORDS = {"reproduced": "reproduced", "untold": "cannot be told", "differs": "differs"}
-COLOURS = {"ok": "green", "doubt": "yellow", "differs": "bold red"}
+LEANINGS: "dict[str, Leaning]" = {"reproduced": "good", "untold": "open", "differs": "bad"}
 
 
 def bundle(
@@ -34,10 +36,10 @@ def bundle(
         typer.Option(help="Keyring to put into the bundle.", metavar="KEYRING"),
     ] = None,
 ) -> None:
-    """Put all that an auditor needs about a version into one file; the model's weights stay.
+    """Put all that an auditor needs about a version into one file.
 
     The file holds the signed statements, the record with its tables and reports, the list of the
-    model's files and the keyring.
+    model's files and the keyring. The model's weights are not in it.
     """
     from governance.workflows import bundling
 
@@ -66,10 +68,10 @@ def verify(
     ] = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Verify a bundle offline: every digest and signature, and the verdict judged again.
+    """Verify a bundle offline: digests, signatures and verdict.
 
-    Neither MLflow nor the model is needed, and nothing is measured. Exits with the code of the
-    verdict, or with 40 if anything differs.
+    The verdict is judged again. Neither MLflow nor the model is needed, and nothing is measured.
+    Exits with the code of the verdict, or with 40 if anything differs.
     """
     from governance.approval.auditing import verified_bundle
     from governance.approval.bundles import opened_bundle
@@ -82,11 +84,10 @@ def verify(
         print_json({"exit_code": code, **_verified(found)})
         raise typer.Exit(code)
     for check in found.checks:
-        colour = COLOURS[check.state]
-        line = f"[{colour}]{check.state:7}[/{colour}] {text(f'{check.about}: {check.text}')}"
-        out.print(line, soft_wrap=True)
-    verdict = "does not verify" if found.differs else found.verdict
-    out.print(f"{text(found.version.uri)}: [bold]{verdict}[/bold]", soft_wrap=True)
+        paragraph(f"{check.about}: {check.text}", start=f"{check.state:7} ")
+    verdict = found.verdict
+    said = mark("does not verify", "bad") if found.differs else mark(verdict, leaning(verdict))
+    out.print(f"{text(found.version.uri)}: {said}", soft_wrap=True)
     raise typer.Exit(code)
 
 
@@ -132,7 +133,7 @@ def replay(
     ] = False,
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Measure a part of an assessment again, and compare it with the record.
+    """Measure a part of an assessment again, and compare.
 
     Exits with 0 if all of it was reproduced, 40 if something differs, and 30 if nothing follows.
     No signature is checked.
@@ -192,21 +193,23 @@ def _recorded(source: str) -> "Assessment":
 
 
 def _tell(assessment: "Assessment", found: "Replay") -> None:
-    where = assessment.identity.uri
-    out.print(text(f"{where}: record {assessment.digest}"), soft_wrap=True)
+    where = text(assessment.identity.uri)
+    out.print(f"{where}: {mark(WORDS[found.outcome], LEANINGS[found.outcome])}", soft_wrap=True)
+    paragraph(f"Record: {assessment.digest}")
     picked = f"{len(found.parts)} of {found.of} analyses"
     if found.stack:
-        out.print(text(f"measured {picked} again on another stack, compared within tolerances:"))
+        paragraph(f"Measured {picked} again on another stack, compared within tolerances:")
         for name, (recorded, here) in found.stack.items():
-            out.print(text(f"  {name}: {recorded} on record, {here} here"), soft_wrap=True)
+            paragraph(f"{name}: {recorded} on record, {here} here", indent=2)
     else:
-        out.print(text(f"measured {picked} again on the same stack, compared bit for bit"))
-    for part in found.parts:
-        out.print(text(f"{part.analysis}: {WORDS[part.outcome]}"))
+        paragraph(f"Measured {picked} again on the same stack, compared bit for bit.")
+    ranked = sorted(found.parts, key=lambda part: list(LEANINGS).index(part.outcome), reverse=True)
+    for part in ranked:
+        paragraph(f"{part.analysis}: {WORDS[part.outcome]}")
         for reason in part.reasons:
-            out.print(text(f"  {reason}"), soft_wrap=True)
+            paragraph(reason, indent=2)
     for name, why in found.left_out.items():
-        out.print(text(f"{name}: not measured again; {why}"), soft_wrap=True)
+        paragraph(f"{name}: not measured again; {why}")
 
 
 def _data(assessment: "Assessment", found: "Replay") -> dict[str, Any]:

@@ -1,19 +1,22 @@
 """Commands about change between versions: `compare`, `history`, `references`, `drift selftest`."""
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from governance.cli.arguments import AsJson, ModelUri
-from governance.cli.console import misuse, out, print_json, text
+from governance.cli.console import misuse, paragraph, print_json, table
 from governance.cli.files import write
+from governance.cli.verdicts import answer
 from governance.cli.waiting import progress_bar
 from governance.records.numbers import interval, number
 
 if TYPE_CHECKING:
-    from governance.drift import SelfTest
+    from governance.cli.verdicts import Leaning
+    from governance.drift import Comparison, SelfTest
+    from governance.records.lineage import History
     from governance.records.policy import Policy
     from governance.registry import Reference
     from governance.workflows.comparing import Compared
@@ -43,6 +46,9 @@ def compare(
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the comparison as HTML.")] = None,
     device: Device = "auto",
+    everything: Annotated[  # noqa: FBT002 - a flag of the command line
+        bool, typer.Option("--all", help="Print all notes on the comparison.")
+    ] = False,
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
     """Compare the reasons of two versions on the same images.
@@ -69,7 +75,7 @@ def compare(
     if as_json:
         print_json(_compared(found, code))
     else:
-        _show(found)
+        _show(found, everything=everything)
     raise typer.Exit(code)
 
 
@@ -159,19 +165,28 @@ def selftest(
     if as_json:
         print_json({"fault": what, "passed": passed, "tests": [_test(item) for item in tests]})
     else:
-        out.print(text(what), soft_wrap=True)
+        paragraph(what)
         for item in tests:
-            out.print(text(item.words), soft_wrap=True)
+            paragraph(item.words)
     raise typer.Exit(0 if passed else CODES["INCONCLUSIVE"])
 
 
 def history(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the registered model.")],
     html: Annotated[Path | None, typer.Option(help="Write the history as HTML.")] = None,
-    record: Annotated[bool, typer.Option(help="Log the history as MLflow metrics.")] = True,  # noqa: FBT002 - a flag of the command line
+    record: Annotated[  # noqa: FBT002 - a flag of the command line
+        bool,
+        typer.Option(help="Log the history to MLflow, as metrics over the version's number."),
+    ] = False,
+    everything: Annotated[  # noqa: FBT002 - a flag of the command line
+        bool, typer.Option("--all", help="Print the intervals and the numbers of images as well.")
+    ] = False,
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Show the verdicts, metrics and drift of a registered model's versions; measure nothing."""
+    """Show verdicts, metrics and drift of all versions of a model.
+
+    Everything comes from records. Nothing is measured, and nothing is written unless asked.
+    """
     from governance.workflows import version_history
 
     found = version_history.read_history(name)
@@ -183,21 +198,30 @@ def history(
     if as_json:
         print_json({**found.summary(), "run_id": run_id})
         return
+    _versions(found, everything=everything)
+    if html:
+        paragraph(f"Report: {html}")
+    if run_id:
+        paragraph(f"Recorded: run {run_id} holds the metrics by version")
+    else:
+        paragraph("Nothing was recorded; --record logs these numbers to MLflow")
+
+
+def _versions(found: "History", *, everything: bool) -> None:
+    """One version a row, and below them what keeps a record from being relied on."""
     columns = ("version", "verdict", "assessed", "accuracy", "drift to previous", "to first")
-    table = Table(*columns, title=text(name))
+    rows = []
     for entry in found.entries:
+        pairs = (entry.accuracy, entry.to_previous, entry.to_first)
         shown = [
-            f"{number(value)} {interval(ends)}".strip()
-            for value, ends in (entry.accuracy, entry.to_previous, entry.to_first)
+            f"{number(value)} {interval(ends) if everything else ''}".strip()
+            for value, ends in pairs
         ]
-        cells = (entry.version, entry.verdict, entry.created, *shown)
-        table.add_row(*map(text, cells))
-    out.print(table)
+        rows.append((entry.version, entry.verdict, entry.created[:16], *shown))
+    table(columns, rows)
     for entry in found.entries:
         for problem in entry.problems:
-            out.print(text(f"version {entry.version}: {problem}"), soft_wrap=True)
-    if run_id:
-        out.print(text(f"Metrics by version: run {run_id}"), soft_wrap=True)
+            paragraph(f"version {entry.version}: {problem}")
 
 
 def _policy(path: Path | None) -> "Policy | None":
@@ -237,14 +261,36 @@ def _compared(found: "Compared", code: int) -> dict[str, Any]:
     }
 
 
-def _show(found: "Compared") -> None:
+#: The answer of a comparison in one sentence, and what it means for the reader.
+ANSWERS: "dict[str, tuple[str, str, Leaning]]" = {
+    "EQUIVALENT": ("", "decides for the same reasons as", "good"),
+    "DRIFT": ("", "decides for other reasons than", "bad"),
+    "INCONCLUSIVE": ("It cannot be told whether ", "decides for the same reasons as", "open"),
+}
+
+
+def _show(found: "Compared", *, everything: bool) -> None:
+    """The answer in one sentence, why, and the answer to each of the three questions."""
     comparison = found.comparison
-    pair = f"{comparison.old.uri} -> {comparison.new.uri}"
-    out.print(f"{text(pair)}: [bold]{text(comparison.verdict)}[/bold]", soft_wrap=True)
+    old, new = comparison.old.uri, comparison.new.uri
+    given = "INCONCLUSIVE" if found.withdrawn else comparison.verdict
+    start, decides, which = ANSWERS[given]
+    answer(given, which, f": {start}{new} {decides} {old}.")
     for reason in found.withdrawn:
-        out.print(text(f"withdrawn: {reason}"), soft_wrap=True)
-    for note in found.evidence.measurement.notes if found.evidence.measurement else ():
-        out.print(text(note), soft_wrap=True)
+        paragraph(f"Withdrawn: {reason}")
+    notes = found.evidence.measurement.notes if found.evidence.measurement else ()
+    told = notes if everything else (*comparison.reasons, *_answers(comparison))
+    for note in told:
+        paragraph(note, start="- ")
+    if not everything and len(notes) > len(told):
+        paragraph(f"--all shows all {len(notes)} notes.")
+    if not comparison.references:
+        paragraph(f"Next: governance references make {quote(old)} --recipe module:function")
+
+
+def _answers(comparison: "Comparison") -> tuple[str, ...]:
+    asked = (comparison.identity, comparison.exchangeability, comparison.equivalence)
+    return tuple(item.words for item in asked)
 
 
 def _references(made: "tuple[Reference, ...]", *, as_json: bool) -> None:
@@ -253,10 +299,8 @@ def _references(made: "tuple[Reference, ...]", *, as_json: bool) -> None:
     if as_json:
         print_json({"references": [to_data(item) for item in made]})
         return
-    table = Table("run", "kind", "of version", "recipe", "seed")
-    for item in made:
-        table.add_row(*map(text, (item.run_id, item.kind, item.version, item.recipe, item.seed)))
-    out.print(table)
+    rows = [(item.run_id, item.kind, item.version, item.recipe, item.seed) for item in made]
+    table(("run", "kind", "of version", "recipe", "seed"), rows)
 
 
 def _test(item: "SelfTest") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from governance.cli.arguments import Record
-from governance.cli.console import out
+from governance.cli.console import out, paragraph
 from governance.cli.files import write
 from governance.cli.recorded import recorded
 
@@ -39,9 +39,9 @@ def export(
         typer.Option("--out", help="File to write; standard output if not given.", metavar="FILE"),
     ] = None,
 ) -> None:
-    """Write a recorded assessment in a format that other tools read. Nothing is measured.
+    """Write a recorded assessment in a format that other tools read.
 
-    A record whose verdict does not follow from its evidence is not exported.
+    Nothing is measured. A record whose verdict does not follow from its evidence is not exported.
     """
     from governance.errors import EvidenceError
 
@@ -54,3 +54,4 @@ def export(
         out.out(text, end="", highlight=False)
     else:
         write(out_file, text.encode())
+        paragraph(f"Export: {out_file}")

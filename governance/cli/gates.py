@@ -1,13 +1,15 @@
 """Commands about use: `gate`, `promote`, and `doctor`, which examines the server behind them."""
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from governance.cli.arguments import AsJson, Keys, ModelUri
-from governance.cli.console import complain, err, out, print_json, show, summary, text
+from governance.cli.arguments import All, AsJson, Keys, ModelUri
+from governance.cli.console import complain, err, out, paragraph, print_json, summary, text
 from governance.cli.forms import Forms
+from governance.cli.verdicts import leaning, mark, show
 from governance.errors import GovernanceError
 
 if TYPE_CHECKING:
@@ -16,11 +18,26 @@ if TYPE_CHECKING:
 __all__ = ["doctor", "gate", "promote"]
 
 UNHEALTHY = 10
-COLOURS = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
 def _form(text: str) -> Any:
     return typer.Option(help=text, metavar="FILE")
+
+
+GitHub = Annotated[
+    bool,
+    typer.Option(
+        "--github", help="In GitHub Actions: write annotations, step summary and outputs."
+    ),
+]
+PolicyPath = Annotated[
+    Path,
+    typer.Option(
+        help="Place of the policy file in your repository, at whose lines findings in these "
+        "files point. It judges nothing.",
+        metavar="FILE",
+    ),
+]
 
 
 def gate(
@@ -35,23 +52,15 @@ def gate(
     gitlab_codequality: Annotated[
         Path | None, _form("Write the open findings as GitLab's Code Quality report to this file.")
     ] = None,
-    github: Annotated[
-        bool,
-        typer.Option(
-            "--github", help="In GitHub Actions: write annotations, step summary and outputs."
-        ),
-    ] = False,
-    policy_path: Annotated[
-        Path,
-        typer.Option(
-            help="Place of the policy file in your repository, at whose lines findings in these "
-            "files point. It judges nothing.",
-            metavar="FILE",
-        ),
-    ] = Path("policy.toml"),
+    github: GitHub = False,
+    policy_path: PolicyPath = Path("policy.toml"),
+    everything: All = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say by exit code whether a model version may be used, from its record. Runs no analysis."""
+    """Say by exit code whether a model version may be used.
+
+    The answer comes from the version's record. No analysis is run.
+    """
     from tempfile import TemporaryDirectory
 
     from governance import registry
@@ -77,7 +86,7 @@ def gate(
         print_json(_data(answer, signed=keys is not None))
     else:
         with forms.quoted():
-            _tell(answer, signed=keys is not None)
+            _tell(answer, signed=keys is not None, everything=everything)
     forms.write(answer)
     raise typer.Exit(answer.exit_code)
 
@@ -88,7 +97,10 @@ def promote(
     keys: Keys = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Set an alias on a model version that passes the gate. Exits with the gate's code."""
+    """Set an alias on a model version that passes the gate.
+
+    Exits with the gate's code. No alias is set on a version that does not pass.
+    """
     from tempfile import TemporaryDirectory
 
     from governance import registry
@@ -103,7 +115,9 @@ def promote(
     elif answer.reasons:
         for reason in answer.reasons:
             complain(reason)
-        out.print(text(f"{answer.version.uri}: {answer.verdict}; the alias {alias} is not set"))
+        said = mark(answer.verdict, leaning(answer.verdict))
+        where, unset = text(answer.version.uri), text(f"the alias {alias} is not set")
+        out.print(f"{where}: {said}; {unset}", soft_wrap=True)
     else:
         out.print(text(f"{answer.version.uri} is {alias} now"), soft_wrap=True)
         out.print(text(_signature(answer, signed=keys is not None)), soft_wrap=True)
@@ -130,7 +144,10 @@ def doctor(
     ] = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Examine a running MLflow server from outside. Exits with 10 if it lets models through."""
+    """Examine a running MLflow server from outside.
+
+    A test model is made and deleted, to see what is refused.
+    """
     import dataclasses
 
     from governance.registry.doctor import examine, healthy
@@ -141,23 +158,36 @@ def doctor(
         print_json({"exit_code": code, "findings": [dataclasses.asdict(item) for item in found]})
         raise typer.Exit(code)
     for item in found:
-        colour = COLOURS[item.state]
-        out.print(f"[{colour}]{item.state:7}[/{colour}] {text(f'{item.about}: {item.found}')}")
+        paragraph(f"{item.about}: {item.found}", start=f"{item.state:7} ")
         if item.cure:
-            out.print(text(f"        cure: {item.cure}"))
+            paragraph(item.cure, indent=8, start="cure: ")
     raise typer.Exit(code)
 
 
-def _tell(answer: "GateAnswer", *, signed: bool) -> None:
-    assessment = answer.assessment
-    if assessment is None:
-        out.print(f"{text(answer.version.uri)}: [bold]{answer.verdict}[/bold]")
-    else:
-        show(assessment)
+def _tell(answer: "GateAnswer", *, signed: bool, everything: bool) -> None:
+    assessment, uri = answer.assessment, answer.version.uri
+    # The record's own verdict is not the answer where it is the signature that is missing.
     if assessment is None or assessment.decision.verdict != answer.verdict:
+        out.print(f"{text(uri)}: {mark(answer.verdict, leaning(answer.verdict))}", soft_wrap=True)
         for reason in answer.reasons:
-            out.print(text(reason), soft_wrap=True)
-    out.print(text(_signature(answer, signed=signed)), soft_wrap=True)
+            paragraph(reason)
+    else:
+        show(assessment, everything=everything)
+    paragraph(_signature(answer, signed=signed))
+    next_one = _next(answer)
+    if next_one:
+        paragraph(f"Next: {next_one}")
+
+
+def _next(answer: "GateAnswer") -> str:
+    """The command that a person would type after this answer; empty where there is none."""
+    uri = quote(answer.version.uri)
+    if not answer.reasons:
+        return f"governance promote {uri} --alias champion"
+    if answer.assessment is not None:
+        return f"governance report {uri} --pdf report.pdf"
+    waits = answer.verdict == "undetermined"
+    return f"governance assess {uri} --policy policy.toml" if waits else ""
 
 
 def _signature(answer: "GateAnswer", *, signed: bool) -> str:

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.table import Table
 
 from governance.cli.arguments import AsJson, Keys
 from governance.cli.configuration import MaybeConfig
-from governance.cli.console import misuse, out, print_json, text
+from governance.cli.console import misuse, out, paragraph, print_json, table, text
 
 if TYPE_CHECKING:
     from governance.registry.audit import Wanted
@@ -36,9 +35,10 @@ def inventory(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List what is in the registry, what a governed server would refuse, and what to assess first.
+    """List what is in the registry, and what to assess first.
 
-    The table `[registry]` of the configuration says which aliases and stages are protected.
+    It also says what a governed server would refuse. Nothing is changed. The table `[registry]` of
+    the configuration says which aliases and stages are protected.
     """
     from governance.approval import load_ring
     from governance.approval.protection import Protection
@@ -74,19 +74,21 @@ def _stock(found: "Inventory") -> dict[str, Any]:
 def _show(found: "Inventory") -> None:
     uses = sum(len(item.uses) for item in found.versions)
     refused = sum(len(item.refused) for item in found.versions)
-    table = Table("priority", "version", "used as", "state", "why", box=None, pad_edge=False)
-    for item in found.versions:
-        if item.waits or item.refused:
-            cells = (str(item.priority), item.uri, ", ".join(item.uses), item.state, item.why)
-            table.add_row(*map(text, cells))
-    out.print(table)
-    out.print(f"{len(found.models)} models, {len(found.versions)} versions")
-    out.print(f"{len(found.backlog)} versions wait for an assessment")
-    out.print(f"{refused} of {uses} protected uses rest on no approval")
+    rows = [
+        (str(item.priority), item.uri, ", ".join(item.uses), item.state, item.why)
+        for item in found.versions
+        if item.waits or item.refused
+    ]
+    if rows:
+        table(("priority", "version", "used as", "state", "why"), rows)
+        out.print()
+    paragraph(f"models: {len(found.models)}, versions: {len(found.versions)}")
+    paragraph(f"versions that wait for an assessment: {len(found.backlog)}")
+    paragraph(f"{refused} of {uses} protected uses rest on no approval")
     ready = [item.name for item in found.models if not item.refused]
-    out.print(text(f"nothing would be refused of: {', '.join(ready) or 'no model'}"))
+    paragraph(f"nothing would be refused of: {', '.join(ready) or 'no model'}")
     reporting = [item.name for item in found.models if item.mode == "report"]
-    out.print(text(f"in mode report: {', '.join(reporting) or 'no model'}"), soft_wrap=True)
+    paragraph(f"in mode report: {', '.join(reporting) or 'no model'}")
 
 
 def audit(
@@ -124,7 +126,10 @@ def audit(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a governed server let pass and refused. Only reads its database."""
+    """Show what a governed server let pass and refused.
+
+    Its database is only read.
+    """
     from governance.registry.audit import Wanted, counts, entries
 
     wanted = Wanted(
@@ -143,10 +148,8 @@ def audit(
         print_json({"counts" if count else "decisions": rows})
         return
     columns = ("model", "action", "outcome", "number") if count else SHOWN
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(text("" if row[name] is None else str(row[name])) for name in columns))
-    out.print(table)
+    cells = [["" if row[name] is None else str(row[name]) for name in columns] for row in rows]
+    table(columns, cells)
 
 
 #: Columns of a decision on a terminal; `--json` and `--export` have all.

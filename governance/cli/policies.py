@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from governance.cli.arguments import AsJson, ModelUri
-from governance.cli.console import out, print_json, text
+from governance.cli.console import paragraph, print_json
 from governance.cli.files import write
 from governance.cli.waiting import progress_bar
 from governance.errors import PolicyError
@@ -25,10 +25,8 @@ def policy_new(
     if path.exists():
         raise PolicyError(f"{path}: exists; a new file name is accepted")
     write(path, starter())
-    out.print(
-        text(f"Wrote {path}. Adapt it, then: governance policy check {quote(str(path))}"),
-        soft_wrap=True,
-    )
+    paragraph(f"Wrote {path}. Adapt the lines marked <-.")
+    paragraph(f"Next: governance policy check {quote(str(path))}")
 
 
 def starter() -> bytes:
@@ -78,11 +76,9 @@ def policy_draft(
         )
     write(path, draft.text.encode())
     for sentence in draft.seen:
-        out.print(text(sentence), soft_wrap=True)
-    out.print(
-        text(f"Wrote {path}. Read it, then: governance policy check {quote(str(path))}"),
-        soft_wrap=True,
-    )
+        paragraph(sentence)
+    paragraph(f"Wrote {path}. Read it before use.")
+    paragraph(f"Next: governance policy check {quote(str(path))}")
 
 
 def _place(data: Path, policy: Path) -> str:
@@ -108,15 +104,12 @@ def policy_check(
     judged = orchestration.judged_by(read)
     said = _on_images(judged, data)
     blocking = sum(item.severity == "block" for item in read.expectations)
-    out.print(
-        text(
-            f"{path}: {len(read.analyses)} analyses, {len(read.expectations)} expectations "
-            f"({blocking} blocking). {read.digest}"
-        ),
-        soft_wrap=True,
+    paragraph(
+        f"{path}: {len(read.analyses)} analyses, {len(read.expectations)} expectations "
+        f"({blocking} blocking). {read.digest}"
     )
     for sentence in said:
-        out.print(text(sentence), soft_wrap=True)
+        paragraph(sentence)
 
 
 def _on_images(policy: "Policy", data: Path | None) -> list[str]:
@@ -161,8 +154,8 @@ def list_analyses(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag of 
         print_json(installed)
         return
     for name, item in installed.items():
-        out.print(f"[bold]{text(name)}[/bold]  {text(item['about'])}")
+        paragraph(f"{name}  {item['about']}")
         parameters = ", ".join(f"{key} = {value!r}" for key, value in item["parameters"].items())
-        out.print(f"  parameters: {text(parameters or 'none')}")
+        paragraph(f"parameters: {parameters or 'none'}", indent=2)
         for key, meaning in item["metrics"].items():
-            out.print(f"  {text(f'{name}.{key}')}: {text(meaning)}")
+            paragraph(f"{name}.{key}: {meaning}", indent=2)

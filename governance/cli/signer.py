@@ -30,9 +30,10 @@ def signer(
         typer.Option(help="Policy that verdicts are signed under; any if none is given."),
     ] = None,
 ) -> None:
-    """Hold a key for workers, and sign the verdicts that follow from their records.
+    """Hold a worker's key in a process of its own.
 
-    It judges each record again itself, and signs nothing that people sign.
+    It signs the verdicts that follow from the records. It judges each record again itself, and
+    signs nothing that people sign.
     """
     logger = logging.getLogger("governance.signer")
     logger.addHandler(logging.StreamHandler(sys.stderr))

@@ -66,9 +66,9 @@ def worker(
         float, typer.Option(help="Seconds to finish or hand back work after SIGTERM.", min=1)
     ] = 30.0,
 ) -> None:
-    """Assess every registered version and sign its verdict, until SIGTERM or Ctrl-C.
+    """Assess every registered version and sign its verdict.
 
-    Aliases are set by nobody but you.
+    Runs until SIGTERM or Ctrl-C. Aliases are set by nobody but you.
     """
     webhooks = _address("--listen", listen)
     probes = _address("--monitoring", monitoring)
@@ -113,7 +113,10 @@ def sweep(
     ledger: LedgerUrl = "sqlite:///governance-ledger.db",
     as_json: AsJson = False,
 ) -> None:
-    """Scan all versions once, assess those that need it, and report aliases without an approval."""
+    """Do the worker's job once: scan all versions, assess some.
+
+    Aliases without an approval are reported.
+    """
     resources = _resources(config, signing_key, signer, keys, ledger)
 
     from governance.worker.counts import Counts

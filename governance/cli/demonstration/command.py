@@ -7,10 +7,10 @@ from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from governance.cli.arguments import AsJson, Keys, SigningKey
-from governance.cli.console import complain, out, print_json, text
+from governance.cli.console import complain, out, paragraph, print_json, text
+from governance.cli.verdicts import answer, leaning
 from governance.cli.waiting import Lines
 from governance.records.numbers import number
 
@@ -38,10 +38,10 @@ def demo(
     keys: Keys = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Train, register and assess three versions of a digit classifier, which takes two minutes.
+    """Train and assess three digit classifiers, in two minutes.
 
-    Everything stays in the new folder. MLflow servers are not touched, unless --registry or
-    --config names one.
+    All three are registered and held against one policy, and one is rejected. Everything stays in
+    the new folder. MLflow servers are not touched, unless --registry or --config names one.
     """
     from governance.cli.demonstration.orders import Store
     from governance.cli.demonstration.running import run_demo
@@ -60,19 +60,20 @@ def demo(
 def _show(versions: list["DemoVersion"], store: "Store") -> None:
     from governance.cli.demonstration.orders import NAME
 
-    table = Table(
-        "version", "what it is", "accuracy", "verdict", title="Three versions, one policy"
-    )
+    out.print("Three versions, one policy:")
     for version in versions:
         accuracy = number(version.assessment.metrics.get(ACCURACY))
-        table.add_row(*map(text, (version.number, version.story, accuracy, version.verdict)))
-    out.print(table)
+        answer(
+            version.verdict,
+            leaning(version.verdict),
+            f": version {version.number}, {version.story}; accuracy {accuracy}",
+        )
     for version in versions:
         sentences = why(version.assessment)
         if sentences:
             _print(f"Why version {version.number} is {version.verdict}:")
         for sentence in sentences:
-            out.print(text(f"- {sentence}"), highlight=False)
+            paragraph(sentence, start="- ")
     _print("Reports:")
     for version in versions:
         _print(f"- version {version.number}: {version.pdf or 'none'}")
@@ -86,7 +87,7 @@ def _show(versions: list["DemoVersion"], store: "Store") -> None:
 
 def _print(line: str) -> None:
     """A line that may be copied: not broken, whatever the width of the terminal."""
-    out.print(text(line), soft_wrap=True, highlight=False)
+    out.print(text(line), soft_wrap=True)
 
 
 def why(assessment: "Assessment") -> list[str]:

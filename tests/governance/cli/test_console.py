@@ -1,109 +1,79 @@
-"""The console: names stay whole, numbers stay true, and text from elsewhere stays text."""
+"""The console: names stay whole, lines fit the terminal, and text from elsewhere stays text."""
 
 import io
 import json
 import sys
-from dataclasses import replace
 
 import pytest
 
 from governance.cli import console
-from governance.records.decision import judge
-from governance.records.evidence import Evidence, Interval, Measurement, ValidationIdentity
-from governance.records.policy import Expectation, ModelTerms, Policy
+
+NAMES = ("conflicting_near_duplicates", "preprocessing_check.better_alternatives", "z" * 100)
 
 
-@pytest.fixture
-def make(tiny_subject):
-    """An assessment of one metric under one expectation."""
-    from governance.records.assessment import Assessment  # noqa: PLC0415 - as the console does
+class Terminal(io.StringIO):
+    """A terminal of 80 columns."""
 
-    def made(name, value, *, interval=None, **bound):
-        policy = Policy(
-            title="T", validation="v", model=ModelTerms(), analyses={},
-            expectations=(Expectation(metric=f"performance.{name}", **bound),),
-        )  # fmt: skip
-        measurement = Measurement(
-            metrics={name: value}, intervals={name: interval} if interval else {}
-        )
-        evidence = Evidence(
-            analysis="performance", about="P.", parameters={}, seed=0, seconds=1.0, device="cpu",
-            measurement=measurement,
-        )  # fmt: skip
-        return Assessment(
-            identity=replace(tiny_subject.identity, uri="models:/[red]tiny[/red]/1"),
-            validation=ValidationIdentity(
-                location="v", digest="sha256:0", images=1, class_names=("a",), class_counts=(1,)
-            ),
-            policy=policy,
-            evidence=(evidence,),
-            decision=judge(policy, [evidence]),
-            environment={},
-            created="2026-01-02T03:04:05+00:00",
-        )
-
-    return made
+    def isatty(self):
+        return True
 
 
-def shown(assessment, capsys):
-    console.show(assessment)
-    return capsys.readouterr().out
-
-
-def test_a_long_name_stays_on_one_line_where_there_is_no_terminal(make, capsys):
-    name = "recall." + "very long name " * 20 + "end"
-    said = shown(make(name, 0.5, at_least=0.1), capsys)
-    assert any(f"performance.{name} at least 0.1" in line for line in said.splitlines())
-
-
-def test_a_narrow_terminal_breaks_a_long_name_and_cuts_nothing(make, monkeypatch):
-    # arrange
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
+def on_a_terminal(monkeypatch, kind="dumb"):
+    """Show what follows on a terminal; by default one that knows no colours."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
-    monkeypatch.setenv("TERM", "dumb")  # 80 columns, no colours
+    monkeypatch.setenv("TERM", kind)
+    monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setattr(console, "out", console._console(terminal))
-    # act
-    console.show(make("recall." + "z" * 100, 0.5, at_least=0.1))
-    # assert
+    return terminal
+
+
+def test_a_paragraph_is_broken_between_words_on_a_terminal_and_no_name_is(monkeypatch):
+    terminal = on_a_terminal(monkeypatch)
+    console.paragraph(" ".join([*NAMES, *("word" for _ in range(40))]), start="1. ", indent=2)
+    lines = terminal.getvalue().splitlines()
+    assert all(name in terminal.getvalue() for name in NAMES)
+    assert lines[0].startswith("  1. ")
+    assert all(line.startswith("     ") for line in lines[1:])
+    assert max(len(line) for line in lines if "z" not in line) <= 80
+
+
+def test_a_paragraph_is_one_line_where_there_is_no_terminal(capsys):
+    console.paragraph("word " * 500 + "end")
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+@pytest.mark.parametrize("under", [None, 1])
+def test_a_table_that_is_too_wide_breaks_no_name(monkeypatch, under):
+    terminal = on_a_terminal(monkeypatch)
+    rows = [("1", *NAMES), ("2", "b", "c", "")]
+    console.table(("id", "first", "second", "third"), rows, under=under)
     said = terminal.getvalue()
-    assert said.count("z") == 100
-    assert max(map(len, said.splitlines())) <= 80
-    assert "…" not in said
+    assert all(name in said for name in NAMES)
+    assert max(len(line) for line in said.splitlines() if "z" not in line) <= 80
 
 
-@pytest.mark.parametrize(
-    ("value", "bound", "text"),
-    [
-        (0.89996, {"at_least": 0.9}, "0.89996"),
-        (0.99996, {"at_least": 0.5}, "0.99996"),
-        (1.0, {"at_least": 0.5}, "1"),
-        (0.00004, {"at_most": 0.5}, "0.00004"),
-        (0.9, {"at_least": 0.9}, "0.9000"),
-        (None, {"at_least": 0.9}, "missing"),
-    ],
-)
-def test_a_value_is_never_rounded_to_one_that_it_does_not_have(make, capsys, value, bound, text):
-    said = shown(make("accuracy", value, **bound), capsys)
-    row = next(line for line in said.splitlines() if "performance.accuracy at" in line)
-    assert text in row.split()
+def test_a_table_that_fits_has_one_line_a_row(monkeypatch):
+    terminal = on_a_terminal(monkeypatch)
+    console.table(("id", "name"), [("1", "a"), ("22", "\u732b")])
+    assert terminal.getvalue() == "id  name\n1   a\n22  \u732b\n"
 
 
-def test_a_value_stands_with_its_interval_and_n(make, capsys):
-    interval = Interval(low=0.25, high=0.99999, n=1200)
-    said = shown(make("accuracy", 0.5, interval=interval, at_least=0.1), capsys)
-    assert "0.5000 [0.2500, 0.99999], n=1,200  met" in said
+def test_a_long_table_has_one_line_a_row_where_there_is_no_terminal(capsys):
+    console.table(("id", "first", "second", "third"), [("1", *NAMES)] * 3)
+    assert len(capsys.readouterr().out.splitlines()) == 4
 
 
-def test_text_from_elsewhere_is_neither_markup_nor_emoji_nor_steers_a_terminal(make, capsys):
-    name = "recall.[bold]cat[/bold] :warning: \x1b[31m\x1b]0;title\x07\u202e"
-    said = shown(make(name, None, at_least=0.1), capsys)
-    assert "[bold]cat[/bold] :warning: \ufffd[31m\ufffd]0;title\ufffd\ufffd" in said
-    assert "models:/[red]tiny[/red]/1: undetermined" in said
-    assert "\x1b" not in said
+def test_the_cells_of_a_table_are_neither_markup_nor_steer_a_terminal(capsys):
+    console.table(("name",), [("[bold]x[/bold] :warning:\x1b[2J\u202e",)])
+    assert capsys.readouterr().out == "name\n[bold]x[/bold] :warning:\ufffd[2J\ufffd\n"
+
+
+def test_numbers_and_paths_have_no_colour(monkeypatch):
+    made = on_a_terminal(monkeypatch, "xterm-256color")
+    console.paragraph("models:/digits/3 has 0.92 in /tmp/x, True")
+    console.print_json({"a": 1})
+    assert "\x1b" not in made.getvalue()
 
 
 def test_a_problem_is_one_line_on_standard_error(capsys):

@@ -148,10 +148,14 @@ def test_a_comparison_takes_the_recorded_references(made, governance, tmp_path):
     assert found["verdict"] in page.read_text()
 
 
-def test_a_comparison_in_words_says_all_three_answers(governance):
+def test_a_comparison_in_words_leads_with_its_answer_and_says_all_three(governance):
     answer = governance("compare", "v1", "v2")
-    for word in ("Identity:", "Exchangeability", "Equivalence:", "False alarms:"):
+    first = answer.out.splitlines()[0]
+    assert " decides for " in first
+    assert first.endswith(".")
+    for word in ("Identity:", "Exchangeability", "Equivalence:", "--all shows all"):
         assert word in answer.out
+    assert "False alarms:" in governance("compare", "v1", "v2", "--all").out
 
 
 @pytest.mark.slow
@@ -213,7 +217,7 @@ def test_the_history_is_printed_drawn_and_logged(governance, tmp_path):
     from mlflow import MlflowClient  # noqa: PLC0415
 
     page = tmp_path / "history.html"
-    answer = governance("history", "stripes", "--json", "--html", page)
+    answer = governance("history", "stripes", "--record", "--json", "--html", page)
     found = json.loads(answer.out)
     first, second = found["entries"]
     assert (first["version"], first["verdict"], first["to_previous"]) == (
@@ -231,11 +235,13 @@ def test_the_history_is_printed_drawn_and_logged(governance, tmp_path):
     }
     assert page.read_text().count("<img") >= 1
     # Asked again, nothing is logged twice.
-    again = json.loads(governance("history", "stripes", "--json").out)["run_id"]
+    again = json.loads(governance("history", "stripes", "--record", "--json").out)["run_id"]
+    assert json.loads(governance("history", "stripes", "--json").out)["run_id"] is None
     assert again == found["run_id"]
     assert len(MlflowClient().get_metric_history(again, "performance.accuracy")) == 2
-    shown = governance("history", "stripes", "--no-record").out
+    shown = governance("history", "stripes").out
     assert "drift to previous" in shown
+    assert "Nothing was recorded; --record logs these numbers to MLflow" in shown
     assert governance("history", "other").code == 2
 
 
