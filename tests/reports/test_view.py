@@ -33,7 +33,8 @@ def test_sections_stand_under_their_parts_in_order(assessment):
     assert titles == [
         ("D", "Performance"), ("D", "Data"), ("D", "Comparison with the baseline"),
         ("E", "Filter importance"), ("E", "Layer prediction"), ("E", "Genetic explanation"),
-        ("F", "Limits"), ("annex", "Findings in full"), ("annex", "Environment"),
+        ("F", "Limits"), ("annex", "Findings in full"), ("annex", "Controls of laws, standards and guidance"),
+        ("annex", "Environment"),
     ]  # fmt: skip
     assert [entry.number for entry in view(assessment).chapters] == list(range(1, 10))
 
