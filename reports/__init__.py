@@ -2,7 +2,7 @@
 
 ```
 html        the report as one self-contained page for the screen
-pdf         the same page on A4, tagged, with contents and bookmarks
+pdf         the same page on A4, tagged, with bookmarks and the record attached
 controls    what an assessment says to controls of laws, standards and guidance
 gate_view   an answer of the gate, arranged for the forms that pipelines read
 markdown    an answer of the gate for a pull request or the page of a job
@@ -28,7 +28,13 @@ approvals   who answers for a version
 finding_cards  part B: a card for every open finding, and all requirements at a glance
 scope       part C: what was judged, for what, and what was not
 scales      where a value, its interval and its bound stand on a line
-sections    the evidence of one analysis, arranged
+results     part D: how often the model is right
+reasons     part E: how the model comes to its answers, with the sign of risk of each analysis
+answers     what each analysis says in a sentence, and the chart that shows it
+charts      the figures of parts D and E in SVG
+table_rows  the tables of a record, row by row
+annex       every measure, method and table, once each
+tagging     what PDF/UA asks of a tagged file and WeasyPrint leaves out
 view        an assessment in the order in which a reader asks
 gaps        what an assessment says nothing about
 grid        the part of a table that fits on a page

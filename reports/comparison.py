@@ -3,8 +3,9 @@
 from governance.errors import EvidenceError
 from governance.records.assessment import Assessment
 from governance.records.policy import DRIFT
+from reports.annex import annex_section
+from reports.findings import findings
 from reports.html import environment, style
-from reports.sections import section
 
 __all__ = ["to_html"]
 
@@ -25,6 +26,8 @@ def to_html(assessment: Assessment) -> str:
     return template.render(
         assessment=assessment,
         other=assessment.baseline,
-        section=section(assessment, evidence),
+        item=annex_section(
+            assessment, evidence, 1, findings(assessment), printed=frozenset({f"{DRIFT}.answers"})
+        ),
         style=style(),
     )

@@ -14,6 +14,7 @@ MOST_ROWS = 200
 # A table of fewer characters per row than this is set at its natural width.
 FULL_WIDTH = 84
 MANY_COLUMNS = 7
+NOT_APPLICABLE = "\N{EN DASH}"
 NARROWEST, WIDEST, WIDEST_OF_MANY = 5, 34, 22
 
 
@@ -51,13 +52,24 @@ class Grid:
     columns_left: tuple[str, ...]
 
 
-def grid(table: Table) -> Grid:
-    """The part of a table that fits on the page, with widths in proportion to what is in it."""
-    shown = min(len(table.rows) if table.shown is None else table.shown, MOST_ROWS)
-    columns = table.printed
+def grid(table: Table, most: int = MOST_ROWS) -> Grid:
+    """The part of a table that fits on the page, with widths in proportion to what is in it.
+
+    Columns without a single cell are left out; a cell without a value does not apply to its row.
+
+    Args:
+        table: Rows in the order of their weight.
+        most: Rows that are printed at most.
+    """
+    shown = min(len(table.rows) if table.shown is None else table.shown, most)
+    columns = tuple(
+        name
+        for name in table.printed
+        if any(row[table.columns.index(name)] is not None for row in table.rows[:shown])
+    )
     places = [table.columns.index(name) for name in columns]
     cells = [tuple(row[place] for place in places) for row in table.rows[:shown]]
-    texts = [tuple(cell(item) for item in row) for row in cells]
+    texts = [tuple(_text(item) for item in row) for row in cells]
     widest = WIDEST_OF_MANY if len(columns) > MANY_COLUMNS else WIDEST
     sizes = [
         _size(name, [row[index] for row in texts], widest) for index, name in enumerate(columns)
@@ -66,15 +78,23 @@ def grid(table: Table) -> Grid:
         name=table.name,
         caption=table.caption,
         columns=tuple(
-            Column(name, round(100 * size / sum(sizes), 2), _numeric(row[index] for row in cells))
+            Column(
+                name,
+                round(100 * size / max(1, sum(sizes)), 2),
+                _numeric(row[index] for row in cells),
+            )
             for index, (name, size) in enumerate(zip(columns, sizes, strict=True))
         ),
         rows=tuple(texts),
         full=sum(sizes) > FULL_WIDTH,
         dense=len(columns) > MANY_COLUMNS,
         rows_left=len(table.rows) - len(texts),
-        columns_left=tuple(name for name in table.columns if name not in columns),
+        columns_left=tuple(name for name in table.columns if name not in table.printed),
     )
+
+
+def _text(item: Cell) -> str:
+    return NOT_APPLICABLE if item is None else cell(item)
 
 
 def _size(name: str, texts: Iterable[str], widest: int) -> int:

@@ -18,7 +18,7 @@ from governance.records.decision import OUTCOMES
 from reports.prose import printable
 from reports.view import View, view
 
-__all__ = ["environment", "page", "style", "to_html"]
+__all__ = ["code_point", "environment", "page", "style", "to_html"]
 
 # File, family, weight and style.
 FONTS = (
@@ -28,8 +28,9 @@ FONTS = (
     ("IBMPlexMono-Regular", "Plex Mono", 400, "normal"),
 )
 
-#: Style sheets, in order: what all pages share, and the parts of a report.
-SHEETS = ("report.css", "parts.css")
+#: Style sheets, in order: what all pages share, the parts of a report, and one for its medium.
+SHEETS = ("report.css", "parts.css", "evidence.css")
+SCREEN, PAPER = "screen.css", "paper.css"
 
 #: Pixels of a picture.
 MOST_PIXELS = 50_000_000
@@ -50,16 +51,25 @@ def to_html(assessment: Assessment, doubts: Sequence[str] = ()) -> str:
     return page(view(assessment), doubts)
 
 
-def page(arranged: View, doubts: Sequence[str] = ()) -> str:
+def page(
+    arranged: View, doubts: Sequence[str] = (), *, paper: bool = False, lacking: Sequence[str] = ()
+) -> str:
     """The report from an assessment that is already arranged.
 
     Args:
         arranged: The assessment in the order of the report.
         doubts: Where it contradicts itself; if there are any, every page is marked as unverified.
+        paper: Whether it is printed, where long tables and secondary figures are left out.
+        lacking: Characters that no font has, which are printed as their codes.
     """
     template = environment().get_template("report.html.j2")
     return template.render(
-        view=arranged, assessment=arranged.assessment, style=style(), doubts=doubts
+        view=arranged,
+        assessment=arranged.assessment,
+        style=style(paper=paper),
+        doubts=doubts,
+        paper=paper,
+        lacking=lacking,
     )
 
 
@@ -75,6 +85,7 @@ def environment() -> Environment:
     )
     environment.filters.update(
         capital=_capital,
+        code=code_point,
         count=numbers.count,
         difference=numbers.difference,
         duration=numbers.duration,
@@ -88,6 +99,11 @@ def environment() -> Environment:
         prose=_prose,
     )
     return environment
+
+
+def code_point(character: str) -> str:
+    """The code of a character, as Unicode writes it."""
+    return f"U+{ord(character):04X}"
 
 
 def _final(value: object) -> object:
@@ -126,8 +142,8 @@ def _data_uri(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{b64encode(content).decode()}"
 
 
-def style() -> Markup:
-    """The style sheet with the fonts inside; ours, so not escaped."""
+def style(*, paper: bool = False) -> Markup:
+    """The style sheets with the fonts inside; ours, so not escaped."""
     home = files("templates")
     faces = [
         f"@font-face {{ font-family: '{family}'; font-weight: {weight}; font-style: {style}; "
@@ -135,5 +151,6 @@ def style() -> Markup:
         "format('woff2'); }"
         for name, family, weight, style in FONTS
     ]
-    sheets = [(home / name).read_text(encoding="utf-8") for name in SHEETS]
+    names = (*SHEETS, PAPER if paper else SCREEN)
+    sheets = [(home / name).read_text(encoding="utf-8") for name in names]
     return Markup("\n".join([*faces, *sheets]))  # noqa: S704 - files of this package

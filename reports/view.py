@@ -12,20 +12,21 @@ from typing import ClassVar
 
 from governance.records.assessment import Assessment
 from governance.records.decision import Finding, Verdict
-from governance.records.evidence import Evidence
 from governance.records.numbers import count
 from governance.records.severities import SEVERITIES
+from reports.annex import AnnexSection, annex_sections
 from reports.approvals import Approvals
 from reports.controls import Controls, controls
 from reports.decision_page import DecisionPage, decision_page
 from reports.finding_cards import SEVERITY, FindingCard, Topic, finding_cards, topics
+from reports.findings import FindingText
 from reports.findings import findings as texts_of
-from reports.gaps import Gap, uncovered, unmeasured, withdrawn
 from reports.prose import describe
+from reports.reasons import ELSEWHERE, Reason, reasons
+from reports.results import Results, results
 from reports.scope import Scope, scope
-from reports.sections import FIRST, Change, Section, changes, section
 
-__all__ = ["MEANINGS", "Chapter", "Part", "View", "one_answer", "ordered", "view"]
+__all__ = ["MEANINGS", "View", "one_answer", "ordered", "view"]
 
 #: What a verdict says, for someone who reads nothing else.
 MEANINGS: Mapping[Verdict, str] = MappingProxyType(
@@ -41,36 +42,13 @@ MEANINGS: Mapping[Verdict, str] = MappingProxyType(
 #: Letters of a name, and of a title, that fit in a line.
 LONG_NAME, LONG_TITLE = 70, 90
 
-DATA = "data_quality"
+FIRST = "performance"
 
 # The report stops here; the record and the evidence files hold the rest.
 MOST_FINDINGS = 200
-MOST_CHANGES = 60
 
 OPEN = frozenset({"unmet", "missing"})
 CLOSED = ("waived", "inapplicable", "met")
-
-
-@dataclass(frozen=True, slots=True)
-class Chapter:
-    """A numbered section of the report, under its part.
-
-    Attributes:
-        number: Number, counted through the report.
-        part: Letter of the part, or `annex`.
-        title: Title of the section.
-        content: Name of its template, or the evidence of its analysis.
-    """
-
-    number: int
-    part: str
-    title: str
-    content: str | Section
-
-    @property
-    def anchor(self) -> str:
-        """Name by which links lead to it."""
-        return f"section-{self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +88,13 @@ class View:
         topics: All requirements at a glance, by analysis.
         scope: Part C.
         controls: What the assessment says to controls of laws, standards and guidance.
+        told: All findings in words, open ones first.
+        results: Part D.
+        reasons: Part E.
         parts: Parts B to F and the annex.
-        anchors: Anchor of the section of each analysis.
+        anchors: Where each analysis is told.
         titles: Title of each analysis.
         one_answer: That the model answers every image alike; empty if it does not.
-        withdrawn: Analyses whose result must not be relied on.
-        unmeasured: Analyses without a result.
-        uncovered: Subjects that no analysis here is about.
-        findings: All findings that are printed, the gravest first.
-        data: Section on the quality of the data, where it was examined.
-        chapters: Numbered sections.
-        changes: Metrics beside those of the baseline.
-        unlisted: Number of findings and of changes that are not printed, by name of the section.
     """
 
     assessment: Assessment
@@ -137,21 +110,24 @@ class View:
     topics: tuple[Topic, ...]
     scope: Scope
     controls: Controls
+    told: tuple[FindingText, ...]
+    results: Results
+    reasons: tuple[Reason, ...]
     parts: tuple[Part, ...]
     anchors: Mapping[str, str]
     titles: Mapping[str, str]
     one_answer: str
-    withdrawn: tuple[Gap, ...]
-    unmeasured: tuple[Gap, ...]
-    uncovered: tuple[Gap, ...]
-    findings: tuple[Finding, ...]
-    data: Section | None
-    chapters: tuple[Chapter, ...]
-    changes: tuple[Change, ...]
-    unlisted: Mapping[str, int]
 
     #: What a miss of each severity does.
     severity: ClassVar[Mapping[str, str]] = SEVERITY
+
+    #: Requirements that the annex prints.
+    most_told: ClassVar[int] = MOST_FINDINGS
+
+    def annex(self, paper: bool) -> tuple[AnnexSection, ...]:  # noqa: FBT001 - a template asks
+        """What the annex tells of each analysis; less of it on paper."""
+        printed = [f"{item.analysis}.{item.figure.name}" for item in self.reasons if item.figure]
+        return annex_sections(self.assessment, self.told, paper=paper, printed=printed)
 
     @property
     def findings_title(self) -> str:
@@ -171,21 +147,12 @@ def view(assessment: Assessment, approvals: Approvals | None = None) -> View:
         assessment: The assessment as recorded.
         approvals: What is signed about the version; None where no registry was asked.
     """
-    sections = {
-        item.analysis: section(assessment, item) for item in _in_reading_order(assessment.evidence)
-    }
-    data = sections.pop(DATA, None)
-    chapters = _chapters(sections)
-    findings = ordered(assessment.decision.findings)
     told = texts_of(assessment)
     cards, cards_left = finding_cards(assessment, told)
-    compared = changes(assessment)
     anchors = {
-        item.content.evidence.analysis: item.anchor
-        for item in chapters
-        if isinstance(item.content, Section)
+        item.analysis: "d" if item.analysis in ELSEWHERE else f"reason-{item.analysis}"
+        for item in assessment.evidence
     }
-    anchors[DATA] = next(item.anchor for item in chapters if item.content == "data")
     name = _name(assessment)
     return View(
         assessment=assessment,
@@ -201,41 +168,15 @@ def view(assessment: Assessment, approvals: Approvals | None = None) -> View:
         topics=topics(assessment, told),
         scope=scope(assessment),
         controls=controls(assessment, approvals.policy_fixed if approvals else None),
+        told=told,
+        results=results(assessment, told),
+        reasons=reasons(assessment, told),
         parts=PARTS,
         anchors=anchors,
         titles={
             item.analysis: describe(item.analysis, item.about).title for item in assessment.evidence
         },
         one_answer=one_answer(assessment),
-        withdrawn=withdrawn(assessment),
-        unmeasured=unmeasured(assessment),
-        uncovered=uncovered(assessment),
-        findings=findings[:MOST_FINDINGS],
-        data=data,
-        chapters=chapters,
-        changes=compared[:MOST_CHANGES],
-        unlisted={
-            "findings": max(0, len(findings) - MOST_FINDINGS),
-            "changes": max(0, len(compared) - MOST_CHANGES),
-        },
-    )
-
-
-def _chapters(sections: Mapping[str, Section]) -> tuple[Chapter, ...]:
-    """The sections of parts D to F and of the annex, in order."""
-    contents: list[tuple[str, str, str | Section]] = [
-        *(("D", item.description.title, item) for name, item in sections.items() if name == FIRST),
-        ("D", "Data", "data"),
-        ("D", "Comparison with the baseline", "baseline"),
-        *(("E", item.description.title, item) for name, item in sections.items() if name != FIRST),
-        ("F", "Limits", "limits"),
-        ("annex", "Findings in full", "findings"),
-        ("annex", "Controls of laws, standards and guidance", "controls"),
-        ("annex", "Environment", "environment"),
-    ]
-    return tuple(
-        Chapter(number, part, title, content)
-        for number, (part, title, content) in enumerate(contents, start=1)
     )
 
 
@@ -276,10 +217,6 @@ def one_answer(assessment: Assessment) -> str:
                 images = count(assessment.validation.images)
                 return f"All {images} images are answered with class {named[0][place]}."
     return ""
-
-
-def _in_reading_order(evidence: Iterable[Evidence]) -> list[Evidence]:
-    return sorted(evidence, key=lambda item: item.analysis != FIRST)
 
 
 def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:

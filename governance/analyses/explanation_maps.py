@@ -59,6 +59,7 @@ __all__ = ["ExplanationMaps"]
 MOST = 500
 SIGNED = 256  # images behind the response profile of a filter
 LEVELS = 255
+ACROSS = 10  # pictures in a row
 DRAWN = 24  # classes in the picture
 BORDER = 0.125  # of height and width, on every side
 SMALL = 1e-6  # score that counts as none
@@ -384,5 +385,5 @@ def _picture(
             "its own scale."
         ),
         seen=f"Mean heat maps of {', '.join(title.replace(chr(10), ', ') for title, _ in cells)}.",
-        image=figures.gallery(cells),
+        image=figures.gallery(cells, columns=min(len(cells), ACROSS)),
     )

@@ -175,9 +175,14 @@ class Assessment:
         }
 
     @property
+    def record(self) -> bytes:
+        """Contents of `assessment.json`."""
+        return _record(self)
+
+    @property
     def digest(self) -> str:
         """sha256 of `assessment.json`; covers all evidence."""
-        return self._digest or _named(self, _record(self))
+        return self._digest or _named(self, self.record)
 
     def save(self, folder: Path) -> None:
         """Write the assessment as a new folder, whole or not at all.

@@ -40,6 +40,13 @@ def test_wide_table_fills_the_page():
 
 
 def test_only_columns_of_numbers_are_set_as_numbers():
-    found = grid(table("abcd", [(1, "x", None, True), (0.5, "y", None, False)]))
+    found = grid(table("abd", [(1, "x", True), (0.5, "y", False)]))
 
-    assert [column.numeric for column in found.columns] == [True, False, False, False]
+    assert [column.numeric for column in found.columns] == [True, False, False]
+
+
+def test_a_column_without_a_single_cell_is_dropped_and_a_cell_without_a_value_is_a_dash():
+    found = grid(table("abc", [(1, None, None), (2, None, 0.5)]))
+
+    assert [column.name for column in found.columns] == ["a", "c"]
+    assert found.rows == (("1", "\N{EN DASH}"), ("2", "0.5000"))

@@ -7,11 +7,10 @@ import pytest
 
 from governance.analyses.performance import performance
 from governance.records.decision import judge
-from governance.records.evidence import Measurement, Table
+from governance.records.evidence import Table
 from reports.gate_view import gate_view
 from reports.html import to_html
 from reports.markdown import render
-from reports.sections import changes
 from reports.view import one_answer, ordered, view
 
 
@@ -27,62 +26,29 @@ def test_open_findings_come_first_and_the_gravest_of_them_at_the_head(assessment
     assert {outcome for outcome, _ in found[6:]} == {"met"}
 
 
-def test_sections_stand_under_their_parts_in_order(assessment):
-    titles = [(entry.part, entry.title) for entry in view(assessment).chapters]
+def test_every_analysis_is_told_in_one_part_and_in_the_annex(assessment):
+    arranged = view(assessment)
 
-    assert titles == [
-        ("D", "Performance"), ("D", "Data"), ("D", "Comparison with the baseline"),
-        ("E", "Filter importance"), ("E", "Layer prediction"), ("E", "Genetic explanation"),
-        ("F", "Limits"), ("annex", "Findings in full"), ("annex", "Controls of laws, standards and guidance"),
-        ("annex", "Environment"),
+    assert arranged.anchors["performance"] == arranged.anchors["data_quality"] == "d"
+    told = {name: f"reason-{name}" for name in ("filter_importance", "layer_prediction",
+                                                "genetic_explanation")}  # fmt: skip
+    assert {name: arranged.anchors[name] for name in told} == told
+    assert [item.analysis for item in arranged.reasons] == [
+        "layer_prediction", "filter_importance", "genetic_explanation",
     ]  # fmt: skip
-    assert [entry.number for entry in view(assessment).chapters] == list(range(1, 10))
-
-
-def test_metrics_of_classes_stand_apart_from_those_of_the_model(assessment):
-    section = view(assessment).chapters[0].content
-
-    assert "accuracy" in [row.name for row in section.rows]
-    assert not [row.name for row in section.rows if row.name.startswith("recall.")]
-    assert section.families == ("recall",)
-    assert [name for name, _ in section.classes] == list(assessment.validation.class_names)
-    assert len(next(row for row in section.rows if row.name == "accuracy").findings) == 2
+    assert [item.evidence.analysis for item in arranged.annex(paper=True)] == [
+        item.analysis for item in assessment.evidence
+    ]
 
 
 def test_thousand_classes_are_cut_and_counted(make_sample):
     arranged = view(make_sample(classes=tuple(f"class {i}" for i in range(1000))))
 
-    section = arranged.chapters[0].content
-    assert len(section.classes) + section.classes_left == 1000
-    assert section.classes_left == 940
-    assert len(arranged.findings) + arranged.unlisted["findings"] == 1009
+    by_class = arranged.annex(paper=True)[3].by_class
+    assert len(by_class.rows) + by_class.left == 1000
+    assert by_class.left == 988
+    assert len(arranged.told) == 1009
     assert sum(topic.total for topic in arranged.topics) == 1009
-
-
-def test_family_beyond_those_with_a_column_keeps_its_rows(make_sample):
-    assessment = make_sample()
-    name = assessment.validation.class_names[0]
-    metrics = {f"family{i}.{name}": 0.5 for i in range(6)}
-    evidence = dataclasses.replace(assessment.evidence[3], measurement=Measurement(metrics=metrics))
-
-    arranged = view(dataclasses.replace(assessment, evidence=(evidence,)))
-
-    section = next(e.content for e in arranged.chapters if not isinstance(e.content, str))
-    in_columns = {row.name for _, rows in section.classes for row in rows if row}
-    assert in_columns | {row.name for row in section.rows} == set(metrics)
-
-
-def test_changes_hold_metrics_of_either_version(assessment):
-    found = {f"{item.analysis}.{item.name}": item for item in changes(assessment)}
-
-    assert found["performance.gone"].new is None
-    assert found["performance.brier"].old is None
-    assert found["performance.accuracy"].old_interval is not None
-    assert next(iter(found)).startswith("performance.")
-
-
-def test_no_baseline_gives_no_changes(make_sample):
-    assert changes(make_sample(baseline=False)) == ()
 
 
 def test_assessment_without_evidence_can_be_arranged(assessment):
@@ -90,8 +56,8 @@ def test_assessment_without_evidence_can_be_arranged(assessment):
         assessment, evidence=(), decision=judge(assessment.policy, ()), baseline=None
     )
 
-    assert view(bare).data is None
-    assert all(isinstance(entry.content, str) for entry in view(bare).chapters)
+    assert view(bare).reasons == ()
+    assert view(bare).annex(paper=False) == ()
 
 
 def answered(assessment, named):

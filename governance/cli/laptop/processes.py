@@ -24,7 +24,7 @@ ELSEWHERE = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_BACKEND_STORE
 #: Ends a group once whoever started it is gone, however it went: its input ends with that process.
 WATCH = 'cat >/dev/null; kill -s TERM -- "-$1" && sleep 10 && kill -s KILL -- "-$1"'
 LOOK = 0.05  # seconds between looks at a process that ends
-SHOWN = 15  # last lines of a log that an error shows
+SHOWN = 8  # last lines of a log that an error shows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +52,12 @@ class Child:
         return found is not None
 
     @property
-    def last_words(self) -> str:
-        """The last lines of its log since it was started."""
+    def last_words(self) -> list[str]:
+        """The last lines of its log since it was started, without the frames of tracebacks."""
         with self.log.open("rb") as stream:
             stream.seek(self.start)
             lines = stream.read().decode(errors="replace").splitlines()
-        return "\n".join(lines[-SHOWN:])
+        return [line for line in lines if line.strip() and not line[0].isspace()][-SHOWN:]
 
     def tell(self, number: signal.Signals, *, group: bool) -> None:
         """Send a signal to the process, or to all that it started as well."""

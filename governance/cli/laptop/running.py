@@ -109,19 +109,23 @@ def _answers(home: Laptop, server: Child, stop: Event) -> bool:
             ) from error
         except OSError:
             if time.monotonic() > until:
-                raise RegistryError(
-                    f"the MLflow server does not answer at {home.address} after {ANSWER:g} s; its "
-                    f"last words in {server.log}:\n{server.last_words}"
-                ) from None
+                said = f"the MLflow server does not answer at {home.address} after {ANSWER:g} s"
+                raise RegistryError(_with_last_words(said, server)) from None
     return False
 
 
 def _check(child: Child) -> None:
     if child.over:
-        raise RegistryError(
+        said = (
             f"the {child.name} ended by itself, and the rest was ended with it; `governance up` "
-            f"takes up where it was. Its last words in {child.log}:\n{child.last_words}"
+            "takes up where it was"
         )
+        raise RegistryError(_with_last_words(said, child))
+
+
+def _with_last_words(problem: str, child: Child) -> list[str]:
+    """A problem, and beneath it the last lines of a log."""
+    return [f"{problem}. Its last words in {child.log}:", *child.last_words]
 
 
 @contextmanager

@@ -449,7 +449,7 @@ def test_the_signer_of_a_models_files_is_in_its_record(
     answer = governance("assess", folder, *where, "--keys", ring)
     # assert
     assert measured.identity.signature is None
-    assert (answer.code, answer.err) == (0, "")
+    assert answer.code == 0, answer.err
     assert "signed by Bob" in answer.out
     recorded = Assessment.load(scratch / "kept").identity.signature
     assert recorded == ModelSignature(signer="Bob", key=public.id)

@@ -54,6 +54,7 @@ def test_three_sentences_say_why_a_version_is_rejected_that_accuracy_alone_lets_
     told = command.why(with_findings(version, "rejected", ACCURATE, SHORT, GAP, DEAD).assessment)
     assert len(told) == 3
     assert "the layers see" in " ".join(told[:2])
+    assert "is recognised in 100" in " ".join(told[:2])  # the lowest, of a model that is right
     assert told[2].startswith("A gate on accuracy alone would let it pass: 95")
 
 

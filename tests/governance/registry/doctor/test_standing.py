@@ -84,7 +84,8 @@ def in_workspace(tmp_path, key):
         )  # fmt: skip
         return audited((entry,), database)
 
-    return accepted, statement_digest(token)
+    yield accepted, statement_digest(token)
+    engine.dispose()
 
 
 def test_the_audit_is_compared_in_a_workspace_too(in_workspace):
