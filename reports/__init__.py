@@ -17,6 +17,7 @@ chai        an applied model card
 model_card  a model card as Hugging Face has it
 comparison  two versions held against each other, on one page
 history     the versions of a registered model, on one page
+portfolio   all registered models as a static site
 findings    every finding in words: title, sentence, rule, cause, remedy
 verdicts    the verdict in a sentence, and what else is open
 causes      what the evidence points to where a requirement is not met
@@ -24,6 +25,7 @@ metric_texts  the standing texts of each metric, from `metrics.toml`
 class_names which class a number is about, and its untrusted name in a sentence
 amounts     numbers with their unit, never rounded onto or across their bound
 decision_page  part A of a report: verdict, three numbers, open findings, risks, people
+tiles       the three headline numbers of part A
 approvals   who answers for a version
 finding_cards  part B: a card for every open finding, and all requirements at a glance
 scope       part C: what was judged, for what, and what was not

@@ -11,9 +11,11 @@ from reports.amounts import amount
 from reports.class_names import named, table_of
 from reports.metric_texts import MetricTexts
 
-__all__ = ["cause"]
+__all__ = ["ABOUT_RECALL", "cause"]
 
 UNKNOWN = "Cannot tell."
+#: Metrics that speak of the misread images of a class.
+ABOUT_RECALL = ("performance.recall", "performance.classes_short")
 #: Share of the misread images from which one other class is named as what they are taken for.
 MOSTLY = 0.6
 #: Misread images from which their spread over classes says anything.
@@ -52,7 +54,7 @@ def _left_open(assessment: Assessment, finding: Finding) -> str:
 
 
 def _hints(assessment: Assessment, metric: str, name: str | None, noun: str) -> Iterator[str]:
-    if name is None or not metric.startswith("performance.recall"):
+    if name is None or not metric.startswith(ABOUT_RECALL):
         return
     gap = f"layer_prediction.lens_probe_gap.{name}"
     interval, value = assessment.intervals.get(gap), assessment.metrics.get(gap)

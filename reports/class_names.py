@@ -41,7 +41,7 @@ def class_of(assessment: Assessment, metric: str, texts: MetricTexts) -> str | N
         known = _column(assessment, analysis, *texts.found_at.partition(".")[::2])
     if not known:
         return None
-    worst = min if texts.better == "higher" else max
+    worst = min if texts.better == "higher" or texts.lowest_of_class else max
     return worst(known, key=lambda item: known[item])
 
 

@@ -6,17 +6,18 @@ from datetime import timedelta
 
 from governance.records.assessment import Assessment
 from governance.records.evidence import Table
+from reports.causes import ABOUT_RECALL
 from reports.class_names import table_of
 from reports.findings import FindingText
 from reports.metric_texts import metric_texts
 from reports.prose import describe, printable
 from reports.scales import Scale, card_scale
+from reports.tiles import asked_of_each
 
 __all__ = ["SEVERITY", "FindingCard", "Picture", "Topic", "finding_cards", "topics"]
 
 #: Pictures on a card, and cards; further findings stand in the annex.
 MOST_PICTURES, MOST_CARDS = 6, 40
-PICTURED = ("performance.recall",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class FindingCard:
     Attributes:
         finding: The finding in words.
         scale: The value on its scale; None where there is no scale.
+        cause: What the evidence points to, or which card says so already.
         pictures: Misread images that the record holds.
         pictures_note: What the pictures are, and how many there are in all.
         requirement: The requirement in words.
@@ -47,6 +49,7 @@ class FindingCard:
 
     finding: FindingText
     scale: Scale | None
+    cause: str
     pictures: tuple[Picture, ...]
     pictures_note: str
     requirement: str
@@ -81,11 +84,14 @@ def finding_cards(
         told: Its findings in words, in the order of the report.
     """
     chosen = [item for item in told if item.open or item.outcome == "waived"]
-    titles = _titles(assessment)
-    return (
-        tuple(_card(assessment, item, titles) for item in chosen[:MOST_CARDS]),
-        max(0, len(chosen) - MOST_CARDS),
-    )
+    titles, cards = _titles(assessment), []
+    known: dict[str, int] = {}
+    for item in chosen[:MOST_CARDS]:
+        first = known.setdefault(item.cause, item.number)
+        again = bool(item.cause) and item.outcome == "missing" and first != item.number
+        cause = f"For the rest see finding {first}." if again else item.cause
+        cards.append(_card(assessment, item, titles, cause))
+    return tuple(cards), max(0, len(chosen) - MOST_CARDS)
 
 
 def topics(assessment: Assessment, told: Sequence[FindingText]) -> tuple[Topic, ...]:
@@ -112,7 +118,9 @@ def _titles(assessment: Assessment) -> dict[str, str]:
     }
 
 
-def _card(assessment: Assessment, item: FindingText, titles: dict[str, str]) -> FindingCard:
+def _card(
+    assessment: Assessment, item: FindingText, titles: dict[str, str], cause: str
+) -> FindingCard:
     expectation = item.record.expectation
     analysis = item.metric.partition(".")[0]
     version = assessment.baseline.identity.version if assessment.baseline else None
@@ -122,7 +130,8 @@ def _card(assessment: Assessment, item: FindingText, titles: dict[str, str]) -> 
         due = (assessment.moment + timedelta(days=expectation.due_days)).date().isoformat()
     return FindingCard(
         finding=item,
-        scale=_scale(item, f"version {printable(version)}" if version else "baseline"),
+        scale=_scale(assessment, item, f"version {printable(version)}" if version else "baseline"),
+        cause=cause,
         pictures=pictures,
         pictures_note=note,
         requirement=f"{item.name}: {item.requirement}.",
@@ -134,20 +143,25 @@ def _card(assessment: Assessment, item: FindingText, titles: dict[str, str]) -> 
     )
 
 
-def _scale(item: FindingText, who: str) -> Scale | None:
-    """The scale; none for a number that only says whether something was found."""
-    if metric_texts(item.metric).unit == "flag":
+def _scale(assessment: Assessment, item: FindingText, who: str) -> Scale | None:
+    """The scale; none for a number that only says whether something was found.
+
+    Where classes are counted that fall short, the lowest of them is drawn, since it is told.
+    """
+    texts = metric_texts(item.metric)
+    if texts.unit == "flag":
         return None
-    return card_scale(item, item.before, who)
+    drawn = asked_of_each(assessment, item) if texts.lowest_of_class else None
+    return card_scale(drawn or item, (drawn or item).before, who)
 
 
 def _pictures(assessment: Assessment, item: FindingText) -> tuple[tuple[Picture, ...], str]:
     table = table_of(assessment, "performance", "misread")
-    if table is None or item.class_name is None or not item.metric.startswith(PICTURED):
+    if table is None or item.class_name is None or not item.metric.startswith(ABOUT_RECALL):
         return (), ""
     images = _images(assessment)
     found = tuple(_shown(table, item.class_name, images))[:MOST_PICTURES]
-    return found, "Misread images, chosen by the confidence of the wrong answer." if found else ""
+    return found, "The surest wrong answers, one of each kind first." if found else ""
 
 
 def _images(assessment: Assessment) -> dict[str, bytes]:

@@ -94,6 +94,11 @@ class FindingText:
         return self.outcome in OPEN
 
     @property
+    def reason(self) -> str:
+        """Why nothing was measured, in a sentence; empty where something was."""
+        return _capital(self.sentence.partition(": ")[2]) if self.outcome == "missing" else ""
+
+    @property
     def todo(self) -> str:
         """The first sentences of the remedy, for a table."""
         told = ""
@@ -130,7 +135,10 @@ def _place(item: FindingText) -> tuple[int, int, int, bool, float]:
 def _told(assessment: Assessment, finding: Finding, noun: str) -> FindingText:
     expectation, texts = finding.expectation, metric_texts(finding.expectation.metric)
     name = class_of(assessment, expectation.metric, texts)
-    words = _slots(assessment, finding, texts, named(name, noun))
+    words = {
+        **_slots(assessment, finding, texts, named(name, noun)),
+        **(_class_slots(assessment, finding, name) if texts.lowest_of_class else {}),
+    }
     wrong = finding.outcome in OPEN
     return FindingText(
         number=0,
@@ -179,6 +187,27 @@ def _slots(
             "misses": share(1 - value, n, "images", rest) if shares else "some images",
         }
     )
+
+
+def _class_slots(assessment: Assessment, finding: Finding, name: str | None) -> Mapping[str, str]:
+    """What stands in the place of the slots about the class of a metric that counts classes."""
+    analysis = finding.expectation.metric.partition(".")[0]
+    asked = next(
+        (item.parameters.get("class_recall") for item in assessment.evidence
+         if item.analysis == analysis), None
+    )  # fmt: skip
+    value = assessment.metrics.get(f"{analysis}.recall.{name}")
+    interval = assessment.intervals.get(f"{analysis}.recall.{name}")
+    told = amount(asked, "percent") if isinstance(asked, int | float) else "recall"
+    total = None if finding.observed is None else round(finding.observed)
+    n = None if interval is None else interval.n
+    apart = (asked,) if isinstance(asked, int | float) else ()
+    return {
+        "classes": f"{total or 'no'} {'class is' if total in {0, 1} else 'classes are'}",
+        "asked": told,
+        "of_class": "too few" if value is None else amount(value, "percent", apart),
+        "class_misses": "some images" if value is None else share(1 - value, n, "images"),
+    }
 
 
 def _filled(text: str, words: Mapping[str, str]) -> str:
@@ -274,7 +303,7 @@ def _before(
 ) -> float | None:
     """The value of the baseline, of the same class; None where it is not known."""
     metric = finding.expectation.metric
-    if name is not None and "{class}" in texts.found_at:
+    if name is not None and "{class}" in texts.found_at and not texts.lowest_of_class:
         metric = f"{metric.partition('.')[0]}.{texts.found_at.replace('{class}', name)}"
     if assessment.baseline is None or finding.observed is None:
         return None
@@ -286,13 +315,17 @@ def _baseline(
 ) -> str:
     """What the baseline had, in a sentence; empty where it is not known."""
     baseline, value = assessment.baseline, _before(assessment, finding, texts, name)
+    unit = texts.unit
+    if baseline is not None and texts.lowest_of_class and name is not None:
+        # The sentence speaks of the class, so what it had before is told and not the count.
+        unit, value = "percent", baseline.metrics.get(f"performance.recall.{name}")
     if baseline is None or value is None or texts.unit == "flag":
         return ""
     version = baseline.identity.version
     who = f"Version {printable(version)}" if version else "The baseline"
     same = baseline.validation_digest == assessment.validation.digest
     where = "" if same else " on other images"
-    return f"{who} had {amount(value, texts.unit, _limits(finding.expectation))}{where}."
+    return f"{who} had {amount(value, unit, _limits(finding.expectation))}{where}."
 
 
 def _waiver(assessment: Assessment, finding: Finding) -> str:

@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from governance.records import numbers
 from governance.records.assessment import Assessment
 from governance.records.decision import OUTCOMES
+from reports.approvals import Approvals
 from reports.prose import printable
 from reports.view import View, view
 
@@ -41,14 +42,17 @@ EMPHASIS = re.compile(r"(?<![\w*])\*([^\s*][^*<>]*?)\*(?![\w*])")
 PART_OF_NAME = re.compile(r"(?<=\w)([_.])(?=\w)")
 
 
-def to_html(assessment: Assessment, doubts: Sequence[str] = ()) -> str:
+def to_html(
+    assessment: Assessment, doubts: Sequence[str] = (), approvals: Approvals | None = None
+) -> str:
     """The report of an assessment as a page that can be sent around on its own.
 
     Args:
         assessment: The assessment as recorded.
         doubts: Where it contradicts itself; if there are any, every page is marked as unverified.
+        approvals: What is signed about the version; None where no registry was asked.
     """
-    return page(view(assessment), doubts)
+    return page(view(assessment, approvals), doubts)
 
 
 def page(

@@ -32,6 +32,8 @@ class MetricTexts:
         consequence: What remains a risk if such a version is released; empty if not stated.
         remedy: What to do, as instructions; empty if not stated.
         points_to: What a miss points to, where that follows from the measurement; else empty.
+        lowest_of_class: Whether the class is the one of the lowest value, though less of the metric
+            itself is better.
         weak: Value from which the evidence is called weak; None where none is.
         found_at: Where the class of the metric stands: `metric.{class}` or `table.column`.
     """
@@ -45,6 +47,7 @@ class MetricTexts:
     consequence: str = ""
     remedy: str = ""
     points_to: str = ""
+    lowest_of_class: bool = False
     weak: float | None = None
     found_at: str = ""
 

@@ -19,6 +19,7 @@ from datetime import datetime
 from typing import Any
 
 from governance.records.assessment import RECORD, Assessment
+from reports.approvals import Approvals
 from reports.html import code_point, page
 from reports.tagging import finish
 from reports.view import view
@@ -30,17 +31,20 @@ VARIANT = "pdf/a-3a"
 LACKING = re.compile(r"\.notdef glyph rendered .*\(U\+([0-9A-F]{4,6})\)", re.DOTALL)
 
 
-def to_pdf(assessment: Assessment, doubts: Sequence[str] = ()) -> bytes:
+def to_pdf(
+    assessment: Assessment, doubts: Sequence[str] = (), approvals: Approvals | None = None
+) -> bytes:
     """The report of an assessment for print and for the archive.
 
     Args:
         assessment: The assessment as recorded.
         doubts: Where it contradicts itself; if there are any, every page is marked as unverified.
+        approvals: What is signed about the version; None where no registry was asked.
 
     Raises:
         OSError: If the Pango libraries that WeasyPrint needs are not installed.
     """
-    arranged = view(assessment)
+    arranged = view(assessment, approvals)
     content, lacking = _printed(page(arranged, doubts, paper=True), assessment)
     if lacking:
         coded = page(arranged, doubts, paper=True, lacking=lacking)

@@ -12,6 +12,7 @@ from governance.records.assessment import Assessment
 from governance.records.evidence import Evidence, Figure
 from governance.records.policy import INAPPLICABLE
 from reports.answers import Answer, answer_of
+from reports.class_names import noun_of
 from reports.findings import FindingText
 from reports.prose import describe
 
@@ -54,16 +55,14 @@ class Reason:
     struck: bool
 
 
-def reasons(
-    assessment: Assessment, told: Sequence[FindingText], noun: str = "class"
-) -> tuple[Reason, ...]:
+def reasons(assessment: Assessment, told: Sequence[FindingText]) -> tuple[Reason, ...]:
     """Part E of the report: seen signs first, then those that cannot be told.
 
     Args:
         assessment: The assessment as recorded.
         told: Its findings in words.
-        noun: Noun for a class.
     """
+    noun = noun_of(assessment)
     found = [
         _reason(assessment, item, told, noun)
         for item in assessment.evidence

@@ -15,7 +15,7 @@ from governance.records.evidence import Interval
 from governance.records.numbers import count
 from reports.amounts import amount, bound, change, span
 from reports.charts import Dot, Mark, curve, dots, unit_axis
-from reports.class_names import named, table_of
+from reports.class_names import named, noun_of, table_of
 from reports.findings import FindingText
 from reports.metric_texts import metric_texts
 from reports.table_rows import Row, number_in, rows_of
@@ -98,14 +98,14 @@ class Results:
     changes_left: int
 
 
-def results(assessment: Assessment, told: Sequence[FindingText], noun: str = "class") -> Results:
+def results(assessment: Assessment, told: Sequence[FindingText]) -> Results:
     """Part D of the report.
 
     Args:
         assessment: The assessment as recorded.
         told: Its findings in words.
-        noun: Noun for a class, such as "digit".
     """
+    noun = noun_of(assessment)
     classes = rows_of(assessment, "performance", "classes", *CLASSES)
     mark = _bound(assessment)
     errors = _errors(assessment)

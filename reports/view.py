@@ -47,6 +47,9 @@ FIRST = "performance"
 # The report stops here; the record and the evidence files hold the rest.
 MOST_FINDINGS = 200
 
+#: Start of the names of figures that are one misread image.
+MISREAD = "misread_"
+
 OPEN = frozenset({"unmet", "missing"})
 CLOSED = ("waived", "inapplicable", "met")
 
@@ -65,8 +68,8 @@ PARTS = (
     Part("C", "Scope", "c"),
     Part("D", "Results", "d"),
     Part("E", "Reasons", "e"),
-    Part("F", "Limits and sign-off", "f"),
-    Part("", "Annex, own numbering", "annex"),
+    Part("F", "Limits", "f"),
+    Part("", "Annex", "annex"),
 )
 
 
@@ -127,6 +130,14 @@ class View:
     def annex(self, paper: bool) -> tuple[AnnexSection, ...]:  # noqa: FBT001 - a template asks
         """What the annex tells of each analysis; less of it on paper."""
         printed = [f"{item.analysis}.{item.figure.name}" for item in self.reasons if item.figure]
+        # Pictures of misread images stand on the cards of part B.
+        printed += [
+            f"{item.analysis}.{figure.name}"
+            for item in self.assessment.evidence
+            if item.measurement is not None
+            for figure in item.measurement.figures
+            if figure.name.startswith(MISREAD)
+        ]
         return annex_sections(self.assessment, self.told, paper=paper, printed=printed)
 
     @property

@@ -32,7 +32,7 @@ Limits
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -40,6 +40,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from governance.errors import AnalysisError
+from governance.methods.misread import misread
 from governance.methods.one_answer import one_answer
 from governance.methods.statistics.calibration import Calibration, calibration
 from governance.methods.statistics.confusion import confusion, confusion_figure, confusion_table
@@ -132,14 +133,26 @@ class Performance:
 
     def run(self, subject: Subject, seed: int) -> Measurement:
         """Measure on every validation image."""
-        validation = subject.validation
-        return performance(
-            subject.predictions(),
+        validation, predictions = subject.validation, subject.predictions()
+        measured = performance(
+            predictions,
             validation.labels,
             validation.class_names,
             bins=self.bins,
             class_recall=self.class_recall,
             seed=seed,
+        )
+        pictures, table = misread(
+            np.asarray(predictions, dtype=np.float64),
+            validation.labels,
+            validation.class_names,
+            validation.ids,
+            lambda place: subject.pixels([place])[0].cpu().numpy(),
+        )
+        return replace(
+            measured,
+            figures=(*measured.figures, *pictures),
+            tables=(*measured.tables, table),
         )
 
 

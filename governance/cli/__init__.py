@@ -9,12 +9,14 @@ assess         assess and report
 gates          gate, promote and doctor
 approvals      keys, waive, revoke and countersign
 operations     inventory and audit
+portfolio      portfolio, a static site over all models
 auditing       bundle, verify and replay
 drift          compare, history, references and drift selftest
 exports        export
 policies       policy new, policy draft, policy check and analyses
 worker         worker and sweep
 signer         signer, which holds a worker's key
+signed         what is signed about a version, for its report
 demonstration  demo: three versions of a digit classifier, trained, registered and assessed
 laptop         up: keys, rules, policy, server and worker of one person on one machine
 configuration  --config, the file that gives recurring options a default
@@ -50,6 +52,7 @@ from governance.cli import (
     gates,
     operations,
     policies,
+    portfolio,
     signer,
     worker,
 )
@@ -128,6 +131,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sweep": configured(worker.sweep),
     "doctor": configured(gates.doctor),
     "inventory": configured(operations.inventory),
+    "portfolio": configured(portfolio.portfolio),
     "audit": configured(operations.audit),
 }
 

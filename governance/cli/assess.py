@@ -16,7 +16,6 @@ from governance.cli.console import (
 )
 from governance.cli.exit_codes import exit_code
 from governance.cli.files import write
-from governance.cli.recorded import recorded
 from governance.cli.verdicts import show
 from governance.cli.waiting import progress_bar
 
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from governance.workflows.assessing import Result
 
 __all__ = ["assess", "report"]
+
+UNPRINTED = "not printed; --unverified prints it, marked so on every page"
 
 
 def assess(
@@ -109,27 +110,47 @@ def report(
             "--unverified", help="Print a record that contradicts itself too, marked on every page."
         ),
     ] = False,
+    keys: Keys = None,
 ) -> None:
     """Print a recorded assessment as HTML or PDF.
 
     Nothing is measured. The evidence is judged again. A record whose verdict does not follow from
-    it is not printed.
+    it is not printed. With --keys, page one says what is signed, by whom and until when.
     """
+    from tempfile import TemporaryDirectory
+
     from governance.errors import EvidenceError
+    from governance.records.assessment import Assessment
+    from governance.records.consistency import contradictions
 
     if html is None and pdf is None:
         misuse("nothing to write; --html FILE, --pdf FILE or both are accepted")
-    assessment, doubts = recorded(source)
+    approvals = None
+    if Path(source).is_dir() and keys is not None:
+        misuse("--keys asks the registry, and a folder is in none; MODEL_URI is accepted")
+    if Path(source).is_dir():
+        assessment = Assessment.load(Path(source))
+    else:
+        from governance import registry
+
+        with TemporaryDirectory() as scratch:
+            folder = registry.fetch(version := registry.resolve(source), Path(scratch))
+            registry.named(version, folder)
+            assessment = Assessment.load(folder)
+            if keys is not None:
+                from governance.cli.signed import signed
+
+                approvals = signed(version, keys, assessment, folder)
+    doubts = tuple(contradictions(assessment))
     if doubts and not unverified:
-        cure = "not printed; --unverified prints it, marked so on every page"
-        raise EvidenceError([*(f"{source}: {doubt}" for doubt in doubts), f"{source}: {cure}"])
+        raise EvidenceError([f"{source}: {item}" for item in (*doubts, UNPRINTED)])
     if html:
         from reports.html import to_html
 
-        write(html, to_html(assessment, doubts).encode())
-        paragraph(f"Report: {html}")
+        write(html, to_html(assessment, doubts, approvals).encode())
     if pdf:
         from reports.pdf import to_pdf
 
-        write(pdf, to_pdf(assessment, doubts))
-        paragraph(f"Report: {pdf}")
+        write(pdf, to_pdf(assessment, doubts, approvals))
+    for path in filter(None, (html, pdf)):
+        paragraph(f"Report: {path}")

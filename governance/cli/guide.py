@@ -226,6 +226,11 @@ GUIDE: Mapping[str, Guide] = MappingProxyType(
             codes={0: "no problem", 10: "a problem"},
         ),
         "inventory": _to(TEAM, "inventory", "inventory --keys keyring.toml --uris"),
+        "portfolio": _to(
+            TEAM,
+            "portfolio --out portfolio --keys keyring.toml",
+            "portfolio --out /var/www/portfolio --config governance.toml",
+        ),
         "audit": _to(
             TEAM,
             "audit --audit sqlite:///mlflow.db --outcome refused",

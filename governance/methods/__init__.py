@@ -17,6 +17,7 @@ class_order      whether outputs stand in the order of the classes
 coarse_maps      heat maps on a coarse grid, as they are recorded
 data_quality     checks of the image table with Great Expectations
 figures          all drawing
+misread          pictures of misread images, for the card of a finding
 one_answer       whether a model answers every image with the same class
 training_signs   what a training run recorded says about its network
 ```

@@ -5,6 +5,7 @@ versions         which model a URI means, pinned to one version
 materials        a version's files and validation images, copied to this machine
 opening          a version and its images as a live subject
 recording        an assessment as an MLflow run, and the tags of its version
+bare             the record of a version without its pictures, held against its tags
 verifying        a record read back and checked against its model, tags and digests
 status           status tag and description of a version while it is assessed, and after a failure
 signing          statements about a version: made, signed, and written on it

@@ -18,6 +18,7 @@ DECLARED = {
     **{f"drift.{metric}": declared for metric, declared in DRIFT.items()},
 }
 SLOTS = {"class", "value", "hits", "misses"}
+OF_CLASSES = {"classes", "asked", "of_class", "class_misses"}
 
 
 def test_every_declared_metric_has_its_texts_and_no_other_name_has():
@@ -39,7 +40,9 @@ def test_texts_fit_what_the_analysis_declares(metric):
     assert not any(item.endswith(".") for item in (texts.name, texts.title, *clauses))
     assert not any(item[0].isupper() for item in clauses)
     for text in (*sentences, *clauses, texts.name, texts.title, texts.points_to):
-        assert set(re.findall(r"\{(.*?)\}", text)) <= SLOTS
+        assert set(re.findall(r"\{(.*?)\}", text)) <= SLOTS | (
+            OF_CLASSES if texts.lowest_of_class else set()
+        )
     assert "{class}" not in metric or "{class}" in texts.name
 
 

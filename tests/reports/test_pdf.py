@@ -113,7 +113,7 @@ def test_first_page_holds_even_the_longest_names(assessment):
     found = [page.extract_text() for page in PdfReader(io.BytesIO(to_pdf(worst))).pages]
 
     assert "Who answers for it" in found[0]
-    assert "Annex, own numbering" in found[0]
+    assert "F Limits" in found[0]
     assert "…" not in found[0]
     assert "Findings: 10 of 10 requirements are open" in found[1]
 
@@ -138,7 +138,7 @@ def test_first_page_holds_withdrawn_evidence_beside_the_longest_names(assessment
     pages = [page.extract_text() for page in PdfReader(io.BytesIO(to_pdf(worst))).pages]
 
     assert "Withdrawn evidence: filter_importance" in pages[0]
-    assert "Annex, own numbering" in pages[0]
+    assert "F Limits" in pages[0]
     assert "requirements are open" in pages[1]
     assert sum("This evidence is withdrawn." in text for text in pages) == 4
 

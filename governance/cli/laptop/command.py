@@ -33,8 +33,6 @@ def up(
     from governance.cli.laptop.folder import check_port, laptop, locked
     from governance.cli.laptop.running import run_until_stopped
 
-    if port is not None and not (folder / "up.toml").exists():
-        check_port(port)
     home = laptop(folder, port)
     with locked(home):
         check_port(home.port)

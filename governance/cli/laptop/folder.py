@@ -92,7 +92,8 @@ def laptop(folder: Path, port: int | None) -> Laptop:
         port: Port of the server; None keeps the one it had, which at first is 5000.
 
     Raises:
-        SubjectError: If the folder is another's, of another layout, incomplete, or cannot be made.
+        SubjectError: If the folder is another's, of another layout, incomplete, or cannot be made;
+            or if a port cannot be had that would be written down.
         PolicyError: If its rules cannot be read.
     """
     home = folder.resolve()
@@ -118,6 +119,7 @@ def _made(home: Path, port: int) -> Laptop:
             f"--dir {home}: is the working directory, and a new folder takes its place as a whole; "
             "a new folder is accepted"
         )
+    check_port(port)
     home.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(mkdtemp(prefix=f".{home.name}-", dir=home.parent))
     try:
@@ -172,6 +174,7 @@ def _port(rules: Path, wanted: int | None) -> int:
         )
     if wanted is None or int(known[1]) == wanted:
         return int(known[1])
+    check_port(wanted)
     partial = rules.with_name(f".{rules.name}.partial")
     partial.write_text(text.replace(address, f"http://{HOST}:{wanted}"))
     partial.replace(rules)

@@ -109,6 +109,13 @@ COSTS = {
 }
 
 
+CARD = (
+    "State here what the model is for, a line each: purpose, users, out_of_scope, owner, "
+    'risk_tier, training_data, monitoring, and class_noun such as "digit". The report prints '
+    "what you state, and what follows from each statement that is missing. Nobody checks it."
+)
+
+
 def proposed(measured: Measured) -> str:
     """The text of the policy.
 
@@ -129,6 +136,7 @@ def proposed(measured: Measured) -> str:
     )
     sections = (
         Section(lines=_top(measured)),
+        Section(header="[card]", why=CARD),
         Section(header="[model]", lines=_model(measured)),
         Section(
             header="[validation]",

@@ -78,6 +78,22 @@ def test_a_signed_version_passes_and_the_gate_names_the_key(governance, signed, 
     assert json.loads(asked.out)["signature"]["keys"] == [key.id]
 
 
+def test_a_report_says_who_signed_until_when_and_a_folder_has_nobody_to_ask(
+    governance, signed, recorded, ring, tmp_path
+):
+    page, plain = tmp_path / "signed.html", tmp_path / "plain.html"
+
+    assert governance("report", signed, "--html", page, "--keys", ring[1]).code == 0
+    assert governance("report", recorded(MET), "--html", plain, "--keys", ring[1]).code == 0
+    refused = governance("report", tmp_path, "--html", page, "--keys", ring[1])
+
+    assert "<dd>counts: approved</dd>" in page.read_text()
+    assert "<dd>worker</dd>" in page.read_text()
+    assert "<strong>UNSIGNED</strong>" in plain.read_text()
+    assert refused.code == 2
+    assert "a folder is in none" in refused.err
+
+
 def test_an_unsigned_version_leaves_no_green_findings(governance, recorded, ring, tmp_path):
     # arrange
     uri, (_, path) = recorded(MET), ring

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import servers
 
 from governance.approval import Keyring, PrivateKey
 from governance.approval.protection import Protection
@@ -18,17 +19,25 @@ from governance.records.configuration import configuration, read_text
 from governance.worker.config import WorkerConfig
 
 
+@pytest.fixture(autouse=True)
+def port(monkeypatch):
+    """A free port in the place of 5000, on which another MLflow may listen."""
+    found = servers.free_port()
+    monkeypatch.setattr(folder, "PORT", found)
+    return found
+
+
 def state(home):
     """Every file with its content."""
     return {path: path.read_bytes() for path in sorted(home.rglob("*")) if path.is_file()}
 
 
-def test_a_new_folder_holds_all_that_server_worker_and_commands_read(tmp_path):
+def test_a_new_folder_holds_all_that_server_worker_and_commands_read(tmp_path, port):
     # act
     home = folder.laptop(tmp_path / "deep" / "governed", None)
     # assert
     assert home.new
-    assert home.address == "http://127.0.0.1:5000"
+    assert home.address == f"http://127.0.0.1:{port}"
     assert Protection.at(home.folder / "governance.toml").problem is None
     (rule,) = WorkerConfig.load(home.folder / "governance.toml").rules
     assert (rule.models, rule.policy) == ("*", home.folder / "policy.toml")
@@ -53,21 +62,23 @@ def test_nobody_else_reads_what_is_secret(tmp_path):
 
 def test_an_empty_folder_is_filled_and_a_second_call_changes_nothing(tmp_path):
     (tmp_path / "governed").mkdir()
-    first = folder.laptop(tmp_path / "governed", 5001)
+    other = servers.free_port()
+    first = folder.laptop(tmp_path / "governed", other)
     before = state(first.folder)
     second = folder.laptop(tmp_path / "governed", None)
-    assert (second.new, second.port, state(first.folder)) == (False, 5001, before)
+    assert (second.new, second.port, state(first.folder)) == (False, other, before)
     assert [path.name for path in tmp_path.iterdir()] == ["governed"]
 
 
-def test_another_port_is_written_down_and_nothing_else_is_changed(tmp_path):
+def test_another_port_is_written_down_and_nothing_else_is_changed(tmp_path, port):
     home = folder.laptop(tmp_path / "governed", None).folder
     before = state(home)
-    assert folder.laptop(home, 5003).port == folder.laptop(home, None).port == 5003
+    other = servers.free_port()
+    assert folder.laptop(home, other).port == folder.laptop(home, None).port == other
     changed = {path.name for path, text in state(home).items() if before[path] != text}
     assert changed == {"governance.toml"}
     text = (home / "governance.toml").read_text()
-    assert text.replace(":5003", ":5000").encode() == before[home / "governance.toml"]
+    assert text.replace(f":{other}", f":{port}").encode() == before[home / "governance.toml"]
 
 
 def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path):
@@ -115,7 +126,7 @@ def test_a_folder_of_another_version_is_refused_and_left_alone(tmp_path, text, w
     (home / "up.toml").write_text(text)
     before = state(home)
     with pytest.raises((SubjectError, PolicyError), match=words):
-        folder.laptop(home, 5001)
+        folder.laptop(home, servers.free_port())
     assert state(home) == before
 
 
@@ -144,20 +155,31 @@ def listening():
         yield server.getsockname()[1]
 
 
-def test_a_port_in_use_is_refused_before_anything_is_made(governance, tmp_path):
+@pytest.mark.parametrize("given", [True, False])
+def test_a_port_in_use_is_refused_before_anything_is_made(governance, tmp_path, monkeypatch, given):
     with listening() as port:
-        answer = governance("up", "--dir", tmp_path / "governed", "--port", port)
+        monkeypatch.setattr(folder, "PORT", port)
+        options = ("--port", port) if given else ()
+        answer = governance("up", "--dir", tmp_path / "governed", *options)
     assert answer.code == 2
     assert f"--port {port}: cannot be had on 127.0.0.1: Address already in use" in answer.err
     assert list(tmp_path.iterdir()) == []
     folder.check_port(port)
 
 
+def test_a_port_in_use_is_not_written_down(tmp_path):
+    home = folder.laptop(tmp_path / "governed", servers.free_port()).folder
+    before = state(home)
+    with listening() as port, pytest.raises(SubjectError, match="Address already in use"):
+        folder.laptop(home, port)
+    assert state(home) == before
+
+
 def test_a_second_up_in_one_folder_is_refused_and_says_where_the_first_is(tmp_path):
-    home = folder.laptop(tmp_path / "governed", 5004)
+    home = folder.laptop(tmp_path / "governed", None)
     with (
         folder.locked(home),
-        pytest.raises(SubjectError, match=rf"process {os.getpid()}, http://127.0.0.1:5004"),
+        pytest.raises(SubjectError, match=rf"process {os.getpid()}, {home.address}"),
         folder.locked(home),
     ):
         pass

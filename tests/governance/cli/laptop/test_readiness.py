@@ -1,6 +1,7 @@
 """Whether the policy of a laptop can be used, by the check that everyone can run."""
 
 import pytest
+import servers
 
 from governance.cli.laptop import telling
 from governance.cli.laptop.folder import laptop
@@ -11,7 +12,7 @@ from governance.cli.policies import starter
 @pytest.fixture
 def home(tmp_path):
     """A new folder."""
-    return laptop(tmp_path / "governed", None)
+    return laptop(tmp_path / "governed", servers.free_port())
 
 
 def test_the_lines_to_edit_are_those_with_the_mark():

@@ -116,7 +116,7 @@ def test_what_a_process_said_last_is_in_the_error(tmp_path):
 
 
 def test_the_worker_log_is_read_as_it_grows_and_lines_of_others_are_passed_over(tmp_path):
-    home = laptop(tmp_path / "governed", None)
+    home = laptop(tmp_path / "governed", servers.free_port())
     log = home.folder / "log"
     log.write_text('{"event": "from before"}\n')
     found = child(["/bin/true"], home.folder)
