@@ -34,14 +34,18 @@ GOVERNANCE = str(Path(sys.executable).with_name("governance"))
 BLOCK = re.compile(r"(?P<above>[^\n]*)\n*```(?P<kind>sh|python)\n(?P<code>.*?)```", re.DOTALL)
 SAVED = re.compile(r"Save this as `(?P<name>\w+\.py)`")
 
+#: What MLflow alone takes to look up a version: no command that asks a registry takes less.
+ALONE = "from mlflow import MlflowClient; MlflowClient().get_model_version('digits', '2')"
 #: Commands of which a finished demo is asked, by row.
 ASKED = {
-    "help": ("--help",),
-    "version": ("--version",),
-    "gate": ("gate", "models:/digits/2"),
-    "history": ("history", "digits"),
-    "compare": ("compare", "models:/digits/1", "models:/digits/2"),
-    "inventory": ("inventory",),
+    "help": (GOVERNANCE, "--help"),
+    "version": (GOVERNANCE, "--version"),
+    "MLflow alone": (sys.executable, "-c", ALONE),
+    "gate": (GOVERNANCE, "gate", "models:/digits/2"),
+    "history": (GOVERNANCE, "history", "digits"),
+    "compare": (GOVERNANCE, "compare", "models:/digits/1", "models:/digits/2"),
+    "inventory": (GOVERNANCE, "inventory"),
+    "portfolio": (GOVERNANCE, "portfolio", "--out", "site"),
 }
 #: What is held against the target of a row.
 TARGETS = {
@@ -53,7 +57,9 @@ TARGETS = {
     "gate": ("processor", 3.0),
     "history": ("processor", 5.0),
     "compare": ("processor", 5.0),
+    "MLflow alone": ("processor", None),
     "inventory": ("processor", None),
+    "portfolio": ("processor", None),
 }
 
 
@@ -118,11 +124,11 @@ def first_verdict(environment: Mapping[str, str]) -> Taken:
         return run(["bash", "-ec", "".join(steps)], at=Path(scratch), environment=environment)
 
 
-def asked(arguments: Sequence[str], uri: str, environment: Mapping[str, str]) -> Taken:
+def asked(command: Sequence[str], uri: str, environment: Mapping[str, str]) -> Taken:
     """A command of which a registry is asked; its verdict does not matter here."""
     with TemporaryDirectory() as scratch:
         return run(
-            [GOVERNANCE, *arguments],
+            command,
             at=Path(scratch),
             environment={**environment, "MLFLOW_TRACKING_URI": uri},
             codes=(0, 10, 20, 30),

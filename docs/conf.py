@@ -6,9 +6,11 @@ while the site is built: navigation, executed examples and the reference of the 
 """
 
 import re
+from textwrap import indent
 from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx_gallery.sorting import FunctionSortKey
 
 project = "mlflow-governance"
 copyright = "the authors of mlflow-governance"  # noqa: A001 - Sphinx asks for this name
@@ -29,6 +31,7 @@ include_patterns = [
     "SECURITY.md",
     "benchmarks/results/*.md",
     "docs/**",
+    "integrations/README.md",
 ]
 exclude_patterns = [".*", "build", "demo", "dist", "docs/static", "docs/templates"]
 
@@ -41,8 +44,21 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 
+#: Examples in the order in which they are shown and run; the first makes what the others share.
+EXAMPLES = [
+    "digits.py",
+    "accurate_and_rejected.py",
+    "what_a_layer_knows.py",
+    "a_filter_nobody_needs.py",
+    "one_photo_explained.py",
+    "a_certificate_and_its_limits.py",
+    "a_release_in_ci.py",
+    "replay_as_an_auditor.py",
+]
 sphinx_gallery_conf = {
+    "within_subsection_order": FunctionSortKey(EXAMPLES.index),
     "examples_dirs": "examples",
     "gallery_dirs": "docs/gallery",
     "filename_pattern": r"\.py$",
@@ -75,6 +91,10 @@ copybutton_prompt_is_regexp = True
 
 #: A link to an example: on a Git host it leads to the script, on the site to what it gave.
 EXAMPLE = re.compile(r"\]\((?:\.\./)*examples/(?:README\.md|(\w+)\.py)\)")
+#: Where a page wants the docstrings of a package's public names, or that of one function.
+API = re.compile(r"^<!-- (package|function): ([\w.]+) -->$", re.MULTILINE)
+#: A block of code in a docstring, between fences.
+FENCED = re.compile(r"^```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 #: A link to another page; a heading of it may follow.
 PAGE = re.compile(r"\]\(([^)#:\s]+)\.md(?:#[^)\s]*)?\)")
 
@@ -97,10 +117,34 @@ def prepare(_app: Sphinx, name: str, content: list[str]) -> None:
     if name.endswith("/index") and not name.endswith("gallery/index"):
         pages = "\n".join(navigation(name, text))
         text += f"\n```{{toctree}}\n:hidden:\n\n{pages}\n```\n"
-    content[0] = text
+    content[0] = API.sub(docstrings, text)
+
+
+def docstrings(mark: re.Match[str]) -> str:
+    """What a page shows of a package's public names, or of one function."""
+    package = f".. automodule:: {mark[2]}\n   :members:\n   :imported-members:"
+    wanted = package if mark[1] == "package" else f".. autofunction:: {mark[2]}"
+    return f"```{{eval-rst}}\n{wanted}\n```"
+
+
+def unfenced(_app: Sphinx, _what: str, _name: str, _held: Any, _options: Any, lines: list[str]
+) -> None:  # fmt: skip
+    """Turn the fenced blocks of a docstring into those of reStructuredText."""
+    text = FENCED.sub(
+        lambda block: f".. code-block:: text\n\n{indent(block[1], '   ')}\n", "\n".join(lines)
+    )
+    lines[:] = text.split("\n")
+
+
+def no_field_number(_app: Sphinx, _what: str, _name: str, held: Any, _skip: Any, _options: Any
+) -> bool | None:  # fmt: skip
+    """Leave out the fields of a named tuple, which its own docstring tells."""
+    return True if (getattr(held, "__doc__", "") or "").startswith("Alias for field") else None
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Hook the preparation of pages into the build."""
     app.connect("source-read", prepare)
+    app.connect("autodoc-skip-member", no_field_number)
+    app.connect("autodoc-process-docstring", unfenced)
     return {"parallel_read_safe": True}

@@ -109,6 +109,12 @@ GUIDE: Mapping[str, Guide] = MappingProxyType(
             f"report {VERSION} --html report.html --pdf report.pdf",
             codes=DONE | {40: "the record contradicts itself; --unverified prints it"},
         ),
+        "export": _to(
+            RELEASE,
+            f"export {VERSION} --format cyclonedx --out bom.json",
+            "export assessment --format model-card",
+            codes=DONE | {40: "the record contradicts itself"},
+        ),
         "analyses": _to(START, "analyses", "analyses --json"),
         "promote": _to(
             RELEASE,
@@ -220,6 +226,11 @@ GUIDE: Mapping[str, Guide] = MappingProxyType(
             codes={0: "no problem", 10: "a problem"},
         ),
         "inventory": _to(TEAM, "inventory", "inventory --keys keyring.toml --uris"),
+        "portfolio": _to(
+            TEAM,
+            "portfolio --out portfolio --keys keyring.toml",
+            "portfolio --out /var/www/portfolio --config governance.toml",
+        ),
         "audit": _to(
             TEAM,
             "audit --audit sqlite:///mlflow.db --outcome refused",

@@ -66,6 +66,8 @@ def decode(  # noqa: PLR0911 - one return per kind of type
     if origin is tuple and isinstance(data, list | tuple):
         return _tuple(kind, arguments, data, place, problems)
     if origin is Mapping and isinstance(data, Mapping):
+        if _fit_as_they_are(arguments[1], data.values()):
+            return dict(data)
         return _all({k: decode(arguments[1], v, f"{place}.{k}", problems) for k, v in data.items()})
     if dataclasses.is_dataclass(kind) and isinstance(data, Mapping):
         return _record(kind, data, place, problems)
@@ -153,10 +155,7 @@ def _plain_types(kind: Any) -> frozenset[type]:
 
 def _record(kind: Any, data: Mapping[str, Any], place: str, problems: list[str]) -> Any:
     hints, before = _hints(kind), len(problems)
-    fields = {f.name: f for f in dataclasses.fields(kind) if f.metadata != UNWRITTEN}
-    flat = {name: flat_names(kind, f) for name, f in fields.items() if f.metadata == FLAT}
-    beside = {name for names in flat.values() for name in names}
-    keys = (set(fields) - set(flat)) | beside
+    fields, flat, keys = _shape(kind)
     problems += [
         f"{place}.{name}: unknown key; accepted are {', '.join(sorted(keys))}"
         for name in sorted(set(data) - keys)
@@ -195,6 +194,17 @@ def _flat_part(hint: Any, names: tuple[str, ...], data: Mapping[str, Any]) -> di
     part = {name: data[name] for name in names if name in data}
     absent = all(value is None for value in part.values())
     return None if absent and types.NoneType in typing.get_args(hint) else part
+
+
+@functools.cache
+def _shape(
+    kind: Any,
+) -> tuple[dict[str, "dataclasses.Field[Any]"], dict[str, tuple[str, ...]], frozenset[str]]:
+    """Of a record: the fields that are written, the keys of each flat one, and all keys."""
+    fields = {f.name: f for f in dataclasses.fields(kind) if f.metadata != UNWRITTEN}
+    flat = {name: flat_names(kind, f) for name, f in fields.items() if f.metadata == FLAT}
+    beside = {name for names in flat.values() for name in names}
+    return fields, flat, frozenset((set(fields) - set(flat)) | beside)
 
 
 @functools.cache

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from governance.approval import Keyring
 from governance.approval.lifecycle import state_of
 from governance.approval.protection import Protection
+from governance.approval.standing import Standing
 from governance.approval.tags import STATUS, folded
+from governance.records.waiver import Waiver
 from governance.registry.approvals import standing_of
 from governance.registry.listing import ListedVersion, models, newest
 
@@ -34,6 +36,9 @@ class StockedVersion:
             a keyring.
         status: Plain status tag, untrusted.
         why: Reason why it has no approval that counts; empty if it has one.
+        expires: Time until which its signed statement counts, in seconds since 1970; None without
+            one.
+        waivers: Waivers on the version that count now.
         priority: Place in the order of work: 1 the champion, 2 other protected uses, 3 the newest
             version of its model, 4 the rest.
     """
@@ -47,6 +52,8 @@ class StockedVersion:
     status: str
     why: str
     priority: int
+    expires: int | None = None
+    waivers: tuple[Waiver, ...] = ()
 
     @property
     def refused(self) -> tuple[str, ...]:
@@ -147,7 +154,9 @@ def _stocked(
     uses = tuple(f"alias {alias}" for alias in aliases if protection.covers_alias(alias))
     if protection.covers_stage(entry.stage):
         uses += (f"stage {entry.stage}",)
-    state, why = _standing(entry, protection, ring, now)
+    answer = _standing(entry, protection, ring, now)
+    state, why = ("unchecked", "no keyring was given") if answer is None else _state(answer)
+    statement = None if answer is None else answer.statement
     return StockedVersion(
         uri=ref.uri,
         model=ref.name,
@@ -158,6 +167,8 @@ def _stocked(
         status=entry.tags.get(STATUS, ""),
         why=why,
         priority=_priority(aliases, uses, first=first),
+        expires=None if statement is None else statement.expires,
+        waivers=() if answer is None else answer.waivers,
     )
 
 
@@ -171,14 +182,18 @@ def _priority(aliases: Iterable[str], uses: tuple[str, ...], *, first: bool) -> 
 
 def _standing(
     entry: ListedVersion, protection: Protection, ring: Keyring | None, now: float
-) -> tuple[str, str]:
-    """State of a version by its signed statement, and why it is not approved."""
+) -> Standing | None:
+    """Whether the signed statement on a version counts; None where nobody can tell."""
     if ring is None:
-        return "unchecked", "no keyring was given"
-    answer = standing_of(
+        return None
+    return standing_of(
         entry.version, ring, now, entry.tags, policy_accepted=protection.accepts,
         expected="approved",
     )  # fmt: skip
+
+
+def _state(answer: Standing) -> tuple[str, str]:
+    """State of a version by its signed statement, and why it is not approved."""
     if answer.statement is None or any(item.cause != "verdict" for item in answer.doubts):
         expired = answer.statement is not None and answer.doubtful("expired")
         return ("expired" if expired else "unsigned"), answer.problems[0]

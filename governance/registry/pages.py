@@ -1,5 +1,6 @@
 """Pages: where a browser finds the record of a version in MLflow."""
 
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import mlflow
@@ -9,7 +10,7 @@ from governance.registry.recording import FOLDER, REPORT
 from governance.registry.verifying import named_run
 from governance.registry.versions import ModelVersion, refusals
 
-__all__ = ["record_page"]
+__all__ = ["record_page", "report_page"]
 
 
 def record_page(version: ModelVersion) -> tuple[str, str]:
@@ -27,11 +28,16 @@ def record_page(version: ModelVersion) -> tuple[str, str]:
         RegistryError: If MLflow cannot be asked.
     """
     run_id = named_run(version)
+    with refusals(f"{version.uri}: looking up its record"):
+        return run_id, report_page(MlflowClient().get_run(run_id))
+
+
+def report_page(run: Any) -> str:
+    """Address of the report in a run, in MLflow's pages; empty where MLflow is no server."""
     server = urlsplit(mlflow.get_tracking_uri())
     if server.scheme not in {"http", "https"}:
-        return run_id, ""
-    with refusals(f"{version.uri}: looking up its record"):
-        experiment = MlflowClient().get_run(run_id).info.experiment_id
+        return ""
     host = server.netloc.rpartition("@")[2]
-    page = f"#/experiments/{quote(experiment)}/runs/{run_id}/artifacts/{FOLDER}/{REPORT}"
-    return run_id, f"{server.scheme}://{host}{server.path.rstrip('/')}/{page}"
+    where = f"#/experiments/{quote(run.info.experiment_id)}/runs/{run.info.run_id}"
+    page = f"{where}/artifacts/{FOLDER}/{REPORT}"
+    return f"{server.scheme}://{host}{server.path.rstrip('/')}/{page}"

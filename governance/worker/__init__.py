@@ -12,6 +12,7 @@ job_database   versions that wait, are in work and are done, shared by workers o
 listener       a small HTTP application at an address, with deadlines and bounds
 webhook        MLflow's deliveries, verified; wakes the loop
 monitoring     /livez, /healthz and /metrics, at a port of their own
+portfolio_site the static site over all models, made again after each verdict
 sweep          versions that need work, and protected aliases without an approval
 loop           looks into the registry, takes leases and works on them until it is told to end
 job            one version, from its lease to a signed record or a failed attempt

@@ -72,6 +72,8 @@ class WorkerConfig:
         unprotected: Aliases that need no approval.
         remove_aliases: Whether the worker removes a protected alias without an approval. By default
             it only reports it.
+        portfolio: Folder of the static site over all models (`governance portfolio`), which the
+            worker makes again after each verdict. Without it there is no site.
     """
 
     registry: str = ""
@@ -88,6 +90,7 @@ class WorkerConfig:
     again_seconds: float = 600.0
     unprotected: tuple[str, ...] = UNPROTECTED
     remove_aliases: bool = False
+    portfolio: Path | None = None
 
     def rule(self, name: str) -> PolicyRule | None:
         """The first rule that fits the name of a registered model; None if none fits."""
@@ -139,6 +142,7 @@ def _config(reader: Reader, home: Path) -> WorkerConfig:
         again_seconds=number("again_seconds", known.again_seconds),
         unprotected=reader.texts("unprotected_aliases", known.unprotected) or (),
         remove_aliases=reader.flag("remove_aliases", default=known.remove_aliases),
+        portfolio=_folder(reader, home),
     )
     reader.done()
     if not rules and not places:
@@ -147,6 +151,11 @@ def _config(reader: Reader, home: Path) -> WorkerConfig:
             "and policy is needed, since without any every version would be undetermined",
         )  # fmt: skip
     return config
+
+
+def _folder(reader: Reader, home: Path) -> Path | None:
+    text = reader.text("portfolio", "")
+    return home / text if text else None
 
 
 def _rule(reader: Reader, home: Path) -> PolicyRule:

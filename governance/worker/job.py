@@ -38,6 +38,7 @@ from governance.worker.measuring import (
     measure_confined,
 )
 from governance.worker.policy_choice import choose_policy
+from governance.worker.portfolio_site import PortfolioSite
 from governance.worker.sandbox import printing_wall
 from governance.worker.sweep import WAIVERS, need
 from governance.workflows.assessing import judged, keep
@@ -58,6 +59,7 @@ class Resources:
         key: Private key of an assessor, which signs verdicts.
         ring: Public keys whose signatures count; that of `key` is among them.
         stop: Event that is set once the worker is told to end.
+        site: The site that is made again after each verdict; None where none was asked for.
     """
 
     jobs: JobDatabase
@@ -65,6 +67,7 @@ class Resources:
     key: Signer
     ring: Keyring
     stop: Event = field(default_factory=Event)
+    site: PortfolioSite | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,7 +189,15 @@ class Loop:
                 with self._lock:
                     self._lease = None
             self._tell(lease, outcome, time.monotonic() - began)
+            if outcome.state == "done" and outcome.verdict:
+                self._renew()
             yield outcome
+
+    def _renew(self) -> None:
+        """Make the portfolio again; the verdict stands, whether that can be done or not."""
+        site = self._resources.site
+        if site is not None and (problem := site.renew()) is not None:
+            log("portfolio not made", folder=str(site.folder), error=problem)
 
     def _tell(self, lease: Lease, outcome: JobOutcome, seconds: float) -> None:
         log(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from governance.approval import Keyring, PrivateKey, Signer, load_ring
+from governance.approval.protection import Protection
 from governance.approval.remote_keys import RemoteKey
 from governance.approval.signed_rings import check_not_older
 from governance.errors import ApprovalError, HostError, PolicyError, RegistryError, SubjectError
@@ -16,6 +17,7 @@ from governance.worker.host import check_host
 from governance.worker.job import Resources
 from governance.worker.job_database import JobDatabase
 from governance.worker.log import log
+from governance.worker.portfolio_site import PortfolioSite
 from governance.worker.sandbox import check_hidden
 from governance.workflows import orchestration
 
@@ -70,7 +72,12 @@ def prepare(
     ring = _ring(key, keys)
     jobs = JobDatabase(ledger, config.registry or listing.place(), listing.workspace())
     _check_newest(ring, jobs)
-    return Resources(jobs=jobs, config=config, key=key, ring=ring)
+    site = None
+    if config.portfolio is not None:
+        # A worker whose own key alone counts has no keyring, and its file no rules of a server.
+        rules = file if Protection.at(file).problem is None else None
+        site = PortfolioSite(folder=config.portfolio, config=rules, keys=keys)
+    return Resources(jobs=jobs, config=config, key=key, ring=ring, site=site)
 
 
 def _key(file: Path | None, socket: Path | None) -> Signer:

@@ -12,6 +12,7 @@ printing         an assessment's folder as HTML and PDF, printed in a process of
 bundling         all that an auditor needs about a version, in one file
 replaying        a part of an assessment measured again, and held against the record
 comparing        two versions compared from their records
+portfolio        the standing of all registered models, and what a person has to decide
 version_history  what was measured of each version of a model, and how far versions moved
 references       reference runs: harmless training, assessed and recorded
 planting         a test fault trained into a model on purpose

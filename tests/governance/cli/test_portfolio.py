@@ -1,0 +1,133 @@
+"""The site over all models: who is in service, what a person decides, two versions side by side."""
+
+import json
+import re
+from html import unescape
+
+import pytest
+from mlflow import MlflowClient
+
+from governance.records.policy import Expectation
+
+MET = Expectation(metric="performance.accuracy", at_least=0.5)
+DOUBTED = Expectation(metric="performance.nll", at_most=0.0, severity="review")
+
+
+@pytest.fixture
+def site(governance, tmp_path):
+    """The site of the registry, as text by file name."""
+
+    def make(*options):
+        folder = tmp_path / "site"
+        answer = governance("portfolio", "--out", folder, *options)
+        assert answer.code == 0, answer.err
+        return {path.name: path.read_text() for path in folder.iterdir()}
+
+    return make
+
+
+def text(page):
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
+
+
+def number(uri):
+    return uri.rpartition("/")[2]
+
+
+def test_the_site_says_who_is_in_service_and_what_a_person_decides(recorded, site):
+    # arrange
+    old, doubted = recorded(MET), recorded(MET, DOUBTED)
+    MlflowClient().set_registered_model_alias("stripes", "champion", number(old))
+    # act
+    index = text(site()["index.html"])
+    # assert
+    assert f"stripes version {number(old)}: approved" in index
+    assert f"{doubted} A person decides whether it may miss performance.nll." in index
+    assert f"governance waive {doubted} --metric performance.nll --bound" in index
+    assert f"governance revoke {doubted} --reason REASON --key APPROVER.pem" in index
+
+
+def test_an_approved_version_newer_than_the_champion_waits_to_be_promoted(recorded, site):
+    old, new = recorded(MET), recorded(MET)
+    MlflowClient().set_registered_model_alias("stripes", "champion", number(old))
+
+    index = text(site()["index.html"])
+
+    assert f"{new} It is approved. Version {number(old)} is in service." in index
+    assert f"governance promote {new} --alias champion --keys KEYRING" in index
+    assert f"governance promote {old}" not in index
+
+
+def test_every_link_leads_to_a_page_and_nothing_is_loaded_from_elsewhere(recorded, site):
+    # arrange
+    old, new = recorded(MET), recorded(MET, DOUBTED)
+    # act
+    made = site()
+    # assert
+    links = {link for page in made.values() for link in re.findall(r'(?:href|src)="([^"]*)"', page)}
+    assert {link for link in links if not link.startswith("file:")} <= set(made)
+    assert any(name.endswith(f"-{number(old)}-{number(new)}.html") for name in links)
+    pages = [page for name, page in made.items() if name.endswith(".html")]
+    assert not any("<script" in page or " onclick" in page for page in pages)
+    assert all("default-src 'none'" in page for page in pages)
+
+
+def test_a_record_that_no_tag_names_is_not_shown(recorded, site):
+    uri = recorded(MET)
+    MlflowClient().set_model_version_tag("stripes", number(uri), "governance.digest", "sha256:0")
+
+    made = site()
+
+    (page,) = (made[name] for name in made if re.fullmatch(r"stripes-[0-9a-f]{8}\.html", name))
+    assert "approved, not to be relied on" in text(page)
+    assert "which no tag names" in text(page)
+    assert f"governance promote {uri}" not in text(made["index.html"])
+
+
+def test_without_an_approval_that_counts_the_version_in_service_comes_first(
+    recorded, site, tmp_path, governance
+):
+    # arrange: nobody signed anything
+    uri, ring = recorded(MET), tmp_path / "ring.toml"
+    named = ("--owner", "ann", "--role", "assessor", "--keys", ring)
+    governance("keys", "new", tmp_path / "key.pem", *named)
+    MlflowClient().set_registered_model_alias("stripes", "champion", number(uri))
+    # act
+    index = text(site("--keys", ring)["index.html"])
+    # assert
+    decisions = index.partition("Standing of each model")[0]
+    assert re.search(rf"Until {uri} It is in service, and no approval of it counts: ", decisions)
+    assert "Signatures were checked." in index
+
+
+def test_a_later_site_takes_the_place_of_an_earlier_one_and_of_nothing_else(
+    recorded, governance, tmp_path
+):
+    # arrange
+    recorded(MET)
+    site, other = tmp_path / "site", tmp_path / "other"
+    assert governance("portfolio", "--out", site).code == 0
+    (site / "notes.txt").write_text("mine")
+    listed = json.loads((site / "portfolio.json").read_text())
+    (site / "gone.html").write_text("of a model that was deleted")
+    (site / "portfolio.json").write_text(json.dumps([*listed, "gone.html"]))
+    other.mkdir()
+    (other / "index.html").write_text("of somebody else")
+    # act / assert
+    assert governance("portfolio", "--out", site).code == 0
+    assert {path.name for path in site.iterdir()} == {*listed, "notes.txt", "portfolio.json"}
+    refused = governance("portfolio", "--out", other)
+    assert refused.code == 2
+    assert "exists and is no earlier portfolio" in refused.err
+    assert (other / "index.html").read_text() == "of somebody else"
+
+
+@pytest.mark.parametrize("names", ['["../x.html"]', '["a/b.html"]', '["notes.txt"]', "{}", "["])
+def test_a_list_that_names_other_files_is_none(governance, tmp_path, names):
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "portfolio.json").write_text(names)
+    (tmp_path / "x.html").write_text("mine")
+
+    assert governance("portfolio", "--out", site).code == 2
+    assert (tmp_path / "x.html").exists()

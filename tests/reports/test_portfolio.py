@@ -1,0 +1,85 @@
+"""The site over all models: names that mean harm, and images whose answer differs."""
+
+import random
+from dataclasses import replace
+
+from governance.records.evidence import Table
+from governance.records.lineage import HistoryEntry
+from governance.records.portfolio import Portfolio, PortfolioModel, PortfolioVersion
+from reports.portfolio import file_of, pages
+
+HOSTILE = '"><script>alert(1)</script>\u202e{{ 7 * 7 }}'
+CLASSES = ("cat", "dog")
+
+
+def version(number, record=None, **changes):
+    told = HistoryEntry(version=number, verdict="approved")
+    known = {
+        "uri": f"models:/pets/{number}", "created": 0, "aliases": (), "state": "unchecked",
+        "why": "", "expires": None, "waits": False, "waivers": (), "entry": told, "record": record,
+    }  # fmt: skip
+    return PortfolioVersion(**{**known, **changes})
+
+
+def site(*models):
+    return pages(Portfolio(made=0, signed=False, models=models, questions=()))
+
+
+def answering(assessment, answers):
+    """The assessment with these answers, as (class, answer)."""
+    rows = tuple((true, given, 0.5) for true, given in answers)
+    table = Table(name="answers", caption="c", columns=("class", "answer", "confidence"), rows=rows)
+    first, *others = assessment.evidence
+    measured = replace(first.measurement, tables=(table,))
+    evidence = (replace(first, analysis="performance", measurement=measured), *others)
+    validation = replace(assessment.validation, class_names=CLASSES)
+    return replace(
+        assessment, validation=validation,
+        evidence=tuple({item.analysis: item for item in reversed(evidence)}.values()),
+    )  # fmt: skip
+
+
+def test_names_of_models_and_aliases_are_text_and_lead_to_no_other_file():
+    model = PortfolioModel(name=HOSTILE, versions=(version("1", aliases=(HOSTILE,)),))
+
+    made = site(model)
+
+    assert set(made) == {"index.html", "style.css", file_of(model)}
+    assert all("<script" not in page and "\u202e" not in page for page in made.values())
+    assert "{{ 7 * 7 }}" in made[file_of(model)]
+    assert file_of(model).isascii()
+    assert "/" not in file_of(replace(model, name="../../etc/passwd"))
+
+
+def test_models_whose_names_differ_in_signs_alone_have_pages_of_their_own():
+    names = ("a b", "a-b", "a/b", "A B", "\u0430 b", "")
+    assert len({file_of(PortfolioModel(name=name, versions=())) for name in names}) == len(names)
+
+
+def test_images_that_turned_wrong_and_right_are_counted(assessment):
+    # arrange
+    draw = random.Random(0)  # noqa: S311 - no secret
+    truth = [draw.choice(CLASSES) for _ in range(200)]
+    before, now = ([draw.choice(CLASSES) for _ in truth] for _ in range(2))
+    old = answering(assessment, zip(truth, before, strict=True))
+    new = answering(assessment, zip(truth, now, strict=True))
+    model = PortfolioModel(name="pets", versions=(version("2", new), version("1", old)))
+    # act
+    page = site(model)[file_of(model, version("1"), version("2"))]
+    # assert: counted one by one
+    wrong = right = 0
+    for place, true in enumerate(truth):
+        wrong += before[place] == true and now[place] != true
+        right += before[place] != true and now[place] == true
+    assert f"Of 200 images, {wrong} turned wrong and {right} turned right." in page
+
+
+def test_records_of_other_images_are_not_compared_image_by_image(assessment):
+    old = answering(assessment, [("cat", "cat")])
+    new = answering(assessment, [("cat", "dog")])
+    new = replace(new, validation=replace(new.validation, digest=f"sha256:{'e' * 64}"))
+    model = PortfolioModel(name="pets", versions=(version("2", new), version("1", old)))
+
+    page = site(model)[file_of(model, version("1"), version("2"))]
+
+    assert "The records do not tell" in page
