@@ -161,7 +161,7 @@ def _images(dataset: Any, config: dict[str, Any]) -> Any:
 
 
 def _metrics(assessment: "Assessment") -> dict[str, float]:
-    from governance.registry.recording import metric_name
+    from governance.registry.metric_names import metric_name
 
     return {
         metric_name(name): value for name, value in assessment.metrics.items() if value is not None

@@ -3,12 +3,18 @@
 ```
 html        the report as one self-contained page for the screen
 pdf         the same page on A4, tagged, with bookmarks and the record attached
+controls    what an assessment says to controls of laws, standards and guidance
 gate_view   an answer of the gate, arranged for the forms that pipelines read
 markdown    an answer of the gate for a pull request or the page of a job
 junit       the findings as test cases
 sarif       the findings as results of a static analysis, for code scanning
 gitlab      the open findings as GitLab's Code Quality report
 github      the open findings as annotations of GitHub Actions
+card_view   an assessment, arranged for the formats of other tools
+cyclonedx   a bill of materials with a model card
+oscal       assessment results
+chai        an applied model card
+model_card  a model card as Hugging Face has it
 comparison  two versions held against each other, on one page
 history     the versions of a registered model, on one page
 portfolio   all registered models as a static site

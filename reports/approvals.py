@@ -24,6 +24,8 @@ class Approvals:
         signers: Owners of the keys that signed it.
         until: Day on which the signed verdict ends; None where it has no end.
         revoked: Reason of a revocation; None where there is none.
+        policy_fixed: When the policy had been read, before anything was measured under it, in ISO
+            8601; None where the signed verdict does not say.
         doubts: Why the signed statement does not count; empty where it does.
     """
 
@@ -32,6 +34,7 @@ class Approvals:
     signers: tuple[str, ...] = ()
     until: str | None = None
     revoked: str | None = None
+    policy_fixed: str | None = None
     doubts: tuple[str, ...] = ()
 
 

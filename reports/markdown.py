@@ -16,7 +16,7 @@ from reports.gate_view import GateView, Requirement
 from reports.prose import printable
 from reports.view import one_answer
 
-__all__ = ["LONGEST", "render"]
+__all__ = ["LONGEST", "plain", "render"]
 
 #: A comment on a pull request may hold 65,536 characters.
 LONGEST = 60_000
@@ -57,23 +57,23 @@ def _joined(lines: Iterator[str]) -> str:
 
 def _head(view: GateView) -> Iterator[str]:
     identity = view.assessment.identity if view.assessment else None
-    version = f", version {_plain(identity.version)}" if identity and identity.version else ""
-    yield f"## {_plain(view.verdict.capitalize())}: {_plain(view.model)}{version}"
+    version = f", version {plain(identity.version)}" if identity and identity.version else ""
+    yield f"## {plain(view.verdict.capitalize())}: {plain(view.model)}{version}"
     yield ""
-    yield _plain(view.meaning, LONGEST_CELL)
+    yield plain(view.meaning, LONGEST_CELL)
     yield ""
     for problem in view.problems[:MOST_GAPS]:
-        yield f"- {_plain(problem)}"
+        yield f"- {plain(problem)}"
     if view.problems:
         yield ""
     if view.assessment is None:
         return
     alike = one_answer(view.assessment)
     if alike:
-        yield f"**{_plain(alike)}**"
+        yield f"**{plain(alike)}**"
         yield ""
     place = f" [Report]({quote(view.report, safe=IN_ADDRESS)})" if view.report else ""
-    yield f"Policy: {_plain(view.assessment.policy.title)}.{place}"
+    yield f"Policy: {plain(view.assessment.policy.title)}.{place}"
     yield ""
 
 
@@ -87,8 +87,8 @@ def _opened(item: Requirement) -> str:
     outcome = item.text.word
     return _line(
         f"**{outcome}**" if item.text.outcome == "unmet" else outcome,
-        f"{_plain(item.text.sentence, LONGEST_CELL)} {_code(item.text.metric)}",
-        _plain(item.text.remedy, LONGEST_CELL),
+        f"{plain(item.text.sentence, LONGEST_CELL)} {_code(item.text.metric)}",
+        plain(item.text.remedy, LONGEST_CELL),
         item.text.severity,
     )
 
@@ -97,9 +97,9 @@ def _settled(item: Requirement) -> str:
     interval = f" ({item.text.interval})" if item.text.interval else ""
     return _line(
         item.text.word,
-        f"{_plain(item.text.name)} {_code(item.text.metric)}",
-        _plain(item.text.requirement),
-        _plain(item.text.value + interval),
+        f"{plain(item.text.name)} {_code(item.text.metric)}",
+        plain(item.text.requirement),
+        plain(item.text.value + interval),
         item.text.severity,
     )
 
@@ -133,7 +133,7 @@ def _tail(assessment: Assessment) -> Iterator[str]:
     yield f"<details><summary>{len(failed) + len(subjects)} not assessed</summary>"
     yield ""
     for gap in (*failed[:MOST_GAPS], *subjects):
-        yield f"- {_plain(gap.subject)}: {_plain(gap.reason)}"
+        yield f"- {plain(gap.subject)}: {plain(gap.reason)}"
     if len(failed) > MOST_GAPS:
         yield f"- {len(failed) - MOST_GAPS} more analyses, listed in the report"
     yield ""
@@ -159,7 +159,7 @@ def _withdrawn(assessment: Assessment) -> Iterator[str]:
         yield "**Withdrawn evidence**, which failed its self-test; nothing on it counts as met:"
         yield ""
         for gap in kept_back[:MOST_GAPS]:
-            yield f"- {_plain(gap.subject)}: {_plain(gap.reason)}"
+            yield f"- {plain(gap.subject)}: {plain(gap.reason)}"
 
 
 def _waived(assessment: Assessment) -> Iterator[str]:
@@ -169,16 +169,16 @@ def _waived(assessment: Assessment) -> Iterator[str]:
         yield ""
         for waiver in assessment.waivers[:MOST_GAPS]:
             yield (
-                f"- {_code(waiver.metric)} up to {waiver.bound:.15g}, by {_plain(waiver.approver)} "
-                f"until {waiver.until}: {_plain(waiver.reason)}"
+                f"- {_code(waiver.metric)} up to {waiver.bound:.15g}, by {plain(waiver.approver)} "
+                f"until {waiver.until}: {plain(waiver.reason)}"
             )
 
 
 def _code(text: str) -> str:
-    return f"<code>{_plain(text)}</code>"
+    return f"<code>{plain(text)}</code>"
 
 
-def _plain(text: str, longest: int = LONGEST_TEXT) -> str:
+def plain(text: str, longest: int = LONGEST_TEXT) -> str:
     """One line of text that means nothing but itself."""
     flat = " ".join(printable(text).split())
     if len(flat) > longest:

@@ -16,6 +16,7 @@ from governance.records.numbers import count
 from governance.records.severities import SEVERITIES
 from reports.annex import AnnexSection, annex_sections
 from reports.approvals import Approvals
+from reports.controls import Controls, controls
 from reports.decision_page import DecisionPage, decision_page
 from reports.finding_cards import SEVERITY, FindingCard, Topic, finding_cards, topics
 from reports.findings import FindingText
@@ -89,6 +90,7 @@ class View:
         cards_left: Number of open findings without a card.
         topics: All requirements at a glance, by analysis.
         scope: Part C.
+        controls: What the assessment says to controls of laws, standards and guidance.
         told: All findings in words, open ones first.
         results: Part D.
         reasons: Part E.
@@ -110,6 +112,7 @@ class View:
     cards_left: int
     topics: tuple[Topic, ...]
     scope: Scope
+    controls: Controls
     told: tuple[FindingText, ...]
     results: Results
     reasons: tuple[Reason, ...]
@@ -175,6 +178,7 @@ def view(assessment: Assessment, approvals: Approvals | None = None) -> View:
         cards_left=cards_left,
         topics=topics(assessment, told),
         scope=scope(assessment),
+        controls=controls(assessment, approvals.policy_fixed if approvals else None),
         told=told,
         results=results(assessment, told),
         reasons=reasons(assessment, told),

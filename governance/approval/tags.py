@@ -63,10 +63,13 @@ POLICY_URI = "governance.policy_uri"
 
 PENDING, RUNNING = "pending", "running"
 
-#: Marks around our summary in the description of a version.
+#: Marks around our summary in the description of a version, below its first sentence: lists of
+#: versions show the beginning of a description as it is.
 BEGIN, END = "<!-- governance: begin -->", "<!-- governance: end -->"
-#: From a begin to the nearest end, so that a stray begin costs nobody their text.
-OURS = re.compile(rf"{BEGIN}(?:(?!{BEGIN}).)*?{END}", re.DOTALL)
+#: From a begin to the nearest end, so that a stray begin costs nobody their text; with the sentence
+#: right above it, if it is one of ours.
+FIRST = r"^Governance: (?:approved|rejected|review|undetermined)\.[^\n]*\n"
+OURS = re.compile(rf"(?:{FIRST})?{BEGIN}(?:(?!{BEGIN}).)*?{END}", re.DOTALL | re.MULTILINE)
 
 TITLE_LENGTH = 200
 #: Categories of characters that MySQL's collations ignore: marks, formats, controls.

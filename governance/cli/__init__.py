@@ -12,6 +12,7 @@ operations     inventory and audit
 portfolio      portfolio, a static site over all models
 auditing       bundle, verify and replay
 drift          compare, history, references and drift selftest
+exports        export
 policies       policy new, policy draft, policy check and analyses
 worker         worker and sweep
 signer         signer, which holds a worker's key
@@ -25,6 +26,7 @@ console        text, tables and JSON for the terminal
 verdicts       an assessment and its verdict on the terminal
 waiting        what a long command says while it works
 forms          files that `gate` writes for pipelines, and what it tells GitHub
+recorded       the assessment that an argument means
 files          files that a command was asked to write
 exit_codes     exit codes of the program
 ```
@@ -46,6 +48,7 @@ from governance.cli import (
     assess,
     auditing,
     drift,
+    exports,
     gates,
     operations,
     policies,
@@ -106,6 +109,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "assess": configured(assess.assess),
     "gate": configured(gates.gate),
     "report": configured(assess.report),
+    "export": exports.export,
     "analyses": policies.list_analyses,
     "promote": configured(gates.promote),
     "waive": configured(approvals.waive),

@@ -7,13 +7,20 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["All", "AsJson", "Keys", "ModelUri", "SigningKey", "login"]
+__all__ = ["All", "AsJson", "Keys", "ModelUri", "Record", "SigningKey", "login"]
 
 ModelUri = Annotated[
     str,
     typer.Argument(
         metavar="MODEL_URI",
         help="models:/name/version, models:/name@alias, models:/m-<id>, runs:/... or a folder",
+    ),
+]
+Record = Annotated[
+    str,
+    typer.Argument(
+        metavar="ASSESSMENT_DIR|MODEL_URI",
+        help="Folder of an assessment, or address of a model with a record.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from governance.cli.arguments import All, AsJson, Keys, ModelUri, SigningKey
+from governance.cli.arguments import All, AsJson, Keys, ModelUri, Record, SigningKey
 from governance.cli.console import (
     complain,
     misuse,
@@ -101,13 +101,7 @@ def _print_later(result: "Result") -> str:
 
 
 def report(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="ASSESSMENT_DIR|MODEL_URI",
-            help="Folder of an assessment, or address of a model with a record.",
-        ),
-    ],
+    source: Record,
     html: Annotated[Path | None, typer.Option(help="Write the report as HTML.")] = None,
     pdf: Annotated[Path | None, typer.Option(help="Write the report as PDF.")] = None,
     unverified: Annotated[  # noqa: FBT002 - a flag of the command line

@@ -109,6 +109,12 @@ GUIDE: Mapping[str, Guide] = MappingProxyType(
             f"report {VERSION} --html report.html --pdf report.pdf",
             codes=DONE | {40: "the record contradicts itself; --unverified prints it"},
         ),
+        "export": _to(
+            RELEASE,
+            f"export {VERSION} --format cyclonedx --out bom.json",
+            "export assessment --format model-card",
+            codes=DONE | {40: "the record contradicts itself"},
+        ),
         "analyses": _to(START, "analyses", "analyses --json"),
         "promote": _to(
             RELEASE,

@@ -48,5 +48,8 @@ def signed(
         if statement is not None and verdict
         else None,
         revoked=statement.detail if statement is not None and revoked else None,
+        policy_fixed=datetime.fromtimestamp(statement.policy_fixed, UTC).isoformat()
+        if statement is not None and verdict and statement.policy_fixed is not None
+        else None,
         doubts=tuple(doubts),
     )

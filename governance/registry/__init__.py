@@ -5,6 +5,8 @@ versions         which model a URI means, pinned to one version
 materials        a version's files and validation images, copied to this machine
 opening          a version and its images as a live subject
 recording        an assessment as an MLflow run, and the tags of its version
+run_page         metrics, parameters and tables on MLflow's page of a run
+metric_names     names of metrics as MLflow takes them
 bare             the record of a version without its pictures, held against its tags
 verifying        a record read back and checked against its model, tags and digests
 status           status tag and description of a version while it is assessed, and after a failure

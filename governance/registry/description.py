@@ -1,6 +1,7 @@
 """Description: the short summary of an assessment on the page of its model version."""
 
 import re
+from collections.abc import Sequence
 
 from governance.approval.tags import BEGIN, END, without_summary
 from governance.records.assessment import Assessment
@@ -16,6 +17,8 @@ ORDER = {"unmet": 0, "missing": 1, "waived": 2, "inapplicable": 3, "met": 4}
 def summary(assessment: Assessment, link: str, rows: int = 12) -> str:
     """Verdict, findings (failed ones first) and a link to the report, as Markdown.
 
+    The first line is a plain sentence, since lists of versions show the beginning as it is.
+
     Args:
         assessment: As judged.
         link: Of the report, in MLflow's pages.
@@ -25,7 +28,8 @@ def summary(assessment: Assessment, link: str, rows: int = 12) -> str:
     findings = sorted(decision.findings, key=lambda item: ORDER[item.outcome])
     policy = _escaped(assessment.policy.title)
     lines = [
-        f"**Governance: {decision.verdict}** under the policy {policy} ([report]({link}))",
+        f"Governance: {decision.verdict}. {_why(findings)}",
+        f"By the policy {policy}: [report]({link})",
         "",
         "| expectation | severity | observed | outcome |",
         "|---|---|---|---|",
@@ -39,7 +43,7 @@ def summary(assessment: Assessment, link: str, rows: int = 12) -> str:
 
 def unassessed(why: str) -> str:
     """That a version could not be assessed, as Markdown."""
-    return f"**Governance: undetermined**, since it could not be assessed: {_escaped(why)}"
+    return f"Governance: undetermined. It could not be assessed: {_escaped(why)}"
 
 
 def record_of(assessment: Assessment) -> str:
@@ -54,17 +58,40 @@ def merged(text: str, ours: str) -> str:
     line, and where there is none for that either it is left out.
     """
     others = without_summary(text)
-    for candidate in (ours, ours.partition("\n")[0]):
-        block = f"{BEGIN}\n{candidate}\n{END}"
+    first, _, rest = ours.partition("\n")
+    for below in (rest, ""):
+        block = f"{first}\n{BEGIN}\n{below}\n{END}"
         whole = f"{others}\n\n{block}" if others else block
         if len(whole) <= LIMIT:
             return whole
     return others if len(others) <= LIMIT else text
 
 
+def _why(findings: Sequence[Finding]) -> str:
+    """What is open, in a sentence that needs no markup."""
+    open_ones = [item for item in findings if item.outcome in {"unmet", "missing"}]
+    if not open_ones:
+        return f"None of {len(findings)} requirements is open."
+    deciding = next((item for item in open_ones if item.expectation.decides), open_ones[0])
+    others = len(open_ones) - 1
+    more = f", and {others} more {'are' if others > 1 else 'is'} open" if others else ""
+    # An underscore within a name is no markup, and lists would show its escape.
+    name = re.sub(r"(?<=\w)\\_(?=\w)", "_", _escaped(deciding.expectation.metric))
+    required = f"{name} {deciding.expectation.bound}"
+    state = "was not measured"
+    if deciding.outcome == "unmet":
+        state = f"is not met, with {_observed(deciding)}"
+    return f"The requirement {required} {state}{more}."
+
+
+def _observed(finding: Finding) -> str:
+    expectation = finding.expectation
+    return number(finding.observed, apart=(expectation.at_least, expectation.at_most))
+
+
 def _row(finding: Finding) -> str:
     expectation = finding.expectation
-    observed = number(finding.observed, apart=(expectation.at_least, expectation.at_most))
+    observed = _observed(finding)
     if finding.interval is not None:
         observed += f" {interval(finding.interval, n=False)}"
     expected = f"{_escaped(expectation.metric)} {expectation.bound}"

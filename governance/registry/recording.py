@@ -4,14 +4,11 @@ The verdict is the last thing written. If anything fails before, the run ends FA
 version's tags and description are as they were.
 """
 
-import hashlib
 import json
-import re
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlflow import MlflowClient
 from mlflow.entities import (
@@ -20,7 +17,6 @@ from mlflow.entities import (
     InputTag,
     LifecycleStage,
     LoggedModelInput,
-    Metric,
 )
 from mlflow.exceptions import MlflowException
 
@@ -34,6 +30,7 @@ from governance.records.bounded import digest_of
 from governance.records.manifest import LARGEST_RECORD
 from governance.records.manifest import MANIFEST as MANIFEST_FILE
 from governance.registry.description import merged, summary
+from governance.registry.run_page import begun, log_page
 from governance.registry.signing import put_statement, verdict_of
 from governance.registry.status import Marks, marks, put_back
 from governance.registry.versions import (
@@ -43,6 +40,9 @@ from governance.registry.versions import (
     registered,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = [
     "ATTESTATIONS",
     "FOLDER",
@@ -51,7 +51,6 @@ __all__ = [
     "check_home",
     "experiment",
     "manifest_digest",
-    "metric_name",
     "record",
     "record_digest",
 ]
@@ -60,8 +59,6 @@ __all__ = [
 FOLDER, ATTESTATIONS = "governance", "governance.intoto.jsonl"
 REPORT = "report.pdf"
 
-METRICS_AT_ONCE = 500  # MLflow takes 1,000 and a request of 1 MB
-NAME_LENGTH = 250
 DIGEST_LENGTH = 36  # of a dataset, in MLflow
 TITLE_LENGTH = 200
 TAG_LENGTH = 4000
@@ -105,6 +102,7 @@ def record(
         before = marks(version)
         run = client.create_run(
             experiment(client, f"governance/{ref.name}"),
+            start_time=begun(assessment),
             run_name=f"{ref.name} version {ref.version}: {assessment.decision.verdict}",
             tags=_run_tags(version, assessment, folder)
             | ({UNPRINTED: unprinted[:TAG_LENGTH]} if unprinted else {}),
@@ -172,19 +170,6 @@ def _digest(path: Path) -> str:
     return f"sha256:{digest_of(path, LARGEST_RECORD, EvidenceError)}"
 
 
-def metric_name(name: str) -> str:
-    """A name that MLflow takes, the same for the same name and different for different ones.
-
-    None ends as the names of interval ends do: a class may be called `seven.low`.
-    """
-    plain = re.sub(r"[^A-Za-z0-9_.\- ]", "_", name)
-    room = NAME_LENGTH - len(".high")
-    if plain == name and len(name) <= room and not name.endswith((".low", ".high")):
-        return name
-    mark = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return f"{plain[: room - len(mark) - 1]}-{mark}"
-
-
 def _check(version: ModelVersion, assessment: Assessment, folder: Path) -> None:
     problems = [f"{folder}: {difference}" for difference in Assessment.verify(folder)]
     if not problems and record_digest(folder) != assessment.digest:
@@ -245,19 +230,7 @@ def _log(client: MlflowClient, run_id: str, version: ModelVersion, assessment: A
         "dataset_digest": dataset.digest,
         "run_id": run_id,
     }
-    metrics = [Metric(key, value, **about) for key, value in _numbers(assessment)]
-    for start in range(0, len(metrics), METRICS_AT_ONCE):
-        client.log_batch(run_id, metrics=metrics[start : start + METRICS_AT_ONCE])
-
-
-def _numbers(assessment: Assessment) -> Iterator[tuple[str, float]]:
-    """Every metric that has a value, and the ends of its interval; a missing one is not logged."""
-    for name, value in assessment.metrics.items():
-        if value is not None:
-            yield metric_name(name), value
-    for name, interval in assessment.intervals.items():
-        yield f"{metric_name(name)}.low", interval.low
-        yield f"{metric_name(name)}.high", interval.high
+    log_page(client, run_id, assessment, about)
 
 
 def _dataset(assessment: Assessment) -> Dataset:
@@ -279,7 +252,7 @@ def _publish(
     text = merged(registered(version).description or "", summary(assessment, f"{place}/{report}"))
     ref = version.registered_as
     client.update_model_version(ref.name, ref.version, text)
-    client.set_terminated(run.run_id, "FINISHED")
+    client.set_terminated(run.run_id, "FINISHED", int(assessment.moment.timestamp() * 1000))
 
 
 def _give(version: ModelVersion, statement: Statement, key: Signer | None) -> None:

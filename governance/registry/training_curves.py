@@ -9,7 +9,7 @@ from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 
 from governance.errors import RegistryError
-from governance.registry.recording import metric_name
+from governance.registry.metric_names import metric_name
 from governance.registry.versions import MISSING, refusals
 
 __all__ = ["Curve", "log_signs", "named", "recorded"]

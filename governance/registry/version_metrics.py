@@ -10,11 +10,13 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 
 from governance.records.lineage import Measured
-from governance.registry.recording import METRICS_AT_ONCE, experiment, metric_name
+from governance.registry.metric_names import metric_name
+from governance.registry.recording import experiment
 from governance.registry.versions import refusals
 
 __all__ = ["log_versions"]
 
+METRICS_AT_ONCE = 500  # MLflow takes 1,000 and a request of 1 MB
 #: Of the run: that it is the history; and for each version which record its metrics are from.
 HISTORY = "governance.history"
 

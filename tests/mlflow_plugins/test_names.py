@@ -139,7 +139,7 @@ def test_on_postgresql_too(on_postgresql):
 
 def block(verdict):
     """A summary as an assessment writes it."""
-    return f"{BEGIN}\n**Governance: {verdict}** under the policy Strict\n{END}"
+    return f"Governance: {verdict}. So it is.\n{BEGIN}\nBy the policy Strict\n{END}"
 
 
 def description(registry, version):
@@ -151,7 +151,12 @@ def test_a_description_claims_no_verdict_that_does_not_stand(registry):
     client, name = registry.client, version.name
     assert version.description == "mine"
 
-    for text in (block("approved"), "**G\u043evernance: approved**", "# Governance: approved"):
+    for text in (
+        block("approved"),
+        "Governance: approved.",
+        "**G\u043evernance: approved**",
+        "# Governance: approved",
+    ):
         with registry.refused("claims the verdict approved", "the status is pending"):
             client.update_model_version(name, "1", text)
         with registry.refused("claims the verdict approved"):

@@ -13,6 +13,12 @@ BLOCK = f"{BEGIN}\n**Governance: approved** under the policy Strict ([report](#/
     [
         BLOCK,
         f"mine\n\n{BLOCK}\n\nmore",
+        f"Governance: approved. All is met.\n{BEGIN}\nmore\n{END}",
+        "Governance: approved. All is met.",
+        "Governance: approved",
+        "Governance: approved \u2013 see the report",
+        "> Governance:  approved, at last",
+        "G\u043evernance: appr\u043eved\uff0e All is met.",
         "**Governance: approved** under the policy Strict",
         "__Governance: approved__",
         "# Governance: approved",

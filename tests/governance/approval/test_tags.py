@@ -63,3 +63,14 @@ def test_our_summary_goes_and_the_rest_stays():
     text = f"mine\n\n{BEGIN}\napproved\n{END}\n\nalso mine {BEGIN}"
 
     assert without_summary(text) == f"mine\n\n\n\nalso mine {BEGIN}"
+
+
+def test_the_first_sentence_of_our_summary_goes_with_it_and_no_other_sentence_does():
+    ours = f"Governance: approved. All is met.\n{BEGIN}\n| x |\n{END}"
+
+    assert without_summary(f"mine\n\n{ours}\n\nalso mine") == "mine\n\n\n\nalso mine"
+    assert without_summary(f"mine\n{BEGIN}\n{END}") == "mine"
+    kept = "Governance: approved by Ann.\n"
+    assert without_summary(f"{kept}{BEGIN}\n{END}") == kept.strip()
+    apart = "Governance: approved. By Ann.\n\n"
+    assert without_summary(f"{apart}{BEGIN}\n{END}") == apart.strip()

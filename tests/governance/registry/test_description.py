@@ -1,14 +1,41 @@
 """Description: what others wrote on a version stays, whatever we add to it."""
 
+from types import SimpleNamespace
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from governance.records.decision import Finding
 from governance.records.evidence import Interval
 from governance.records.policy import Expectation
-from governance.registry.description import BEGIN, END, LIMIT, _escaped, _row, merged
+from governance.registry.description import BEGIN, END, LIMIT, _escaped, _row, merged, summary
 
+FIRST = "Governance: approved."
 pieces = st.lists(st.sampled_from(["a", "\n", "|", "x" * 900, BEGIN]), max_size=8).map("".join)
+
+
+@pytest.fixture
+def make_findings():
+    """A stand-in with all that a summary says: a verdict, three findings and a digest."""
+
+    def made(verdict):
+        wanted = [
+            Expectation(metric="drift.excess", at_most=1.0, severity="warn"),
+            Expectation(metric="performance.recall_worst", at_least=0.8),
+            Expectation(metric="performance.accuracy", at_least=0.9),
+        ]
+        outcomes = [("missing", None), ("unmet", 0.6867), ("met", 0.95)]
+        findings = tuple(
+            Finding(expectation=item, observed=value, interval=None, outcome=outcome, reason="r")
+            for item, (outcome, value) in zip(wanted, outcomes, strict=True)
+        )
+        return SimpleNamespace(
+            decision=SimpleNamespace(verdict=verdict, findings=findings),
+            policy=SimpleNamespace(title="T"), created="now", digest="sha256:0",
+        )  # fmt: skip
+
+    return made
 
 
 @given(text=pieces, ours=st.lists(st.text("b\n", max_size=600), min_size=1, max_size=3))
@@ -16,17 +43,33 @@ pieces = st.lists(st.sampled_from(["a", "\n", "|", "x" * 900, BEGIN]), max_size=
 def test_a_description_keeps_what_others_wrote_and_fits(text, ours):
     text = text[:LIMIT].strip("\n")
     found = text
-    for summary in ours:
-        found = merged(found, summary)
+    for words in ours:
+        found = merged(found, f"Governance: review. {words}")
     assert len(found) <= LIMIT
     assert found == text or (found.startswith(text) and found.endswith(END))
 
 
 def test_a_new_summary_takes_the_place_of_the_old_one():
-    text = merged(merged("mine", "old"), "new")
-    assert text == f"mine\n\n{BEGIN}\nnew\n{END}"
-    assert merged(f"{text}\nmore", "newer").startswith("mine")
-    assert "more" in merged(f"{text}\nmore", "newer")
+    text = merged(merged("mine", f"{FIRST} old\nold table"), f"{FIRST} new\nnew table")
+    assert text == f"mine\n\n{FIRST} new\n{BEGIN}\nnew table\n{END}"
+    later = merged(f"{text}\nmore", f"{FIRST} newer")
+    assert later.startswith("mine")
+    assert "more" in later
+    assert "new " not in later
+
+
+def test_a_summary_of_an_earlier_release_goes_too():
+    earlier = f"mine\n\n{BEGIN}\n**Governance: approved** under the policy T\n{END}"
+    assert merged(earlier, f"{FIRST} new") == f"mine\n\n{FIRST} new\n{BEGIN}\n\n{END}"
+
+
+def test_the_first_line_is_a_plain_sentence_that_says_what_decided(make_findings):
+    first, _, rest = summary(make_findings("rejected"), "link").partition("\n")
+    assert first == (
+        "Governance: rejected. The requirement performance.recall_worst at least 0.8 is not met, "
+        "with 0.6867, and 1 more is open."
+    )
+    assert rest.startswith("By the policy T: [report](link)\n")
 
 
 def test_a_stray_begin_costs_nobody_their_text():
@@ -35,7 +78,7 @@ def test_a_stray_begin_costs_nobody_their_text():
 
 def test_a_summary_without_room_becomes_its_first_line_and_then_nothing():
     long = "first\n" + "rest" * 100
-    assert merged("x" * (LIMIT - 200), long).endswith(f"{BEGIN}\nfirst\n{END}")
+    assert merged("x" * (LIMIT - 200), long).endswith(f"\nfirst\n{BEGIN}\n\n{END}")
     assert merged("x" * LIMIT, long) == "x" * LIMIT
 
 

@@ -6,6 +6,7 @@ import resource
 import signal
 import sys
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
 
@@ -14,7 +15,8 @@ from governance.records.assessment import Assessment
 from governance.records.decision import judge
 from governance.records.evidence import ModelIdentity
 from governance.registry import marked_running, record, resolve
-from governance.registry.recording import manifest_digest, metric_name
+from governance.registry.metric_names import metric_name
+from governance.registry.recording import manifest_digest
 
 
 @pytest.fixture
@@ -59,8 +61,15 @@ def test_an_assessment_is_kept_whole_and_its_verdict_shows(version, make_assessm
     run = client.get_run(run_id)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["performance.accuracy"] == 0.9
-    assert run.data.metrics["performance.accuracy.high"] == 1.0
-    assert sorted(run.data.metrics.values()) == [0.0, 0.25, 0.5, 0.75, 0.9, 1.0]
+    assert run.data.params["seed"] == str(assessment.policy.seed)
+    assert run.data.params["expected.performance.accuracy"].endswith("(block)")
+    seconds = sum(item.seconds for item in assessment.evidence)
+    assert run.info.start_time == int((assessment.moment.timestamp() - seconds) * 1000)
+    table = mlflow.artifacts.load_dict(f"runs:/{run_id}/metrics.json")
+    rows = {row[0]: dict(zip(table["columns"], row, strict=True)) for row in table["data"]}
+    assert rows["performance.accuracy"]["value"] == 0.9
+    assert rows["performance.accuracy"]["high"] == 1.0
+    assert set(rows) == set(assessment.metrics)
     assert run.data.tags["governance.validation_digest"] == assessment.validation.digest
     (used,) = run.inputs.dataset_inputs
     assert assessment.validation.digest.removeprefix("sha256:").startswith(used.dataset.digest)
@@ -76,8 +85,9 @@ def test_an_assessment_is_kept_whole_and_its_verdict_shows(version, make_assessm
         "governance.manifest": manifest_digest(folder),
         "governance.policy": f"Stripes | *bold* ({assessment.policy.digest})",
     }
-    assert description.startswith("mine\n\n<!--")
-    assert "Governance: approved" in description
+    assert description.startswith(
+        "mine\n\nGovernance: approved. None of 1 requirements is open.\n<!--"
+    )
     assert r"Stripes \| \*bold\*" in description
     assert f"/runs/{run_id}/artifacts/governance/report.pdf)" in description
 

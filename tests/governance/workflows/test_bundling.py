@@ -49,7 +49,7 @@ def test_a_bundle_from_mlflow_verifies_and_is_replayed(
     assert (written.code, written.err) == (0, "")
     assert verified.code == 0, verified.out
     assert [line.split()[0] for line in verified.out.splitlines()[:-1]] == ["ok"] * 5
-    assert verified.out.endswith(f"{signed}: approved\n")
+    assert verified.out.endswith(f"{signed}: ✓ approved\n")
     assert json.loads(again.out)["outcome"] == "reproduced"
 
 
