@@ -16,6 +16,7 @@ from governance.cli.console import (
 )
 from governance.cli.exit_codes import exit_code
 from governance.cli.files import write
+from governance.cli.recorded import recorded
 from governance.cli.verdicts import show
 from governance.cli.waiting import progress_bar
 
@@ -117,31 +118,13 @@ def report(
     Nothing is measured. The evidence is judged again. A record whose verdict does not follow from
     it is not printed. With --keys, page one says what is signed, by whom and until when.
     """
-    from tempfile import TemporaryDirectory
-
     from governance.errors import EvidenceError
-    from governance.records.assessment import Assessment
-    from governance.records.consistency import contradictions
 
     if html is None and pdf is None:
         misuse("nothing to write; --html FILE, --pdf FILE or both are accepted")
-    approvals = None
     if Path(source).is_dir() and keys is not None:
         misuse("--keys asks the registry, and a folder is in none; MODEL_URI is accepted")
-    if Path(source).is_dir():
-        assessment = Assessment.load(Path(source))
-    else:
-        from governance import registry
-
-        with TemporaryDirectory() as scratch:
-            folder = registry.fetch(version := registry.resolve(source), Path(scratch))
-            registry.named(version, folder)
-            assessment = Assessment.load(folder)
-            if keys is not None:
-                from governance.cli.signed import signed
-
-                approvals = signed(version, keys, assessment, folder)
-    doubts = tuple(contradictions(assessment))
+    assessment, doubts, approvals = recorded(source, keys)
     if doubts and not unverified:
         raise EvidenceError([f"{source}: {item}" for item in (*doubts, UNPRINTED)])
     if html:

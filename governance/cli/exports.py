@@ -45,7 +45,7 @@ def export(
     """
     from governance.errors import EvidenceError
 
-    assessment, doubts = recorded(source)
+    assessment, doubts, _ = recorded(source)
     if doubts:
         raise EvidenceError([f"{source}: {doubt}" for doubt in doubts])
     module = f"reports.{form.value.replace('-', '_')}"

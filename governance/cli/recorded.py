@@ -5,17 +5,25 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from governance.records.assessment import Assessment
+    from reports.approvals import Approvals
 
 __all__ = ["recorded"]
 
 
-def recorded(source: str) -> tuple["Assessment", tuple[str, ...]]:
-    """An assessment from its folder or from the registry, and where it contradicts itself.
+def recorded(
+    source: str, keys: Path | None = None
+) -> tuple["Assessment", tuple[str, ...], "Approvals | None"]:
+    """An assessment, where it contradicts itself, and what is signed about its version.
 
     Args:
         source: Folder of an assessment, or address of a model with a record.
+        keys: Keyring of public keys; without one no signature is looked at.
+
+    Returns:
+        The assessment; its contradictions; what is signed, or None where nobody asked.
 
     Raises:
+        ApprovalError: If the keyring cannot be read.
         EvidenceError: If there is no such assessment, or its files are not what they were.
         SubjectError: If there is no such model.
         RegistryError: If MLflow refuses.
@@ -25,14 +33,18 @@ def recorded(source: str) -> tuple["Assessment", tuple[str, ...]]:
     from governance.records.assessment import Assessment
     from governance.records.consistency import contradictions
 
+    approvals = None
     if Path(source).is_dir():
         assessment = Assessment.load(Path(source))
     else:
         from governance import registry
 
         with TemporaryDirectory() as scratch:
-            version = registry.resolve(source)
-            folder = registry.fetch(version, Path(scratch))
+            folder = registry.fetch(version := registry.resolve(source), Path(scratch))
             registry.named(version, folder)
             assessment = Assessment.load(folder)
-    return assessment, tuple(contradictions(assessment))
+            if keys is not None:
+                from governance.cli.signed import signed
+
+                approvals = signed(version, keys, assessment, folder)
+    return assessment, tuple(contradictions(assessment)), approvals
