@@ -149,7 +149,7 @@ def test_the_laptop_page_runs_as_it_stands(tmp_path):
         told(log, "is the starter policy, so no version is assessed yet")
         shown = typed(look, tmp_path)
         assert "is refused" in shown
-        assert "0 models" in shown
+        assert "models: 0" in shown
         # There is no such model: the command is read, and says so.
         with pytest.raises(AssertionError, match="no registered model 'retina'"):
             typed(use.splitlines()[0], tmp_path)
