@@ -34,10 +34,22 @@ def number(uri):
     return uri.rpartition("/")[2]
 
 
-def test_the_site_says_who_is_in_service_and_what_a_person_decides(recorded, site):
+@pytest.fixture
+def champion(recorded):
+    """Puts a version into service, in the registry that all tests share, until the test ends."""
+    client = MlflowClient()
+
+    def promote(uri):
+        client.set_registered_model_alias("stripes", "champion", number(uri))
+
+    yield promote
+    client.delete_registered_model_alias("stripes", "champion")
+
+
+def test_the_site_says_who_is_in_service_and_what_a_person_decides(recorded, site, champion):
     # arrange
     old, doubted = recorded(MET), recorded(MET, DOUBTED)
-    MlflowClient().set_registered_model_alias("stripes", "champion", number(old))
+    champion(old)
     # act
     index = text(site()["index.html"])
     # assert
@@ -47,9 +59,9 @@ def test_the_site_says_who_is_in_service_and_what_a_person_decides(recorded, sit
     assert f"governance revoke {doubted} --reason REASON --key APPROVER.pem" in index
 
 
-def test_an_approved_version_newer_than_the_champion_waits_to_be_promoted(recorded, site):
+def test_an_approved_version_newer_than_the_champion_waits_to_be_promoted(recorded, site, champion):
     old, new = recorded(MET), recorded(MET)
-    MlflowClient().set_registered_model_alias("stripes", "champion", number(old))
+    champion(old)
 
     index = text(site()["index.html"])
 
@@ -85,13 +97,13 @@ def test_a_record_that_no_tag_names_is_not_shown(recorded, site):
 
 
 def test_without_an_approval_that_counts_the_version_in_service_comes_first(
-    recorded, site, tmp_path, governance
+    recorded, site, tmp_path, governance, champion
 ):
     # arrange: nobody signed anything
     uri, ring = recorded(MET), tmp_path / "ring.toml"
     named = ("--owner", "ann", "--role", "assessor", "--keys", ring)
     governance("keys", "new", tmp_path / "key.pem", *named)
-    MlflowClient().set_registered_model_alias("stripes", "champion", number(uri))
+    champion(uri)
     # act
     index = text(site("--keys", ring)["index.html"])
     # assert
