@@ -377,6 +377,10 @@ class Governed(AbstractStore):  # type: ignore[misc] # MLflow is not typed
                 tags = _after_rename(registered, time.time())
                 self._mark(registered, tags)
                 self._correct_description(registered.ref, tags[STATUS])
+            # Our lines on the model lead to a page by its first name, which another may get.
+            text = self.get_registered_model(name).description or ""
+            if (kept := without_summary(text)) != text:
+                super().update_registered_model(name, kept)
             return change()
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:

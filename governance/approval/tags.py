@@ -67,8 +67,8 @@ PENDING, RUNNING = "pending", "running"
 #: versions show the beginning of a description as it is.
 BEGIN, END = "<!-- governance: begin -->", "<!-- governance: end -->"
 #: From a begin to the nearest end, so that a stray begin costs nobody their text; with the sentence
-#: right above it, if it is one of ours.
-FIRST = r"^Governance: (?:approved|rejected|review|undetermined)\.[^\n]*\n"
+#: right above it, if it is one of ours: about a version, or about a registered model.
+FIRST = r"^Governance: (?:(?:approved|rejected|review|undetermined)\.|version [0-9]+ was)[^\n]*\n"
 OURS = re.compile(rf"(?:{FIRST})?{BEGIN}(?:(?!{BEGIN}).)*?{END}", re.DOTALL | re.MULTILINE)
 
 TITLE_LENGTH = 200

@@ -83,8 +83,15 @@ def _show(found: "Inventory") -> None:
         table(("priority", "version", "used as", "state", "why"), rows)
         out.print()
     paragraph(f"models: {len(found.models)}, versions: {len(found.versions)}")
-    paragraph(f"versions that wait for an assessment: {len(found.backlog)}")
-    paragraph(f"{refused} of {uses} protected uses rest on no approval")
+    if found.unchecked:
+        paragraph(
+            f"versions whose verdict was not checked: {len(found.unchecked)}; --keys KEYRING tells "
+            "which of them wait for an assessment"
+        )
+    else:
+        paragraph(f"versions that wait for an assessment: {len(found.backlog)}")
+    checked = " that was checked" if found.unchecked else ""
+    paragraph(f"{refused} of {uses} protected uses rest on no approval{checked}")
     ready = [item.name for item in found.models if not item.refused]
     paragraph(f"nothing would be refused of: {', '.join(ready) or 'no model'}")
     reporting = [item.name for item in found.models if item.mode == "report"]

@@ -1,14 +1,17 @@
-"""Description: the short summary of an assessment on the page of its model version."""
+"""Description: the short summary of an assessment on the pages of its version and its model."""
 
 import re
+import shlex
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from governance.approval.tags import BEGIN, END, without_summary
 from governance.records.assessment import Assessment
 from governance.records.decision import Finding
 from governance.records.numbers import interval, number
+from governance.records.version_ref import VersionRef
 
-__all__ = ["merged", "summary", "unassessed"]
+__all__ = ["about_model", "merged", "summary", "unassessed"]
 
 LIMIT = 5000  # characters that MLflow takes
 ORDER = {"unmet": 0, "missing": 1, "waived": 2, "inapplicable": 3, "met": 4}
@@ -38,6 +41,28 @@ def summary(assessment: Assessment, link: str, rows: int = 12) -> str:
     if len(findings) > rows:
         lines += ["", f"and {len(findings) - rows} more findings in the report."]
     lines += ["", f"{assessment.created}, record `{record_of(assessment)}`"]
+    return "\n".join(lines)
+
+
+def about_model(ref: VersionRef, assessment: Assessment) -> str:
+    """What governs a registered model and where its last verdict stands, as Markdown.
+
+    The verdict itself is left out: a registered model has none of its own, and one that is revoked
+    or expires on a version must not stay here.
+
+    Args:
+        ref: Version that was assessed last.
+        assessment: Its assessment.
+    """
+    number, policy = ref.version, _shown(assessment.policy.title)
+    page = f"#/models/{quote(ref.name, safe='')}/versions/{number}"
+    command = _code(f"governance gate {shlex.quote(ref.uri)} --keys KEYRING")
+    lines = [
+        f"Governance: version {number} was assessed last, by the policy {policy}.",
+        f"Its verdict and its report: [version {number}]({page})",
+        "",
+        f"Whether its verdict counts: {command}",
+    ]
     return "\n".join(lines)
 
 
@@ -75,9 +100,7 @@ def _why(findings: Sequence[Finding]) -> str:
     deciding = next((item for item in open_ones if item.expectation.decides), open_ones[0])
     others = len(open_ones) - 1
     more = f", and {others} more {'are' if others > 1 else 'is'} open" if others else ""
-    # An underscore within a name is no markup, and lists would show its escape.
-    name = re.sub(r"(?<=\w)\\_(?=\w)", "_", _escaped(deciding.expectation.metric))
-    required = f"{name} {deciding.expectation.bound}"
+    required = f"{_shown(deciding.expectation.metric)} {deciding.expectation.bound}"
     state = "was not measured"
     if deciding.outcome == "unmet":
         state = f"is not met, with {_observed(deciding)}"
@@ -96,6 +119,21 @@ def _row(finding: Finding) -> str:
         observed += f" {interval(finding.interval, n=False)}"
     expected = f"{_escaped(expectation.metric)} {expectation.bound}"
     return f"| {expected} | {expectation.severity} | {observed} | {finding.outcome} |"
+
+
+def _code(text: str) -> str:
+    """Text that someone else chose as code in Markdown, whatever backticks are in it."""
+    plain = " ".join(text.split())
+    ticks = "`" * (1 + max(map(len, re.findall("`+", plain)), default=0))
+    return f"{ticks} {plain} {ticks}" if "`" in plain else f"`{plain}`"
+
+
+def _shown(text: str) -> str:
+    """A text for the first sentence, which lists show as it is: an underscore within a word stays.
+
+    It is no markup there.
+    """
+    return re.sub(r"(?<=\w)\\_(?=\w)", "_", _escaped(text))
 
 
 def _escaped(text: str) -> str:

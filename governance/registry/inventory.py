@@ -97,8 +97,16 @@ class Inventory:
 
     @property
     def backlog(self) -> tuple[StockedVersion, ...]:
-        """The versions that need an assessment, the most urgent first."""
+        """The versions that need an assessment, the most urgent first.
+
+        Without a keyring these are all, since nobody can tell which verdict counts.
+        """
         return tuple(item for item in self.versions if item.waits)
+
+    @property
+    def unchecked(self) -> tuple[StockedVersion, ...]:
+        """The versions whose signed statement nobody could check."""
+        return tuple(item for item in self.versions if item.state == "unchecked")
 
 
 def inventory(protection: Protection, ring: Keyring | None, now: float) -> Inventory:

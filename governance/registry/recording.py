@@ -6,9 +6,11 @@ version's tags and description are as they were.
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import (
@@ -29,7 +31,7 @@ from governance.records.assessment import RECORD, Assessment
 from governance.records.bounded import digest_of
 from governance.records.manifest import LARGEST_RECORD
 from governance.records.manifest import MANIFEST as MANIFEST_FILE
-from governance.registry.description import merged, summary
+from governance.registry.description import about_model, merged, summary
 from governance.registry.run_page import begun, log_page
 from governance.registry.signing import put_statement, verdict_of
 from governance.registry.status import Marks, marks, put_back
@@ -40,14 +42,12 @@ from governance.registry.versions import (
     registered,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 __all__ = [
     "ATTESTATIONS",
     "FOLDER",
     "REPORT",
     "UNPRINTED",
+    "VERDICT",
     "check_home",
     "experiment",
     "manifest_digest",
@@ -58,6 +58,8 @@ __all__ = [
 #: Where in the run the assessment's folder lies, and beside it the statements about it.
 FOLDER, ATTESTATIONS = "governance", "governance.intoto.jsonl"
 REPORT = "report.pdf"
+#: The signed verdict, as the assessor put it on the version.
+VERDICT = "governance.verdict.json"
 
 DIGEST_LENGTH = 36  # of a dataset, in MLflow
 TITLE_LENGTH = 200
@@ -121,7 +123,7 @@ def record(
                 lines = attestations.signed(assessment, verdict, key.on(beside))
                 client.log_text(run.info.run_id, lines, ATTESTATIONS)
             _publish(client, run.info, version, assessment, folder)
-            _give(version, verdict, key)
+            _give(version, verdict, key, partial(_keep, client, run.info.run_id))
     except BaseException as error:
         _undo(client, run.info.run_id, version, before, error)
         raise
@@ -252,14 +254,26 @@ def _publish(
     text = merged(registered(version).description or "", summary(assessment, f"{place}/{report}"))
     ref = version.registered_as
     client.update_model_version(ref.name, ref.version, text)
+    model = client.get_registered_model(ref.name).description or ""
+    if (text := merged(model, about_model(ref, assessment))) != model:
+        client.update_registered_model(ref.name, text)
     client.set_terminated(run.run_id, "FINISHED", int(assessment.moment.timestamp() * 1000))
 
 
-def _give(version: ModelVersion, statement: Statement, key: Signer | None) -> None:
+def _keep(client: MlflowClient, run_id: str, token: str) -> None:
+    client.log_text(run_id, token, VERDICT)
+
+
+def _give(
+    version: ModelVersion, statement: Statement, key: Signer | None, keep: Callable[[str], None]
+) -> None:
     """Give the version its verdict: signed where there is a key, in plain where that is taken."""
     tags = plain(statement)
-    if key is not None and put_statement(version, statement, key).items() >= tags.items():
-        return  # a governed registry set the plain ones from what was signed
+    if key is not None:
+        # Nothing but tags may fail once a governed registry has taken the verdict.
+        given = put_statement(version, statement, key, before=keep)
+        if given.items() >= tags.items():
+            return  # a governed registry set the plain ones from what was signed
     client, ref = MlflowClient(), version.registered_as
     for name, value in tags.items():
         client.set_model_version_tag(ref.name, ref.version, name, value)

@@ -5,7 +5,7 @@ takes whatever is written, so that the plain tags are written as well.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -184,6 +184,7 @@ def put_statement(
     statement: Statement,
     key: Signer,
     over: Mapping[str, str] | None = None,
+    before: Callable[[str], None] | None = None,
 ) -> Mapping[str, str]:
     """Sign a statement and put it on its version, in place of the one that stands there now.
 
@@ -193,6 +194,7 @@ def put_statement(
         key: Private key to sign with.
         over: Tags of the version as they were read when it was decided to sign. A governed registry
             refuses the statement if another one came in since; they are read now if not given.
+        before: Called with the signed statement before it is put on the version.
 
     Returns:
         The version's tags afterwards; a governed registry has set the plain ones, too.
@@ -209,6 +211,8 @@ def put_statement(
     held = (registered(version).tags if over is None else over).get(APPROVAL)
     replaces = None if held is None else statement_digest(held)
     token = sign(replace(statement, replaces=replaces), key)
+    if before is not None:
+        before(token)
     client.set_model_version_tag(ref.name, ref.version, APPROVAL, token)
     tags = dict(registered(version).tags)
     if held is not None and replaced_tag(held) not in tags:

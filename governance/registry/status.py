@@ -107,14 +107,16 @@ class Marks:
     Attributes:
         tags: Those of our tags that are set.
         description: The whole description, our summary included.
+        model: The whole description of the registered model.
     """
 
     tags: Mapping[str, str]
     description: str
+    model: str
 
 
 def marks(version: ModelVersion) -> Marks:
-    """Our tags and the description of a version as they are now.
+    """Our tags and the description of a version, and of its model, as they are now.
 
     Raises:
         MlflowException: If MLflow refuses.
@@ -126,11 +128,12 @@ def marks(version: ModelVersion) -> Marks:
         for key, value in found.tags.items()
         if key in RESERVED or key.startswith(REPLACED)
     }
-    return Marks(tags=tags, description=found.description or "")
+    model = MlflowClient().get_registered_model(version.registered_as.name).description or ""
+    return Marks(tags=tags, description=found.description or "", model=model)
 
 
 def put_back(version: ModelVersion, before: Marks) -> None:
-    """Restore the tags and the description of a version.
+    """Restore the tags and the description of a version, and our summary on its model.
 
     Raises:
         MlflowException: If MLflow refuses.
@@ -147,6 +150,8 @@ def put_back(version: ModelVersion, before: Marks) -> None:
             client.delete_model_version_tag(ref.name, ref.version, key)
     if now.description != before.description:
         client.update_model_version(ref.name, ref.version, before.description)
+    if now.model != before.model:
+        client.update_registered_model(ref.name, before.model)
 
 
 def leave_undetermined(version: ModelVersion, why: str, key: Signer) -> None:

@@ -169,6 +169,17 @@ def test_a_description_claims_no_verdict_that_does_not_stand(registry):
     assert registry.client.search_registered_models(f"name = '{name} other'") == []
 
 
+def test_the_description_of_a_model_takes_our_lines_and_no_verdict_among_them(registry):
+    version = registry.register()
+    client, name = registry.client, version.name
+    said = "Governance: version 1 was assessed last, by the policy Strict."
+    client.update_registered_model(name, f"mine\n\n{said}\n{BEGIN}\nno verdict\n{END}")
+    for inside in ("Governance: approved.", "<b>Governance: approved</b>"):
+        with registry.refused("claims the verdict approved"):
+            client.update_registered_model(name, f"{said}\n{BEGIN}\n{inside}\n{END}")
+    assert client.get_registered_model(name).description.startswith("mine")
+
+
 def test_a_summary_is_written_while_a_version_is_assessed_and_goes_with_its_verdict(registry):
     version = registry.register()
     client, name, start = registry.client, version.name, version.creation_timestamp // 1000
@@ -200,5 +211,10 @@ def test_a_revocation_and_a_new_name_take_the_summary_away(registry):
             registry.client.set_model_version_tag(name, "1", APPROVAL, token)
         else:
             name = f"{version.name} new"
+            about = (
+                f"ours\n\nGovernance: version 1 was assessed last.\n{BEGIN}\n[1](#/models)\n{END}"
+            )
+            registry.client.update_registered_model(version.name, about)
             registry.client.rename_registered_model(version.name, name)
+            assert registry.client.get_registered_model(name).description == "ours"
         assert registry.client.get_model_version(name, "1").description == "mine"

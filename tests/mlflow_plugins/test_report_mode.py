@@ -185,7 +185,14 @@ def test_governance_is_switched_on_over_fifty_models_one_by_one(older, tmp_path)
     assert sum(len(item["refused"]) for item in stock["versions"]) == 51
     order = command("inventory", "--uris").splitlines()
     assert order == [item["uri"] for item in stock["versions"]]
-    assert "51 of 51 protected uses rest on no approval" in command("inventory")
+    told = command("inventory")
+    assert "51 of 51 protected uses rest on no approval\n" in told
+    assert "versions that wait for an assessment: 75\n" in told
+    # Without keys nobody can tell who waits.
+    unchecked = " ".join(CliRunner().invoke(app, ["inventory"]).stdout.split())
+    assert "versions whose verdict was not checked: 75; --keys KEYRING tells which" in unchecked
+    assert "51 of 51 protected uses rest on no approval that was checked" in unchecked
+    assert "assessment: 75" not in unchecked
 
     # 3. One model is assessed and enforced; the others are not held up.
     older.approve(older.client.get_model_version("model 07", "1"))

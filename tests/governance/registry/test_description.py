@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from governance.records.decision import Finding
 from governance.records.evidence import Interval
 from governance.records.policy import Expectation
-from governance.registry.description import BEGIN, END, LIMIT, _escaped, _row, merged, summary
+from governance.records.version_ref import VersionRef
+from governance.registry.description import (
+    BEGIN,
+    END,
+    LIMIT,
+    _escaped,
+    _row,
+    about_model,
+    merged,
+    summary,
+)
 
 FIRST = "Governance: approved."
 pieces = st.lists(st.sampled_from(["a", "\n", "|", "x" * 900, BEGIN]), max_size=8).map("".join)
@@ -70,6 +80,17 @@ def test_the_first_line_is_a_plain_sentence_that_says_what_decided(make_findings
         "with 0.6867, and 1 more is open."
     )
     assert rest.startswith("By the policy T: [report](link)\n")
+
+
+def test_the_lines_about_a_model_are_replaced_and_hold_its_name_together(make_findings):
+    text = "mine"
+    for number in ("9", "10"):
+        ref = VersionRef(name="a `b` ](x)", version=number, created=1)
+        text = merged(text, about_model(ref, make_findings("rejected")))
+    assert text.startswith("mine\n\nGovernance: version 10 was assessed last, by the policy T.\n")
+    assert text.count("Governance:") == text.count(BEGIN) == 1
+    assert "[version 10](#/models/a%20%60b%60%20%5D%28x%29/versions/10)" in text
+    assert "`` governance gate 'models:/a `b` ](x)/10' --keys KEYRING ``" in text
 
 
 def test_a_stray_begin_costs_nobody_their_text():

@@ -10,13 +10,15 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
+from governance.approval import PrivateKey
+from governance.approval.claims import claimed
 from governance.errors import EvidenceError, RegistryError
 from governance.records.assessment import Assessment
 from governance.records.decision import judge
 from governance.records.evidence import ModelIdentity
 from governance.registry import marked_running, record, resolve
 from governance.registry.metric_names import metric_name
-from governance.registry.recording import manifest_digest
+from governance.registry.recording import VERDICT, manifest_digest
 
 
 @pytest.fixture
@@ -65,6 +67,7 @@ def test_an_assessment_is_kept_whole_and_its_verdict_shows(version, make_assessm
     assert run.data.params["expected.performance.accuracy"].endswith("(block)")
     seconds = sum(item.seconds for item in assessment.evidence)
     assert run.info.start_time == int((assessment.moment.timestamp() - seconds) * 1000)
+    assert run.info.end_time == int(assessment.moment.timestamp() * 1000)
     table = mlflow.artifacts.load_dict(f"runs:/{run_id}/metrics.json")
     rows = {row[0]: dict(zip(table["columns"], row, strict=True)) for row in table["data"]}
     assert rows["performance.accuracy"]["value"] == 0.9
@@ -85,11 +88,39 @@ def test_an_assessment_is_kept_whole_and_its_verdict_shows(version, make_assessm
         "governance.manifest": manifest_digest(folder),
         "governance.policy": f"Stripes | *bold* ({assessment.policy.digest})",
     }
+    assert next(iter(tags)) == "governance.status"  # what a page shows first
     assert description.startswith(
         "mine\n\nGovernance: approved. None of 1 requirements is open.\n<!--"
     )
     assert r"Stripes \| \*bold\*" in description
     assert f"/runs/{run_id}/artifacts/governance/report.pdf)" in description
+
+
+def test_the_page_of_the_model_says_what_was_assessed_last_and_no_verdict(version, make_assessment):
+    # arrange
+    client = MlflowClient()
+    client.update_registered_model("stripes", "what people wrote")
+    # act
+    for accuracy, folder in ((0.9, "a"), (0.1, "b")):
+        record(version, *make_assessment(identity_of(version), accuracy=accuracy, folder=folder))
+    # assert
+    text = client.get_registered_model("stripes").description
+    first, _, rest = text.removeprefix("what people wrote\n\n").partition("\n")
+    assert first == (r"Governance: version 1 was assessed last, by the policy Stripes \| \*bold\*.")
+    assert text.count("Governance:") == 1
+    assert "[version 1](#/models/stripes/versions/1)" in rest
+    assert "`governance gate models:/stripes/1 --keys KEYRING`" in rest
+    assert claimed(text) == set()
+
+
+def test_the_signed_verdict_lies_in_the_run_as_it_stands_on_the_version(
+    version, make_assessment, tmp_path
+):
+    key = PrivateKey.new(tmp_path / "key.pem")
+    run_id = record(version, *make_assessment(identity_of(version)), key=key)
+    token = standing()[0]["governance.approval"]
+    assert mlflow.artifacts.load_text(f"runs:/{run_id}/{VERDICT}") == token
+    assert not set(token) & set(" \n")
 
 
 def test_numbers_of_withdrawn_evidence_are_kept_but_are_no_metrics_of_the_run(
@@ -144,7 +175,7 @@ def test_a_disk_that_is_full_ends_the_run_and_leaves_the_version_as_it_was(
     # arrange
     if earlier:
         record(version, *make_assessment(identity_of(version), folder="earlier"))
-    before = standing()
+    before, model = standing(), MlflowClient().get_registered_model("stripes").description
     room = (mlflow_store / "mlflow.db").stat().st_size + 2**20
     large, folder = make_assessment(identity_of(version), accuracy=0.1, report=bytes(room + 1))
     # act
@@ -156,6 +187,7 @@ def test_a_disk_that_is_full_ends_the_run_and_leaves_the_version_as_it_was(
         record(version, large, folder)
     # assert
     assert standing() == (before if earlier else ({"governance.status": "pending"}, before[1]))
+    assert MlflowClient().get_registered_model("stripes").description == model
     assert sorted(run.info.status for run in runs()) == ["FAILED", *(["FINISHED"] * earlier)]
 
 
