@@ -54,6 +54,7 @@ EXAMPLES = [
     "a_filter_nobody_needs.py",
     "one_photo_explained.py",
     "a_certificate_and_its_limits.py",
+    "what_drift_sees.py",
     "a_release_in_ci.py",
     "replay_as_an_auditor.py",
 ]

@@ -53,7 +53,7 @@ _ = axes[0].legend()
 
 assessed(2)
 code, printed = governance("gate", "models:/digits/2")
-print("\n".join(printed.splitlines()[:4]))
+print("\n\n".join(printed.split("\n\n")[:2]))
 print(f"exit code {code}")
 
 # %%

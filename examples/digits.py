@@ -2,7 +2,7 @@
 ==================================
 
 Two classifiers of handwritten digits, trained here in seconds on one core. The first is trained on
-3,500 digits of MNIST. The second is fine-tuned from it, on the same digits with a fault: nearly all
+3,500 digits of MNIST. The second is trained in the same way on digits with a fault: nearly all
 eights come from a scanner that leaves a white mark in the corner. Both are registered in an MLflow
 of their own, in a folder of this build.
 
@@ -66,10 +66,10 @@ def network():
         )  # fmt: skip
 
 
-def trained(model, images, epochs, rate):
-    """Train a network in place; returns it in evaluation mode."""
-    x, y = inputs(images), torch.from_numpy(labels[kept].astype(np.int64))
-    shuffled = torch.Generator().manual_seed(0)
+def trained(model, images, epochs, rate, seed=0, targets=labels[kept]):
+    """Train a network in place, in an order drawn from a seed; returns it in evaluation mode."""
+    x, y = inputs(images), torch.from_numpy(targets.astype(np.int64))
+    shuffled = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=35 * epochs)
     model.train()
@@ -180,13 +180,18 @@ def registry():
 
 
 def governance(*arguments):
-    """Run the command ``governance`` on that registry: its exit code, and what it printed."""
+    """Run the command ``governance`` on that registry: its exit code, and what it printed.
+
+    A command that was misused (exit code 2) or stopped by an error (3) ends the script instead.
+    """
     folder = registry()
     found = subprocess.run(
         [sys.executable, "-m", "governance", *arguments], cwd=folder, text=True, check=False,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        capture_output=True,
         env=os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "COLUMNS": "100"},
     )  # fmt: skip
+    if found.returncode in {2, 3}:
+        raise RuntimeError(found.stderr)
     return found.returncode, found.stdout
 
 
