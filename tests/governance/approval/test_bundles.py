@@ -419,7 +419,7 @@ def test_an_auditor_verifies_offline_without_mlflow_and_torch(made, verify, tmp_
     ended, seconds = verify(tmp_path / "digits.zip", "--at", "2026-05-28T20:26:40")
 
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.endswith("models:/digits/3: approved\n")
+    assert ended.stdout.endswith("models:/digits/3: ✓ approved\n")
     # Under 3 s where nothing else runs; a machine that is shared may take its time.
     assert seconds < 30
 
