@@ -13,7 +13,7 @@ from governance.records.evidence import (
 )
 from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.registry.description import summary
-from governance.registry.recording import _numbers
+from governance.registry.run_page import headlines
 from reports import junit, markdown
 from reports.gate_view import gate_view
 from reports.html import to_html
@@ -66,11 +66,11 @@ def test_it_is_missing_in_the_report_at_the_gate_in_markdown_and_in_mlflow(unmea
     assert '<error message="block, not measured: ' in junit.render(shown)
     # the report
     page = to_html(unmeasured)
-    assert '<span class="outcome missing">not measured</span>' in page
-    assert '<span class="outcome met">' not in page
+    assert '<span class="status open"><span class="mark"></span>not measured</span>' in page
+    assert '<span class="status met">' not in page
     # Markdown
     assert "\n| not measured |" in markdown.render(shown)
     assert "was not measured" in markdown.render(shown)
     # MLflow: the page of the version, and the metrics of the run
     assert "| block | missing | missing |" in summary(unmeasured, "link")
-    assert NAME not in dict(_numbers(unmeasured))
+    assert NAME not in headlines(unmeasured)
