@@ -48,7 +48,7 @@ def portfolio(
     ring = None if keys is None else load_ring(keys)
     found = read_portfolio(protection, ring, int(time.time()))
     _write(out_dir, pages(found), earlier)
-    told = f"{len(found.models)} models, {len(found.questions)} decisions for a person"
+    told = f"models: {len(found.models)}, decisions for a person: {len(found.questions)}"
     out.print(text(f"{out_dir / 'index.html'}: {told}"), soft_wrap=True)
 
 
