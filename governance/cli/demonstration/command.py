@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["demo", "why"]
 
-ACCURACY, SHORT, WORST = (
-    f"performance.{name}" for name in ("accuracy", "classes_short", "recall_worst")
-)
+ACCURACY = "performance.accuracy"
 
 
 def demo(
@@ -100,30 +98,12 @@ def why(assessment: "Assessment") -> list[str]:
         return []
     told = findings(assessment)
     grave = [item for item in told if item.open and item.severity != "warn"][:2]
-    sentences = [
-        f"{_lowest(assessment)}{item.sentence}" if item.metric == SHORT else item.sentence
-        for item in grave
-    ]
+    sentences = [item.sentence for item in grave]
     accuracy = next((item for item in told if item.metric == ACCURACY), None)
     if accuracy is not None and accuracy.outcome == "met":
         said = f"{accuracy.sentence[:1].lower()}{accuracy.sentence[1:]}"
         sentences.append(f"A gate on accuracy alone would let it pass: {said}")
     return sentences
-
-
-def _lowest(assessment: "Assessment") -> str:
-    """Which class is recognised least often, since a count of classes names none."""
-    from reports.amounts import amount
-    from reports.class_names import class_of, named, noun_of
-    from reports.metric_texts import metric_texts
-
-    name = class_of(assessment, WORST, metric_texts(WORST))
-    recall = assessment.metrics.get(f"performance.recall.{name}")
-    if recall is None:
-        return ""
-    said = named(name, noun_of(assessment))
-    whole = f"{said[:1].upper()}{said[1:]}"
-    return f"{whole} is recognised in {amount(recall, 'percent')} of its images. "
 
 
 def _summary(version: "DemoVersion") -> dict[str, Any]:
