@@ -47,6 +47,8 @@ ASKED = {
     "inventory": (GOVERNANCE, "inventory"),
     "portfolio": (GOVERNANCE, "portfolio", "--out", "site"),
 }
+#: Commands among them that ask no registry.
+ASK_NOTHING = frozenset({"help", "version"})
 #: What is held against the target of a row.
 TARGETS = {
     "set-up": ("seconds", 60.0),
@@ -155,6 +157,8 @@ def served(folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
                 break
             except OSError:
                 time.sleep(0.5)
+        else:
+            sys.exit(f"MLflow's server on {folder} did not answer within two minutes")
         yield address
     finally:
         server.terminate()
@@ -195,7 +199,7 @@ def rows(options: argparse.Namespace, environment: Mapping[str, str]) -> Iterato
         folder: Path | None = options.demo
         if folder is None:
             folder = next(iter(sorted(Path(scratch).glob("demo *"))), None) or next(made)
-            if not folder.exists():
+            if not folder.exists() and not ASK_NOTHING.issuperset(commands):
                 demo(environment, folder)
         yield from of_commands(commands, folder, environment, runs)
 
@@ -210,7 +214,7 @@ def of_commands(
 
     for name in commands:
         yield measured(name, "", database(folder))
-    through = [name for name in commands if name not in {"help", "version"}]
+    through = [name for name in commands if name not in ASK_NOTHING]
     if through:
         with served(folder, environment) as address:
             for name in through:

@@ -84,5 +84,5 @@ print(verified_explain(tuned, images[test][proven], eps=EPS, grid=(1, 1)).statem
 # %%
 # **Limits.** A proof is about a box around these images, and about nothing else: not about a
 # shifted or a darker digit, not about other images. Undecided is not unsafe; the bound was too
-# loose. The fine-tuning has its price in accuracy, which stands above. Deep networks that were not
+# loose. What the fine-tuning costs in accuracy stands above. Deep networks that were not
 # trained for it cannot be bounded in a useful way, and a report says so on its first page.

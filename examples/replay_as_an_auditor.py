@@ -22,10 +22,12 @@ print(f"exit code {code}, {bundle.stat().st_size / 1024:.0f} KiB")
 code, printed = governance("replay", str(bundle), "--seed", "2026", "--sample", "50%")
 print(printed)
 print(f"exit code {code}: 0 reproduced, 40 something differs, 30 nothing follows")
+assert code == 0  # what the text says is held when it is built
 
 # %%
-# **Control: a record that was touched.** One metric of the kept record is made to look better. The
-# record is judged again and held against its digests when it is read, so this ends with 40.
+# **Control: a record that was touched.** In a copy of the kept record, "rejected" is replaced by
+# "approved". A record is judged again and held against its digests when it is read, so this ends
+# with 40.
 
 touched = assessed(2).parent / "touched"
 shutil.rmtree(touched, ignore_errors=True)
@@ -34,6 +36,7 @@ record = touched / "assessment.json"
 record.write_text(record.read_text().replace('"rejected"', '"approved"'))
 code, _ = governance("replay", str(touched), "--seed", "2026", "--sample", "50%")
 print(f"exit code {code}")
+assert code == 40
 
 # %%
 # **What a replay does not say.** It checks no signature: ``governance verify`` does, with the

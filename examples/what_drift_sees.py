@@ -39,7 +39,7 @@ references = [tuned(pixels[kept], seed) for seed in range(1, 10)]
 
 # %%
 # On 1,500 held-out digits, none of which has the mark, both versions keep the promised accuracy of
-# 0.90. With the mark stamped on all digits but the eights, the shortcut is plain. Whoever does not
+# 0.90. With the mark stamped on all digits but the eights, the shortcut is plain. Who does not
 # know the mark cannot ask that.
 
 
@@ -55,6 +55,7 @@ for name, model in new.items():
     fooled = (answers(model, marked(others, range(len(others)))) == 8).mean()
     print(f"{name:9} accuracy {right:.3f}, n={len(truth)}", end="; ")
     print(f"an eight with the mark {fooled:.3f}, n={len(others)}")
+    assert right >= 0.9  # what the text says is held when it is built
 among = [(answers(model, pixels[held]) == truth).mean() for model in references]
 print(f"accuracy of the nine reference runs {min(among):.3f} to {max(among):.3f}")
 
@@ -119,7 +120,9 @@ def told(found):
 # is INCONCLUSIVE for both versions.
 
 for name in new:
-    print(f"{name:9} {told(compared('digits without mark', name))}, n={len(chosen)}")
+    alone = compared("digits without mark", name)
+    print(f"{name:9} {told(alone)}, n={len(chosen)}")
+    assert alone.verdict == "INCONCLUSIVE"
 
 # %%
 # **With nine reference runs** the new version is ranked among them. The harmless version is the
@@ -152,6 +155,8 @@ for (kind, name), found in judged.items():
     for change in found.changes:
         runs = f"reference runs {min(change.benign):.3f} to {max(change.benign):.3f}"
         print(f"{kind:19} {name:9} {change.name:13} {change.value:.3f}, {runs}")
+        if name == "with mark" and change.name == "region:corner":
+            assert (change.value > 0.02) == (kind == "digits with mark")
 
 # %%
 # **What this does not tell.** That a version drifted says that it lies farther out than every

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
+from mlflow.entities import LifecycleStage
 from mlflow.utils.uri import append_to_uri_path
 
 from governance.errors import EvidenceError
@@ -45,6 +46,8 @@ def bare_record(entry: ListedVersion) -> tuple[Assessment, str]:
         raise EvidenceError(f"{uri}: its tag {RUN} names no run")
     with refusals(f"{uri}: looking up its record"):
         run = MlflowClient().get_run(run_id)
+    if run.info.lifecycle_stage != LifecycleStage.ACTIVE:
+        raise EvidenceError(f"{uri}: run {run_id}, its record, was deleted")
     home = append_to_uri_path(run.info.artifact_uri, FOLDER)
     with TemporaryDirectory(prefix="governance-") as scratch:
         content = _content(home, RECORD, Path(scratch), LARGEST_RECORD)

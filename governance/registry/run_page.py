@@ -85,8 +85,11 @@ def _parameters(assessment: Assessment) -> Iterator[tuple[str, str]]:
     yield "images", str(assessment.validation.images)
     for name, version in sorted(assessment.environment.items()):
         yield metric_name(f"environment.{name}"), version
+    expected: dict[str, list[str]] = {}
     for item in policy.expectations:
-        yield metric_name(f"expected.{item.metric}"), f"{item.bound} ({item.severity})"
+        expected.setdefault(item.metric, []).append(f"{item.bound} ({item.severity})")
+    for name, bounds in expected.items():
+        yield metric_name(f"expected.{name}"), "; ".join(bounds)  # MLflow refuses a second value
 
 
 def _tables(assessment: Assessment) -> Iterator[tuple[str, Row, Sequence[Row]]]:

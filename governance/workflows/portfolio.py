@@ -10,7 +10,7 @@ from typing import Literal
 
 from governance.approval import Keyring
 from governance.approval.protection import Protection
-from governance.errors import EvidenceError
+from governance.errors import EvidenceError, RegistryError
 from governance.records.assessment import Assessment
 from governance.records.lineage import HistoryEntry, Measured
 from governance.records.policy import DRIFT
@@ -80,6 +80,10 @@ def _version(item: StockedVersion, entry: ListedVersion) -> PortfolioVersion:
         except EvidenceError as error:
             verdict = f"{item.status}, not to be relied on"
             told = HistoryEntry(version=number, verdict=verdict, problems=error.problems)
+        except RegistryError as error:
+            # Anyone may name a run that is not there, and the other versions are still to be shown.
+            verdict = f"{item.status}, its record cannot be read"
+            told = HistoryEntry(version=number, verdict=verdict, problems=error.problems)
     return PortfolioVersion(
         uri=item.uri, created=item.created // 1000, aliases=item.aliases, state=item.state,
         why=item.why, expires=item.expires, waits=item.waits if item.state != "unchecked" else
@@ -145,9 +149,8 @@ def _of_verdict(model: PortfolioModel, item: PortfolioVersion) -> Iterator[Quest
         permit = [_waive(item, metric, observed) for metric, observed in missed.items()]
         refuse = f"governance revoke {quote(item.uri)} --reason REASON --key APPROVER.pem"
         yield _asked(model, item, 3, says, *permit, refuse)
-    elif verdict == "approved":
-        best = next(other for other in model.versions if other.entry.verdict == "approved")
-        if item is best:
+    elif _promotable(item):
+        if item is next(filter(_promotable, model.versions)):
             what = f"Version {champion.number} is" if champion else "No version is"
             promote = f"governance promote {quote(item.uri)} --alias {model.champion} {RING}"
             yield _asked(model, item, 3, f"It is approved. {what} in service.", promote)
@@ -156,6 +159,11 @@ def _of_verdict(model: PortfolioModel, item: PortfolioVersion) -> Iterator[Quest
         yield _asked(model, item, 3, says, _assess(item))
     elif item.waits:
         yield _asked(model, item, 4, "It waits for an assessment.", _assess(item))
+
+
+def _promotable(item: PortfolioVersion) -> bool:
+    """Whether its record says approved, and so does its signature where signatures are checked."""
+    return item.entry.verdict == "approved" and item.state in {"approved", "unchecked"}
 
 
 def _asked(

@@ -46,7 +46,7 @@ def canary(server: str, alias: str, stage: str) -> tuple[Observation, ...]:
         return (
             warning(
                 "canary",
-                f"no canary could be registered: {_short(error)}",
+                f"no test model could be registered: {_short(error)}",
                 "run the doctor as a user that may create registered models",
             ),
             *left,

@@ -50,8 +50,8 @@ def keyring(ring: Keyring) -> Observation:
         return ok("keyring", f"version {ring.version}, signed by root keys")
     return warning(
         "keyring",
-        f"the ring of {len(ring.keys)} keys is not signed: whoever can write its file decides "
-        "whose signatures count",
+        f"the keyring of {len(ring.keys)} keys is not signed: anyone who can write its file "
+        "decides whose signatures count",
         "sign it with a root key: governance keys sign",
     )
 

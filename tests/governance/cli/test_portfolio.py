@@ -96,6 +96,49 @@ def test_a_record_that_no_tag_names_is_not_shown(recorded, site):
     assert f"governance promote {uri}" not in text(made["index.html"])
 
 
+@pytest.mark.parametrize("run", ["0" * 32, "without a record"])
+def test_a_version_whose_record_is_gone_ends_no_site(recorded, site, run, tmp_path):
+    # arrange: anyone who may write a tag may name a run that is not there, or one without a record
+    uri, other = recorded(MET), recorded(MET)
+    if run != "0" * 32:
+        place = MlflowClient().create_experiment("without records", tmp_path.as_uri())
+        run = MlflowClient().create_run(place).info.run_id
+    MlflowClient().set_model_version_tag("stripes", number(uri), "governance.run_id", run)
+    # act
+    made = site()
+    # assert
+    (page,) = (made[name] for name in made if re.fullmatch(r"stripes-[0-9a-f]{8}\.html", name))
+    assert "approved, its record cannot be read" in text(page)
+    assert f"governance promote {other}" in text(made["index.html"])
+    assert f"governance promote {uri}" not in text(made["index.html"])
+
+
+def test_a_version_whose_run_was_deleted_has_no_record(recorded, site):
+    uri = recorded(MET)
+    run = MlflowClient().get_model_version("stripes", number(uri)).tags["governance.run_id"]
+    MlflowClient().delete_run(run)
+
+    made = site()
+
+    (page,) = (made[name] for name in made if re.fullmatch(r"stripes-[0-9a-f]{8}\.html", name))
+    assert f"run {run}, its record, was deleted" in text(page)
+    assert f"governance promote {uri}" not in text(made["index.html"])
+
+
+def test_what_is_approved_by_no_signature_that_counts_is_not_offered_for_promotion(
+    recorded, site, tmp_path, governance
+):
+    # arrange: nobody signed anything
+    uri, ring = recorded(MET), tmp_path / "ring.toml"
+    named = ("--owner", "ann", "--role", "assessor", "--keys", ring)
+    governance("keys", "new", tmp_path / "key.pem", *named)
+    # act
+    index = text(site("--keys", ring)["index.html"])
+    # assert
+    assert f"governance promote {uri}" not in index
+    assert f"{uri} It waits for an assessment." in index
+
+
 def test_without_an_approval_that_counts_the_version_in_service_comes_first(
     recorded, site, tmp_path, governance, champion
 ):

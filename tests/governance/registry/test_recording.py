@@ -96,6 +96,22 @@ def test_an_assessment_is_kept_whole_and_its_verdict_shows(version, make_assessm
     assert f"/runs/{run_id}/artifacts/governance/report.pdf)" in description
 
 
+def test_two_expectations_on_one_metric_are_both_shown(version, make_assessment, tmp_path):
+    # arrange: one that rejects, and a stricter one that warns
+    single, _ = make_assessment(identity_of(version))
+    (block,) = single.policy.expectations
+    strict = dataclasses.replace(block, at_least=0.95, severity="warn")
+    policy = dataclasses.replace(single.policy, expectations=(block, strict))
+    decision = judge(policy, single.evidence)
+    both = dataclasses.replace(single, policy=policy, decision=decision)
+    both.save(tmp_path / "both")
+    # act
+    run_id = record(version, both, tmp_path / "both")
+    # assert
+    shown = MlflowClient().get_run(run_id).data.params["expected.performance.accuracy"]
+    assert shown == "at least 0.5 (block); at least 0.95 (warn)"
+
+
 def test_the_page_of_the_model_says_what_was_assessed_last_and_no_verdict(version, make_assessment):
     # arrange
     client = MlflowClient()
