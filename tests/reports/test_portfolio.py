@@ -1,10 +1,13 @@
 """The site over all models: names that mean harm, and images whose answer differs."""
 
 import random
+import re
 from dataclasses import replace
 
+from governance.records.decision import judge
 from governance.records.evidence import Table
 from governance.records.lineage import HistoryEntry
+from governance.records.policy import Expectation
 from governance.records.portfolio import Portfolio, PortfolioModel, PortfolioVersion
 from reports.portfolio import file_of, pages
 
@@ -72,6 +75,45 @@ def test_images_that_turned_wrong_and_right_are_counted(assessment):
         wrong += before[place] == true and now[place] != true
         right += before[place] != true and now[place] == true
     assert f"Of 200 images, {wrong} turned wrong and {right} turned right." in page
+
+
+def test_a_table_of_answers_without_its_columns_ends_no_site(assessment):
+    # arrange
+    known = answering(assessment, [("cat", "cat")])
+    odd = Table(name="answers", caption="c", columns=("a", "b"), rows=(("cat", "cat"),))
+    changed = tuple(
+        replace(item, measurement=replace(item.measurement, tables=(odd,)))
+        if item.analysis == "performance" else item
+        for item in known.evidence
+    )  # fmt: skip
+    new = replace(known, evidence=changed)
+    model = PortfolioModel(name="pets", versions=(version("2", new), version("1", known)))
+    # act / assert
+    assert "The records do not tell" in site(model)[file_of(model, version("1"), version("2"))]
+
+
+def test_a_requirement_that_is_met_hides_no_other_on_the_same_metric(assessment):
+    # arrange: one that asks a person and is not met, above one that rejects and is met
+    known = answering(assessment, [("cat", "cat"), ("cat", "dog")])
+    low = Expectation(metric="performance.share", at_least=0.25)
+    high = replace(low, at_least=0.75, severity="review")
+    first, *others = (item for item in known.evidence if item.analysis == "performance")
+    assert not others
+    measured = replace(first.measurement, metrics={"share": 0.5}, intervals={})
+    evidence = (replace(first, measurement=measured),)
+    cells = []
+    for expectations in ((high, low), (low, high)):
+        policy = replace(known.policy, expectations=expectations)
+        new = replace(
+            known, policy=policy, evidence=evidence, decision=judge(policy, evidence), waivers=()
+        )
+        assert new.decision.verdict == "review"
+        model = PortfolioModel(name="pets", versions=(version("1", new),))
+        # act
+        kept = site(model)[file_of(model)].partition('<table class="kept">')[2]
+        cells += re.findall(r'<span class="mark"></span>([^<]+)<', kept.partition("</table>")[0])
+    # assert
+    assert cells == ["not met", "not met"]
 
 
 def test_records_of_other_images_are_not_compared_image_by_image(assessment):

@@ -235,6 +235,41 @@ def test_a_damaged_record_fails_its_version_and_not_the_worker(
     assert counts.value("governance_oldest_job_seconds") == 0
 
 
+class BrokenSite:
+    """A portfolio that cannot be made; counts how often it was asked for."""
+
+    folder, asked = "site", 0
+
+    def renew(self):
+        self.asked += 1
+        return "the disk is full"
+
+
+def test_a_portfolio_is_made_after_each_verdict_and_its_failure_ends_nothing(
+    resources, register, saved_model, caplog
+):
+    from mlflow import MlflowClient  # noqa: PLC0415 - seconds
+
+    # arrange: two versions without a policy, and one that is gone
+    site, client = BrokenSite(), MlflowClient()
+    first, gone, last = (register(f"other {uuid4().hex}", str(saved_model)) for _ in range(3))
+    for version in (first, gone, last):
+        assert resources.jobs.offer(version.ref, "pending")
+    client.delete_model_version(gone.ref.name, gone.ref.version)
+    caplog.set_level("INFO", logger="governance.worker")
+    # act
+    loop = Loop(replace(resources, site=site), poll=1, counts=Counts())
+    outcomes = tuple(loop._work_off())
+    # assert
+    assert sorted(item.verdict or "" for item in outcomes) == ["", "undetermined", "undetermined"]
+    assert site.asked == 2
+    told = [json.loads(line) for line in caplog.messages]
+    failures = [item for item in told if item["event"] == "portfolio not made"]
+    assert [item["error"] for item in failures] == ["the disk is full"] * 2
+    for version in (first, last):
+        assert resources.jobs.find(version.ref).state == "done"
+
+
 def spoil(version, folder):
     """Write into the record of a version that it was made at no time at all, digests included."""
     from mlflow import MlflowClient  # noqa: PLC0415 - seconds
