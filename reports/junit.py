@@ -76,7 +76,7 @@ def _opened(view: GateView, name: str) -> ET.Element:
         suite.set("timestamp", view.assessment.created)
     if view.report:
         properties = ET.SubElement(suite, "properties")
-        ET.SubElement(properties, "property", name="report", value=view.report)
+        ET.SubElement(properties, "property", name="report", value=printable(view.report))
     return suite
 
 

@@ -72,7 +72,7 @@ def _head(view: GateView) -> Iterator[str]:
     if alike:
         yield f"**{plain(alike)}**"
         yield ""
-    place = f" [Report]({quote(view.report, safe=IN_ADDRESS)})" if view.report else ""
+    place = f" [Report]({quote(printable(view.report), safe=IN_ADDRESS)})" if view.report else ""
     yield f"Policy: {plain(view.assessment.policy.title)}.{place}"
     yield ""
 

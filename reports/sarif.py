@@ -49,7 +49,7 @@ def _run(view: GateView) -> dict[str, Any]:
         properties["mlflowRun"] = view.run_id
     return {
         "tool": {"driver": {"name": "mlflow-governance", "rules": rules}},
-        "automationDetails": {"id": f"governance/{quote(view.model, safe='')}/"},
+        "automationDetails": {"id": f"governance/{quote(printable(view.model), safe='')}/"},
         "invocations": [{"executionSuccessful": view.assessment is not None}],
         "originalUriBaseIds": {
             "%SRCROOT%": {"description": {"text": "Root of the repository that holds the policy"}}
@@ -102,7 +102,7 @@ def _problem(view: GateView, place: int, number: int) -> dict[str, Any]:
 
 def _location(view: GateView, line: int | None) -> dict[str, Any]:
     place: dict[str, Any] = {
-        "artifactLocation": {"uri": quote(view.policy_path), "uriBaseId": "%SRCROOT%"},
+        "artifactLocation": {"uri": quote(printable(view.policy_path)), "uriBaseId": "%SRCROOT%"},
         "region": {"startLine": line or 1},
     }
     return {"physicalLocation": place}

@@ -101,3 +101,13 @@ def test_an_expectation_that_is_built_in_has_no_line(assessment):
     lines = {item.key: item.line for item in gate_view("x", found).requirements}
 
     assert lines == {"performance.accuracy": 1, "performance.never_measured": None}
+
+
+@pytest.mark.parametrize("form", [github, gitlab, junit, markdown, sarif])
+def test_every_form_is_written_of_places_that_are_no_text(assessment, form):
+    # What a shell hands over that is not UTF-8 arrives as lone surrogates.
+    odd = {"policy_path": "policy\udcff.toml", "report": "https://example.org/\udcff"}
+
+    for record in (assessment, None):
+        view = gate_view("models:/a\udcff/1", record, problems=["no\udcffpe"], **odd)
+        assert form.render(view).encode()
