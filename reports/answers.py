@@ -18,13 +18,14 @@ from reports.amounts import amount, span
 from reports.charts import Dot, Line, Mark, dots, lines, unit_axis
 from reports.class_names import named
 from reports.metric_texts import metric_texts
-from reports.table_rows import Row, number_in, rows_of
+from reports.table_rows import number_in, rows_of
 
 __all__ = ["Answer", "answer_of"]
 
 WIDTH = 278
-MOST_ROWS = 6
-MOST_TOLD = 2
+MOST_ROWS, MOST_TOLD = 6, 2
+#: Share of an image that lies within an eighth of its border.
+EVEN = 1 - (1 - 2 / 8) ** 2
 SENTENCE = re.compile(r"(?<=\.) (?=[A-Z])")
 
 
@@ -114,7 +115,11 @@ def _preparation(assessment: Assessment, evidence: Evidence, noun: str) -> Answe
         else f"As far as can be seen, yes: as declared, {mine} of the images are recognised; the "
         f"best of {len(rest)} usual alternatives reaches {other}."
     )
-    drawn = [_interval_dot(row, "preprocessing", "accuracy", "low", "high") for row in rows]
+    drawn = [
+        Dot(label=str(row["preprocessing"]), value=number_in(row, "accuracy"),
+            low=number_in(row, "low"), high=number_in(row, "high"))
+        for row in rows
+    ]  # fmt: skip
     chart = dots(
         drawn, unit_axis([0.0], "images answered rightly"), width=WIDTH,
         title=f"As declared {mine} right; best alternative {other}.",
@@ -129,40 +134,35 @@ def _preparation(assessment: Assessment, evidence: Evidence, noun: str) -> Answe
     )
 
 
-def _interval_dot(row: Row, label: str, value: str, low: str, high: str) -> Dot:
-    return Dot(
-        label=str(row[label]),
-        value=number_in(row, value),
-        low=number_in(row, low),
-        high=number_in(row, high),
-    )
-
-
 def _layers(assessment: Assessment, evidence: Evidence, noun: str) -> Answer | None:
     gaps = rows_of(assessment, evidence.analysis, "gaps", "class", "gap", "n")
     if not gaps or number_in(gaps[0], "gap") is None:
         return None
-    widest, rest = gaps[0], [number_in(row, "gap") or 0.0 for row in gaps[1:]]
+    widest, others = gaps[0], [number_in(row, "gap") for row in gaps[1:]]
+    rest = [gap for gap in others if gap is not None]
     name = str(widest["class"])
     probe, lens = number_in(widest, "probe_recall"), number_in(widest, "lens_recall")
-    open_gap = any(
-        item.outcome == "unmet"
-        and item.expectation.metric.startswith(f"{evidence.analysis}.lens_p")
+    outcomes = {
+        item.outcome
         for item in assessment.decision.findings
-    )
-    start = f"Not for {named(name, noun)}" if open_gap else "As far as can be seen, yes"
+        if item.expectation.metric.startswith(f"{evidence.analysis}.lens_probe_gap")
+    }
+    start = "As far as can be seen, yes" if outcomes == {"met"} else "Cannot tell"
+    if outcomes & {"unmet", "waived"}:
+        start = f"Not for {named(name, noun)}"
     text = (
         f"{start}: from the last layer a simple reader recognises {_share(probe)} of "
         f"{named(name, noun)}, the answer {_share(lens)}."
     )
     if rest:
-        text += f" For every other class the difference is {amount(max(rest), 'points')} or less."
+        which = "every other class" if len(rest) == len(others) else "each other class measured"
+        text += f" For {which} the difference is {amount(max(rest), 'points')} or less."
     series = _by_layer(assessment, name)
     reliable = []
     agreement = assessment.metrics.get("layer_prediction.agreement_last")
     if agreement is not None:
-        reliable.append(f"Read at the last layer, the answer is the model's own on "
-                           f"{_share(agreement)} of the images.")  # fmt: skip
+        same = f"{_share(agreement)} of the images"
+        reliable.append(f"Read at the last layer, the answer is the model's own on {same}.")
     interval = assessment.intervals.get("layer_prediction.lens_probe_gap")
     if interval is not None:
         ends = span(interval, "points")
@@ -335,9 +335,10 @@ def _maps(assessment: Assessment, evidence: Evidence, noun: str) -> Answer | Non
     again = assessment.metrics.get("explanation_maps.self_agreement")
     if border is None:
         return None
+    where = "Mostly the inside" if border < EVEN else "The border at least as much as the inside"
     return Answer(
-        text=f"Mostly the inside of the images: {_share(border)} of the evidence lies near the "
-        "border; without preference it would be 43.8 %.",
+        text=f"{where} of the images: {_share(border)} of the evidence lies near the border; "
+        f"without preference it would be {_share(EVEN)}.",
         figure="class_maps",
         reliable=""
         if again is None

@@ -163,18 +163,24 @@ def _lead(
     images = count(assessment.validation.images)
     parts = [f"{amount(accuracy, 'percent')} of {images} images are recognised."]
     if mark is not None:
-        below = [row for row in classes if (number_in(row, "recall") or 0.0) < mark.value]
+        recalls = [(row, number_in(row, "recall")) for row in classes]
+        below = [
+            (row, recall) for row, recall in recalls if recall is not None and recall < mark.value
+        ]
+        unknown = sum(recall is None for _, recall in recalls)
         some = "no class" if not below else f"{len(below)} of {count(len(classes))} classes"
         parts.append(f"By its recall {some} lies below its bound of {bound(mark.value, 'percent')}")
         if len(below) == 1:
-            recall = amount(number_in(below[0], "recall") or 0.0, "percent", (mark.value,))
-            parts[-1] += f": {named(str(below[0]['class']), noun)}, at {recall}"
-        parts[-1] += "."
-        if len(below) == 1 and errors is not None and errors.total:
-            missed = round(
-                (1 - (number_in(below[0], "recall") or 0)) * (number_in(below[0], "n") or 0)
-            )
-            parts.append(f"It makes {missed} of the {count(errors.total)} errors.")
+            row, recall = below[0]
+            told = amount(recall, "percent", (mark.value,))
+            parts[-1] += f": {named(str(row['class']), noun)}, at {told}"
+            if errors is not None and errors.total:
+                missed = round((1 - recall) * (number_in(row, "n") or 0))
+                parts.append(f"It makes {missed} of the {count(errors.total)} errors")
+        if unknown:
+            some = "1 class" if unknown == 1 else f"{count(unknown)} classes"
+            parts.append(f"The recall of {some} was not measured")
+        parts[1:] = [f"{part}." for part in parts[1:]]
     return " ".join(parts)
 
 

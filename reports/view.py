@@ -5,28 +5,27 @@ sorted and cut to what fits on a page, never computed anew; the one exception is
 difference between two versions.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
 
 from governance.records.assessment import Assessment
-from governance.records.decision import Finding, Verdict
+from governance.records.decision import Verdict
 from governance.records.numbers import count
-from governance.records.severities import SEVERITIES
 from reports.annex import AnnexSection, annex_sections
 from reports.approvals import Approvals
 from reports.controls import Controls, controls
 from reports.decision_page import DecisionPage, decision_page
 from reports.finding_cards import SEVERITY, FindingCard, Topic, finding_cards, topics
-from reports.findings import FindingText
+from reports.findings import OPEN, FindingText
 from reports.findings import findings as texts_of
 from reports.prose import describe
 from reports.reasons import ELSEWHERE, Reason, reasons
 from reports.results import Results, results
 from reports.scope import Scope, scope
 
-__all__ = ["MEANINGS", "View", "one_answer", "ordered", "view"]
+__all__ = ["MEANINGS", "View", "one_answer", "view"]
 
 #: What a verdict says, for someone who reads nothing else.
 MEANINGS: Mapping[Verdict, str] = MappingProxyType(
@@ -49,9 +48,6 @@ MOST_FINDINGS = 200
 
 #: Start of the names of figures that are one misread image.
 MISREAD = "misread_"
-
-OPEN = frozenset({"unmet", "missing"})
-CLOSED = ("waived", "inapplicable", "met")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,20 +224,3 @@ def one_answer(assessment: Assessment) -> str:
                 images = count(assessment.validation.images)
                 return f"All {images} images are answered with class {named[0][place]}."
     return ""
-
-
-def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Findings, the gravest first: open, waived, inapplicable, met.
-
-    Then by severity; then as in the policy.
-    """
-    return tuple(
-        sorted(
-            findings,
-            key=lambda item: (
-                CLOSED.index(item.outcome) if item.outcome not in OPEN else -1,
-                tuple(SEVERITIES).index(item.expectation.severity),
-                item.outcome == "missing",
-            ),
-        )
-    )

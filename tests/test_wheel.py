@@ -144,7 +144,7 @@ def test_every_file_of_the_packages_is_inside_and_nothing_else(wheel):
     assert "governance/py.typed" in inside
     assert {"templates/report.html.j2", "templates/report.css", "templates/policy.toml"} <= inside
     assert any(name.startswith("templates/fonts/") and name.endswith(".woff2") for name in inside)
-    assert any(name.startswith("templates/sections/") for name in inside)
+    assert any(name.startswith("templates/parts/") for name in inside)
 
 
 def test_the_metadata_carries_licences_and_the_command(wheel):

@@ -111,3 +111,18 @@ def test_no_recall_is_rounded_onto_its_bound(make_brief, value):
     found = part_d(measured(make_brief, rows))
 
     assert ">80.0\u202f%<" not in str(found.recall)
+
+
+def test_a_recall_that_was_not_measured_is_not_told_as_none_recognised(make_brief):
+    whole = measured(make_brief, ROWS[1:], names=("a", "b", "c"))
+    first = whole.evidence[0]
+    table, *others = first.measurement.tables
+    rows = (*table.rows, ("b", 0, None, None, None, 0))
+    tables = (dataclasses.replace(table, rows=rows), *others)
+    measurement = dataclasses.replace(first.measurement, tables=tables)
+    evidence = (dataclasses.replace(first, measurement=measurement),)
+
+    lead = part_d(dataclasses.replace(whole, evidence=evidence)).lead
+
+    assert "By its recall no class lies below its bound" in lead
+    assert lead.endswith("The recall of 1 class was not measured.")

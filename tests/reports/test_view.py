@@ -11,13 +11,11 @@ from governance.records.evidence import Table
 from reports.gate_view import gate_view
 from reports.html import to_html
 from reports.markdown import render
-from reports.view import one_answer, ordered, view
+from reports.view import one_answer, view
 
 
 def test_open_findings_come_first_and_the_gravest_of_them_at_the_head(assessment):
-    found = [
-        (item.outcome, item.expectation.severity) for item in ordered(assessment.decision.findings)
-    ]
+    found = [(item.outcome, item.severity) for item in view(assessment).told]
 
     assert found[:6] == [
         ("unmet", "block"), ("missing", "block"), ("unmet", "review"), ("missing", "review"),
