@@ -16,7 +16,7 @@ from governance.cli.console import (
 )
 from governance.cli.exit_codes import exit_code
 from governance.cli.files import write
-from governance.cli.recorded import recorded
+from governance.cli.recorded import is_folder, recorded
 from governance.cli.verdicts import show
 from governance.cli.waiting import progress_bar
 
@@ -122,7 +122,7 @@ def report(
 
     if html is None and pdf is None:
         misuse("nothing to write; --html FILE, --pdf FILE or both are accepted")
-    if Path(source).is_dir() and keys is not None:
+    if is_folder(source) and keys is not None:
         misuse("--keys asks the registry, and a folder is in none; MODEL_URI is accepted")
     assessment, doubts, approvals = recorded(source, keys)
     if doubts and not unverified:

@@ -1,7 +1,7 @@
 """Commands for auditors: `bundle`, `verify` and `replay`."""
 
+import os
 import time
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +12,7 @@ from governance.cli.arguments import AsJson, ModelUri
 from governance.cli.console import misuse, out, paragraph, print_json, text
 from governance.cli.exit_codes import MISMATCH, UNTOLD
 from governance.cli.files import write
+from governance.cli.recorded import recorded
 from governance.cli.verdicts import leaning, mark
 from governance.cli.waiting import progress_bar
 
@@ -175,21 +176,11 @@ def _share(sample: str) -> float:
 
 def _recorded(source: str) -> "Assessment":
     """The assessment in a bundle or a folder, or on record for a model."""
-    from tempfile import TemporaryDirectory
+    from governance.approval import bundles
 
-    from governance import registry
-    from governance.approval.bundles import opened_bundle, recorded
-    from governance.records.assessment import Assessment
-
-    path, local = Path(source), (False, False)
-    with suppress(OSError):  # an address may be longer than a path
-        local = (path.is_file(), path.is_dir())
-    if local[0]:
-        return recorded(opened_bundle(path))
-    if local[1]:
-        return Assessment.load(path)
-    with TemporaryDirectory(prefix="governance-") as scratch:
-        return Assessment.load(registry.fetch(registry.resolve(source), Path(scratch)))
+    if os.path.isfile(source):  # noqa: PTH113 - an address may be longer than a path
+        return bundles.recorded(bundles.opened_bundle(Path(source)))
+    return recorded(source)[0]
 
 
 def _tell(assessment: "Assessment", found: "Replay") -> None:

@@ -63,10 +63,10 @@ class Forms:
         """
         self._files = {name: path for name, path in files.items() if path is not None}
         self._policy, self._github, self._commands = policy_path, github, commands
-        if github and SUMMARY not in os.environ:
-            misuse(f"--github: {SUMMARY} is not set; a step of GitHub Actions is accepted")
         for path in self._files.values():
             remove(path)
+        if github and SUMMARY not in os.environ:
+            misuse(f"--github: {SUMMARY} is not set; a step of GitHub Actions is accepted")
 
     @property
     def wanted(self) -> bool:
@@ -85,14 +85,23 @@ class Forms:
         out.print(f"::{token}::")
 
     def write(self, answer: "GateAnswer") -> None:
-        """Write all forms of an answer."""
+        """Write all forms of an answer.
+
+        Raises:
+            GovernanceError: If the page of its record is not found any more; the forms are red.
+        """
         if not self.wanted:
             return
         from governance import registry
+        from governance.errors import GovernanceError
         from reports.gate_view import gate_view
 
         held = answer.assessment is not None
-        run_id, report = registry.record_page(answer.version) if held else ("", "")
+        try:
+            run_id, report = registry.record_page(answer.version) if held else ("", "")
+        except GovernanceError as error:
+            self.write_failure(answer.version.uri, error)
+            raise
         view = gate_view(
             answer.version.uri,
             answer.assessment,
@@ -131,9 +140,16 @@ class Forms:
 
     def _compare(self, view: "GateView") -> None:
         """Say where lines are those of another file than the one in the repository."""
+        from governance.errors import PolicyError
+        from governance.records.configuration import read_text
+
         if view.assessment is None or not self._policy.is_file():
             return
-        if self._policy.read_bytes() != view.assessment.policy.text.encode():
+        try:
+            same = read_text(self._policy) == view.assessment.policy.text
+        except PolicyError:
+            same = False
+        if not same:
             err.print(
                 text(
                     f"{self._policy}: is not the policy that the version was judged by; lines in "

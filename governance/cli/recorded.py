@@ -1,5 +1,6 @@
 """Recorded: the assessment that an argument of the command line means."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,7 @@ if TYPE_CHECKING:
     from governance.records.assessment import Assessment
     from reports.approvals import Approvals
 
-__all__ = ["recorded"]
+__all__ = ["is_folder", "recorded"]
 
 
 def recorded(
@@ -34,7 +35,7 @@ def recorded(
     from governance.records.consistency import contradictions
 
     approvals = None
-    if Path(source).is_dir():
+    if is_folder(source):
         assessment = Assessment.load(Path(source))
     else:
         from governance import registry
@@ -48,3 +49,8 @@ def recorded(
 
                 approvals = signed(version, keys, assessment, folder)
     return assessment, tuple(contradictions(assessment)), approvals
+
+
+def is_folder(source: str) -> bool:
+    """Whether an argument is a folder that exists; an address may be longer than a path."""
+    return os.path.isdir(source)  # noqa: PTH112 - False where pathlib raises

@@ -30,12 +30,12 @@ def up(
     The first call makes keys, rules and a starter policy in a new folder. A later one takes up
     where it was. The worker starts once the policy can be used.
     """
-    from governance.cli.laptop.folder import check_port, laptop, locked
+    from governance.cli.laptop.folder import laptop, locked, take_port
     from governance.cli.laptop.running import run_until_stopped
 
     home = laptop(folder, port)
     with locked(home):
-        check_port(home.port)
+        take_port(home)
         run_until_stopped(home, lambda line: out.print(text(line), soft_wrap=True, highlight=False))
     again = f"governance up --dir {quote(str(folder))}"
     out.print(text(f"Ended. `{again}` takes up where it was."), soft_wrap=True, highlight=False)

@@ -25,12 +25,15 @@ from governance.errors import SubjectError
 from governance.records.configuration import FILE, configuration, read_text
 from governance.records.toml_reader import parse
 
-__all__ = ["HOST", "LAYOUT", "PORT", "Laptop", "check_port", "laptop", "locked"]
+__all__ = ["HOST", "LAYOUT", "PORT", "Laptop", "laptop", "locked", "take_port"]
 
-HOST, PORT = "127.0.0.1", 5000
+HOST, PORT, LAST_PORT = "127.0.0.1", 5000, 65535
 MARKER, LAYOUT = "up.toml", 1
 #: What no folder can do without; the server and the worker make the rest.
 NEEDED = (FILE, "keyring.toml", "assessor.pem", "approver.pem", "fernet.key", "policy.toml")
+
+#: What means something else in the addresses of database and artifacts, or in a text of the rules.
+UNFIT = re.compile(r'["\\?#%\x00-\x1f\x7f]')
 
 MARKED = f"""\
 # `governance up` made this folder and finds it by this file.
@@ -93,7 +96,7 @@ def laptop(folder: Path, port: int | None) -> Laptop:
 
     Raises:
         SubjectError: If the folder is another's, of another layout, incomplete, or cannot be made;
-            or if a port cannot be had that would be written down.
+            or if a new one is to have a port that cannot be had.
         PolicyError: If its rules cannot be read.
     """
     home = folder.resolve()
@@ -119,7 +122,12 @@ def _made(home: Path, port: int) -> Laptop:
             f"--dir {home}: is the working directory, and a new folder takes its place as a whole; "
             "a new folder is accepted"
         )
-    check_port(port)
+    if found := UNFIT.search(str(home)):
+        raise SubjectError(
+            f"--dir {home}: {found[0]!r} cannot stand in its path; a path without control "
+            'characters and without " \\ ? # % is accepted'
+        )
+    _check_port(port)
     home.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(mkdtemp(prefix=f".{home.name}-", dir=home.parent))
     try:
@@ -159,34 +167,41 @@ def _found(home: Path, port: int | None) -> Laptop:
         raise SubjectError(
             f"{home}: {', '.join(gone)}: missing; put back what was removed, or take a new folder"
         )
-    return Laptop(folder=home, port=_port(home / FILE, port), new=False)
+    known = _address(home / FILE)[1]
+    return Laptop(folder=home, port=known if port is None else port, new=False)
 
 
-def _port(rules: Path, wanted: int | None) -> int:
-    """The port in the rules, where another one that is wanted is written down."""
-    text = read_text(rules)
-    address = configuration(text, rules, "client").tracking_uri
-    known = re.fullmatch(rf"http://{re.escape(HOST)}:(\d+)", address)
-    if known is None:
+def _address(rules: Path) -> tuple[str, int]:
+    """The address of the server in the rules, and its port."""
+    address = configuration(read_text(rules), rules, "client").tracking_uri
+    known = re.fullmatch(rf"http://{re.escape(HOST)}:([0-9]{{1,5}})", address)
+    if known is None or not 1 <= int(known[1]) <= LAST_PORT:
         raise SubjectError(
             f"{rules}: tracking_uri: {address!r}; http://{HOST}:PORT is accepted, the address of "
             "the server that `governance up` starts"
         )
-    if wanted is None or int(known[1]) == wanted:
-        return int(known[1])
-    check_port(wanted)
-    partial = rules.with_name(f".{rules.name}.partial")
-    partial.write_text(text.replace(address, f"http://{HOST}:{wanted}"))
-    partial.replace(rules)
-    return wanted
+    return address, int(known[1])
 
 
-def check_port(port: int) -> None:
-    """Refuse a port on which something listens.
+def take_port(home: Laptop) -> None:
+    """Refuse a port on which something listens; write down one that the rules do not have yet.
+
+    To be called in the block of `locked`: the rules are those of a server that runs.
 
     Raises:
-        SubjectError: If it cannot be had.
+        SubjectError: If the port cannot be had.
     """
+    _check_port(home.port)
+    rules = home.folder / FILE
+    address, known = _address(rules)
+    if known == home.port:
+        return
+    partial = rules.with_name(f".{rules.name}.partial")
+    partial.write_text(read_text(rules).replace(address, home.address))
+    partial.replace(rules)
+
+
+def _check_port(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -121,11 +121,16 @@ def _started(
                 command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=stream,
                 stderr=stream, start_new_session=True,
             )  # fmt: skip
-        guard = subprocess.Popen(  # noqa: S603 - our own command
-            ["/bin/sh", "-c", WATCH, "guard", str(process.pid)],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )  # fmt: skip
+        try:
+            guard = subprocess.Popen(  # noqa: S603 - our own command
+                ["/bin/sh", "-c", WATCH, "guard", str(process.pid)],
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
     except OSError as error:
         raise HostError(f"the {name} cannot be started: {error}") from error
     return Child(name=name, process=process, guard=guard, log=path, start=start)

@@ -6,6 +6,8 @@ import re
 import pytest
 from mlflow import MlflowClient
 
+from governance import registry
+from governance.errors import RegistryError
 from governance.records.policy import Expectation
 
 MET = Expectation(metric="performance.accuracy", at_least=0.5)
@@ -103,10 +105,44 @@ def test_a_version_that_is_not_there_leaves_red_forms(governance, store, workflo
     assert workflow[1].read_text().startswith("before\nverdict=error\n")
 
 
-def test_outside_of_github_the_option_is_refused(governance, store, monkeypatch):
-    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+def test_a_record_that_is_lost_after_the_answer_leaves_red_forms(
+    governance, recorded, workflow, tmp_path, monkeypatch
+):
+    def lost(_version):
+        raise RegistryError("MLflow does not answer")
 
-    answer = governance("gate", "models:/stripes/1", "--github")
+    uri, junit = recorded(MET), tmp_path / "findings.xml"
+    monkeypatch.setattr(registry, "record_page", lost)
+
+    answer = governance("gate", uri, "--junit", junit, "--github")
+
+    assert answer.code == 3
+    assert "MLflow does not answer" in junit.read_text()
+    assert 'errors="1"' in junit.read_text()
+    assert workflow[1].read_text() == "before\nverdict=error\nrun-id=\nreport=\n"
+
+
+def test_a_policy_that_cannot_be_read_is_told_and_the_forms_are_written(
+    governance, recorded, tmp_path
+):
+    junit, policy = tmp_path / "findings.xml", "/proc/self/mem"
+
+    answer = governance("gate", recorded(MET), "--junit", junit, "--policy-path", policy)
+
+    assert answer.code == 0
+    assert f"{policy}: is not the policy that the version was judged by" in answer.err
+    assert 'errors="0"' in junit.read_text()
+
+
+def test_outside_of_github_the_option_is_refused_and_no_older_answer_stays(
+    governance, store, monkeypatch, tmp_path
+):
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    earlier = tmp_path / "findings.xml"
+    earlier.write_text("an older answer")
+
+    answer = governance("gate", "models:/stripes/1", "--github", "--junit", earlier)
 
     assert answer.code == 2
     assert "--github: GITHUB_STEP_SUMMARY is not set" in answer.err
+    assert not earlier.exists()

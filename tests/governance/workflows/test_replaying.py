@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 from subjects import with_network
 
 from governance.errors import EvidenceError
@@ -219,6 +220,17 @@ def test_a_record_in_mlflow_is_made_again_by_its_address(governance, recorded):
     assert "Measured 1 of 3 analyses again" in answer.out
 
 
+def test_a_record_that_the_version_does_not_name_is_not_made_again(governance, recorded):
+    uri = recorded(Expectation(metric="performance.accuracy", at_least=0.5))
+    number = uri.rpartition("/")[2]
+    MlflowClient().set_model_version_tag("stripes", number, "governance.digest", "sha256:0")
+
+    answer = governance("replay", uri, "--seed", "3")
+
+    assert (answer.code, answer.out) == (40, "")
+    assert "tag governance.digest is" in answer.err
+
+
 def test_other_images_than_those_on_record_are_refused(
     governance, assessed, store, images_file, tmp_path
 ):
@@ -243,8 +255,16 @@ def test_a_sample_that_is_no_share_is_misuse(governance, sample):
     assert "a percentage above 0% and up to 100% is accepted" in answer.err
 
 
-def test_an_address_that_is_longer_than_a_path_may_be_is_misuse(governance):
-    answer = governance("replay", "a" * 300, "--seed", "1")
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("replay", ("--seed", "1")),
+        ("report", ("--html", "report.html")),
+        ("export", ("--format", "oscal")),
+    ],
+)
+def test_an_address_that_is_longer_than_a_path_may_be_is_misuse(governance, command, options):
+    answer = governance(command, "a" * 300, *options)
 
     assert answer.code == 2
     assert "no model" in answer.err

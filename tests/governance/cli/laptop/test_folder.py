@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import servers
+from sqlalchemy import make_url
 
 from governance.approval import Keyring, PrivateKey
 from governance.approval.protection import Protection
@@ -74,11 +75,22 @@ def test_another_port_is_written_down_and_nothing_else_is_changed(tmp_path, port
     home = folder.laptop(tmp_path / "governed", None).folder
     before = state(home)
     other = servers.free_port()
-    assert folder.laptop(home, other).port == folder.laptop(home, None).port == other
+    folder.take_port(folder.laptop(home, other))
+    assert folder.laptop(home, None).port == other
     changed = {path.name for path, text in state(home).items() if before[path] != text}
     assert changed == {"governance.toml"}
     text = (home / "governance.toml").read_text()
     assert text.replace(f":{other}", f":{port}").encode() == before[home / "governance.toml"]
+
+
+def test_a_second_up_on_another_port_leaves_the_rules_of_the_server_that_runs(governance, tmp_path):
+    home = folder.laptop(tmp_path / "governed", None)
+    with folder.locked(home):
+        before = state(home.folder)
+        answer = governance("up", "--dir", home.folder, "--port", servers.free_port())
+        assert state(home.folder) == before
+    assert answer.code == 2
+    assert "`governance up` runs here already" in answer.err
 
 
 def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path):
@@ -100,6 +112,20 @@ def test_the_working_directory_is_not_replaced_under_whoever_stands_in_it(tmp_pa
 def test_a_place_where_no_folder_can_be_made_is_named(place):
     with pytest.raises(SubjectError, match=f"--dir {place}: cannot be used: .*; a folder in which"):
         folder.laptop(Path(place), None)
+
+
+@pytest.mark.parametrize("character", ['"', "\\", "?", "#", "%", "\n"])
+def test_a_path_that_no_address_of_the_rules_can_hold_is_refused(tmp_path, character):
+    with pytest.raises(SubjectError, match="cannot stand in its path"):
+        folder.laptop(tmp_path / f"a{character}41" / "governed", None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_with_spaces_and_letters_of_any_script_is_that_of_the_database(tmp_path):
+    home = folder.laptop(tmp_path / "Gemeinsame Prüfung's {1}" / "猫", None).folder
+    rules = home / "governance.toml"
+    audit = configuration(read_text(rules), rules, "client").own.text("audit", None)
+    assert make_url(audit).database == f"{home}/mlflow.db"
 
 
 def test_nothing_is_left_of_a_folder_that_could_not_be_made_whole(tmp_path, monkeypatch):
@@ -138,10 +164,11 @@ def test_all_that_is_missing_is_named_at_once(tmp_path):
         folder.laptop(home, None)
 
 
-def test_rules_that_name_a_server_elsewhere_are_refused(tmp_path):
+@pytest.mark.parametrize("elsewhere", ["example.org:5000", "127.0.0.1:99999", "127.0.0.1:0"])
+def test_rules_that_name_a_server_elsewhere_are_refused(tmp_path, port, elsewhere):
     home = folder.laptop(tmp_path / "governed", None).folder
     rules = home / "governance.toml"
-    rules.write_text(rules.read_text().replace("127.0.0.1", "example.org"))
+    rules.write_text(rules.read_text().replace(f"127.0.0.1:{port}", elsewhere))
     with pytest.raises(SubjectError, match=r"http://127.0.0.1:PORT is accepted"):
         folder.laptop(home, None)
 
@@ -164,15 +191,17 @@ def test_a_port_in_use_is_refused_before_anything_is_made(governance, tmp_path, 
     assert answer.code == 2
     assert f"--port {port}: cannot be had on 127.0.0.1: Address already in use" in answer.err
     assert list(tmp_path.iterdir()) == []
-    folder.check_port(port)
+    assert folder.laptop(tmp_path / "governed", port).new  # as soon as the port is free
 
 
-def test_a_port_in_use_is_not_written_down(tmp_path):
+def test_a_port_in_use_is_not_written_down(governance, tmp_path):
     home = folder.laptop(tmp_path / "governed", servers.free_port()).folder
-    before = state(home)
-    with listening() as port, pytest.raises(SubjectError, match="Address already in use"):
-        folder.laptop(home, port)
-    assert state(home) == before
+    rules = (home / "governance.toml").read_bytes()
+    with listening() as port:
+        answer = governance("up", "--dir", home, "--port", port)
+    assert answer.code == 2
+    assert "Address already in use" in answer.err
+    assert (home / "governance.toml").read_bytes() == rules
 
 
 def test_a_second_up_in_one_folder_is_refused_and_says_where_the_first_is(tmp_path):

@@ -13,7 +13,7 @@ import servers
 
 from governance.cli.laptop import processes, running
 from governance.cli.laptop.folder import laptop
-from governance.errors import RegistryError
+from governance.errors import HostError, RegistryError
 
 
 @contextmanager
@@ -102,6 +102,13 @@ def test_a_process_that_does_not_listen_is_killed_with_all_that_it_started(tmp_p
     found.tell(signal.SIGTERM, group=False)
     assert found.end(0.3) == -signal.SIGKILL
     none_left(tmp_path)
+
+
+def test_a_process_whose_guard_cannot_be_started_is_not_left_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "WATCH", "x" * 2**20)  # longer than the system accepts
+    with pytest.raises(HostError, match="the MLflow server cannot be started: "):
+        child(["/bin/sleep", "100"], tmp_path)
+    assert servers.working_in(tmp_path) == []
 
 
 def test_what_a_process_said_last_is_in_the_error(tmp_path):
