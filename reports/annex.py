@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from governance.records.assessment import Assessment
 from governance.records.evidence import Evidence, Figure, Interval
 from reports.amounts import amount, change, span
-from reports.findings import FindingText
+from reports.findings import FindingText, by_metric
 from reports.grid import Grid, grid
 from reports.metric_texts import MetricTexts, metric_texts
 from reports.prose import Description, Part, describe
@@ -142,7 +142,7 @@ def annex_section(
     kept = [item for item in grids if item.rows or not item.rows_left]
     kept = [item for item in kept if not paper or len(item.rows) <= SHORT]
     figures = () if measurement is None or paper else measurement.figures
-    bounds = {item.metric: item for item in told}
+    bounds = by_metric(told)
     about = describe(evidence.analysis, evidence.about)
     return AnnexSection(
         number=number,

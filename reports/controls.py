@@ -16,7 +16,7 @@ from typing import Any, Literal
 from governance.records.assessment import Assessment
 from governance.records.card import STATEMENTS
 from governance.records.numbers import moment, number
-from reports.findings import FindingText, findings
+from reports.findings import FindingText, by_metric, findings
 from reports.metric_texts import metric_texts
 from reports.prose import printable
 
@@ -140,7 +140,7 @@ def controls(assessment: Assessment, policy_fixed: str | None = None) -> Control
     """
     card = assessment.policy.card
     known = catalogue()
-    told = {item.metric: item for item in findings(assessment)}
+    told = by_metric(findings(assessment))
     return Controls(
         version=known.version,
         owner=(card.owner or "") if card is not None else "",

@@ -7,7 +7,7 @@ here and must be escaped by whoever prints them.
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -21,7 +21,7 @@ from reports.class_names import class_of, named, noun_of
 from reports.metric_texts import MetricTexts, metric_texts
 from reports.prose import printable
 
-__all__ = ["OPEN", "FindingText", "findings"]
+__all__ = ["OPEN", "FindingText", "by_metric", "findings"]
 
 #: Outcomes that leave something to do.
 OPEN = frozenset({"unmet", "missing"})
@@ -120,6 +120,18 @@ def findings(assessment: Assessment) -> tuple[FindingText, ...]:
     told = [_told(assessment, item, noun) for item in assessment.decision.findings]
     told.sort(key=_place)
     return tuple(dataclasses.replace(item, number=place) for place, item in enumerate(told, 1))
+
+
+def by_metric(told: Iterable[FindingText]) -> dict[str, FindingText]:
+    """Findings by metric, in their order; of several on one metric the first, which is gravest.
+
+    Args:
+        told: As `findings` orders them.
+    """
+    first: dict[str, FindingText] = {}
+    for item in told:
+        first.setdefault(item.metric, item)
+    return first
 
 
 def _place(item: FindingText) -> tuple[int, int, int, bool, float]:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ from jinja2 import Environment
 
 from governance.records.assessment import Assessment
 from governance.records.portfolio import Portfolio, PortfolioModel, PortfolioVersion
-from reports.findings import FindingText, findings
+from reports.findings import FindingText, by_metric, findings
 from reports.html import environment, style
 from reports.metric_texts import metric_texts
 from reports.verdicts import verdict
@@ -119,7 +119,7 @@ def _waiting(model: PortfolioModel) -> PortfolioVersion | None:
 def _kept(model: PortfolioModel, told: Mapping[str, Sequence[FindingText]]) -> Iterator[Kept]:
     """Each requirement that decides, over the versions, the newest first."""
     by_number = {
-        number: _by_metric(item for item in items if item.severity != "warn")
+        number: by_metric(item for item in items if item.severity != "warn")
         for number, items in told.items()
     }
     known = dict.fromkeys(metric for items in by_number.values() for metric in items)
@@ -129,20 +129,11 @@ def _kept(model: PortfolioModel, told: Mapping[str, Sequence[FindingText]]) -> I
         yield Kept(name=newest.name, metric=metric, requirement=newest.requirement, cells=cells)
 
 
-def _by_metric(told: Iterable[FindingText]) -> dict[str, FindingText]:
-    """Findings by metric; of several on one metric the first, or the first that is open."""
-    found: dict[str, FindingText] = {}
-    for item in told:
-        if item.metric not in found or (item.open and not found[item.metric].open):
-            found[item.metric] = item
-    return found
-
-
 def _beside(
     old: Sequence[FindingText], new: Sequence[FindingText]
 ) -> Iterator[tuple[FindingText | None, FindingText | None]]:
     """Findings of two versions on the same metric: what changed first, then what is open."""
-    before, now = map(_by_metric, (old, new))
+    before, now = map(by_metric, (old, new))
     pairs = [(before.get(name), now.get(name)) for name in dict.fromkeys((*now, *before))]
 
     def place(pair: tuple[FindingText | None, FindingText | None]) -> tuple[bool, bool]:

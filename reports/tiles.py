@@ -9,7 +9,7 @@ from governance.records.evidence import Interval
 from governance.records.policy import Expectation
 from reports.amounts import amount, bound, change, span
 from reports.class_names import class_of, named, noun_of
-from reports.findings import FindingText
+from reports.findings import FindingText, by_metric
 from reports.metric_texts import metric_texts
 from reports.prose import printable
 from reports.scales import Arrow, Scale, arrow, lowest_share, tile_scale
@@ -52,11 +52,11 @@ def tiles(assessment: Assessment, told: Sequence[FindingText]) -> tuple[Tile, ..
         assessment: The assessment as recorded.
         told: Its findings in words.
     """
-    by_metric = {item.metric: item for item in told}
+    required = by_metric(told)
     worst = class_of(assessment, WORST, metric_texts(WORST))
     shares = [assessment.metrics.get(name) for name in (ACCURACY, WORST)]
-    lowest_class = by_metric.get(WORST) or asked_of_each(assessment, by_metric.get(SHORT_CLASSES))
-    for name, item in ((ACCURACY, by_metric.get(ACCURACY)), (WORST, lowest_class)):
+    lowest_class = required.get(WORST) or asked_of_each(assessment, required.get(SHORT_CLASSES))
+    for name, item in ((ACCURACY, required.get(ACCURACY)), (WORST, lowest_class)):
         interval = assessment.intervals.get(name)
         shares += [] if interval is None else [interval.low]
         shares += [] if item is None else [item.record.expectation.at_least, item.before]
@@ -64,7 +64,7 @@ def tiles(assessment: Assessment, told: Sequence[FindingText]) -> tuple[Tile, ..
     noun = noun_of(assessment)
     name = "Lowest class" if worst is None else f"Lowest: {named(worst, noun)}"
     return (
-        _tile(assessment, by_metric.get(ACCURACY), ACCURACY, "All images right", lowest),
+        _tile(assessment, required.get(ACCURACY), ACCURACY, "All images right", lowest),
         _tile(assessment, lowest_class, WORST, name, lowest),
         _change(assessment, worst, lowest),
     )

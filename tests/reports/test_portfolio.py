@@ -9,7 +9,9 @@ from governance.records.evidence import Table
 from governance.records.lineage import HistoryEntry
 from governance.records.policy import Expectation
 from governance.records.portfolio import Portfolio, PortfolioModel, PortfolioVersion
+from reports.findings import findings
 from reports.portfolio import file_of, pages
+from reports.tiles import tiles
 
 HOSTILE = '"><script>alert(1)</script>\u202e{{ 7 * 7 }}'
 CLASSES = ("cat", "dog")
@@ -114,6 +116,24 @@ def test_a_requirement_that_is_met_hides_no_other_on_the_same_metric(assessment)
         cells += re.findall(r'<span class="mark"></span>([^<]+)<', kept.partition("</table>")[0])
     # assert
     assert cells == ["not met", "not met"]
+
+
+def test_a_tile_shows_the_requirement_that_is_open_of_two_on_its_metric(assessment):
+    # arrange
+    known = answering(assessment, [("cat", "cat"), ("cat", "dog")])
+    low = Expectation(metric="performance.accuracy", at_least=0.25)
+    high = replace(low, at_least=0.75, severity="review")
+    (first,) = (item for item in known.evidence if item.analysis == "performance")
+    measured = replace(first.measurement, metrics={"accuracy": 0.5}, intervals={})
+    evidence = (replace(first, measurement=measured),)
+    policy = replace(known.policy, expectations=(low, high))
+    found = replace(
+        known, policy=policy, evidence=evidence, decision=judge(policy, evidence), waivers=()
+    )
+    # act
+    tile, *_ = tiles(found, findings(found))
+    # assert
+    assert tile.outcome == "unmet"
 
 
 def test_records_of_other_images_are_not_compared_image_by_image(assessment):
