@@ -86,7 +86,7 @@ def test_a_ring_that_no_root_key_signed_does_not_count(place, signs):
     (place / "ring.json").unlink()
     signs("thief")
 
-    with pytest.raises(ApprovalError, match="not in the ring"):
+    with pytest.raises(ApprovalError, match="not in the keyring"):
         load_ring(place / "root.toml")
 
 
