@@ -268,7 +268,7 @@ def test_the_team_page_runs_with_other_folders_and_one_user(tmp_path):
     states = {item["about"]: item["state"] for item in json.loads(shown)["findings"]}
     assert states["stamp"] == states["alias"] == states["webhook"] == "ok"
     assert states["signatures"] == "ok"  # the worker's login may write what it signed
-    assert APPROVAL in shown or "verify with the ring" in shown
+    assert APPROVAL in shown or "verify with the keyring" in shown
 
 
 def test_the_secrets_of_the_compose_page_are_nobody_elses(tmp_path):

@@ -111,7 +111,7 @@ def _about_statement(found: Standing) -> Iterator[Check]:
 
 
 def _about_ring(bundle: Bundle, ring: Keyring) -> Iterator[Check]:
-    """Whether the ring in the bundle is the auditor's; it proves nothing by itself."""
+    """Whether the keyring in the bundle is the auditor's; it proves nothing by itself."""
     if bundle.ring is None:
         return
     try:
@@ -123,7 +123,7 @@ def _about_ring(bundle: Bundle, ring: Keyring) -> Iterator[Check]:
     unlike = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
     if unlike:
         names = ", ".join(name[:16] for name in unlike)
-        text = f"the ring in the bundle and yours differ in the keys {names}; yours was used"
+        text = f"the keyring in the bundle and yours differ in the keys {names}; yours was used"
         yield Check(about="ring", state="ok", text=text)
 
 

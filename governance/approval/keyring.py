@@ -131,7 +131,9 @@ class Keyring:
                 "waives what they assess"
             )
         if self.ring and any(key.role != "root" for key in self.keys):
-            raise ApprovalError("names the ring that its keys sign; then all are of the role root")
+            raise ApprovalError(
+                "names the keyring that its keys sign; then all are of the role root"
+            )
 
     @classmethod
     def load(cls, path: Path) -> "Keyring":
@@ -226,7 +228,7 @@ class Keyring:
         key = self.find(key_id)
         if key is None:
             raise ApprovalError(
-                f"{where}: signed with the key {key_id[:64]!r}, which is not in the ring"
+                f"{where}: signed with the key {key_id[:64]!r}, which is not in the keyring"
             )
         if (problem := key.unusable(issued)) is not None:
             raise ApprovalError(f"{where}: {problem}")
@@ -242,7 +244,7 @@ def content_of(path: Path, largest: int = LARGEST) -> bytes:
     try:
         return bounded.content_of(path, largest, ApprovalError)
     except OSError as error:
-        raise ApprovalError(f"{path}: cannot be read as a ring: {error.strerror}") from error
+        raise ApprovalError(f"{path}: cannot be read as a keyring: {error.strerror}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

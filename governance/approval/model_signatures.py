@@ -92,8 +92,8 @@ def _key(ring: Keyring, hint: str, now: float) -> PublicKey:
                 raise ApprovalError(f"{SIGNATURE}: {why}")
             return key
     raise ApprovalError(
-        f"{SIGNATURE}: signed with the key {hint[:64]!r}, which no signer of the ring has; add the "
-        "key with the role signer, or register the model without the file"
+        f"{SIGNATURE}: signed with the key {hint[:64]!r}, which no signer of the keyring has; add "
+        "the key with the role signer, or register the model without the file"
     )
 
 

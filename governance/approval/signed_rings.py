@@ -67,7 +67,7 @@ def ring_in(files: RingFiles) -> Keyring:
     found = Keyring.read(files.keys, files.where)
     if files.signed is None:
         return found
-    where = f"{files.where}: the ring {found.ring}"
+    where = f"{files.where}: the keyring {found.ring}"
     try:
         envelope = opened(files.signed.decode("ascii", errors="replace"), RING, LONGEST)
     except ApprovalError as error:
@@ -99,7 +99,7 @@ def check_not_older(ring: Keyring, version: int, digest: str) -> None:
     """
     if (ring.version, ring.digest) != (version, digest) and ring.version <= version:
         raise ApprovalError(
-            f"the ring has version {ring.version}, and version {version} was in use before; a "
+            f"the keyring has version {ring.version}, and version {version} was in use before; a "
             "later one is accepted: governance keys sign"
         )
 
@@ -123,7 +123,9 @@ def sign_ring(path: Path, key: Signer, out: Path) -> Keyring:
     content = content_of(path)
     ring = Keyring.read(content, str(path))
     if ring.ring:
-        raise ApprovalError(f"{path}: holds root keys; the ring that they are to sign is accepted")
+        raise ApprovalError(
+            f"{path}: holds root keys; the keyring that they are to sign is accepted"
+        )
     before = None
     if out.exists():
         before = opened(content_of(out, LONGEST).decode("ascii", errors="replace"), RING, LONGEST)

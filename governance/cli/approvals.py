@@ -51,7 +51,8 @@ def keys_new(
     role: Annotated[
         Role,
         typer.Option(
-            help="An assessor signs verdicts, an approver waivers and revocations, a root the ring."
+            help="An assessor signs verdicts, an approver waivers and revocations, a root "
+            "the keyring."
         ),
     ],
     keys: Annotated[
@@ -132,7 +133,7 @@ def keys_sign(
     file: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="The signed ring; keyring.signed.json beside it.", metavar="FILE"
+            "--out", help="The signed keyring; keyring.signed.json beside it.", metavar="FILE"
         ),
     ] = None,
 ) -> None:

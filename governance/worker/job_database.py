@@ -166,7 +166,7 @@ class JobDatabase:
     def newest_ring(self) -> tuple[int, str] | None:
         """Version and sha256 of the newest signed ring that a worker started with."""
         rows = select(RINGS.c.version, RINGS.c.digest).where(RINGS.c.registry == self._registry)
-        with self._refusals("reading the ring's version"), self._engine.connect() as connection:
+        with self._refusals("reading the keyring's version"), self._engine.connect() as connection:
             seen = [(int(row.version), str(row.digest)) for row in connection.execute(rows)]
         return max(seen, default=None)
 
@@ -174,7 +174,7 @@ class JobDatabase:
         """Remember a signed ring; nothing changes where one of the version is known."""
         row = {"registry": self._registry, "version": version, "digest": digest}
         with (
-            self._refusals("keeping the ring's version"),
+            self._refusals("keeping the keyring's version"),
             self._engine.connect() as connection,
             suppress(IntegrityError),
         ):

@@ -202,7 +202,7 @@ def test_a_strangers_signature_is_refused(anywhere, tmp_path):
 
     version = anywhere.register()
 
-    with anywhere.refused("not in the ring"):
+    with anywhere.refused("not in the keyring"):
         anywhere.approve(version, key=PrivateKey.new(tmp_path / "mine.pem"))
 
 

@@ -60,7 +60,7 @@ def test_a_signature_of_a_stranger_is_not_put_beside_the_others(registry, tmp_pa
     version = registry.register()
     token = registry.approve(version)
 
-    with registry.refused("not in the ring"):
+    with registry.refused("not in the keyring"):
         put(registry, version, countersign(token, PrivateKey.new(tmp_path / "thief.pem")))
     assert signatures(registry, version) == 1
 
@@ -124,7 +124,7 @@ def test_a_signed_ring_counts_and_an_older_one_does_not(rooted):
 
     shutil.copy(folder / "first.json", folder / SIGNED)
 
-    with registry.refused("the ring has version 1, and version 2 was in use before"):
+    with registry.refused("the keyring has version 1, and version 2 was in use before"):
         registry.client.set_registered_model_alias(version.name, "prod", "1")
     with registry.refused("a later one is accepted"):
         registry.approve(version, verdict="rejected")

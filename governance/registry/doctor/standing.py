@@ -80,7 +80,7 @@ def _signatures(
         yield warning(
             "signatures",
             f"{len(signed)} versions carry a signed statement; none was checked",
-            "name the ring of public keys: --keys",
+            "name the keyring: --keys",
         )
         return
     outcomes = Counter[str]()
@@ -121,7 +121,7 @@ def _signatures(
             "have the waivers signed again, or assess those versions again: governance sweep",
         )
     if outcomes["stands"]:
-        yield ok("signatures", f"{outcomes['stands']} signed statements verify with the ring")
+        yield ok("signatures", f"{outcomes['stands']} signed statements verify with the keyring")
     elif not signed:
         yield warning(
             "signatures", "no version carries a signed statement", "give the worker a signing key"

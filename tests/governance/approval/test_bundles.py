@@ -253,7 +253,7 @@ def test_nothing_counts_that_another_ring_signed(made, sent, approver):
     found = verified_bundle(sent(made()), other, NOW)
 
     assert found.exit_code(40) == 40
-    assert any("is not in the ring" in text for text in texts(found, "differs"))
+    assert any("is not in the keyring" in text for text in texts(found, "differs"))
 
 
 def test_a_revoked_key_approves_nothing_and_the_rings_are_said_to_differ(made, sent, ring):

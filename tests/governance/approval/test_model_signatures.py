@@ -133,7 +133,7 @@ def test_a_signer_who_left_out_the_weights_signed_no_model(signed, ring):
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"role": "assessor"}, "no signer of the ring has"),
+        ({"role": "assessor"}, "no signer of the keyring has"),
         ({"revoked": START}, "was revoked"),
         ({"not_after": START}, "was not in use"),
     ],
@@ -148,7 +148,7 @@ def test_only_a_signer_whose_key_is_in_use_signs_models(signed, ring, changed, s
 def test_a_key_that_is_not_in_the_ring_signs_nothing(signed, ring):
     stranger = PrivateKey(generate_private_key(SECP256R1()))
 
-    with pytest.raises(ApprovalError, match="no signer of the ring has"):
+    with pytest.raises(ApprovalError, match="no signer of the keyring has"):
         signature_of(signed(key=stranger), ring, NOW)
 
 

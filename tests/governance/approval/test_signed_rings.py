@@ -86,7 +86,7 @@ def test_a_ring_that_no_root_key_signed_does_not_count(place, signs):
     (place / "ring.json").unlink()
     signs("thief")
 
-    with pytest.raises(ApprovalError, match="not in the ring"):
+    with pytest.raises(ApprovalError, match="not in the keyring"):
         load_ring(place / "root.toml")
 
 
@@ -95,7 +95,7 @@ def test_a_ring_that_was_changed_after_it_was_signed_does_not_count(place, signs
     data = json.loads((place / "ring.json").read_text())
     for change in ({"payload": data["payload"][:-8] + "AAAAAAA="}, {"payloadType": "text/plain"}):
         (place / "ring.json").write_text(json.dumps({**data, **change}))
-        with pytest.raises(ApprovalError, match=r"the ring ring\.json"):
+        with pytest.raises(ApprovalError, match=r"the keyring ring\.json"):
             load_ring(place / "root.toml")
 
 

@@ -243,7 +243,7 @@ def test_a_verdict_is_put_back_only_if_this_key_signed_it(remote, key, assessed,
 
     assert decode(sign(again, remote.on(Grounds(before=sign(said, key))))) == again
     other = PrivateKey.new(tmp_path / "other.pem")
-    refused(remote, again, Grounds(before=sign(said, other)), "not in the ring")
+    refused(remote, again, Grounds(before=sign(said, other)), "not in the keyring")
     worse = replace(again, verdict="rejected")
     refused(remote, worse, Grounds(before=sign(said, key)), "puts back")
 

@@ -288,7 +288,7 @@ def test_each_kind_has_its_role(verdict, waiver, assessor, approver, ring, kind)
 
 
 def test_a_key_that_is_not_in_the_ring_does_not_count(verdict, ring):
-    with pytest.raises(ApprovalError, match="not in the ring"):
+    with pytest.raises(ApprovalError, match="not in the keyring"):
         read(sign(verdict(), PrivateKey(Ed25519PrivateKey.generate())), ring, NOW)
 
 

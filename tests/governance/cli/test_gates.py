@@ -115,7 +115,7 @@ def test_an_unsigned_version_leaves_no_green_findings(governance, recorded, ring
 def test_a_ring_that_cannot_be_read_is_no_pass(governance, recorded, tmp_path):
     answer = governance("gate", recorded(MET), "--keys", tmp_path / "absent.toml")
     assert answer.code == 40
-    assert "cannot be read as a ring" in answer.err
+    assert "cannot be read as a keyring" in answer.err
 
 
 def test_a_version_that_passes_is_promoted(governance, signed, ring):

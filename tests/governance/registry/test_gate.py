@@ -185,7 +185,7 @@ def test_an_unsigned_version_is_undetermined_where_a_signature_is_asked_for(regi
 def test_a_signature_of_a_stranger_does_not_pass(register, asked, keys):
     register(key=keys["stranger"])
     assert asked().verdict == "approved"
-    with pytest.raises(ApprovalError, match=r"models:/stripes/1: .* not in the ring"):
+    with pytest.raises(ApprovalError, match=r"models:/stripes/1: .* not in the keyring"):
         asked(keys=keys["ring"])
 
 
@@ -198,7 +198,7 @@ def test_an_expired_approval_does_not_pass(register, asked, keys):
 
 def test_an_expired_forgery_is_a_forgery(register, asked, keys):
     register(key=keys["stranger"])
-    with pytest.raises(ApprovalError, match="not in the ring"):
+    with pytest.raises(ApprovalError, match="not in the keyring"):
         asked(keys=keys["ring"], now=datetime.now(UTC).timestamp() + 400 * DAY)
 
 

@@ -39,7 +39,7 @@ def test_a_key_that_does_not_count_is_refused(office, store, tmp_path):
     start = office.ring.keys[0].not_before
     other.write_text(office.approver.public(owner="ann", role="approver", not_before=start).toml())
 
-    with pytest.raises(ApprovalError, match="not in the ring"):
+    with pytest.raises(ApprovalError, match="not in the keyring"):
         prepared(office, keys=other)
     with pytest.raises(ApprovalError, match="one of the role assessor is accepted"):
         prepared(office, signing_key=office.folder / "ann.pem")

@@ -43,7 +43,7 @@ def signed(mlflow_store, key):
 @pytest.mark.parametrize(
     ("changes", "state", "words"),
     [
-        ({}, "ok", "1 signed statements verify with the ring"),
+        ({}, "ok", "1 signed statements verify with the keyring"),
         ({"now": 1e9}, "warning", "1 of 1 signed statements expired"),
         (
             {"waivers": ("f" * 64,)},
