@@ -240,7 +240,7 @@ def test_a_place_that_cannot_be_written_is_named(governance, store, option):
     [
         ("models:/stripes/99", "stripes has no version 99; it has 1"),
         ("models:/nobody/1", "no registered model 'nobody'; there are stripes"),
-        ("models:/stripes@champion", "stripes has no alias 'champion'; it has "),
+        ("models:/stripes@absent", "stripes has no alias 'absent'; it has "),
         ("models:/m-0123", "no such logged model"),
         ("runs:/0123/model", "no such run"),
         ("nowhere", "models:/name/version, models:/name@alias"),
