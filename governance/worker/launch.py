@@ -18,7 +18,7 @@ from governance.errors import HostError
 from governance.worker import namespaces
 from governance.worker.handover import LARGEST
 
-__all__ = ["Ending", "environment", "launch"]
+__all__ = ["Ending", "environment", "kill", "launch"]
 
 #: What a process needs to find libraries, fonts and cores; nothing secret.
 PASSED_ON = (
@@ -99,7 +99,7 @@ def launch(
         # Before the start: where this fails, it must leave no process that nobody watches.
         listener = stack.enter_context(_Listener(result, output, received))
         process = _started(command, place, variables, output_end, result_end)
-        stack.callback(_kill, process)
+        stack.callback(kill, process)
         result_end.close()
         output_end.close()
         why = listener.listen(process, seconds, interrupted)
@@ -193,7 +193,7 @@ class _Listener:
                 if self._received.tell() > LARGEST:
                     return f"handed back more than {LARGEST} bytes"
             self._selector.unregister(ended)
-        _kill(process)
+        kill(process)
         # The first process of a namespace holds the pipe, and is the last one to go.
         until = time.monotonic() + LEFT
         while self._selector.get_map():
@@ -223,7 +223,7 @@ class _Listener:
         del self._tail[:-CHUNK]
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+def kill(process: subprocess.Popen[bytes]) -> None:
     if process.returncode is not None:
         return  # it was killed and reaped before: its number may be another's by now
     with suppress(ProcessLookupError):

@@ -85,14 +85,20 @@ def command(
     ]
 
 
-def shown_code(environment: Mapping[str, str]) -> tuple[Path, ...]:
-    """Where the interpreter, its packages and our own lie.
+def shown_code(
+    environment: Mapping[str, str], executable: str = sys.executable
+) -> tuple[Path, ...]:
+    """Where an interpreter, its packages and our own lie.
+
+    Args:
+        environment: Of the process; its paths of libraries and modules are shown.
+        executable: Path of the interpreter.
 
     Raises:
         HostError: If Python cannot tell.
     """
     search = ("PYTHONPATH", "LD_LIBRARY_PATH", "PATH")
-    return _places(sys.executable, *((environment.get(name, "")) for name in search))
+    return _places(executable, *((environment.get(name, "")) for name in search))
 
 
 @functools.cache
