@@ -17,12 +17,14 @@ from governance.records.bounded import json_data
 from governance.records.wording import first_few
 from governance.subject.flavours.arranging import Arrangement
 
-__all__ = ["LARGEST_REQUEST", "answered", "per_request", "request"]
+__all__ = ["LARGEST_REQUEST", "MOST_IMAGES", "answered", "per_request", "request"]
 
 #: Bytes of a request.
 LARGEST_REQUEST = 32 * 2**20
-#: Bytes that a number of a request takes at most, with what stands around it.
-NUMBER = 26
+#: Images of a request.
+MOST_IMAGES = 256
+#: Bytes that a number of a request takes at most, with brackets and commas around it.
+NUMBER = 32
 
 PROBABILITIES = (
     "one row of numbers for each image is accepted, as scikit-learn gives it where the model is "
@@ -36,7 +38,7 @@ def per_request(numbers: int) -> int:
     Raises:
         SubjectError: If not even one does.
     """
-    count = LARGEST_REQUEST // (NUMBER * max(1, numbers))
+    count = min(MOST_IMAGES, LARGEST_REQUEST // (NUMBER * max(1, numbers)))
     if count == 0:
         raise SubjectError(
             f"an image of {numbers} numbers makes a request of more than {LARGEST_REQUEST} bytes; "
@@ -88,7 +90,7 @@ def answered(body: bytes, images: int) -> NDArray[np.float32]:
     lengths = sorted({len(row) for row in rows})
     if len(lengths) != 1 or lengths == [0]:
         raise SubjectError(
-            f"the scoring server answers with rows of {first_few(map(str, lengths))} numbers; rows "
+            f"the scoring server answers with rows of {first_few([str(length) for length in lengths])} numbers; rows "
             "of one length are accepted"
         )
     # Numbers too large for a float32 become infinite, and are refused as such behind the wall.
