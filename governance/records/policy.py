@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import math
 import re
+import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,10 @@ __all__ = [
     "undeclared",
     "unscaled",
 ]
+
+#: Ways to open a model, of those that MLflow knows.
+Flavour = Literal["pytorch"]
+FLAVOURS: tuple[str, ...] = typing.get_args(Flavour)
 
 #: Days within which a miss is to be dealt with.
 MOST_DAYS = 3650
@@ -137,6 +142,8 @@ class ModelTerms:
             aspect ratio, and `crop` brings the short side to size and cuts out the centre.
         outputs: Kind of numbers that the model returns.
         allow_pickle: Whether a pickled model may be loaded. Loading one runs code from the file.
+        flavour: MLflow flavour that the model is opened by; None for the one through which most of
+            it can be seen.
     """
 
     size: tuple[int, int] | None = None
@@ -146,6 +153,7 @@ class ModelTerms:
     resize: Literal["none", "squash", "crop"] = "none"
     outputs: Literal["logits", "probabilities"] = "logits"
     allow_pickle: bool = False
+    flavour: Flavour | None = field(default=None, metadata=IF_SET)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +254,7 @@ def _policy(reader: Reader, text: str) -> tuple[Policy, tuple[Written, ...]]:
         resize=terms.choice("resize", "none", ("none", "squash", "crop")),  # type: ignore[arg-type]
         outputs=terms.choice("outputs", "logits", ("logits", "probabilities")),  # type: ignore[arg-type]
         allow_pickle=terms.flag("allow_pickle", default=False),
+        flavour=terms.choice("flavour", "", FLAVOURS) or None,  # type: ignore[arg-type]
     )
     depth = 1 if model.channels == "grey" else 3
     for name, values in (("mean", model.mean), ("std", model.std)):
