@@ -9,6 +9,7 @@ outputs        what a model's numbers mean, and the probabilities that they stan
 meter          how far the analysis that runs has come
 precision      full float32 while a model is computed
 preprocessing  from a decoded image to the model's pixels
+resizing       a picture at the model's size, as torchvision, timm and transformers bring it there
 usual_preprocessings  means and standard deviations that models are trained with
 images         validation images from folders, archives and lists
 model_files    what lies in the files that MLflow keeps of a model

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import torch
 
 from governance.errors import SubjectError
-from governance.records.policy import ModelTerms
+from governance.records.model_terms import ModelTerms
 from governance.records.wording import first_few
 from governance.subject.flavours import pytorch
 from governance.subject.flavours.loaded import LoadedModel

@@ -1,7 +1,7 @@
 """Fitting: the preprocessing of a policy, completed and checked by what the model takes."""
 
 from governance.errors import SubjectError
-from governance.records.policy import ModelTerms
+from governance.records.model_terms import ModelTerms
 from governance.subject.flavours.loaded import LoadedModel
 from governance.subject.preprocessing import Preprocessing
 
@@ -29,7 +29,7 @@ def fitted(terms: ModelTerms, loaded: LoadedModel, where: str) -> Preprocessing:
     channels, height, width = (
         signed[place] if size is None else size for place, size in enumerate(taken)
     )
-    size = terms.size
+    size = terms.input_size
     if size is None and height is not None and width is not None:
         size = (height, width)
     if size is None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from governance.errors import SubjectError
 from governance.records.identity import ModelFormat
-from governance.records.policy import ModelTerms
+from governance.records.model_terms import ModelTerms
 from governance.records.wording import first_few
 from governance.subject.flavours.loaded import LoadedModel
 from governance.subject.model_files import ModelFiles, Shape, signature_shape

@@ -14,8 +14,8 @@ import torch
 from governance import registry
 from governance.errors import SubjectError
 from governance.records.identity import ModelFormat
+from governance.records.model_terms import ModelTerms
 from governance.records.numbers import count
-from governance.records.policy import ModelTerms
 from governance.records.wording import first_few
 from governance.registry import ModelVersion
 from governance.registry.materials import model_folder

@@ -13,7 +13,7 @@ import governance
 from governance.approval import Keyring, PrivateKey, sign
 from governance.errors import ApprovalError, EvidenceError, RegistryError, SubjectError
 from governance.records.assessment import Assessment
-from governance.records.policy import ModelTerms
+from governance.records.model_terms import ModelTerms
 from governance.registry import ask, load_model, promote, record, resolve, revoke
 from governance.registry.recording import manifest_digest, record_digest
 from governance.registry.signing import verdict_of

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from governance.errors import SubjectError
-from governance.records.policy import FLAVOURS, ModelTerms
+from governance.records.model_terms import FLAVOURS, ModelTerms
 from governance.subject.flavours.choosing import LOADERS, chosen
 from governance.subject.model_files import ModelFiles
 

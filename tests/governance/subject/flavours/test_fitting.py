@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from governance.errors import SubjectError
-from governance.records.policy import ModelTerms
+from governance.records.model_terms import ModelTerms
 from governance.subject.black_box import BlackBox
 from governance.subject.flavours.fitting import fitted
 from governance.subject.flavours.loaded import LoadedModel

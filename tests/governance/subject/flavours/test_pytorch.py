@@ -9,7 +9,7 @@ import yaml
 from torch import nn
 
 from governance.errors import SubjectError
-from governance.records.policy import ModelTerms
+from governance.records.model_terms import ModelTerms
 from governance.subject import flavours, model_files
 from governance.subject.network import tensor_digest
 
