@@ -166,6 +166,13 @@ def _room(item: FindingText) -> str:
 
 def _risks(assessment: Assessment, told: Sequence[FindingText]) -> Iterator[Risk]:
     """Remaining risks, the largest first."""
+    served = assessment.identity.served
+    if served is not None and served.address is not None:
+        yield Risk(
+            strong="Another model may have answered.",
+            rest=f"{_within(printable(served.address), RISK)} answered, and nothing shows that it "
+            "serves the files of this version: a server elsewhere gives no digest.",
+        )
     failed = withdrawn(assessment)
     if failed:
         names = first_few([_within(printable(gap.subject), TITLE) for gap in failed], 3)

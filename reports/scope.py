@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from governance.records.assessment import Assessment
 from governance.records.card import STATEMENTS
+from governance.records.identity import ModelIdentity
 from governance.records.numbers import count
 from governance.records.severities import SEVERITIES
 from reports.amounts import bound
@@ -103,7 +104,7 @@ def _model(assessment: Assessment) -> Fact:
     size = "parameters not known"
     if identity.parameters is not None:
         size = f"{count(identity.parameters)} parameters"
-    words = f"{size}, file format {identity.format}"
+    words = f"{size}, {_stored(identity)}"
     if identity.signature is None:
         words += "; its files carry no signature"
     elif identity.signature.signer is None:
@@ -111,6 +112,18 @@ def _model(assessment: Assessment) -> Fact:
     else:
         words += f"; its files are signed by {printable(identity.signature.signer)}"
     return Fact(name="Model", words=words, mono=identity.uri)
+
+
+def _stored(identity: ModelIdentity) -> str:
+    """How the model is stored, or which server answered for it."""
+    if identity.served is None:
+        return f"file format {identity.format}"
+    repeated = identity.served.repeated
+    again = f"; {count(repeated)} requests were sent once more" if repeated else ""
+    if identity.served.address is None:
+        return f"asked through a scoring server that was started from its files{again}"
+    address = printable(identity.served.address)
+    return f"the scoring server {address} answered; nothing shows that it serves its files{again}"
 
 
 def _baseline(assessment: Assessment) -> Fact:

@@ -37,6 +37,13 @@ def assess(
     ] = None,
     record: Annotated[bool, typer.Option(help="Record the result in MLflow.")] = True,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    server_python: Annotated[
+        Path | None,
+        typer.Option(
+            help="Python of the environment that a scoring server is started in, for a policy with "
+            "flavour = 'served'; our own if not given."
+        ),
+    ] = None,
     signing_key: SigningKey = None,
     keys: Keys = None,
     everything: All = False,
@@ -47,7 +54,10 @@ def assess(
     Report and record go to the version's run in MLflow and to the folder of --out. Nothing is
     recorded of a model that is not registered. Exits with the code of the verdict.
     """
+    from functools import partial
+
     from governance.approval import PrivateKey, load_ring
+    from governance.worker import serving
     from governance.workflows import assessing, orchestration
 
     key = None if signing_key is None else PrivateKey.load(signing_key)
@@ -62,6 +72,7 @@ def assess(
             device=device,
             key=key,
             ring=ring,
+            asking=partial(serving.asking, premises=serving.Premises(python=server_python)),
             progress=progress,
         )
     if result.unprinted:

@@ -8,7 +8,7 @@ from typing import Literal
 from governance.records.decoding import FLAT, IF_SET
 from governance.records.version_ref import VersionRef
 
-__all__ = ["ModelFormat", "ModelIdentity", "ModelSignature", "ValidationIdentity"]
+__all__ = ["ModelFormat", "ModelIdentity", "ModelSignature", "ServedBy", "ValidationIdentity"]
 
 #: How a model is stored: an export or a pickle of torch, weights beside a known architecture, a
 #: graph of ONNX, code that MLflow calls, or nowhere here, behind a server that answers.
@@ -29,6 +29,20 @@ class ModelSignature:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServedBy:
+    """The scoring server that answered for a model.
+
+    Attributes:
+        address: Its address; None where it was started from the files of the version. Nothing shows
+            that a server elsewhere serves those files.
+        repeated: Number of requests that were sent once more, since it was busy or away.
+    """
+
+    address: str | None = None
+    repeated: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelIdentity:
     """Which model was assessed: its place in MLflow and the digest of what it computes with.
 
@@ -45,6 +59,7 @@ class ModelIdentity:
         layers: Digest of the tensors of each module that holds some, by its path, so that what
             changed between two versions can be told from their records.
         signature: Who signed the model's files; None where nobody did.
+        served: Scoring server that answered for the model; None where it was opened here.
     """
 
     uri: str
@@ -57,6 +72,7 @@ class ModelIdentity:
     run_id: str | None = None
     layers: Mapping[str, str] = field(default_factory=dict)
     signature: ModelSignature | None = field(default=None, metadata=IF_SET)
+    served: ServedBy | None = field(default=None, metadata=IF_SET)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", MappingProxyType(dict(self.layers)))

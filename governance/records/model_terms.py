@@ -5,13 +5,17 @@ from typing import Literal, get_args
 
 from governance.records.decoding import IF_SET
 from governance.records.resizing import Resize, Resizing, read_resize
+from governance.records.served_terms import ServedTerms, read_served
 from governance.records.toml_reader import Reader
 
-__all__ = ["FLAVOURS", "Flavour", "ModelTerms", "read_model_terms"]
+__all__ = ["FLAVOURS", "Flavour", "Layout", "ModelTerms", "read_model_terms"]
 
-#: Ways to open a model, of those that MLflow knows.
-Flavour = Literal["pytorch"]
+#: Ways to open a model: those that MLflow knows, and through a scoring server.
+Flavour = Literal["pytorch", "served"]
 FLAVOURS: tuple[str, ...] = get_args(Flavour)
+#: Order in which a model that is no torch module takes the numbers of a batch of images.
+Layout = Literal["channels_first", "channels_last", "no_channels", "flat"]
+LAYOUTS: tuple[str, ...] = get_args(Layout)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +35,10 @@ class ModelTerms:
         allow_pickle: Whether a pickled model may be loaded. Loading one runs code from the file.
         flavour: MLflow flavour that the model is opened by. By default it is the one through which
             most of the model can be seen.
+        layout: Order of an image's numbers where the model is no torch module. `channels_first`
+            puts a batch as (B, C, H, W), `channels_last` as (B, H, W, C), `no_channels` as
+            (B, H, W), and `flat` as rows of numbers. By default it is that of the signature.
+        served: Scoring server that answers for a model of the flavour `served`.
     """
 
     size: tuple[int, int] | None = None
@@ -41,6 +49,8 @@ class ModelTerms:
     outputs: Literal["logits", "probabilities"] = "logits"
     allow_pickle: bool = False
     flavour: Flavour | None = field(default=None, metadata=IF_SET)
+    layout: Layout | None = field(default=None, metadata=IF_SET)
+    served: ServedTerms | None = field(default=None, metadata=IF_SET)
 
     @property
     def input_size(self) -> tuple[int, int] | None:
@@ -60,6 +70,8 @@ def read_model_terms(reader: Reader) -> ModelTerms:
         outputs=terms.choice("outputs", "logits", ("logits", "probabilities")),  # type: ignore[arg-type]
         allow_pickle=terms.flag("allow_pickle", default=False),
         flavour=terms.choice("flavour", "", FLAVOURS) or None,  # type: ignore[arg-type]
+        layout=terms.choice("layout", "", LAYOUTS) or None,  # type: ignore[arg-type]
+        served=read_served(terms),
     )
     depth = 1 if model.channels == "grey" else 3
     for name, values in (("mean", model.mean), ("std", model.std)):
@@ -68,5 +80,7 @@ def read_model_terms(reader: Reader) -> ModelTerms:
     if isinstance(model.resize, Resize) and model.resize.size not in {None, model.input_size}:
         terms.problem("size", f"is {model.size}, and resize leaves {model.resize.size}; the same "
                       "is accepted, or no size")  # fmt: skip
+    if model.served is not None and model.flavour != "served":
+        terms.problem("served", "stands without flavour = 'served', beside which it is accepted")
     terms.done()
     return model

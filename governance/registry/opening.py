@@ -12,6 +12,7 @@ from governance.registry.training_curves import named
 from governance.registry.versions import ModelVersion
 from governance.subject import flavours, model_files
 from governance.subject.flavours.fitting import fitted
+from governance.subject.flavours.scoring_server import Ask
 from governance.subject.images import open_validation
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.model_files import trial
@@ -53,6 +54,7 @@ def open_materials(
     *,
     device: str = "auto",
     validation: ValidationSet | None = None,
+    ask: Ask | None = None,
 ) -> Subject:
     """The live subject of a version, from files on this machine alone.
 
@@ -61,6 +63,7 @@ def open_materials(
         policy: Policy that says how images become inputs.
         device: Device of the model: `auto`, `cpu` or `cuda`; `auto` takes a GPU if there is one.
         validation: Validation images that are open already, in place of those gathered.
+        ask: Way to the scoring server of a model that is served.
 
     Raises:
         SubjectError: If model, images and policy do not go together; all problems of one kind at
@@ -68,7 +71,7 @@ def open_materials(
     """
     place, version = device_named(device), materials.version
     files = model_files.read(Path(materials.model))
-    loaded = flavours.load(files, policy.model, place)
+    loaded = flavours.load(files, policy.model, place, ask)
     preprocessing = fitted(policy.model, loaded, version.uri)
     if validation is None:
         validation = open_validation(Path(materials.images), policy.validation)

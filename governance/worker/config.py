@@ -36,10 +36,14 @@ class PolicyRule:
     Attributes:
         models: Shell pattern of model names; letter case counts. The first rule that fits counts.
         policy: Policy file of those models.
+        server_python: Python of the environment that scoring servers of those models are started
+            in, for policies with `flavour = "served"`. It needs MLflow, uvicorn and what the models
+            need. Without it they are started in the worker's own environment.
     """
 
     models: str
     policy: Path
+    server_python: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,9 @@ class WorkerConfig:
         unprotected: Aliases that need no approval.
         remove_aliases: Whether the worker removes a protected alias without an approval. By default
             it only reports it.
+        scoring_servers: Shell patterns of the addresses that a policy with `flavour = "served"` may
+            name, such as `https://scores.example/*`. A policy that names another address makes the
+            version undetermined.
         portfolio: Folder of the static site over all models (`governance portfolio`), which the
             worker makes again after each verdict. Without it there is no site.
     """
@@ -90,6 +97,7 @@ class WorkerConfig:
     again_seconds: float = 600.0
     unprotected: tuple[str, ...] = UNPROTECTED
     remove_aliases: bool = False
+    scoring_servers: tuple[str, ...] = ()
     portfolio: Path | None = None
 
     def rule(self, name: str) -> PolicyRule | None:
@@ -142,7 +150,8 @@ def _config(reader: Reader, home: Path) -> WorkerConfig:
         again_seconds=number("again_seconds", known.again_seconds),
         unprotected=reader.texts("unprotected_aliases", known.unprotected) or (),
         remove_aliases=reader.flag("remove_aliases", default=known.remove_aliases),
-        portfolio=_folder(reader, home),
+        scoring_servers=reader.texts("scoring_servers", known.scoring_servers) or (),
+        portfolio=_folder(reader, "portfolio", home),
     )
     reader.done()
     if not rules and not places:
@@ -153,12 +162,16 @@ def _config(reader: Reader, home: Path) -> WorkerConfig:
     return config
 
 
-def _folder(reader: Reader, home: Path) -> Path | None:
-    text = reader.text("portfolio", "")
+def _folder(reader: Reader, key: str, home: Path) -> Path | None:
+    text = reader.text(key, "")
     return home / text if text else None
 
 
 def _rule(reader: Reader, home: Path) -> PolicyRule:
-    rule = PolicyRule(models=reader.text("models", None), policy=home / reader.text("policy", None))
+    rule = PolicyRule(
+        models=reader.text("models", None),
+        policy=home / reader.text("policy", None),
+        server_python=_folder(reader, "server_python", home),
+    )
     reader.done()
     return rule

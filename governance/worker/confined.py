@@ -10,6 +10,7 @@ import mmap
 import os
 import resource
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -29,7 +30,8 @@ def main() -> int:
 
     Command line: one JSON object with `limits` (by name of the `resource` module), `worker` (the
     process to die with; 0 where a namespace sees to that), `sockets` (families that may be opened),
-    `result` (descriptor of the pipe to hand back through), and either `folder` or `device`.
+    `result` (descriptor of the pipe to hand back through), `server` (that of the way to a scoring
+    server; None where none is asked), and either `folder` or `device`.
 
     Returns:
         0 if something was handed back; the rest of the codes are those of Python.
@@ -44,7 +46,7 @@ def main() -> int:
     with os.fdopen(asked["result"], "wb") as stream:
         handover.ready(stream, filtered=filtered)
         if "folder" in asked:
-            _assess(Path(asked["folder"]), stream)
+            _assess(Path(asked["folder"]), stream, asked["server"])
         elif problem := _missing(asked["device"]):
             handover.write(stream, "failed", problems=[problem])
         else:
@@ -73,8 +75,9 @@ def _missing(device: str) -> str:
     return ""
 
 
-def _assess(folder: Path, stream: BinaryIO) -> None:
+def _assess(folder: Path, stream: BinaryIO, server: int | None) -> None:
     from governance.errors import GovernanceError, HostError, PolicyError, SubjectError
+    from governance.worker.relay import Relayed
     from governance.worker.request import Request
     from governance.workflows.assessing import measure
 
@@ -84,8 +87,9 @@ def _assess(folder: Path, stream: BinaryIO) -> None:
             handover.write(stream, "failed", problems=[problem])
             return
         assessment = measure(
-            request.materials, request.policy, device=request.device, lineage=request.lineage
-        )
+            request.materials, request.policy, device=request.device, lineage=request.lineage,
+            ask=None if server is None else Relayed(socket.socket(fileno=server)),
+        )  # fmt: skip
         result = Path.cwd() / "assessment"
         assessment.save(result)
     except (GovernanceError, OSError) as error:

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import IO, BinaryIO, Self
 
 from governance.errors import HostError
+from governance.subject.flavours.scoring_server import Ask
 from governance.worker import namespaces
 from governance.worker.handover import LARGEST
+from governance.worker.relay import relayed
 
 __all__ = ["Ending", "environment", "kill", "launch"]
 
@@ -59,6 +61,7 @@ def launch(
     limits: Mapping[str, int],
     seconds: float,
     interrupted: Callable[[], bool],
+    ask: Ask | None = None,
 ) -> Ending:
     """Run `governance.worker.confined` to its end, and let nothing be left of it.
 
@@ -72,6 +75,7 @@ def launch(
         limits: By name of the `resource` module.
         seconds: Until it is killed.
         interrupted: Asked all the while; the process is killed once it says so.
+        ask: Way to the scoring server that it may ask, which is relayed to it.
 
     Raises:
         HostError: If it cannot be started.
@@ -88,8 +92,10 @@ def launch(
     with ExitStack() as stack:
         result, result_end = _pipe(stack)
         output, output_end = _pipe(stack)
+        way = None if ask is None else stack.enter_context(relayed(ask))
+        given_on = (result_end.fileno(), *(() if way is None else (way.fileno(),)))
         asked = {
-            **task, "limits": limits, "worker": worker, "result": result_end.fileno(),
+            **task, "server": None if way is None else way.fileno(), "limits": limits, "worker": worker, "result": result_end.fileno(),
             "sockets": GPU_SOCKETS if device == "cuda" else (),
         }  # fmt: skip
         command = [
@@ -98,10 +104,12 @@ def launch(
         ]
         # Before the start: where this fails, it must leave no process that nobody watches.
         listener = stack.enter_context(_Listener(result, output, received))
-        process = _started(command, place, variables, output_end, result_end)
+        process = _started(command, place, variables, output_end, given_on)
         stack.callback(kill, process)
         result_end.close()
         output_end.close()
+        if way is not None:
+            way.close()
         why = listener.listen(process, seconds, interrupted)
     code = process.returncode
     if bubblewrap is not None and code > SIGNALLED:
@@ -114,7 +122,7 @@ def _started(
     place: Path,
     variables: Mapping[str, str],
     output: IO[bytes],
-    result: IO[bytes],
+    given_on: tuple[int, ...],
 ) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(  # noqa: S603 - our own command, no shell
@@ -124,7 +132,7 @@ def _started(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            pass_fds=(result.fileno(),),
+            pass_fds=given_on,
             start_new_session=True,
         )
     except (OSError, subprocess.SubprocessError) as error:

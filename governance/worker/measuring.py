@@ -15,7 +15,7 @@ from governance.records.policy import DRIFT, Policy
 from governance.registry.materials import gather, signature_beside
 from governance.registry.versions import ModelVersion
 from governance.subject import model_files
-from governance.worker import sandbox
+from governance.worker import sandbox, serving
 from governance.worker.config import WorkerConfig
 from governance.worker.handover import as_said
 from governance.worker.host import check_host
@@ -77,7 +77,14 @@ def measure_confined(
         lineage=registry.lineage(version, policy),
         device=config.device,
     )
-    process = sandbox.run(request, folder, config, interrupted=interrupted)
+    rule = config.rule(version.ref.name) if version.ref is not None else None
+    premises = serving.Premises(
+        python=None if rule is None else rule.server_python,
+        memory_gib=config.memory_gib,
+        listed=config.scoring_servers,
+    )
+    with serving.asking(materials, policy, premises) as ask:
+        process = sandbox.run(request, folder, config, interrupted=interrupted, ask=ask)
     if process.output:
         log("output", version=str(version.ref), output=process.output[-LOGGED:])
     if process.kind == "interrupted":

@@ -9,6 +9,7 @@ answer   1 byte of kind, 4 bytes of length, the body of the answer or a problem
 ```
 """
 
+import json
 import socket
 import struct
 import threading
@@ -16,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from governance.errors import HostError, SubjectError
+from governance.records.identity import ServedBy
+from governance.records.serialisation import from_data, to_data
 from governance.subject.flavours.invocations import LARGEST_REQUEST
 from governance.subject.flavours.scoring_server import LARGEST_ANSWER, Ask
 
@@ -49,9 +52,10 @@ class Relayed:
         problem = answer.decode(errors="replace")
         raise SubjectError(problem) if kind == REFUSED else HostError(problem)
 
-    def account(self) -> str:
+    def account(self) -> ServedBy:
         """Which server answered, and how many requests were sent once more."""
-        return self(b"").decode()
+        found: ServedBy = from_data(ServedBy, json.loads(self(b"")))
+        return found
 
 
 @contextmanager
@@ -80,7 +84,7 @@ def _relay(held: socket.socket, ask: Ask) -> None:
 
 def _answer(ask: Ask, body: bytes) -> tuple[bytes, bytes]:
     try:
-        return SCORED, ask(body) if body else ask.account().encode()
+        return SCORED, ask(body) if body else json.dumps(to_data(ask.account())).encode()
     except SubjectError as error:
         return REFUSED, str(error).encode()
     except HostError as error:

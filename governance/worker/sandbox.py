@@ -25,6 +25,7 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Literal
 
 from governance.errors import HostError
+from governance.subject.flavours.scoring_server import Ask
 from governance.worker import handover, namespaces
 from governance.worker.config import WorkerConfig
 from governance.worker.handover import Handover
@@ -100,7 +101,12 @@ class Confinement:
 
 
 def run(
-    request: Request, folder: Path, config: WorkerConfig, *, interrupted: Callable[[], bool]
+    request: Request,
+    folder: Path,
+    config: WorkerConfig,
+    *,
+    interrupted: Callable[[], bool],
+    ask: Ask | None = None,
 ) -> ProcessResult:
     """Assess in a process of its own; the assessment is in `folder / "assessment"` afterwards.
 
@@ -109,6 +115,7 @@ def run(
         folder: New folder for this process alone.
         config: Limits.
         interrupted: Asked all the while; the process is killed once it says so.
+        ask: Way to the scoring server of a model that is served.
 
     Raises:
         HostError: If the process cannot be started or shut in as asked, or the disk refuses.
@@ -122,7 +129,7 @@ def run(
                 (folder, Path(request.materials.model), Path(request.materials.images)),
                 received,
                 bubblewrap=shut_in.bubblewrap, device=config.device, limits=limits,
-                seconds=config.minutes * 60, interrupted=interrupted,
+                seconds=config.minutes * 60, interrupted=interrupted, ask=ask,
             )  # fmt: skip
             received.seek(0)
             found = handover.read(received, folder / "assessment")

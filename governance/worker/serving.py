@@ -21,7 +21,8 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from typing import BinaryIO
 
 from governance.errors import HostError, SubjectError
-from governance.records.policy import ModelTerms, Policy
+from governance.records.model_terms import ModelTerms
+from governance.records.policy import Policy
 from governance.records.served_terms import ServedTerms
 from governance.registry.materials import Materials
 from governance.subject.flavours.scoring_server import ScoringServer, token_for

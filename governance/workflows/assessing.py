@@ -14,8 +14,8 @@ with a run of its own.
 """
 
 import shutil
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,12 +34,14 @@ from governance.registry.materials import Materials, gather, signature_beside
 from governance.registry.opening import open_materials
 from governance.registry.recording import check_home
 from governance.registry.versions import refusals
+from governance.subject.flavours.scoring_server import Ask
 from governance.subject.images.validation_set import ValidationSet
 from governance.workflows import orchestration
 from governance.workflows.printing import REPORTS, Wall, print_reports
 from governance.workflows.progress import Progress, silent
 
 __all__ = [
+    "Asking",
     "Result",
     "assess_model",
     "judged",
@@ -48,6 +50,15 @@ __all__ = [
     "measure_version",
     "signed_by",
 ]
+
+
+#: The way to the scoring server of a version while a block runs; None for a model opened here.
+Asking = Callable[[Materials, Policy], AbstractContextManager[Ask | None]]
+
+
+def nobody_asked(_materials: Materials, _policy: Policy) -> AbstractContextManager[Ask | None]:
+    """Where no scoring server is started or reached."""
+    return nullcontext()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +87,7 @@ def assess_model(
     device: str = "auto",
     key: Signer | None = None,
     ring: Keyring | None = None,
+    asking: Asking = nobody_asked,
     progress: Progress = silent,
 ) -> Result:
     """Assess the model at `uri`, print the reports, and record both with its version.
@@ -94,6 +106,7 @@ def assess_model(
         key: Private key of the assessor, to sign the verdict with; a governed registry takes no
             other verdict.
         ring: Public keys of the approvers whose waivers count; without it no waiver counts.
+        asking: Starts or names the scoring server of a model that is served, and ends it.
         progress: Called as each step begins.
 
     Raises:
@@ -112,8 +125,9 @@ def assess_model(
         else nullcontext() as policy_fixed,
     ):
         assessment = _measured(
-            version, policy, Path(scratch) / "subject", device=device, ring=ring, progress=progress
-        )
+            version, policy, Path(scratch) / "subject", device=device, ring=ring, asking=asking,
+            progress=progress,
+        )  # fmt: skip
         if recorded and ring is not None:
             assessment = judged(assessment, registry.waivers(version, ring)[0])
         folder = out or Path(scratch) / "assessment"
@@ -150,13 +164,17 @@ def _measured(
     *,
     device: str,
     ring: Keyring | None,
+    asking: Asking,
     progress: Progress,
 ) -> Assessment:
     """Gather a version's files and measure them, beside its earlier versions, in this process."""
     materials = gather(version, policy, scratch)
     signature = signature_beside(Path(materials.model), ring)
     lineage = registry.lineage(version, policy)
-    assessment = measure(materials, policy, device=device, lineage=lineage, progress=progress)
+    with asking(materials, policy) as ask:
+        assessment = measure(
+            materials, policy, device=device, lineage=lineage, ask=ask, progress=progress
+        )
     return signed_by(assessment, signature)
 
 
@@ -168,6 +186,7 @@ def measure(
     validation: ValidationSet | None = None,
     lineage: Lineage | None = None,
     standing: Sequence[str] | None = None,
+    ask: Ask | None = None,
     progress: Progress = silent,
 ) -> Assessment:
     """Open a model from files on this machine, and assess it; neither MLflow nor a key is needed.
@@ -179,6 +198,7 @@ def measure(
         validation: Images that are open already, in the place of those gathered.
         lineage: Earlier versions that drift is measured against.
         standing: Analyses that run whatever the policy says; `orchestration.STANDING` if not given.
+        ask: Way to the scoring server of a model that is served.
         progress: Called as each analysis begins.
 
     Raises:
@@ -186,10 +206,14 @@ def measure(
         SubjectError: If model, images and policy do not go together.
         AnalysisError: If an analysis changed the model.
     """
-    subject = open_materials(materials, policy, device=device, validation=validation)
-    return orchestration.assess(
+    subject = open_materials(materials, policy, device=device, validation=validation, ask=ask)
+    assessment = orchestration.assess(
         subject, policy, lineage=lineage, standing=standing, progress=progress
     )
+    if ask is None:
+        return assessment
+    # Asked afterwards: then it is known how often the server had to be asked once more.
+    return replace(assessment, identity=replace(assessment.identity, served=ask.account()))
 
 
 def measure_version(

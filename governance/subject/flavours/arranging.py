@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from governance.errors import SubjectError
 from governance.records.bounded import json_data
-from governance.records.policy import Layout
+from governance.records.model_terms import Layout
 from governance.subject.model_files import UNKNOWN, Shape
 
 __all__ = ["Arrangement", "arrangement"]

@@ -12,8 +12,9 @@ import torch
 from governance.errors import SubjectError
 from governance.records.model_terms import ModelTerms
 from governance.records.wording import first_few
-from governance.subject.flavours import pytorch
+from governance.subject.flavours import pytorch, served
 from governance.subject.flavours.loaded import LoadedModel
+from governance.subject.flavours.scoring_server import Ask
 from governance.subject.model_files import ModelFiles
 
 __all__ = ["chosen", "load"]
@@ -27,17 +28,22 @@ LOADERS: Mapping[str, Load] = MappingProxyType({"pytorch": pytorch.load})
 NAMED: Mapping[str, str] = MappingProxyType({"pyfunc": "python_function"})
 
 
-def load(files: ModelFiles, terms: ModelTerms, device: torch.device) -> LoadedModel:
+def load(
+    files: ModelFiles, terms: ModelTerms, device: torch.device, ask: Ask | None = None
+) -> LoadedModel:
     """Load a model by the flavour that the policy names, or else by the most transparent one.
 
     Args:
         files: Folder of the model, as read.
         terms: What the policy says about the model.
         device: Device of the model, where it computes with torch.
+        ask: Way to the scoring server of a model that is served; None where there is none.
 
     Raises:
         SubjectError: If the model has no such flavour, or cannot be loaded by it.
     """
+    if terms.flavour == served.NAME:
+        return served.load(files, terms, ask)
     return LOADERS[chosen(files, terms)](files, terms, device)
 
 

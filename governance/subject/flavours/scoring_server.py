@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from governance.errors import HostError, SubjectError
 from governance.records.bounded import json_data
+from governance.records.identity import ServedBy
 
 __all__ = ["LARGEST_ANSWER", "TOKENS", "Ask", "ScoringServer", "token_for"]
 
@@ -48,7 +49,7 @@ class Ask(Protocol):
         """The answer to the body of a request."""
         ...
 
-    def account(self) -> str:
+    def account(self) -> ServedBy:
         """Which server answered, and how many requests were sent once more."""
         ...
 
@@ -63,7 +64,6 @@ class ScoringServer:
         door: Path of the Unix socket that the server listens on; None where it is asked over TCP.
         token: Secret that is sent along; None where there is none for this server.
         waits: Seconds before each repetition.
-        asked: Number of requests that were answered.
         repeated: Number of requests that were sent once more.
     """
 
@@ -72,7 +72,6 @@ class ScoringServer:
     door: Path | None = None
     token: str | None = field(default=None, repr=False)
     waits: tuple[float, ...] = WAITS
-    asked: int = 0
     repeated: int = 0
 
     def __call__(self, body: bytes) -> bytes:
@@ -89,7 +88,6 @@ class ScoringServer:
                 why = f"does not answer: {self._plain(repr(error))}"
             else:
                 if status == OK:
-                    self.asked += 1
                     return answer
                 why = f"answers {status}: {self._plain(_told(answer))}"
                 if status not in BUSY:
@@ -102,10 +100,11 @@ class ScoringServer:
             f"that answers each request within {self.seconds:g} seconds is accepted"
         )
 
-    def account(self) -> str:
+    def account(self) -> ServedBy:
         """Which server answered, and how many requests were sent once more."""
-        which = self.address if self.door is None else "started from the version's files"
-        return f"{which}; {self.repeated} of {self.asked} requests were sent once more"
+        return ServedBy(
+            address=self.address if self.door is None else None, repeated=self.repeated
+        )
 
     def wait_until_ready(self, seconds: float) -> str | None:
         """Wait for the server's `/ping`; why it did not answer, or None once it does.

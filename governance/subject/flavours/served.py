@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from governance.errors import SubjectError
-from governance.records.policy import ModelTerms
+from governance.records.model_terms import ModelTerms
 from governance.subject.black_box import BlackBox
 from governance.subject.flavours.arranging import Arrangement, arrangement
 from governance.subject.flavours.invocations import answered, per_request, request
@@ -18,7 +18,9 @@ from governance.subject.flavours.loaded import LoadedModel
 from governance.subject.flavours.scoring_server import Ask
 from governance.subject.model_files import ModelFiles, artifact_digest
 
-__all__ = ["load"]
+__all__ = ["NAME", "load"]
+
+NAME = "served"
 
 
 def load(files: ModelFiles, terms: ModelTerms, ask: Ask | None) -> LoadedModel:
