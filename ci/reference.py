@@ -32,7 +32,7 @@ from governance.cli.guide import GUIDE
 from governance.records.card import Card
 from governance.records.configuration import Configuration
 from governance.records.drift_terms import DriftTerms, Envelope
-from governance.records.policy import Expectation, ModelTerms, Policy
+from governance.records.policy import Expectation, ImageTerms, ModelTerms, Policy
 from governance.worker.config import OPTIONS, PolicyRule, WorkerConfig
 
 Row = tuple[str, ...]
@@ -250,7 +250,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "policy": lambda: toml(*keys(Policy, "title", "seed", "baseline", "budget_minutes")),
     "policy model": lambda: toml(*keys(ModelTerms)),
     "policy validation": lambda: toml(
-        *keys(Policy, "validation", named={"validation": "data"})
+        *keys(Policy, "validation", named={"validation": "data"}), *keys(ImageTerms)
     ),
     "policy expectations": lambda: toml(*keys(Expectation)),
     "policy card": lambda: toml(*keys(Card)),

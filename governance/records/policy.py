@@ -28,6 +28,7 @@ __all__ = [
     "INAPPLICABLE",
     "MINIMUM_CLASS_IMAGES",
     "Expectation",
+    "ImageTerms",
     "ModelTerms",
     "Policy",
     "Written",
@@ -149,6 +150,21 @@ class ModelTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImageTerms:
+    """What a policy says about reading its validation images: its `[validation]` table.
+
+    Attributes:
+        split: Part of the data set that is taken, such as `test`: a folder of that name, or the
+            rows of a list with that value in the column `split`. All images if not given.
+        follow_links: Whether links that lead out of the folder are followed. A worker's confined
+            process sees nothing behind them.
+    """
+
+    split: str | None = None
+    follow_links: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """What a model is put through and what is expected of it.
 
@@ -167,6 +183,7 @@ class Policy:
         drift: Definition of drift from the baseline; None if drift is not looked for.
         text: Text of the policy file, kept with the assessment.
         card: Statements of the model's owner; None where the policy has none.
+        images: Terms about reading the validation images; None where the policy has none.
     """
 
     title: str
@@ -180,6 +197,7 @@ class Policy:
     drift: DriftTerms | None = None
     text: str = ""
     card: Card | None = field(default=None, metadata=IF_SET)
+    images: ImageTerms | None = field(default=None, metadata=IF_SET)
 
     @property
     def digest(self) -> str:
@@ -254,6 +272,10 @@ def _policy(reader: Reader, text: str) -> tuple[Policy, tuple[Written, ...]]:
     terms.done()
     validation = reader.table("validation")
     data = validation.text("data", None)
+    images = ImageTerms(
+        split=validation.text("split", "") or None,
+        follow_links=validation.flag("follow_links", default=False),
+    )
     validation.done()
     baseline = reader.text("baseline", "champion")
     read = [_expectation(item) for item in reader.tables("expectations")]
@@ -269,6 +291,7 @@ def _policy(reader: Reader, text: str) -> tuple[Policy, tuple[Written, ...]]:
         expectations=expectations,
         drift=read_drift(reader),
         card=read_card(reader),
+        images=None if images == ImageTerms() else images,
         text=text,
     )
     reader.done()
