@@ -32,7 +32,8 @@ from governance.cli.guide import GUIDE
 from governance.records.card import Card
 from governance.records.configuration import Configuration
 from governance.records.drift_terms import DriftTerms, Envelope
-from governance.records.policy import Expectation, ImageTerms, ModelTerms, Policy
+from governance.records.image_terms import ImageTerms
+from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.worker.config import OPTIONS, PolicyRule, WorkerConfig
 
 ROOT = Path(__file__).parents[1]

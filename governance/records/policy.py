@@ -19,6 +19,7 @@ from governance.records.card import LONGEST_NAME, Card, printable_text, read_car
 from governance.records.decoding import IF_SET
 from governance.records.drift_terms import DriftTerms, read_drift
 from governance.records.evidence import Metric
+from governance.records.image_terms import ImageTerms, read_images
 from governance.records.severities import SEVERITIES, Severity
 from governance.records.toml_reader import Reader, parse
 
@@ -28,7 +29,6 @@ __all__ = [
     "INAPPLICABLE",
     "MINIMUM_CLASS_IMAGES",
     "Expectation",
-    "ImageTerms",
     "ModelTerms",
     "Policy",
     "Written",
@@ -150,21 +150,6 @@ class ModelTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageTerms:
-    """What a policy says about reading its validation images: its `[validation]` table.
-
-    Attributes:
-        split: Part of the data set that is taken, such as `test`: a folder of that name, or the
-            rows of a list with that value in the column `split`. All images if not given.
-        follow_links: Whether links that lead out of the folder are followed. A worker's confined
-            process sees nothing behind them.
-    """
-
-    split: str | None = None
-    follow_links: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """What a model is put through and what is expected of it.
 
@@ -270,13 +255,7 @@ def _policy(reader: Reader, text: str) -> tuple[Policy, tuple[Written, ...]]:
         if len(values) not in {1, depth}:
             terms.problem(name, f"has {len(values)} numbers; 1 or {depth} are accepted")
     terms.done()
-    validation = reader.table("validation")
-    data = validation.text("data", None)
-    images = ImageTerms(
-        split=validation.text("split", "") or None,
-        follow_links=validation.flag("follow_links", default=False),
-    )
-    validation.done()
+    data, images = read_images(reader)
     baseline = reader.text("baseline", "champion")
     read = [_expectation(item) for item in reader.tables("expectations")]
     expectations = tuple(expectation for expectation, _ in read if expectation is not None)
@@ -291,7 +270,7 @@ def _policy(reader: Reader, text: str) -> tuple[Policy, tuple[Written, ...]]:
         expectations=expectations,
         drift=read_drift(reader),
         card=read_card(reader),
-        images=None if images == ImageTerms() else images,
+        images=images,
         text=text,
     )
     reader.done()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from governance.records.policy import ImageTerms
+from governance.records.image_terms import ImageTerms
 from governance.records.wording import first_few
 from governance.subject.images.decoding import SUFFIXES
 from governance.subject.images.files import Files, checked_hash

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from governance.errors import SubjectError
-from governance.records.policy import ImageTerms
+from governance.records.image_terms import ImageTerms
 from governance.subject.images.arrays import ARRAYS, open_arrays
 from governance.subject.images.folders import open_folder
 from governance.subject.images.problems import refuse

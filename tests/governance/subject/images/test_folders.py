@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from governance.errors import SubjectError
-from governance.records.policy import ImageTerms
+from governance.records.image_terms import ImageTerms
 from governance.subject.images import open_validation
 
 
