@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from governance.records.toml_reader import Reader
 
-__all__ = ["ImageTerms", "read_images"]
+__all__ = ["ImageTerms", "read_image_terms"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class ImageTerms:
     follow_links: bool = False
 
 
-def read_images(reader: Reader) -> tuple[str, ImageTerms | None]:
+def read_image_terms(reader: Reader) -> tuple[str, ImageTerms | None]:
     """Where the images are and how they are read; None where the policy says only where."""
     table = reader.table("validation")
     data = table.text("data", None)
