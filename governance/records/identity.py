@@ -82,6 +82,8 @@ class ValidationIdentity:
         images: Number of images.
         class_names: In the order of the model's outputs.
         class_counts: Images of each class.
+        skipped: Number of files and folders that were left out, by what they were skipped as, such
+            as `thumbs.db`; None where nothing was.
     """
 
     location: str
@@ -89,3 +91,4 @@ class ValidationIdentity:
     images: int
     class_names: tuple[str, ...]
     class_counts: tuple[int, ...]
+    skipped: Mapping[str, int] | None = field(default=None, metadata=IF_SET)
