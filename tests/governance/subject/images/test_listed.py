@@ -13,6 +13,7 @@ from PIL import Image
 from governance.errors import SubjectError
 from governance.records.image_terms import ImageTerms
 from governance.subject.images import list_files, open_validation
+from governance.subject.images.opening import shown
 
 ROWS = [
     {"file": f"{part}/{index}.png", "label": ("cat", "dog", "owl")[index % 3], "split": part,
@@ -229,3 +230,9 @@ def test_two_lists_in_a_folder_are_refused(folder):
     written(folder / "metadata.jsonl", ROWS)
 
     assert "metadata.csv, metadata.jsonl lie side by side; keep one" in problems(folder)
+
+
+def test_a_process_that_opens_a_list_has_to_see_the_folder_around_it(folder):
+    assert shown(written(folder / "list.csv", ROWS)) == folder
+    assert shown(folder) == folder
+    assert shown(folder / "gone.csv") == folder / "gone.csv"
