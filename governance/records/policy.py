@@ -19,6 +19,7 @@ from governance.records.card import LONGEST_NAME, Card, printable_text, read_car
 from governance.records.decoding import IF_SET
 from governance.records.drift_terms import DriftTerms, read_drift
 from governance.records.evidence import Metric
+from governance.records.image_terms import ImageTerms, read_image_terms
 from governance.records.model_terms import ModelTerms, read_model_terms
 from governance.records.severities import SEVERITIES, Severity
 from governance.records.toml_reader import Reader, parse
@@ -130,8 +131,9 @@ class Policy:
 
     Attributes:
         title: Title of the policy in reports.
-        validation: A folder of class folders, an `.npz` with `images`, `labels` and `class_names`,
-            or an MLflow artifact URI. A relative path starts at the policy's folder.
+        validation: A folder of class folders, a list of files and labels (`.csv`, `.tsv`, `.jsonl`,
+            `.parquet`), an `.npz` with `images`, `labels` and `class_names`, or an MLflow artifact
+            URI of one of them. A relative path starts at the policy's folder.
         model: Terms about the model's files and inputs.
         analyses: Parameters by name of analysis, as written.
         expectations: All expectations, at least one of them of severity `block` or `review`.
@@ -143,6 +145,7 @@ class Policy:
         drift: Definition of drift from the baseline; None if drift is not looked for.
         text: Text of the policy file, kept with the assessment.
         card: Statements of the model's owner; None where the policy has none.
+        images: Terms about reading the validation images; None where the policy has none.
     """
 
     title: str
@@ -156,6 +159,7 @@ class Policy:
     drift: DriftTerms | None = None
     text: str = ""
     card: Card | None = field(default=None, metadata=IF_SET)
+    images: ImageTerms | None = field(default=None, metadata=IF_SET)
 
     @property
     def digest(self) -> str:
@@ -214,9 +218,7 @@ class Policy:
 
 def _policy(reader: Reader, text: str) -> tuple[Policy, tuple[Written, ...]]:
     model = read_model_terms(reader)
-    validation = reader.table("validation")
-    data = validation.text("data", None)
-    validation.done()
+    data, images = read_image_terms(reader)
     baseline = reader.text("baseline", "champion")
     read = [_expectation(item) for item in reader.tables("expectations")]
     expectations = tuple(expectation for expectation, _ in read if expectation is not None)
@@ -231,6 +233,7 @@ def _policy(reader: Reader, text: str) -> tuple[Policy, tuple[Written, ...]]:
         expectations=expectations,
         drift=read_drift(reader),
         card=read_card(reader),
+        images=images,
         text=text,
     )
     reader.done()

@@ -70,11 +70,12 @@ def open_materials(
             once.
     """
     place, version = device_named(device), materials.version
+    # Before the model, which may take long to load.
+    if validation is None:
+        validation = open_validation(Path(materials.images), policy.validation, policy.images)
     files = model_files.read(Path(materials.model))
     loaded = flavours.load(files, policy.model, place, ask)
     preprocessing = fitted(policy.model, loaded, version.uri)
-    if validation is None:
-        validation = open_validation(Path(materials.images), policy.validation)
     subject = Subject(
         identity=loaded.identity(
             files,

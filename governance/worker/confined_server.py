@@ -10,6 +10,7 @@ import json
 import os
 import resource
 import sys
+from typing import NoReturn
 
 from governance.worker import system_calls
 from governance.worker.confined import NO_NEW_PRIVILEGES
@@ -19,23 +20,23 @@ __all__ = ["main"]
 UNFILTERED = 4
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Become the server.
 
     Command line: one JSON object with `limits` (by name of the `resource` module), `command` and
     `variables`, its environment.
 
-    Returns:
-        4 if the kernel filters no calls; else nothing is returned.
+    Raises:
+        SystemExit: With code 4, if the kernel filters no calls.
     """
     asked = json.loads(sys.argv[1])
     for name, limit in asked["limits"].items():
         resource.setrlimit(getattr(resource, name), (limit, limit))
     ctypes.CDLL(None).prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     if not system_calls.deny():
-        return UNFILTERED
+        sys.exit(UNFILTERED)
     os.execve(asked["command"][0], asked["command"], asked["variables"])  # noqa: S606 - no shell
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,9 +93,10 @@ def launch(
         result, result_end = _pipe(stack)
         output, output_end = _pipe(stack)
         way = None if ask is None else stack.enter_context(relayed(ask))
-        given_on = (result_end.fileno(), *(() if way is None else (way.fileno(),)))
+        handed = [result_end.fileno(), *(() if way is None else (way.fileno(),))]
         asked = {
-            **task, "server": None if way is None else way.fileno(), "limits": limits, "worker": worker, "result": result_end.fileno(),
+            **task, "limits": limits, "worker": worker, "result": result_end.fileno(),
+            "server": None if way is None else way.fileno(),
             "sockets": GPU_SOCKETS if device == "cuda" else (),
         }  # fmt: skip
         command = [
@@ -104,7 +105,7 @@ def launch(
         ]
         # Before the start: where this fails, it must leave no process that nobody watches.
         listener = stack.enter_context(_Listener(result, output, received))
-        process = _started(command, place, variables, output_end, given_on)
+        process = _started(command, place, variables, output_end, handed)
         stack.callback(kill, process)
         result_end.close()
         output_end.close()
@@ -122,7 +123,7 @@ def _started(
     place: Path,
     variables: Mapping[str, str],
     output: IO[bytes],
-    given_on: tuple[int, ...],
+    handed: Sequence[int],
 ) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(  # noqa: S603 - our own command, no shell
@@ -132,7 +133,7 @@ def _started(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            pass_fds=given_on,
+            pass_fds=handed,
             start_new_session=True,
         )
     except (OSError, subprocess.SubprocessError) as error:
@@ -232,6 +233,7 @@ class _Listener:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process and its whole group, by its id, unless it has ended."""
     if process.returncode is not None:
         return  # it was killed and reaped before: its number may be another's by now
     with suppress(ProcessLookupError):

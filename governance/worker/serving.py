@@ -32,6 +32,11 @@ from governance.worker.launch import environment, kill
 
 __all__ = ["Premises", "asking", "started"]
 
+OPEN = (
+    "flavour = 'served': a scoring server runs whatever a model's files bring, and this machine "
+    "cannot shut it in; start it elsewhere and give its address in [model.served] of the policy. "
+    "Here is open:"
+)
 #: What a server is asked through: its name stands in no network.
 INSIDE = "http://localhost/invocations"
 APPLICATION = "mlflow.pyfunc.scoring_server.app:app"
@@ -144,14 +149,7 @@ def _process(
 ) -> subprocess.Popen[bytes]:
     shut_in = sandbox.confinement()
     if shut_in.bubblewrap is None or not shut_in.filtered:
-        raise HostError(
-            [
-                "flavour = 'served': a scoring server runs whatever a model's files bring, and "
-                "this machine cannot shut it in; start it elsewhere and give its address in "
-                "[model.served] of the policy. Here is open:",
-                *shut_in.gaps,
-            ]
-        )
+        raise HostError([OPEN, *shut_in.gaps])
     python = str(premises.python or sys.executable)
     ours = environment(Path(namespaces.SCRATCH), os.environ)
     asked = {
@@ -181,7 +179,9 @@ def _variables(
 ) -> dict[str, str]:
     """Environment of a server; another Python is not shown our modules."""
     terms = model.served or ServedTerms()
-    kept = ours if own else {k: v for k, v in ours.items() if k not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+    kept = (
+        ours if own else {k: v for k, v in ours.items() if k not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+    )
     pickles = str(model.allow_pickle).lower()
     return {
         **kept,

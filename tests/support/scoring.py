@@ -79,7 +79,7 @@ def raw(parts, pause=0.0):
 
 
 def scored(weights):
-    """The answer of MLflow's protocol: the softmax of rows times weights, in the order they come."""
+    """An answer of MLflow's protocol: the softmax of rows times weights, in their order."""
 
     def answer(_headers, body):
         rows = np.asarray(json.loads(body)["inputs"], dtype=np.float64)

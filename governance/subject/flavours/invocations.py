@@ -90,8 +90,8 @@ def answered(body: bytes, images: int) -> NDArray[np.float32]:
     lengths = sorted({len(row) for row in rows})
     if len(lengths) != 1 or lengths == [0]:
         raise SubjectError(
-            f"the scoring server answers with rows of {first_few([str(length) for length in lengths])} numbers; rows "
-            "of one length are accepted"
+            f"the scoring server answers with rows of {lengths[0] if lengths else 0} to "
+            f"{lengths[-1] if lengths else 0} numbers; rows of one length are accepted"
         )
     # Numbers too large for a float32 become infinite, and are refused as such behind the wall.
     with np.errstate(over="ignore"):

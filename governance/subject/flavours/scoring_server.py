@@ -102,9 +102,7 @@ class ScoringServer:
 
     def account(self) -> ServedBy:
         """Which server answered, and how many requests were sent once more."""
-        return ServedBy(
-            address=self.address if self.door is None else None, repeated=self.repeated
-        )
+        return ServedBy(address=self.address if self.door is None else None, repeated=self.repeated)
 
     def wait_until_ready(self, seconds: float) -> str | None:
         """Wait for the server's `/ping`; why it did not answer, or None once it does.

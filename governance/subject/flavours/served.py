@@ -48,9 +48,7 @@ def load(files: ModelFiles, terms: ModelTerms, ask: Ask | None) -> LoadedModel:
     )
 
 
-def _asked(
-    ask: Ask, taken: Arrangement, inputs: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _asked(ask: Ask, taken: Arrangement, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     """What the server answers for a batch, (B, K); as many requests as their size needs."""
     count = per_request(int(np.prod(inputs.shape[1:])))
     parts = [inputs[start : start + count] for start in range(0, len(inputs), count)]

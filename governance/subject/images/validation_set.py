@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -26,6 +26,9 @@ class ValidationSet:
         ids: Name of each image for the reader: its path inside the folder, or its number.
         hashes: sha256 of each image as stored, hexadecimal.
         digest: sha256 over class names and every image's label and hash.
+        skipped: Files and folders that were left out, by what they were skipped as.
+        metadata: (N,) what else a list says of each image, by the name of its column; None for a
+            value that is missing.
     """
 
     location: str
@@ -35,6 +38,8 @@ class ValidationSet:
     ids: tuple[str, ...]
     hashes: tuple[str, ...]
     digest: str
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    metadata: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -45,6 +50,9 @@ class ValidationSet:
         ids: Sequence[str],
         hashes: Sequence[str],
         location: str,
+        *,
+        skipped: Mapping[str, int] | None = None,
+        metadata: Mapping[str, Sequence[str | None]] | None = None,
     ) -> Self:
         """Images and labels with the digest that is taken over them."""
         # JSON, so that no class name can pass for two.
@@ -59,6 +67,8 @@ class ValidationSet:
             ids=tuple(ids),
             hashes=tuple(hashes),
             digest=f"sha256:{digest.hexdigest()}",
+            skipped=dict(sorted((skipped or {}).items())),
+            metadata={name: tuple(values) for name, values in (metadata or {}).items()},
         )
 
     def __len__(self) -> int:
@@ -74,11 +84,17 @@ class ValidationSet:
             images=len(self),
             class_names=self.class_names,
             class_counts=tuple(int(count) for count in counts),
+            skipped=self.skipped or None,
+            metadata={name: _digest(values) for name, values in self.metadata.items()} or None,
         )
 
     def sample(self, n: int, seed: int) -> NDArray[np.int64]:
         """Indices of at most `n` images, as even over the classes as the set allows, ascending."""
         return np.sort(evenly(self.labels, np.random.default_rng(seed))[:n])
+
+
+def _digest(values: Sequence[str | None]) -> str:
+    return f"sha256:{hashlib.sha256(json.dumps(list(values)).encode()).hexdigest()}"
 
 
 def evenly(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:

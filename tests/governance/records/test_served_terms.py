@@ -3,7 +3,12 @@
 import pytest
 
 from governance.errors import PolicyError
-from governance.records.served_terms import LONGEST_ADDRESS, ServedTerms, address_problem, read_served
+from governance.records.served_terms import (
+    LONGEST_ADDRESS,
+    ServedTerms,
+    address_problem,
+    read_served,
+)
 from governance.records.toml_reader import parse
 
 

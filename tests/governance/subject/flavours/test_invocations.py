@@ -1,4 +1,4 @@
-"""Requests hold the numbers that they were made of; answers count as rows of finite numbers alone."""
+"""Requests hold the numbers they were made of; answers count as rows of finite numbers alone."""
 
 import json
 import math
@@ -95,8 +95,8 @@ def test_rows_are_read_in_each_of_their_forms(predictions):
         (b'{"predictions": [["cat"], ["dog"]]}', "rows of no numbers"),
         (b'{"predictions": [[true], [false]]}', "rows of no numbers"),
         (b'{"predictions": [[0.5, 0.5]]}', "1 rows for 2 images"),
-        (b'{"predictions": [[0.5, 0.5], [1]]}', "rows of 1, 2 numbers"),
-        (b'{"predictions": [[], []]}', "rows of 0 numbers"),
+        (b'{"predictions": [[0.5, 0.5], [1]]}', "rows of 1 to 2 numbers"),
+        (b'{"predictions": [[], []]}', "rows of 0 to 0 numbers"),
         (b'{"predictions": [[NaN], [1]]}', "NaN"),
         (b'{"predictions": [[1e999], [1]]}', "finite numbers"),
         (b'{"predictions": {"a": [[1], [1]], "b": []}}', "2 outputs by name"),

@@ -67,7 +67,7 @@ def test_a_redirect_is_not_followed():
             answering(lambda _headers, _body: away) as (address, _),
             pytest.raises(SubjectError, match="answers 307"),
         ):
-            server(address, token="Bearer abc")(b"{}")
+            server(address, token="Bearer abc")(b"{}")  # noqa: S106 - of this test
     assert seen == []
 
 
