@@ -35,6 +35,7 @@ from governance.records.drift_terms import DriftTerms, Envelope
 from governance.records.image_terms import ImageTerms
 from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.records.resizing import Resize
+from governance.records.served_terms import ServedTerms
 from governance.worker.config import OPTIONS, PolicyRule, WorkerConfig
 
 ROOT = Path(__file__).parents[1]
@@ -280,6 +281,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "policy": lambda: toml(*keys(Policy, "title", "seed", "baseline", "budget_minutes")),
     "policy model": lambda: toml(*keys(ModelTerms)),
     "policy model resize": lambda: toml(*keys(Resize)),
+    "policy model served": lambda: toml(*keys(ServedTerms)),
     "policy validation": lambda: toml(
         *keys(Policy, "validation", named={"validation": "data"}), *keys(ImageTerms)
     ),

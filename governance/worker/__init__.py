@@ -16,6 +16,9 @@ portfolio_site the static site over all models, made again after each verdict
 sweep          versions that need work, and protected aliases without an approval
 loop           looks into the registry, takes leases and works on them until it is told to end
 job            one version, from its lease to a signed record or a failed attempt
+relay          the one way from a confined process to a scoring server
+serving        the scoring server of a version, named by its policy or started here, shut in
+confined_server  what becomes such a server, once it has shut itself in
 measuring      a version assessed in a confined process, and the result checked
 request        what a confined process is asked for, as files in its folder
 sandbox        one assessment in a process that is shut in, and what is open on this machine

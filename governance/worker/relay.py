@@ -74,12 +74,16 @@ def relayed(ask: Ask) -> Iterator[socket.socket]:
 def _relay(held: socket.socket, ask: Ask) -> None:
     """Answer until the other end is closed, or sends what is no request."""
     with suppress(OSError):
-        while True:
-            (length,) = REQUEST.unpack(_taken(held, REQUEST.size))
-            if length > LARGEST_REQUEST:
-                return
-            kind, answer = _answer(ask, _taken(held, length))
-            held.sendall(ANSWER.pack(kind, len(answer)) + answer)
+        try:
+            while True:
+                (length,) = REQUEST.unpack(_taken(held, REQUEST.size))
+                if length > LARGEST_REQUEST:
+                    return
+                kind, answer = _answer(ask, _taken(held, length))
+                held.sendall(ANSWER.pack(kind, len(answer)) + answer)
+        finally:
+            # Or the process would wait for an answer that nobody gives.
+            held.shutdown(socket.SHUT_RDWR)
 
 
 def _answer(ask: Ask, body: bytes) -> tuple[bytes, bytes]:

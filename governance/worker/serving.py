@@ -32,6 +32,11 @@ from governance.worker.launch import environment, kill
 
 __all__ = ["Premises", "asking", "started"]
 
+CODE = (
+    "a scoring server that is started here runs whatever code the model's files bring; trust its "
+    "author and set allow_pickle = true in [model] of the policy, or give the address of a server "
+    "in [model.served]"
+)
 OPEN = (
     "flavour = 'served': a scoring server runs whatever a model's files bring, and this machine "
     "cannot shut it in; start it elsewhere and give its address in [model.served] of the policy. "
@@ -46,10 +51,7 @@ TAIL = 2000  # bytes of its output that are looked at
 THREADS = 4096
 BACKLOG = 16
 LEAVING = 2.0  # seconds between the end of its socket and its own
-ACCEPTED = (
-    "a version that `mlflow models serve` starts in that environment is accepted; with "
-    "allow_pickle = true in [model] of the policy, a pickled one too"
-)
+ACCEPTED = "a version that `mlflow models serve` starts in that environment is accepted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,8 @@ def asking(
     name, number = (None, None) if version.ref is None else (version.ref.name, version.ref.version)
     address = terms.address_of(name, number)
     if address is None:
+        if not model.allow_pickle:
+            raise SubjectError(f"{version.uri}: {CODE}")
         with started(Path(materials.model), model, premises, version.uri) as server:
             yield server
         return
@@ -152,15 +156,16 @@ def _process(
         raise HostError([OPEN, *shut_in.gaps])
     python = str(premises.python or sys.executable)
     ours = environment(Path(namespaces.SCRATCH), os.environ)
+    variables = _variables(ours, folder, model, own=premises.python is None)
     asked = {
         "limits": _limits(premises.memory_gib),
         "command": [
             *(python, "-P", "-m", "uvicorn", APPLICATION, "--fd", str(listening.fileno())),
             *("--log-level", "warning"),
         ],
-        "variables": _variables(ours, folder, model, own=premises.python is None),
+        "variables": variables,
     }
-    shown = [folder, *namespaces.shown_code(asked["variables"], python)]
+    shown = [folder, *namespaces.shown_code(variables, python)]
     command = [
         *namespaces.command(shut_in.bubblewrap, shown, ours, device="cpu"),
         *(sys.executable, "-P", "-m", "governance.worker.confined_server", json.dumps(asked)),
@@ -182,14 +187,13 @@ def _variables(
     kept = (
         ours if own else {k: v for k, v in ours.items() if k not in {"PYTHONPATH", "VIRTUAL_ENV"}}
     )
-    pickles = str(model.allow_pickle).lower()
     return {
         **kept,
         "__pyfunc_model_path__": str(folder),  # MLflow's own name for it
         "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": str(int(terms.seconds) + 1),
         # MLflow before 3.18 knows the first name alone, MLflow from then on deprecates it.
-        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": pickles,
-        "MLFLOW_ALLOW_MODEL_CODE_EXECUTION": pickles,
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "true",
+        "MLFLOW_ALLOW_MODEL_CODE_EXECUTION": "true",
     }
 
 

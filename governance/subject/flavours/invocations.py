@@ -120,7 +120,8 @@ def _rows(predictions: Any) -> list[list[float]]:
         )
     if any(type(item) not in {int, float} for row in predictions for item in row):
         raise SubjectError(f"the scoring server answers with rows of no numbers; {PROBABILITIES}")
-    return predictions
+    rows: list[list[float]] = predictions
+    return rows
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> list[list[Any]]:

@@ -132,7 +132,7 @@ class ScoringServer:
         connection = http.client.HTTPConnection(urlsplit(self.address).netloc)
         held = self._connected(until)
         try:
-            connection.sock = _Timed(held, until)  # type: ignore[assignment] # has what http.client asks of one
+            connection.sock = _Timed(held, until)  # what http.client asks of one
             connection.request(method, path, body, self._headers())
             answer = connection.getresponse()
             content = answer.read(LARGEST_ANSWER + 1)

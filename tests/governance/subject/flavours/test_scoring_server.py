@@ -9,6 +9,7 @@ import pytest
 from scoring import answering, raw
 
 from governance.errors import HostError, SubjectError
+from governance.records.identity import ServedBy
 from governance.subject.flavours.scoring_server import (
     LARGEST_ANSWER,
     TOKENS,
@@ -31,7 +32,7 @@ def test_a_request_reaches_the_address_and_its_answer_comes_back():
     assert (path, body) == ("/invocations", b'{"inputs": [[0.5]]}')
     assert headers["Content-Type"] == "application/json"
     assert "Authorization" not in headers
-    assert asked.account() == f"{address}; 0 of 1 requests were sent once more"
+    assert asked.account() == ServedBy(address=address, repeated=0)
 
 
 def test_a_busy_server_is_asked_again_and_the_record_says_so():
@@ -39,7 +40,7 @@ def test_a_busy_server_is_asked_again_and_the_record_says_so():
     with answering(lambda _headers, _body: (next(statuses), {}, GOOD[2])) as (address, _):
         asked = server(address)
         assert asked(b"{}") == GOOD[2]
-    assert asked.account().endswith("; 2 of 1 requests were sent once more")
+    assert asked.account().repeated == 2
 
 
 def test_a_server_that_stays_away_is_a_fault_of_the_machine_and_of_no_model():
