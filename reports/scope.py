@@ -143,6 +143,8 @@ def _preparation(assessment: Assessment) -> Fact:
     size = f"{model.size[0]} × {model.size[1]} pixels" if model.size else "size of the model"  # noqa: RUF001 - a product
     parts = [size, f"channels {model.channels}"]
     parts.append("no resizing" if model.resize == "none" else f"resizing: {model.resize}")
+    if assessment.policy.reading is not None:
+        parts.append(f"files read {assessment.policy.reading}")
     for name, values in (("mean", model.mean), ("standard deviation", model.std)):
         parts.append(f"{name} {', '.join(bound(value, 'number') for value in values)}")
     better = assessment.metrics.get("preprocessing_check.better_alternatives")

@@ -73,6 +73,8 @@ def open_materials(
     preprocessing = _preprocessing(policy.model, files.shape, loaded.shape, version.uri)
     if validation is None:
         validation = open_validation(Path(materials.images), policy.validation)
+    if policy.reading is not None:
+        validation = validation.read_as(policy.reading)
     subject = Subject(
         identity=loaded.identity(
             files,

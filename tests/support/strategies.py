@@ -18,6 +18,7 @@ from governance.records.evidence import (
     ValidationIdentity,
 )
 from governance.records.policy import Expectation, ModelTerms, Policy
+from governance.records.reading import Reading
 from governance.records.resizing import Resize
 from governance.records.version_ref import VersionRef
 
@@ -130,6 +131,14 @@ resizes = st.builds(
 )
 
 
+readings = st.builds(
+    Reading,
+    orientation=st.sampled_from(("upright", "as stored")),
+    background=st.sampled_from((None, "white", "#00ff00")),
+    window=st.sampled_from((None, "file", (-1.5, 4.0))),
+)
+
+
 @st.composite
 def policies(draw):
     return Policy(
@@ -152,6 +161,7 @@ def policies(draw):
         baseline=draw(st.none() | texts),
         budget_minutes=draw(st.none() | st.floats(0.1, 100)),
         text=draw(texts),
+        reading=draw(st.none() | readings),
     )
 
 

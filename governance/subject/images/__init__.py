@@ -6,6 +6,8 @@ folders          a folder of class folders as a validation set, read lazily
 arrays           an .npz as a validation set
 image_list       a list of files with their labels as a validation set
 decoding         the bytes of an image file as pixels
+dicom            images of a clinic's archive
+windows          values deeper than 8 bits as black to white
 problems         what every reader of validation images refuses
 validation_set   labelled images, and even samples of them
 table            one row per image: size, brightness, sharpness, duplicates

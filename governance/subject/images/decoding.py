@@ -1,11 +1,13 @@
 """Decoding: the bytes of an image file as pixels.
 
-A decoded picture has 8 bits, is grey (H, W) or RGB (H, W, 3), and stands upright. Orientation tags
-are applied, since labels were given by people who saw the picture upright (OpenCV's reader does so,
-torchvision's `ImageFolder` does not: store pictures upright where that matters). Palettes, CMYK and
-other colour spaces become RGB, transparency is dropped and the first frame taken, as by Pillow's
-`convert`, which those readers use. Grey deeper than 8 bits is refused: only a person who knows the
-camera can decide which range becomes black and white.
+A decoded picture has 8 bits and is grey (H, W) or RGB (H, W, 3). What else can be meant by the same
+bytes is declared (`records.reading`): whether orientation tags are applied, which colour lies
+behind transparent pixels, and which range of a deeper grey becomes black and white. By default
+tags are applied, since labels were given by people who saw the picture upright (OpenCV's reader
+does so, torchvision's `ImageFolder` does not), and transparency is dropped, as by Pillow's
+`convert`. Palettes, CMYK and other colour spaces become RGB, and the first frame is taken. Grey
+deeper than 8 bits is refused without a window: only a person who knows the camera can say which
+range counts. Colour of 16 bits is cut to its upper 8, as those readers do, and said to be.
 """
 
 import io
@@ -14,18 +16,25 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageColor, ImageFile, UnidentifiedImageError
 
 from governance.errors import SubjectError
+from governance.records.reading import Reading
+from governance.subject.images.dicom import DICOM_SUFFIXES, decoded_dicom, is_dicom
+from governance.subject.images.windows import windowed
 
-__all__ = ["LARGEST_IMAGE", "SUFFIXES", "decoded"]
+__all__ = ["LARGEST_IMAGE", "SUFFIXES", "TRAITS", "Picture", "Trait", "decoded"]
 
+#: Endings of the files that Pillow reads.
+OF_PILLOW = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 #: Endings of the files that are read as images.
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+SUFFIXES = (*OF_PILLOW, *DICOM_SUFFIXES)
 #: Bytes of an image file.
 LARGEST_IMAGE = 64 * 2**20
 #: Pixels of an image.
@@ -33,6 +42,10 @@ MOST_PIXELS = 50_000_000
 #: Bytes of the metadata of an image: Exif, colour profile, comments.
 LARGEST_METADATA = 2**20
 ORIENTATION_TAG = 0x0112
+BITS = 8
+#: Place of the bits of a channel: a byte of a PNG, a tag of a TIFF.
+PNG_BITS, BITS_TAG = 24, 258
+OPAQUE = 255
 UPRIGHT = MappingProxyType(
     {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -51,24 +64,47 @@ DAMAGE = (
 )  # fmt: skip
 
 
-def decoded(content: bytes, where: str) -> NDArray[np.uint8]:
-    """The picture in a file, (H, W) grey or (H, W, 3) RGB, 0 to 255, upright.
+#: What a file holds beside the picture that is made of it: a tag that asks for a turn, transparent
+#: pixels, colour cut to 8 bits, grey that a window brought to 8 bits.
+Trait = Literal["tagged", "transparent", "cut", "windowed"]
+TRAITS: tuple[Trait, ...] = ("tagged", "transparent", "cut", "windowed")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded image file.
+
+    Attributes:
+        pixels: (H, W) grey or (H, W, 3) RGB, 0 to 255.
+        traits: What the file holds beside them.
+    """
+
+    pixels: NDArray[np.uint8]
+    traits: frozenset[Trait] = frozenset()
+
+
+def decoded(content: bytes, where: str, reading: Reading) -> Picture:
+    """The picture in a file.
 
     Args:
         content: Bytes of the whole file.
         where: Name of the file in messages.
+        reading: What is declared of orientation, transparency and deep grey.
 
     Raises:
-        SubjectError: If the bytes are no whole image, or one of more than 8 bits per channel.
+        SubjectError: If the bytes are no whole image, or one that needs a window to be declared.
     """
     if not content:
         raise SubjectError(f"{where}: cannot be decoded: an empty file; a whole image is accepted")
+    if is_dicom(content):
+        pixels, made = decoded_dicom(content, where, reading, MOST_PIXELS)
+        return Picture(pixels, frozenset({"windowed"} if made else ()))
     try:
         with warnings.catch_warnings(), _whole_images_only():
             # Damaged metadata is a warning; the picture is then taken as stored upright.
             warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = _upright(content)
+            return _read(content, where, reading)
     except UnidentifiedImageError as error:
         # Pillow names the object that it read from, which says nothing to anyone.
         raise SubjectError(
@@ -79,13 +115,54 @@ def decoded(content: bytes, where: str) -> NDArray[np.uint8]:
         raise SubjectError(f"{where}: cannot be decoded: {error}; a whole image is accepted") from (
             error
         )
-    if picture.mode in {"I", "F"} or picture.mode.startswith("I;"):
+
+
+def _read(content: bytes, where: str, reading: Reading) -> Picture:
+    picture = _opened(content)
+    traits: set[Trait] = set()
+    turn = UPRIGHT.get(picture.getexif().get(ORIENTATION_TAG, 1))
+    if turn is not None:
+        traits.add("tagged")
+    deep = _deep(picture, content)
+    turned = (
+        picture if turn is None or reading.orientation != "upright" else picture.transpose(turn)
+    )
+    if turned.mode in {"I", "F"} or turned.mode.startswith("I;"):
+        traits.add("windowed")
+        return Picture(_grey(turned, where, reading), frozenset(traits))
+    if deep:
+        traits.add("cut")
+    grey = turned.mode in {"1", "L", "LA", "La"}
+    if turned.has_transparency_data:
+        layers = turned.convert("RGBA")
+        if layers.getchannel("A").getextrema() != (OPAQUE, OPAQUE):
+            traits.add("transparent")
+            if reading.colour is not None:
+                paper = Image.new("RGBA", layers.size, reading.colour)
+                turned = Image.alpha_composite(paper, layers).convert("RGB")
+                grey = grey and len(set(ImageColor.getrgb(reading.colour))) == 1
+    return Picture(np.asarray(turned.convert("L" if grey else "RGB")), frozenset(traits))
+
+
+def _grey(picture: Image.Image, where: str, reading: Reading) -> NDArray[np.uint8]:
+    """Grey deeper than 8 bits, between the black and white of the declared window."""
+    if not isinstance(reading.window, tuple):
         raise SubjectError(
-            f"{where}: grey deeper than 8 bits (mode {picture.mode}); 8 bits per channel are "
-            "accepted: convert with the range that the model was trained with"
+            f"{where}: grey deeper than 8 bits (mode {picture.mode}); window = [LOW, HIGH] in "
+            "[validation] of the policy, the values that the model was trained to see as black and "
+            "white, is needed, or 8 bits per channel"
         )
-    grey = picture.mode in {"1", "L", "LA", "La"}
-    return np.asarray(picture.convert("L" if grey else "RGB"))
+    return windowed(np.asarray(picture), *reading.window)
+
+
+def _deep(picture: Image.Image, content: bytes) -> bool:
+    """Whether a channel of a file has more than 8 bits, which Pillow cuts off without a word."""
+    if picture.format == "PNG":
+        # The header is the first chunk: its bits stand after width and height.
+        return content[PNG_BITS] > BITS
+    tags = getattr(picture, "tag_v2", {})
+    stored = tags.get(BITS_TAG, ())
+    return any(bits > BITS for bits in (stored if isinstance(stored, tuple) else (stored,)))
 
 
 @contextmanager
@@ -99,8 +176,8 @@ def _whole_images_only() -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def _upright(content: bytes) -> Image.Image:
-    formats = sorted({Image.registered_extensions()[suffix] for suffix in SUFFIXES})
+def _opened(content: bytes) -> Image.Image:
+    formats = sorted({Image.registered_extensions()[suffix] for suffix in OF_PILLOW})
     with Image.open(io.BytesIO(content), formats=formats) as picture:
         width, height = picture.size
         if width * height > MOST_PIXELS:
@@ -112,5 +189,4 @@ def _upright(content: bytes) -> Image.Image:
                     "metadata are accepted"
                 )
         picture.load()
-        turn = UPRIGHT.get(picture.getexif().get(ORIENTATION_TAG, 1))
-        return picture.transpose(turn) if turn is not None else picture.copy()
+        return picture

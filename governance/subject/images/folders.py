@@ -7,17 +7,18 @@ picture holds is found when it is decoded, an image at a time. So one picture is
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import overload
+from typing import Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from governance.errors import SubjectError
 from governance.records.bounded import content_of, digest_of
+from governance.records.reading import Reading
 from governance.records.wording import first_few
-from governance.subject.images.decoding import LARGEST_IMAGE, SUFFIXES, decoded
+from governance.subject.images.decoding import LARGEST_IMAGE, SUFFIXES, Picture, decoded
 from governance.subject.images.problems import MOST_IMAGES, class_name_problems, refuse
 from governance.subject.images.validation_set import ValidationSet
 
@@ -89,12 +90,14 @@ class Files(Sequence[NDArray[np.uint8]]):
         names: Path of each file.
         hashes: sha256 of each file when the set was opened.
         location: Name of the set in messages.
+        reading: What is declared of orientation, transparency and deep grey.
     """
 
     root: Path
     names: tuple[str, ...]
     hashes: tuple[str, ...]
     location: str
+    reading: Reading = field(default_factory=Reading)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -106,6 +109,18 @@ class Files(Sequence[NDArray[np.uint8]]):
     def __getitem__(self, index: int | slice) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
         if isinstance(index, slice):
             return [self[item] for item in range(*index.indices(len(self)))]
+        return self.picture(index).pixels
+
+    def read_as(self, reading: Reading) -> Self:
+        """The same files, read in another way."""
+        return replace(self, reading=reading)
+
+    def picture(self, index: int) -> Picture:
+        """An image with what its file holds beside it.
+
+        Raises:
+            SubjectError: If the file is damaged, or no longer what was hashed.
+        """
         where = f"validation images {self.location}: {self.names[index]}"
         try:
             content = content_of(self.root / self.names[index], LARGEST_IMAGE, SubjectError)
@@ -113,7 +128,7 @@ class Files(Sequence[NDArray[np.uint8]]):
             raise SubjectError(f"{where}: cannot be read: {error.strerror}") from error
         if hashlib.sha256(content).hexdigest() != self.hashes[index]:
             raise SubjectError(f"{where}: changed since the assessment began; start it again")
-        return decoded(content, where)
+        return decoded(content, where, self.reading)
 
 
 def _entries(folder: Path, root: Path, problems: list[str]) -> Iterator[Path]:

@@ -5,6 +5,7 @@ import pytest
 from governance.errors import PolicyError
 from governance.records.evidence import Metric
 from governance.records.policy import Expectation, ModelTerms, Policy, declared, undeclared
+from governance.records.reading import Reading
 from governance.records.resizing import Resize
 
 CATALOGUE = {
@@ -143,6 +144,41 @@ def test_an_evaluation_transform_is_a_table():
 )
 def test_a_transform_that_cannot_be_meant_is_refused_with_its_place(written, said):
     (found,) = problems(STARTER + f"\n[model]\n{written}\n")
+
+    assert said in found
+
+
+@pytest.mark.parametrize(
+    ("written", "reading"),
+    [
+        ("", None),
+        ("orientation = 'as stored'", Reading(orientation="as stored")),
+        ("background = '#FF8000'\nwindow = [-160, 240]",
+         Reading(background="#FF8000", window=(-160.0, 240.0))),
+        ("window = 'file'", Reading(window="file")),
+    ],
+)  # fmt: skip
+def test_what_is_declared_of_files_stands_beside_their_place(written, reading):
+    text = STARTER.replace('data = "images"', f'data = "images"\n{written}')
+
+    assert load(text).reading == reading
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (
+            "orientation = 'left'",
+            "validation.orientation: is 'left'; one of 'upright', 'as stored'",
+        ),
+        ("background = 'pink'", "validation: background: is 'pink'; black, grey, white or six"),
+        ("window = [240, -160]", "validation: window: is [240.0, -160.0]; two finite numbers"),
+        ("window = [1]", "validation.window: is [1]; a list of 2 numbers or one of 'file'"),
+        ("windows = [1]", "validation.windows: unknown key; accepted are background, data, orient"),
+    ],
+)
+def test_what_no_file_can_be_read_as_is_refused_with_its_place(written, said):
+    (found,) = problems(STARTER.replace('data = "images"', f'data = "images"\n{written}'))
 
     assert said in found
 
