@@ -52,7 +52,8 @@ def decoded_dicom(
     """
     try:
         import pydicom  # noqa: PLC0415 - an extra, for images of clinics
-        from pydicom import pixels  # noqa: PLC0415
+        from pydicom.pixels.processing import apply_modality_lut  # noqa: PLC0415
+        from pydicom.pixels.utils import pixel_array  # noqa: PLC0415
     except ImportError as error:
         raise SubjectError(
             f"{where}: a DICOM file, which pydicom reads; pip install 'mlflow-governance[dicom]'"
@@ -68,8 +69,8 @@ def decoded_dicom(
             warnings.simplefilter("ignore")
             data = pydicom.dcmread(io.BytesIO(content))
             _refuse(data, most_pixels)
-            stored = pixels.pixel_array(data)
-            units = pixels.apply_modality_lut(stored, data)
+            stored = pixel_array(data)
+            units = apply_modality_lut(stored, data)
             # A slope of 1 makes fractions of whole numbers, and changes none.
             found = _picture(stored if np.array_equal(units, stored) else units, data, reading)
     except SubjectError as error:
