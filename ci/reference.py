@@ -32,6 +32,7 @@ from governance.cli.guide import GUIDE
 from governance.records.card import Card
 from governance.records.configuration import Configuration
 from governance.records.drift_terms import DriftTerms, Envelope
+from governance.records.image_terms import ImageTerms
 from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.records.reading import Reading
 from governance.records.resizing import Resize
@@ -84,7 +85,7 @@ def in_words(hint: Any) -> str:
         return " or ".join(f"`{item}`" for item in arguments)
     if kind in {typing.Union, types.UnionType}:
         one, *more = (item for item in arguments if item is not type(None))
-        if more and (one in WORDS or typing.get_origin(one) in {Literal, tuple}):
+        if more and (one in WORDS or typing.get_origin(one) is Literal):
             return " or ".join(map(in_words, (one, *more)))
         return "text" if more else in_words(one)  # one of several classes is read from a text
     if kind is tuple and arguments[-1] is not ...:
@@ -281,7 +282,9 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "policy model": lambda: toml(*keys(ModelTerms)),
     "policy model resize": lambda: toml(*keys(Resize)),
     "policy validation": lambda: toml(
-        *keys(Policy, "validation", named={"validation": "data"}), *keys(Reading)
+        *keys(Policy, "validation", named={"validation": "data"}),
+        *keys(ImageTerms, "split", "follow_links"),
+        *keys(Reading),
     ),
     "policy expectations": lambda: toml(*keys(Expectation)),
     "policy card": lambda: toml(*keys(Card)),

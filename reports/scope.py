@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from governance.records.assessment import Assessment
 from governance.records.card import STATEMENTS
 from governance.records.numbers import count
+from governance.records.reading import Reading
 from governance.records.severities import SEVERITIES
+from governance.records.wording import first_few
 from reports.amounts import bound
 from reports.gaps import Gap, uncovered, unmeasured, withdrawn
 from reports.prose import printable
@@ -100,7 +102,10 @@ def _together(gaps: tuple[Gap, ...]) -> tuple[Gap, ...]:
 
 def _model(assessment: Assessment) -> Fact:
     identity = assessment.identity
-    words = f"{count(identity.parameters)} parameters, file format {identity.format}"
+    size = "parameters not known"
+    if identity.parameters is not None:
+        size = f"{count(identity.parameters)} parameters"
+    words = f"{size}, file format {identity.format}"
     if identity.signature is None:
         words += "; its files carry no signature"
     elif identity.signature.signer is None:
@@ -135,6 +140,9 @@ def _images(assessment: Assessment) -> Fact:
         words += f", {count(min(counts))} to {count(max(counts))} of each"
     if len(names) <= MOST_CLASSES and all(len(name) <= MOST_CLASSES for name in names):
         words += f" ({', '.join(map(printable, names))})"
+    if validation.skipped:
+        left = [f"{count(n)} {printable(kind)}" for kind, n in validation.skipped.items()]
+        words += f"; left out: {first_few(left)}"
     return Fact(name="Images", words=words, mono=validation.location)
 
 
@@ -143,8 +151,8 @@ def _preparation(assessment: Assessment) -> Fact:
     size = f"{model.size[0]} × {model.size[1]} pixels" if model.size else "size of the model"  # noqa: RUF001 - a product
     parts = [size, f"channels {model.channels}"]
     parts.append("no resizing" if model.resize == "none" else f"resizing: {model.resize}")
-    if assessment.policy.reading is not None:
-        parts.append(f"files read {assessment.policy.reading}")
+    if assessment.policy.images is not None and assessment.policy.images.reading != Reading():
+        parts.append(f"files read {assessment.policy.images.reading}")
     for name, values in (("mean", model.mean), ("standard deviation", model.std)):
         parts.append(f"{name} {', '.join(bound(value, 'number') for value in values)}")
     better = assessment.metrics.get("preprocessing_check.better_alternatives")

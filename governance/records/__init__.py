@@ -2,7 +2,8 @@
 
 ```
 version_ref    which registered version is meant, everywhere by the same record
-evidence       metrics, figures and tables that an analysis leaves, and what they are about
+evidence       metrics, figures and tables that an analysis leaves
+identity       which model was assessed, and on which images
 numbers        numbers as text, never rounded to a value that they do not have
 severities     what it does to the verdict that an expectation is not met
 policy         what a model is put through and what is expected of it
@@ -25,6 +26,7 @@ table_files    the rows of a table as Parquet and as CSV
 waiver         a named person's permission for one version to miss one expectation
 portfolio      all registered models at a glance, and what a person has to decide
 lineage        the versions that one version is compared with
+image_terms    what a policy says about reading its validation images
 drift_terms    what a policy says about drift
 consistency    whether an assessment follows from itself
 bounded        files, JSON and TOML measured before anything is made of them

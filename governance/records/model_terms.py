@@ -1,12 +1,17 @@
 """Model terms: what a policy says about the model's files and inputs."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
+from governance.records.decoding import IF_SET
 from governance.records.resizing import Resize, Resizing, read_resize
 from governance.records.toml_reader import Reader
 
-__all__ = ["ModelTerms", "read_model_terms"]
+__all__ = ["FLAVOURS", "Flavour", "ModelTerms", "read_model_terms"]
+
+#: Ways to open a model, of those that MLflow knows.
+Flavour = Literal["pytorch"]
+FLAVOURS: tuple[str, ...] = get_args(Flavour)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +29,8 @@ class ModelTerms:
             bicubically. A table says an evaluation transform.
         outputs: Kind of numbers that the model returns.
         allow_pickle: Whether a pickled model may be loaded. Loading one runs code from the file.
+        flavour: MLflow flavour that the model is opened by. By default it is the one through which
+            most of the model can be seen.
     """
 
     size: tuple[int, int] | None = None
@@ -33,6 +40,7 @@ class ModelTerms:
     resize: Resizing = "none"
     outputs: Literal["logits", "probabilities"] = "logits"
     allow_pickle: bool = False
+    flavour: Flavour | None = field(default=None, metadata=IF_SET)
 
     @property
     def input_size(self) -> tuple[int, int] | None:
@@ -51,6 +59,7 @@ def read_model_terms(reader: Reader) -> ModelTerms:
         resize=read_resize(terms),
         outputs=terms.choice("outputs", "logits", ("logits", "probabilities")),  # type: ignore[arg-type]
         allow_pickle=terms.flag("allow_pickle", default=False),
+        flavour=terms.choice("flavour", "", FLAVOURS) or None,  # type: ignore[arg-type]
     )
     depth = 1 if model.channels == "grey" else 3
     for name, values in (("mean", model.mean), ("std", model.std)):

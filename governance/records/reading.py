@@ -72,10 +72,6 @@ class Reading:
         return ", ".join(parts)
 
 
-def read_reading(validation: Reader) -> Reading | None:
-    """The keys on reading in the table `[validation]`; None where none is written."""
-    keys = ("orientation", "background", "window")
-    if not validation.has(*keys):
-        validation.leave(*keys)
-        return None
-    return validation.part(Reading, *keys)
+def read_reading(validation: Reader) -> Reading:
+    """The keys on reading in the table `[validation]`."""
+    return validation.part(Reading, "orientation", "background", "window") or Reading()

@@ -7,16 +7,9 @@ from hypothesis import strategies as st
 from governance.approval import Statement, cleaned
 from governance.records.assessment import Assessment, Baseline
 from governance.records.decision import judge
-from governance.records.evidence import (
-    Evidence,
-    Failure,
-    Figure,
-    Interval,
-    Measurement,
-    ModelIdentity,
-    Table,
-    ValidationIdentity,
-)
+from governance.records.evidence import Evidence, Failure, Figure, Interval, Measurement, Table
+from governance.records.identity import ModelIdentity, ValidationIdentity
+from governance.records.image_terms import ImageTerms
 from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.records.reading import Reading
 from governance.records.resizing import Resize
@@ -161,7 +154,7 @@ def policies(draw):
         baseline=draw(st.none() | texts),
         budget_minutes=draw(st.none() | st.floats(0.1, 100)),
         text=draw(texts),
-        reading=draw(st.none() | readings),
+        images=draw(st.none() | st.builds(ImageTerms, reading=readings)),
     )
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +26,16 @@ from PIL import Image, ImageColor, ImageFile, UnidentifiedImageError
 
 from governance.errors import SubjectError
 from governance.records.reading import Reading
-from governance.subject.images.dicom import DICOM_SUFFIXES, decoded_dicom, is_dicom
+from governance.subject.images.dicom import DICOM_BEGINNING, DICOM_SUFFIXES, decoded_dicom, is_dicom
 from governance.subject.images.windows import windowed
 
-__all__ = ["LARGEST_IMAGE", "SUFFIXES", "TRAITS", "Picture", "Trait", "decoded"]
+__all__ = ["LARGEST_IMAGE", "SUFFIXES", "TRAITS", "Picture", "Trait", "check_header", "decoded"]
 
 #: Endings of the files that Pillow reads.
-OF_PILLOW = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+OF_PILLOW = (
+    ".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff",
+    ".webp",
+)  # fmt: skip
 #: Endings of the files that are read as images.
 SUFFIXES = (*OF_PILLOW, *DICOM_SUFFIXES)
 #: Bytes of an image file.
@@ -94,17 +97,41 @@ def decoded(content: bytes, where: str, reading: Reading) -> Picture:
     Raises:
         SubjectError: If the bytes are no whole image, or one that needs a window to be declared.
     """
-    if not content:
-        raise SubjectError(f"{where}: cannot be decoded: an empty file; a whole image is accepted")
     if is_dicom(content):
         pixels, made = decoded_dicom(content, where, reading, MOST_PIXELS)
         return Picture(pixels, frozenset({"windowed"} if made else ()))
+    with _told(where), _opened(io.BytesIO(content)) as picture:
+        picture.load()
+        return _read(picture, content, where, reading)
+
+
+def check_header(stream: BinaryIO, where: str, reading: Reading) -> None:
+    """Refuse a file whose beginning tells that `decoded` would refuse it; no pixel is made.
+
+    Args:
+        stream: The file, at its beginning.
+        where: Name of the file in messages.
+        reading: What is declared of deep grey.
+
+    Raises:
+        SubjectError: If it begins like no image, or like one that is too large or too deep.
+    """
+    if is_dicom(stream.read(DICOM_BEGINNING)):
+        return
+    stream.seek(0)
+    with _told(where), _opened(stream) as picture:
+        _refuse_deep(picture.mode, where, reading)
+
+
+@contextmanager
+def _told(where: str) -> Iterator[None]:
+    """Whatever Pillow raises on a damaged file, as a problem of that file."""
     try:
         with warnings.catch_warnings(), _whole_images_only():
             # Damaged metadata is a warning; the picture is then taken as stored upright.
             warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return _read(content, where, reading)
+            yield
     except UnidentifiedImageError as error:
         # Pillow names the object that it read from, which says nothing to anyone.
         raise SubjectError(
@@ -117,8 +144,7 @@ def decoded(content: bytes, where: str, reading: Reading) -> Picture:
         )
 
 
-def _read(content: bytes, where: str, reading: Reading) -> Picture:
-    picture = _opened(content)
+def _read(picture: Image.Image, content: bytes, where: str, reading: Reading) -> Picture:
     traits: set[Trait] = set()
     turn = UPRIGHT.get(picture.getexif().get(ORIENTATION_TAG, 1))
     if turn is not None:
@@ -127,7 +153,7 @@ def _read(content: bytes, where: str, reading: Reading) -> Picture:
     turned = (
         picture if turn is None or reading.orientation != "upright" else picture.transpose(turn)
     )
-    if turned.mode in {"I", "F"} or turned.mode.startswith("I;"):
+    if _is_deep_grey(turned.mode):
         traits.add("windowed")
         return Picture(_grey(turned, where, reading), frozenset(traits))
     if deep:
@@ -146,13 +172,23 @@ def _read(content: bytes, where: str, reading: Reading) -> Picture:
 
 def _grey(picture: Image.Image, where: str, reading: Reading) -> NDArray[np.uint8]:
     """Grey deeper than 8 bits, between the black and white of the declared window."""
-    if not isinstance(reading.window, tuple):
+    _refuse_deep(picture.mode, where, reading)
+    ends = reading.window if isinstance(reading.window, tuple) else (0.0, 1.0)
+    return windowed(np.asarray(picture), *ends)
+
+
+def _is_deep_grey(mode: str) -> bool:
+    return mode in {"I", "F"} or mode.startswith("I;")
+
+
+def _refuse_deep(mode: str, where: str, reading: Reading) -> None:
+    """Refuse grey deeper than 8 bits for which no window is declared."""
+    if _is_deep_grey(mode) and not isinstance(reading.window, tuple):
         raise SubjectError(
-            f"{where}: grey deeper than 8 bits (mode {picture.mode}); window = [LOW, HIGH] in "
-            "[validation] of the policy, the values that the model was trained to see as black and "
-            "white, is needed, or 8 bits per channel"
+            f"{where}: grey deeper than 8 bits (mode {mode}); window = [LOW, HIGH] in [validation] "
+            "of the policy, the values that the model was trained to see as black and white, is "
+            "needed, or 8 bits per channel"
         )
-    return windowed(np.asarray(picture), *reading.window)
 
 
 def _deep(picture: Image.Image, content: bytes) -> bool:
@@ -176,9 +212,16 @@ def _whole_images_only() -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def _opened(content: bytes) -> Image.Image:
-    formats = sorted({Image.registered_extensions()[suffix] for suffix in OF_PILLOW})
-    with Image.open(io.BytesIO(content), formats=formats) as picture:
+@contextmanager
+def _opened(stream: BinaryIO) -> Iterator[Image.Image]:
+    """A picture whose header is read and within the limits, and whose pixels are not made yet."""
+    if not stream.read(1):
+        raise ValueError("an empty file")
+    stream.seek(0)
+    known = Image.registered_extensions()
+    # A Pillow built without AVIF does not know it.
+    formats = sorted({known[suffix] for suffix in OF_PILLOW if suffix in known})
+    with Image.open(stream, formats=formats) as picture:
         width, height = picture.size
         if width * height > MOST_PIXELS:
             raise ValueError(f"{width} x {height} pixels; at most {MOST_PIXELS} are accepted")
@@ -188,5 +231,4 @@ def _opened(content: bytes) -> Image.Image:
                     f"{len(value)} bytes of {str(name)[:40]}; at most {LARGEST_METADATA} of "
                     "metadata are accepted"
                 )
-        picture.load()
-        return picture
+        yield picture

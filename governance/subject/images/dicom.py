@@ -19,20 +19,22 @@ from governance.errors import SubjectError
 from governance.records.reading import Reading
 from governance.subject.images.windows import windowed
 
-__all__ = ["DICOM_SUFFIXES", "decoded_dicom", "is_dicom"]
+__all__ = ["DICOM_BEGINNING", "DICOM_SUFFIXES", "decoded_dicom", "is_dicom"]
 
 #: Endings of such files.
 DICOM_SUFFIXES = (".dcm",)
 #: The only transfer syntax that packs the whole file, so that a small one may hold any amount.
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 PREAMBLE = 128
+#: Bytes after which a file is known to be one.
+DICOM_BEGINNING = PREAMBLE + 4
 GREY = ("MONOCHROME1", "MONOCHROME2")
 BITS = 8
 
 
 def is_dicom(content: bytes) -> bool:
     """Whether the bytes of a file say that they are DICOM."""
-    return content[PREAMBLE : PREAMBLE + 4] == b"DICM"
+    return content[PREAMBLE:DICOM_BEGINNING] == b"DICM"
 
 
 def decoded_dicom(

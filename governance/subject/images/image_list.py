@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from governance.records.reading import Reading
 from governance.records.wording import first_few
 from governance.subject.images.decoding import SUFFIXES
-from governance.subject.images.folders import Files, file_hash, leads_inside
+from governance.subject.images.files import Files, checked_hash
 from governance.subject.images.problems import MOST_IMAGES, class_name_problems, refuse
 from governance.subject.images.validation_set import ValidationSet
+from governance.subject.images.walking import leads_inside, not_an_image
 
 __all__ = ["open_image_list"]
 
@@ -22,6 +24,7 @@ def open_image_list(
     root: Path,
     location: str,
     class_names: Sequence[str] | None = None,
+    reading: Reading | None = None,
 ) -> ValidationSet:
     """The listed images, hashed now and decoded when asked for.
 
@@ -32,6 +35,7 @@ def open_image_list(
         location: Name of the list, for the record and for messages.
         class_names: Class names in the order of the model's outputs; the sorted labels if not
             given.
+        reading: What is declared of orientation, transparency and deep grey.
 
     Raises:
         SubjectError: All problems at once.
@@ -53,11 +57,12 @@ def open_image_list(
         for name, count in Counter(within).items()
         if count > 1
     ]
-    hashes = [file_hash(root / name, name, problems) for name in within]
+    read = reading or Reading()
+    hashes = [checked_hash(root / name, name, read, problems) for name in within]
     refuse(problems, location)
     index = {name: place for place, name in enumerate(names)}
     return ValidationSet.of(
-        Files(root, tuple(within), tuple(hashes), location),
+        Files(root, tuple(within), tuple(hashes), location, read),
         np.array([index[label] for label in labels], dtype=np.int64),
         names,
         within,
@@ -84,4 +89,4 @@ def _path_problems(paths: Sequence[str], root: Path) -> Iterator[str]:
         elif not leads_inside(file, root):
             yield f"{path}: lies outside of the folder {root.name}; name another root"
         elif file.suffix.lower() not in SUFFIXES:
-            yield f"{path}: not an image; {', '.join(SUFFIXES)} are accepted"
+            yield not_an_image(path)
