@@ -157,7 +157,7 @@ def _images(dataset: Any, config: dict[str, Any], terms: "ImageTerms | None") ->
         root=Path(root),
         location=f"manifest {dataset.name}",
         class_names=config.get("class_names"),
-        reading=None if terms is None else terms.reading,
+        terms=terms,
     )
 
 

@@ -47,6 +47,8 @@ class ValidationSet:
         hashes: sha256 of each image as stored, hexadecimal.
         digest: sha256 over class names and every image's label and hash.
         skipped: Files and folders that were left out, by what they were skipped as.
+        metadata: (N,) what else a list says of each image, by the name of its column; None for a
+            value that is missing.
     """
 
     location: str
@@ -57,6 +59,7 @@ class ValidationSet:
     hashes: tuple[str, ...]
     digest: str
     skipped: Mapping[str, int] = field(default_factory=dict)
+    metadata: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -69,6 +72,7 @@ class ValidationSet:
         location: str,
         *,
         skipped: Mapping[str, int] | None = None,
+        metadata: Mapping[str, Sequence[str | None]] | None = None,
     ) -> Self:
         """Images and labels with the digest that is taken over them."""
         # JSON, so that no class name can pass for two.
@@ -84,6 +88,7 @@ class ValidationSet:
             hashes=tuple(hashes),
             digest=f"sha256:{digest.hexdigest()}",
             skipped=dict(sorted((skipped or {}).items())),
+            metadata={name: tuple(values) for name, values in (metadata or {}).items()},
         )
 
     def __len__(self) -> int:
@@ -100,6 +105,7 @@ class ValidationSet:
             class_names=self.class_names,
             class_counts=tuple(int(count) for count in counts),
             skipped=self.skipped or None,
+            metadata={name: _digest(values) for name, values in self.metadata.items()} or None,
         )
 
     def picture(self, index: int) -> Picture:
@@ -126,6 +132,10 @@ class ValidationSet:
     def sample(self, n: int, seed: int) -> NDArray[np.int64]:
         """Indices of at most `n` images, as even over the classes as the set allows, ascending."""
         return np.sort(evenly(self.labels, np.random.default_rng(seed))[:n])
+
+
+def _digest(values: Sequence[str | None]) -> str:
+    return f"sha256:{hashlib.sha256(json.dumps(list(values)).encode()).hexdigest()}"
 
 
 def evenly(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
