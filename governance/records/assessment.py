@@ -46,13 +46,7 @@ from governance.records.manifest import (
 )
 from governance.records.policy import DRIFT, INAPPLICABLE, Policy
 from governance.records.record_files import RecordFiles, fill
-from governance.records.serialisation import (
-    UNWRITTEN,
-    canonical,
-    canonical_rows,
-    from_data,
-    to_data,
-)
+from governance.records.serialisation import UNWRITTEN, canonical, from_data, to_data
 from governance.records.waiver import Waiver
 
 __all__ = [
@@ -326,7 +320,7 @@ def _content(assessment: Assessment, data: dict[str, Any]) -> bytes:
             # digest of an assessment must not change with it.
             entry.update(
                 path=f"{home}/{table.name}.parquet",
-                sha256=_sha256(canonical_rows(table.rows)),
+                sha256=_sha256(canonical(table.rows)),
                 csv_sha256=_sha256(table_files.csv(table)),
                 row_count=len(table.rows),
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from governance.errors import EvidenceError
 from governance.records.assessment import RECORD, SCHEMA, Assessment
 from governance.records.evidence import MOST_PRINTED
-from governance.records.serialisation import canonical_rows, from_data, parse
+from governance.records.serialisation import canonical, from_data, parse
 from governance.records.table_files import rows_of
 
 __all__ = ["BareRecord", "columns_of", "from_record"]
@@ -68,7 +68,7 @@ def columns_of(
     """
     try:
         rows = rows_of(content)
-        found = hashlib.sha256(canonical_rows(rows)).hexdigest()
+        found = hashlib.sha256(canonical(rows)).hexdigest()
     except ValueError as error:
         raise EvidenceError(f"{RECORD}: a table cannot be read: {error}") from error
     if found != digest:

@@ -9,7 +9,7 @@ from governance.errors import EvidenceError
 from governance.records import table_files
 from governance.records.evidence import MOST_CELLS, MOST_PRINTED
 from governance.records.manifest import LARGEST_FILE, content
-from governance.records.serialisation import canonical_rows
+from governance.records.serialisation import canonical
 
 __all__ = ["LARGEST_FIGURE", "RecordFiles", "fill"]
 
@@ -78,7 +78,7 @@ def _rows(files: RecordFiles, path: str) -> tuple[list[list[Any]], str]:
     """The rows of a table and their digest."""
     try:
         rows = table_files.rows_of(files.content(path, table_files.LARGEST_PARQUET))
-        return rows, _sha256(canonical_rows(rows))
+        return rows, _sha256(canonical(rows))
     except (ValueError, TypeError) as error:
         raise EvidenceError(f"{files.folder}: {path} cannot be read as a table: {error}") from error
 

@@ -21,7 +21,7 @@ from governance.records.assessment import Assessment
 from governance.records.decoding import FLAT, UNWRITTEN
 from governance.records.evidence import Evidence, Interval, Measurement, ModelIdentity
 from governance.records.policy import Expectation, Policy
-from governance.records.serialisation import canonical, canonical_rows, from_data, parse, to_data
+from governance.records.serialisation import canonical, from_data, parse, to_data
 from governance.records.version_ref import VersionRef
 
 LAWS = settings(max_examples=30, deadline=None)
@@ -291,17 +291,3 @@ def test_an_identity_keeps_the_bytes_of_its_format():
     )  # fmt: skip
 
     assert canonical(to_data(identity)) == IDENTITY_BYTES
-
-
-CELLS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-
-
-@LAWS
-@given(st.lists(st.lists(CELLS | st.text(st.characters()), max_size=4), max_size=4))
-def test_rows_have_the_same_bytes_by_either_way(rows):
-    assert canonical_rows(rows) == canonical(rows)
-
-
-def test_rows_with_lone_surrogates_and_line_breaks_have_the_same_bytes():
-    rows = [["\ud800", ",\n    "], ['"\\', "]\n["]]
-    assert canonical_rows(rows) == canonical(rows)
