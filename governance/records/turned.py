@@ -177,4 +177,4 @@ def sign_test(first: int, second: int) -> float:
     for k in range(1, fewer + 1):
         term = term * (n - k + 1) // k
         tail += term
-    return 2 * tail / 2**n
+    return float(2 * tail / 2**n)
