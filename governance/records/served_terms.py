@@ -22,7 +22,6 @@ ENDING = "/invocations"
 PLACES = re.compile(r"\{[^{}]*\}")
 HELD = {"{name}", "{version}"}
 PLAIN = re.compile(r"[!-~]+")
-HIGHEST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

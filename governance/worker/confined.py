@@ -31,7 +31,7 @@ def main() -> int:
     Command line: one JSON object with `limits` (by name of the `resource` module), `worker` (the
     process to die with; 0 where a namespace sees to that), `sockets` (families that may be opened),
     `result` (descriptor of the pipe to hand back through), `server` (that of the way to a scoring
-    server; None where none is asked), and either `folder` or `device`.
+    server; not there where none is asked), and either `folder` or `device`.
 
     Returns:
         0 if something was handed back; the rest of the codes are those of Python.
@@ -46,7 +46,7 @@ def main() -> int:
     with os.fdopen(asked["result"], "wb") as stream:
         handover.ready(stream, filtered=filtered)
         if "folder" in asked:
-            _assess(Path(asked["folder"]), stream, asked["server"])
+            _assess(Path(asked["folder"]), stream, asked.get("server"))
         elif problem := _missing(asked["device"]):
             handover.write(stream, "failed", problems=[problem])
         else:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,12 +92,13 @@ def launch(
     with ExitStack() as stack:
         result, result_end = _pipe(stack)
         output, output_end = _pipe(stack)
-        way = None if ask is None else stack.enter_context(relayed(ask))
-        handed = [result_end.fileno(), *(() if way is None else (way.fileno(),))]
+        ends: dict[str, IO[bytes] | socket.socket] = {"result": result_end}
+        if ask is not None:
+            ends["server"] = stack.enter_context(relayed(ask))
         asked = {
-            **task, "limits": limits, "worker": worker, "result": result_end.fileno(),
-            "server": None if way is None else way.fileno(),
+            **task, "limits": limits, "worker": worker,
             "sockets": GPU_SOCKETS if device == "cuda" else (),
+            **{name: end.fileno() for name, end in ends.items()},
         }  # fmt: skip
         command = [
             *(*wall, sys.executable, "-P", "-m", "governance.worker.confined"),
@@ -105,12 +106,10 @@ def launch(
         ]
         # Before the start: where this fails, it must leave no process that nobody watches.
         listener = stack.enter_context(_Listener(result, output, received))
-        process = _started(command, place, variables, output_end, handed)
+        process = _started(command, place, variables, output_end, ends)
         stack.callback(kill, process)
-        result_end.close()
-        output_end.close()
-        if way is not None:
-            way.close()
+        for end in (output_end, *ends.values()):
+            end.close()
         why = listener.listen(process, seconds, interrupted)
     code = process.returncode
     if bubblewrap is not None and code > SIGNALLED:
@@ -123,7 +122,7 @@ def _started(
     place: Path,
     variables: Mapping[str, str],
     output: IO[bytes],
-    handed: Sequence[int],
+    ends: Mapping[str, IO[bytes] | socket.socket],
 ) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(  # noqa: S603 - our own command, no shell
@@ -133,7 +132,7 @@ def _started(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            pass_fds=handed,
+            pass_fds=[end.fileno() for end in ends.values()],
             start_new_session=True,
         )
     except (OSError, subprocess.SubprocessError) as error:

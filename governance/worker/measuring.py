@@ -77,13 +77,7 @@ def measure_confined(
         lineage=registry.lineage(version, policy),
         device=config.device,
     )
-    rule = config.rule(version.ref.name) if version.ref is not None else None
-    premises = serving.Premises(
-        python=None if rule is None else rule.server_python,
-        memory_gib=config.memory_gib,
-        listed=config.scoring_servers,
-    )
-    with serving.asking(materials, policy, premises) as ask:
+    with serving.asking(materials, policy, _premises(version, config)) as ask:
         process = sandbox.run(request, folder, config, interrupted=interrupted, ask=ask)
     if process.output:
         log("output", version=str(version.ref), output=process.output[-LOGGED:])
@@ -99,6 +93,16 @@ def measure_confined(
     if any(item.failure is not None for item in assessment.evidence):
         check_host(config)  # a full disk or a lost GPU is no evidence about a model
     return signed_by(assessment, signature)
+
+
+def _premises(version: ModelVersion, config: WorkerConfig) -> serving.Premises:
+    """Where the scoring server of a version is started, and which others may be asked."""
+    rule = None if version.ref is None else config.rule(version.ref.name)
+    return serving.Premises(
+        python=None if rule is None else rule.server_python,
+        memory_gib=config.memory_gib,
+        listed=config.scoring_servers,
+    )
 
 
 def _loaded(result: Path) -> Assessment:

@@ -17,6 +17,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -124,16 +125,13 @@ def assess_model(
         if recorded
         else nullcontext() as policy_fixed,
     ):
-        assessment = _measured(
-            version, policy, Path(scratch) / "subject", device=device, ring=ring, asking=asking,
-            progress=progress,
-        )  # fmt: skip
+        room, asked = Path(scratch), partial(_measured, asking=asking, progress=progress)
+        assessment = asked(version, policy, room / "subject", device=device, ring=ring)
         if recorded and ring is not None:
             assessment = judged(assessment, registry.waivers(version, ring)[0])
-        folder = out or Path(scratch) / "assessment"
+        folder = out or room / "assessment"
         progress("printing the reports", 0, 1)
-        unprinted = keep(assessment, folder)
-        run_id = None
+        unprinted, run_id = keep(assessment, folder), None
         if recorded:
             progress("recording in MLflow", 0, 1)
             run_id = registry.record(

@@ -61,7 +61,10 @@ def chosen(files: ModelFiles, terms: ModelTerms) -> str:
     theirs = first_few(sorted(set(files.flavours) - {"python_function"})) or "none known"
     where = f"{files.folder}/MLmodel: the flavour of this model is {theirs}"
     if terms.flavour is None:
-        raise SubjectError(f"{where}; {', '.join(LOADERS)} are accepted")
+        raise SubjectError(
+            f"{where}; {', '.join(LOADERS)} are accepted, and with flavour = 'served' in [model] "
+            "of the policy any other behind a scoring server"
+        )
     raise SubjectError(
         f"{where}, and flavour = {terms.flavour!r} in [model] of the policy asks for another; "
         f"{', '.join(found) or 'a model of that flavour'} is accepted"

@@ -6,6 +6,7 @@ import pytest
 
 from governance.errors import SubjectError
 from governance.records.model_terms import FLAVOURS, ModelTerms
+from governance.subject.flavours import served
 from governance.subject.flavours.choosing import LOADERS, chosen
 from governance.subject.model_files import ModelFiles
 
@@ -31,4 +32,4 @@ def test_a_model_of_another_flavour_is_refused_with_those_that_are_accepted():
 
 
 def test_every_flavour_that_a_policy_may_name_can_be_loaded():
-    assert set(LOADERS) == set(FLAVOURS)
+    assert {*LOADERS, served.NAME} == set(FLAVOURS)
