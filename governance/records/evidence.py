@@ -144,6 +144,8 @@ class ValidationIdentity:
         images: Number of images.
         class_names: In the order of the model's outputs.
         class_counts: Images of each class.
+        absent: Classes that the policy says to have no images; None where it says so of none.
+        named_by: Who named the classes; None where it was the images alone.
     """
 
     location: str
@@ -151,6 +153,8 @@ class ValidationIdentity:
     images: int
     class_names: tuple[str, ...]
     class_counts: tuple[int, ...]
+    absent: tuple[str, ...] | None = field(default=None, metadata=IF_SET)
+    named_by: str | None = field(default=None, metadata=IF_SET)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,6 +137,9 @@ class ModelTerms:
             aspect ratio, and `crop` brings the short side to size and cuts out the centre.
         outputs: Kind of numbers that the model returns.
         allow_pickle: Whether a pickled model may be loaded. Loading one runs code from the file.
+        class_names: Name of each output of the model, in order: a list, or a file of it beside the
+            policy or in MLflow. Those that the model's metadata or tags give, if not given.
+        absent: Classes of the model that have no validation images. Nothing is expected of them.
     """
 
     size: tuple[int, int] | None = None
@@ -146,6 +149,8 @@ class ModelTerms:
     resize: Literal["none", "squash", "crop"] = "none"
     outputs: Literal["logits", "probabilities"] = "logits"
     allow_pickle: bool = False
+    class_names: tuple[str, ...] | str | None = field(default=None, metadata=IF_SET)
+    absent: tuple[str, ...] | None = field(default=None, metadata=IF_SET)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,11 +209,23 @@ class Policy:
         except (OSError, UnicodeDecodeError) as error:
             raise PolicyError(f"{path}: cannot be read as a policy: {error}") from error
         policy = cls.loads(text, where=path.name, check=check)
-        if URI.match(policy.validation):
-            return policy
-        return dataclasses.replace(
-            policy, validation=str(path.parent.resolve() / policy.validation)
+        home, names = path.parent.resolve(), policy.model.class_names
+        return policy.at(
+            _placed(policy.validation, home),
+            _placed(names, home) if isinstance(names, str) else None,
         )
+
+    def at(self, validation: str, class_names: str | None) -> "Policy":
+        """This policy with other places of what it names.
+
+        Args:
+            validation: Place of the validation images.
+            class_names: Place of the file of class names; not looked at where it names none.
+        """
+        model = self.model
+        if isinstance(model.class_names, str):
+            model = dataclasses.replace(model, class_names=class_names)
+        return dataclasses.replace(self, validation=validation, model=model)
 
     @classmethod
     def loads(
@@ -236,6 +253,11 @@ class Policy:
         return policy
 
 
+def _placed(location: str, home: Path) -> str:
+    """A place that a policy names, from the policy's folder where it is a relative path."""
+    return location if URI.match(location) else str(home / location)
+
+
 def _policy(reader: Reader, text: str) -> tuple[Policy, tuple[Written, ...]]:
     terms = reader.table("model")
     model = ModelTerms(
@@ -246,6 +268,8 @@ def _policy(reader: Reader, text: str) -> tuple[Policy, tuple[Written, ...]]:
         resize=terms.choice("resize", "none", ("none", "squash", "crop")),  # type: ignore[arg-type]
         outputs=terms.choice("outputs", "logits", ("logits", "probabilities")),  # type: ignore[arg-type]
         allow_pickle=terms.flag("allow_pickle", default=False),
+        class_names=terms.text_or_texts("class_names"),
+        absent=terms.texts("absent", None),
     )
     depth = 1 if model.channels == "grey" else 3
     for name, values in (("mean", model.mean), ("std", model.std)):

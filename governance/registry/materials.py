@@ -13,13 +13,24 @@ from governance.errors import SubjectError
 from governance.records.evidence import ModelSignature
 from governance.records.policy import Policy
 from governance.registry.training_curves import Curve, recorded
-from governance.registry.versions import ModelVersion, Room, download, is_model_folder, refusals
+from governance.registry.versions import (
+    ModelVersion,
+    Room,
+    download,
+    is_model_folder,
+    refusals,
+    registered,
+)
 from governance.subject import model_files
+from governance.subject.class_names import LARGEST_NAMES, read_names, tagged
 from governance.subject.images.problems import LARGEST_SET, MOST_CLASSES, MOST_IMAGES
 from governance.subject.model_files import DOWNLOAD_NOTE
 from governance.subject.model_files.reading import LARGEST_FOLDER, MOST_FILES
 
 __all__ = ["Materials", "gather", "model_folder", "signature_beside"]
+
+#: Tag of a version with the names of its outputs.
+CLASSES = "class_names"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +44,16 @@ class Materials:
         model: Path of the folder with the MLmodel file.
         images: Path of the validation images, a folder or a file.
         history: Metrics `learning.*` of the training run by key, as (step, value).
+        class_names: Class names in the file that the policy names; None where it names none.
+        tagged: Class names in a tag of the version; None where there is none.
     """
 
     version: ModelVersion
     model: str
     images: str
     history: Mapping[str, Curve] = field(default_factory=dict)
+    class_names: tuple[str, ...] | None = None
+    tagged: tuple[str, ...] | None = None
 
 
 def gather(version: ModelVersion, policy: Policy, workspace: Path) -> Materials:
@@ -50,6 +65,7 @@ def gather(version: ModelVersion, policy: Policy, workspace: Path) -> Materials:
         workspace: Folder for downloads; files on this machine stay where they are.
 
     Raises:
+        SubjectError: If the file or the tag of class names holds none.
         RegistryError: If something cannot be downloaded.
     """
     location = policy.validation
@@ -62,7 +78,31 @@ def gather(version: ModelVersion, policy: Policy, workspace: Path) -> Materials:
         model=str(model_folder(version, workspace / "model")),
         images=str(images),
         history=recorded(version.run_id),
+        class_names=_listed(policy.model.class_names, workspace / "class_names"),
+        tagged=_tagged(version),
     )
+
+
+def _listed(location: object, into: Path) -> tuple[str, ...] | None:
+    """The names in the file that a policy names, if it names one."""
+    if not isinstance(location, str):
+        return None
+    path = Path(location)
+    if ":" in location and not path.exists():
+        path = download(location, into, Room(1, LARGEST_NAMES, SubjectError))
+    return read_names(path, location)
+
+
+def _tagged(version: ModelVersion) -> tuple[str, ...] | None:
+    """The names in a tag of a registered version."""
+    if version.ref is None:
+        return None
+    with refusals(f"{version.uri}: looking up its tags"):
+        tags = registered(version).tags
+    try:
+        return tagged(tags.get(CLASSES))
+    except SubjectError as error:
+        raise SubjectError(f"{version.uri}: {problem}" for problem in error.problems) from error
 
 
 def signature_beside(model: Path, ring: Keyring | None) -> ModelSignature | None:

@@ -10,7 +10,8 @@ from governance.records.policy import ModelTerms, Policy
 from governance.registry.materials import Materials, gather
 from governance.registry.training_curves import named
 from governance.registry.versions import ModelVersion
-from governance.subject import model_files
+from governance.subject import class_names, model_files
+from governance.subject.class_names import ClassNames
 from governance.subject.images import open_validation
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.model_files import Shape, loading, trial
@@ -69,10 +70,11 @@ def open_materials(
     """
     place, version = device_named(device), materials.version
     files = model_files.read(Path(materials.model))
-    loaded = loading.load(files, allow_pickle=policy.model.allow_pickle, device=place)
-    preprocessing = _preprocessing(policy.model, files.shape, loaded.shape, version.uri)
     if validation is None:
         validation = open_validation(Path(materials.images), policy.validation)
+    validation = _in_order(validation, materials, policy.model)
+    loaded = loading.load(files, allow_pickle=policy.model.allow_pickle, device=place)
+    preprocessing = _preprocessing(policy.model, files.shape, loaded.shape, version.uri)
     subject = Subject(
         identity=loaded.identity(
             files,
@@ -92,6 +94,26 @@ def open_materials(
     )
     try_out(subject, policy.seed)
     return subject
+
+
+def _in_order(validation: ValidationSet, materials: Materials, terms: ModelTerms) -> ValidationSet:
+    """The images with their labels in the order of the model's outputs, before it is loaded."""
+    described, where = model_files.describe(Path(materials.model)), materials.version.uri
+    named = terms.class_names
+    tag = (
+        ClassNames(names=materials.tagged, source="its tag class_names")
+        if materials.tagged
+        else None
+    )
+    stated = class_names.listed(
+        materials.class_names if isinstance(named, str) else named,
+        (*described.classes, *([tag] if tag else [])),
+        where,
+    )
+    found = class_names.matched(validation, stated, terms.absent, where)
+    if described.outputs not in {None, len(found.class_names)}:
+        raise SubjectError(class_names.other_number(described.outputs, found, where))
+    return found
 
 
 def device_named(device: str) -> torch.device:

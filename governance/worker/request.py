@@ -1,6 +1,5 @@
 """Request: what a confined process is asked for, as files in the folder it is given."""
 
-import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +51,7 @@ class Request:
         data = {
             "materials": to_data(self.materials),
             "validation": self.policy.validation,
+            "class_names": self.policy.model.class_names,
             "data": lineage.data,
             "unknown": lineage.unknown,
             "device": self.device,
@@ -72,7 +72,7 @@ class Request:
             policy = Policy.loads((folder / POLICY).read_text(encoding="utf-8"), where=POLICY)
             return cls(
                 materials=_materials(data["materials"]),
-                policy=dataclasses.replace(policy, validation=data["validation"]),
+                policy=policy.at(data["validation"], data["class_names"]),
                 lineage=Lineage(
                     previous=_earlier(folder / PREVIOUS),
                     first=_earlier(folder / FIRST),
@@ -96,7 +96,15 @@ def _materials(data: dict[str, object]) -> Materials:
         key: tuple((int(step), float(value)) for step, value in points)
         for key, points in history.items()  # type: ignore[attr-defined]
     }
-    return Materials(version=from_data(ModelVersion, version), history=curves, **given)  # type: ignore[arg-type]
+    names = {
+        key: None if given[key] is None else tuple(given[key])  # type: ignore[call-overload]
+        for key in ("class_names", "tagged")
+    }
+    return Materials(
+        version=from_data(ModelVersion, version),
+        history=curves,
+        **{**given, **names},  # type: ignore[arg-type]
+    )
 
 
 def _earlier(folder: Path) -> Assessment | None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -26,6 +26,8 @@ class ValidationSet:
         ids: Name of each image for the reader: its path inside the folder, or its number.
         hashes: sha256 of each image as stored, hexadecimal.
         digest: sha256 over class names and every image's label and hash.
+        absent: Classes that the policy says to have no images; nothing is expected of them.
+        named_by: Who named the classes, where it was not the images alone.
     """
 
     location: str
@@ -35,6 +37,8 @@ class ValidationSet:
     ids: tuple[str, ...]
     hashes: tuple[str, ...]
     digest: str
+    absent: tuple[str, ...] = ()
+    named_by: str | None = None
 
     @classmethod
     def of(
@@ -47,10 +51,6 @@ class ValidationSet:
         location: str,
     ) -> Self:
         """Images and labels with the digest that is taken over them."""
-        # JSON, so that no class name can pass for two.
-        digest = hashlib.sha256(json.dumps(list(class_names)).encode())
-        for label, content in zip(labels, hashes, strict=True):
-            digest.update(f"\n{label} {content}".encode())
         return cls(
             location=location,
             images=images,
@@ -58,7 +58,29 @@ class ValidationSet:
             class_names=tuple(class_names),
             ids=tuple(ids),
             hashes=tuple(hashes),
-            digest=f"sha256:{digest.hexdigest()}",
+            digest=_digest(class_names, labels, hashes),
+        )
+
+    def with_classes(
+        self, class_names: Sequence[str], *, absent: Sequence[str], named_by: str
+    ) -> Self:
+        """The same images under the same names, in another order and among more of them.
+
+        Args:
+            class_names: All names of this set, and perhaps others, in the order of the outputs.
+            absent: Those that the policy says to have no images.
+            named_by: Who named them.
+        """
+        place = {name: index for index, name in enumerate(class_names)}
+        moved = np.array([place[name] for name in self.class_names], dtype=np.int64)
+        labels = moved[self.labels]
+        return replace(
+            self,
+            labels=labels,
+            class_names=tuple(class_names),
+            digest=_digest(class_names, labels, self.hashes),
+            absent=tuple(absent),
+            named_by=named_by,
         )
 
     def __len__(self) -> int:
@@ -74,11 +96,21 @@ class ValidationSet:
             images=len(self),
             class_names=self.class_names,
             class_counts=tuple(int(count) for count in counts),
+            absent=self.absent or None,
+            named_by=self.named_by,
         )
 
     def sample(self, n: int, seed: int) -> NDArray[np.int64]:
         """Indices of at most `n` images, as even over the classes as the set allows, ascending."""
         return np.sort(evenly(self.labels, np.random.default_rng(seed))[:n])
+
+
+def _digest(class_names: Sequence[str], labels: NDArray[np.int64], hashes: Sequence[str]) -> str:
+    # JSON, so that no class name can pass for two.
+    digest = hashlib.sha256(json.dumps(list(class_names)).encode())
+    for label, content in zip(labels, hashes, strict=True):
+        digest.update(f"\n{label} {content}".encode())
+    return f"sha256:{digest.hexdigest()}"
 
 
 def evenly(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
