@@ -15,7 +15,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -35,9 +35,13 @@ from governance.records.drift_terms import DriftTerms, Envelope
 from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.worker.config import OPTIONS, PolicyRule, WorkerConfig
 
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+from case_table import Outcome, sections  # noqa: E402 - the tests are no package
+
 Row = tuple[str, ...]
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = ROOT / "docs"
 PART = re.compile(r"(<!-- reference: ([a-z ]+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
 #: Letters outside code that Markdown would take for tags.
 LETTERS = re.compile(r"<(?![^`]*`(?:[^`]*`[^`]*`)*[^`]*$)")
@@ -224,6 +228,22 @@ def _analysis(name: str) -> str:
     return "\n".join([*lines, table(head, rows), ""])
 
 
+def all_cases() -> str:
+    """Every case that the tests run, and what becomes of it, in the order of their files."""
+    parts = []
+    for title, about, rows in sections(ROOT / "tests" / "cases"):
+        lines = [plain_table(("given", "outcome", "what is said"), map(_case, rows))]
+        parts.append("\n\n".join([f"## {title}", *([about] if about else []), *lines]))
+    return "\n\n".join(parts)
+
+
+def _case(row: tuple[str, Outcome]) -> Row:
+    given, outcome = row
+    without = ", ".join(f"`{name}`" for name in outcome.without)
+    kind = f"assessed; not applicable: {without}" if without else outcome.kind
+    return given, kind, "; ".join(f'"{words}"' for words in outcome.says)
+
+
 def toml(*rows: Row) -> str:
     """A table of keys."""
     return table(("key", "type", "default", "meaning"), list(rows))
@@ -231,9 +251,14 @@ def toml(*rows: Row) -> str:
 
 def table(head: Row, rows: list[Row]) -> str:
     """A table whose first column is code."""
+    return plain_table(head, ((f"`{first}`", *rest) for first, *rest in rows))
+
+
+def plain_table(head: Row, rows: Iterable[Row]) -> str:
+    """A table in Markdown; angle brackets are text outside code."""
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    for first, *rest in ([cell.replace("|", "\\|") for cell in row] for row in rows):
-        cells = [f"`{first}`", *(LETTERS.sub(r"\\\g<0>", cell) for cell in rest)]
+    for row in rows:
+        cells = [LETTERS.sub(r"\\\g<0>", cell.replace("|", "\\|")) for cell in row]
         lines.append("|".join(["", *(f" {cell} " if cell else " " for cell in cells), ""]))
     return "\n".join(lines)
 
@@ -246,6 +271,7 @@ DRIFT = ("tolerance", "alpha", "statistics", "references", "budget")
 #: What a page can ask for, by name.
 PARTS: Mapping[str, Callable[[], str]] = {
     "analyses": all_analyses,
+    "cases": all_cases,
     "commands": all_commands,
     "policy": lambda: toml(*keys(Policy, "title", "seed", "baseline", "budget_minutes")),
     "policy model": lambda: toml(*keys(ModelTerms)),
