@@ -6,6 +6,7 @@ from governance.records.assessment import Assessment
 from governance.records.card import STATEMENTS
 from governance.records.numbers import count
 from governance.records.severities import SEVERITIES
+from governance.records.wording import first_few
 from reports.amounts import bound
 from reports.gaps import Gap, uncovered, unmeasured, withdrawn
 from reports.prose import printable
@@ -127,7 +128,8 @@ def _baseline(assessment: Assessment) -> Fact:
 
 def _images(assessment: Assessment) -> Fact:
     validation = assessment.validation
-    counts, names = validation.class_counts, validation.class_names
+    absent = validation.absent or ()
+    counts, names = validation.counted, validation.counted_names
     words = f"{count(validation.images)} images of {count(len(names))} classes"
     if counts and min(counts) == max(counts):
         words += f", {count(counts[0])} of each"
@@ -135,6 +137,13 @@ def _images(assessment: Assessment) -> Fact:
         words += f", {count(min(counts))} to {count(max(counts))} of each"
     if len(names) <= MOST_CLASSES and all(len(name) <= MOST_CLASSES for name in names):
         words += f" ({', '.join(map(printable, names))})"
+    if validation.named_by is not None:
+        words += f"; classes named by {printable(validation.named_by)}"
+    if absent:
+        words += (
+            f"; {count(len(absent))} further classes of the model have no images, and nothing is "
+            f"known of them ({first_few(list(map(printable, absent)))})"
+        )
     return Fact(name="Images", words=words, mono=validation.location)
 
 

@@ -20,10 +20,17 @@ Method
     themselves. The control is a model that always gives the shares of the classes as probabilities
     and names the commonest class.
 
+    Outputs may stand for other classes than the images say. The natural order of the class names
+    (2 before 10) is held against the given order on all images. Then half of the images choose the
+    one-to-one order with most right answers, and the others test it. Classes that exchange outputs
+    among themselves are tested together, by the exact McNemar test at 0.01 divided by the number of
+    such groups; most of their images must be right in the order found.
+
 Signs of risk
     All images are answered with one class. The recall of a class lies far below the others, or its
     interval reaches down to chance. A recall fell from the previous version while accuracy held.
     Confidences lie far above the share of right answers. Two classes are taken for one another.
+    Classes are exchanged: then the other figures describe a wrong list of names and not the model.
 
 Limits
     The numbers hold only for images like the validation images. A class with few images has a wide
@@ -40,6 +47,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from governance.errors import AnalysisError
+from governance.methods.class_order import reordered
 from governance.methods.misread import misread
 from governance.methods.one_answer import one_answer
 from governance.methods.statistics.calibration import Calibration, calibration
@@ -57,13 +65,17 @@ from governance.methods.statistics.proportions import (
 from governance.methods.statistics.shortfall import cannot_fall_short, falls_short
 from governance.records.evidence import Cell, Interval, Measurement, Metric, Table
 from governance.records.numbers import number
+from governance.records.policy import Expectation
 from governance.records.wording import first_few, missing
+from governance.subject.images.validation_set import evenly
 from governance.subject.subject import Needs, Subject
 
 __all__ = ["Performance", "performance"]
 
 # Figures and printed tables stop here; evidence keeps every row.
 DRAWN = 25
+# Exchanged classes that a note names.
+NAMED = 6
 CLASS_COLUMNS = (
     "class", "n", "recall", "recall_low", "recall_high",
     "named", "precision", "precision_low", "precision_high",
@@ -107,6 +119,12 @@ class Performance:
                 highest=None,
                 per_class=True,
             ),
+            "classes_exchanged": Metric(
+                meaning="Number of classes that are shown to have another output than the order of "
+                "the classes says.",
+                better="lower",
+                highest=None,
+            ),
             "ece": Metric(
                 meaning="Expected calibration error: mean distance of confidence from the share of "
                 "right answers.",
@@ -125,6 +143,19 @@ class Performance:
         }
     )
 
+    #: Holds under every policy that does not state its own on the same metric.
+    standing: ClassVar[tuple[Expectation, ...]] = (
+        Expectation(
+            metric="performance.classes_exchanged",
+            at_most=0.0,
+            severity="review",
+            rationale=(
+                "Where outputs stand for other classes than the images say, every other number "
+                "may describe a wrong list of names and not the model."
+            ),
+        ),
+    )
+
     def __post_init__(self) -> None:
         if self.bins < 1:
             raise ValueError(f"bins = {self.bins}: a whole number of at least 1 is accepted")
@@ -141,6 +172,7 @@ class Performance:
             bins=self.bins,
             class_recall=self.class_recall,
             seed=seed,
+            absent=validation.absent,
         )
         pictures, table = misread(
             np.asarray(predictions, dtype=np.float64),
@@ -164,6 +196,7 @@ def performance(
     bins: int = 15,
     class_recall: float = 0.5,
     seed: int = 0,
+    absent: Sequence[str] = (),
 ) -> Measurement:
     """Right answers and calibration of probabilities against labels.
 
@@ -173,7 +206,8 @@ def performance(
         class_names: K names in the order of the columns.
         bins: Largest number of bins of the calibration error.
         class_recall: Recall that every class is meant to have.
-        seed: Of the bootstrap and of the simulated control.
+        seed: Of the bootstrap, of the simulated control and of the images that choose an order.
+        absent: Classes that are known to have no images; nothing is said of them.
 
     Raises:
         AnalysisError: If shapes disagree, a label is out of range, or a row holds no probabilities.
@@ -182,18 +216,23 @@ def performance(
     _refuse(p, y, class_names)
     named = p.argmax(1)
     right = named == y
-    recalls = by_class(right, y, len(class_names))
-    precisions = by_class(right, named, len(class_names))
+    by_label, by_answer = (by_class(right, of, len(class_names)) for of in (y, named))
+    known = [place for place, name in enumerate(class_names) if name not in set(absent)]
+    names, recalls = [class_names[place] for place in known], tuple(by_label[i] for i in known)
+    # A class without images may be answered all the same.
+    answered = sorted({*known, *(place for place, item in enumerate(by_answer) if item.n)})
+    rows = [(class_names[place], by_label[place], by_answer[place]) for place in answered]
     scale = calibration(p.max(1), right, bins=bins, seed=seed)
     scores = _scores(p, y, right, recalls, scale)
     metrics = {name: value for name, (value, _, _) in scores.items()}
     intervals = {name: interval for name, (_, interval, _) in scores.items() if interval}
-    for name, item in zip(class_names, recalls, strict=True):
+    for name, item in zip(names, recalls, strict=True):
         metrics[f"recall.{name}"] = item.share
         interval = item.interval
         if interval:
             intervals[f"recall.{name}"] = interval
-    metrics["classes_short"], short_note = _short(recalls, class_names, class_recall)
+    metrics["classes_short"], short_note = _short(recalls, names, class_recall)
+    metrics["classes_exchanged"], order_note = _exchanged(named, y, class_names, seed)
     confused = confusion(y, named, len(class_names))
     drawn = len(class_names) <= DRAWN
     return Measurement(
@@ -202,12 +241,12 @@ def performance(
         figures=(confusion_figure(confused, class_names),) if drawn else (),
         tables=(
             _overall(scores, len(y)),
-            _classes(class_names, recalls, precisions),
+            _classes(rows),
             confusion_table(confused, class_names),
             _bins(scale),
             _answers(class_names, y, p),
         ),
-        notes=(*_notes(class_names, named, recalls, scale), *short_note),
+        notes=(*_notes(class_names, named, names, recalls, scale), *order_note, *short_note),
     )
 
 
@@ -244,10 +283,10 @@ def _scores(
     seen = share[share > 0]
     worst, balanced = lowest(recalls), mean_of(recalls)
     # Always naming one class recognises that class alone.
-    blind_worst = 0.0 if classes > 1 else 1.0
+    blind_worst = 0.0 if len(recalls) > 1 else 1.0
     return {
         "accuracy": (float(right.mean()), wilson(int(right.sum()), n), chance(y)),
-        "balanced_accuracy": (*(balanced or (None, None)), 1 / classes),
+        "balanced_accuracy": (*(balanced or (None, None)), 1 / len(recalls)),
         "recall_worst": (*(worst or (None, None)), blind_worst),
         "ece": (scale.error, scale.interval, scale.null_mean),
         "nll": (float(losses.mean()), mean(losses, lowest=0), float(-(seen * np.log(seen)).sum())),
@@ -299,11 +338,9 @@ def _overall(scores: Mapping[str, tuple[float | None, Interval | None, float]], 
     )
 
 
-def _classes(
-    names: Sequence[str], recalls: tuple[ClassShare, ...], precisions: tuple[ClassShare, ...]
-) -> Table:
+def _classes(classes: Sequence[tuple[str, ClassShare, ClassShare]]) -> Table:
     rows: list[tuple[Cell, ...]] = []
-    for name, recall, precision in zip(names, recalls, precisions, strict=True):
+    for name, recall, precision in classes:
         recall_cells = (recall.n, recall.share, *ends(recall.interval))
         rows.append((name, *recall_cells, precision.n, precision.share, *ends(precision.interval)))
     rows.sort(key=lambda row: (row[2] is not None, float(row[2] or 0.0)))
@@ -354,9 +391,34 @@ def _answers(names: Sequence[str], y: NDArray[np.int64], p: NDArray[np.float64])
     )
 
 
+def _exchanged(
+    named: NDArray[np.int64], labels: NDArray[np.int64], names: Sequence[str], seed: int
+) -> tuple[float | None, tuple[str, ...]]:
+    """How many classes have another output than the order says, with the note that names them."""
+    chosen = np.zeros(len(labels), dtype=bool)
+    chosen[evenly(labels, np.random.default_rng(seed))[: len(labels) // 2]] = True
+    order = reordered(named, labels, chosen, names)
+    if not order.shown:
+        why = one_answer(named, names)
+        if len(np.unique(labels)) == 1:
+            why = "all images are of one class"
+        elif not order.testable:
+            why = f"{order.images} images are too few to show another order of the outputs"
+        return (0.0, ()) if why is None else (None, (missing(["classes_exchanged"], why),))
+    natural = "That is the natural order of the names. " if order.natural else ""
+    note = (
+        f"The outputs stand in another order than the classes: {order.moves(names, NAMED)}. "
+        f"{natural}In it the accuracy is {number(order.found, 3)} in place of "
+        f"{number(order.given, 3)}, on {order.images} images that did not choose it. class_names "
+        "in [model] of the policy states the order."
+    )
+    return float(len(order.moved)), (note,)
+
+
 def _notes(
-    names: Sequence[str],
+    class_names: Sequence[str],
     named: NDArray[np.int64],
+    names: Sequence[str],
     recalls: tuple[ClassShare, ...],
     scale: Calibration,
 ) -> tuple[str, ...]:
@@ -366,7 +428,7 @@ def _notes(
         f"shows on as many images (mean {number(scale.null_mean, 3)}, 97.5 % quantile "
         f"{number(scale.null_high, 3)})."
     )
-    alike = one_answer(named, names)
+    alike = one_answer(named, class_names)
     counts = [item.n for item in recalls]
     absent = unknown(names, counts, ("recall_worst", "balanced_accuracy"), "recall")
     # First, and worded alike for every model: the report's first page repeats it.

@@ -156,6 +156,18 @@ class ValidationIdentity:
     absent: tuple[str, ...] | None = field(default=None, metadata=IF_SET)
     named_by: str | None = field(default=None, metadata=IF_SET)
 
+    @property
+    def counted_names(self) -> tuple[str, ...]:
+        """All classes but those that the policy says to have no images."""
+        absent = set(self.absent or ())
+        return tuple(name for name in self.class_names if name not in absent)
+
+    @property
+    def counted(self) -> tuple[int, ...]:
+        """Images of each of `counted_names`."""
+        counts = dict(zip(self.class_names, self.class_counts, strict=True))
+        return tuple(counts[name] for name in self.counted_names)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:

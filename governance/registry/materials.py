@@ -22,15 +22,12 @@ from governance.registry.versions import (
     registered,
 )
 from governance.subject import model_files
-from governance.subject.class_names import LARGEST_NAMES, read_names, tagged
+from governance.subject.class_names import LARGEST_NAMES, TAG, read_names
 from governance.subject.images.problems import LARGEST_SET, MOST_CLASSES, MOST_IMAGES
 from governance.subject.model_files import DOWNLOAD_NOTE
 from governance.subject.model_files.reading import LARGEST_FOLDER, MOST_FILES
 
-__all__ = ["Materials", "gather", "model_folder", "signature_beside"]
-
-#: Tag of a version with the names of its outputs.
-CLASSES = "class_names"
+__all__ = ["Materials", "class_tag", "gather", "model_folder", "signature_beside"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +42,7 @@ class Materials:
         images: Path of the validation images, a folder or a file.
         history: Metrics `learning.*` of the training run by key, as (step, value).
         class_names: Class names in the file that the policy names; None where it names none.
-        tagged: Class names in a tag of the version; None where there is none.
+        tagged: Tag of the version that names its outputs, as it stands; None without one.
     """
 
     version: ModelVersion
@@ -53,7 +50,7 @@ class Materials:
     images: str
     history: Mapping[str, Curve] = field(default_factory=dict)
     class_names: tuple[str, ...] | None = None
-    tagged: tuple[str, ...] | None = None
+    tagged: str | None = None
 
 
 def gather(version: ModelVersion, policy: Policy, workspace: Path) -> Materials:
@@ -65,7 +62,7 @@ def gather(version: ModelVersion, policy: Policy, workspace: Path) -> Materials:
         workspace: Folder for downloads; files on this machine stay where they are.
 
     Raises:
-        SubjectError: If the file or the tag of class names holds none.
+        SubjectError: If the file of class names holds none.
         RegistryError: If something cannot be downloaded.
     """
     location = policy.validation
@@ -79,7 +76,7 @@ def gather(version: ModelVersion, policy: Policy, workspace: Path) -> Materials:
         images=str(images),
         history=recorded(version.run_id),
         class_names=_listed(policy.model.class_names, workspace / "class_names"),
-        tagged=_tagged(version),
+        tagged=class_tag(version),
     )
 
 
@@ -93,16 +90,17 @@ def _listed(location: object, into: Path) -> tuple[str, ...] | None:
     return read_names(path, location)
 
 
-def _tagged(version: ModelVersion) -> tuple[str, ...] | None:
-    """The names in a tag of a registered version."""
+def class_tag(version: ModelVersion) -> str | None:
+    """The tag of a registered version that names its outputs, as it stands; None without one.
+
+    Raises:
+        RegistryError: If the version is gone, or MLflow cannot be asked.
+    """
     if version.ref is None:
         return None
     with refusals(f"{version.uri}: looking up its tags"):
-        tags = registered(version).tags
-    try:
-        return tagged(tags.get(CLASSES))
-    except SubjectError as error:
-        raise SubjectError(f"{version.uri}: {problem}" for problem in error.problems) from error
+        text: str | None = registered(version).tags.get(TAG)
+    return text
 
 
 def signature_beside(model: Path, ring: Keyring | None) -> ModelSignature | None:

@@ -11,7 +11,6 @@ from governance.registry.materials import Materials, gather
 from governance.registry.training_curves import named
 from governance.registry.versions import ModelVersion
 from governance.subject import class_names, model_files
-from governance.subject.class_names import ClassNames
 from governance.subject.images import open_validation
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.model_files import Shape, loading, trial
@@ -98,22 +97,16 @@ def open_materials(
 
 def _in_order(validation: ValidationSet, materials: Materials, terms: ModelTerms) -> ValidationSet:
     """The images with their labels in the order of the model's outputs, before it is loaded."""
-    described, where = model_files.describe(Path(materials.model)), materials.version.uri
-    named = terms.class_names
-    tag = (
-        ClassNames(names=materials.tagged, source="its tag class_names")
-        if materials.tagged
-        else None
+    described = model_files.describe(Path(materials.model))
+    listed = isinstance(terms.class_names, str)
+    return class_names.matched(
+        validation,
+        materials.class_names if listed else terms.class_names,
+        terms.absent,
+        said=(*described.classes, *class_names.of_tag(materials.tagged)),
+        outputs=described.outputs,
+        where=materials.version.uri,
     )
-    stated = class_names.listed(
-        materials.class_names if isinstance(named, str) else named,
-        (*described.classes, *([tag] if tag else [])),
-        where,
-    )
-    found = class_names.matched(validation, stated, terms.absent, where)
-    if described.outputs not in {None, len(found.class_names)}:
-        raise SubjectError(class_names.other_number(described.outputs, found, where))
-    return found
 
 
 def device_named(device: str) -> torch.device:

@@ -15,6 +15,7 @@ from typing import Any
 from governance.errors import SubjectError
 from governance.records.bounded import content_of, json_data
 from governance.records.numbers import count
+from governance.records.policy import ModelTerms
 from governance.records.wording import first_few
 from governance.subject.images.problems import class_name_problems
 from governance.subject.images.validation_set import ValidationSet
@@ -22,19 +23,22 @@ from governance.subject.images.validation_set import ValidationSet
 __all__ = [
     "LARGEST_NAMES",
     "POLICY",
+    "TAG",
     "ClassNames",
-    "listed",
+    "in_order",
     "matched",
     "names_in",
+    "of_tag",
     "other_number",
     "read_names",
-    "tagged",
 ]
 
 #: Bytes of a file of class names.
 LARGEST_NAMES = 16 * 2**20
 #: What is said of names that the policy states.
 POLICY = "the policy"
+#: Tag of a version with the names of its outputs.
+TAG = "class_names"
 #: Names that `transformers` makes up for classes that nobody named.
 MADE_UP = "LABEL_"
 CURE = (
@@ -115,29 +119,30 @@ def read_names(path: Path, location: str) -> tuple[str, ...]:
     return found
 
 
-def tagged(text: str | None) -> tuple[str, ...] | None:
-    """The class names in a tag: a JSON list, or names with commas between them.
+def of_tag(text: str | None) -> tuple[ClassNames, ...]:
+    """The class names in the tag of a version: a JSON list, or names with commas between them.
 
     Raises:
         SubjectError: If the tag holds JSON that names no classes.
     """
     if text is None or not text.strip():
-        return None
+        return ()
     if text.lstrip()[:1] not in {"[", "{"}:
-        return tuple(name.strip() for name in text.split(","))
-    try:
-        found = names_in(json.loads(text))
-    except (ValueError, RecursionError):
-        found = None
+        found = names_in([name.strip() for name in text.split(",")])
+    else:
+        try:
+            found = names_in(json.loads(text))
+        except (ValueError, RecursionError):
+            found = None
     if found is None:
         raise SubjectError(
-            "tag class_names: holds no list of names; a JSON list of texts is accepted, such as "
+            f"tag {TAG}: holds no list of names; a JSON list of texts is accepted, such as "
             '["cat", "dog"]'
         )
-    return found
+    return (ClassNames(names=found, source=f"the tag {TAG} of the version"),)
 
 
-def listed(
+def _agreed(
     policy: Sequence[str] | None, said: Sequence[ClassNames], where: str
 ) -> ClassNames | None:
     """The class names that count, of all that were found; None where nobody names the classes.
@@ -151,7 +156,7 @@ def listed(
         SubjectError: If two of them contradict each other, or a name is none.
     """
     stated = () if policy is None else (ClassNames(names=tuple(policy), source=POLICY),)
-    found = (*stated, *said)
+    found: tuple[ClassNames, ...] = (*stated, *said)
     if not found:
         return None
     first = found[0]
@@ -173,24 +178,59 @@ def listed(
     return first
 
 
+def in_order(validation: ValidationSet, terms: ModelTerms) -> ValidationSet:
+    """Images as a policy alone orders their classes, before there is a model.
+
+    Names in a file that lies in MLflow, or that only the model says, are not known yet.
+
+    Raises:
+        SubjectError: If the policy names other classes than the images.
+    """
+    names = terms.class_names
+    if isinstance(names, str):
+        names = read_names(Path(names), names) if Path(names).exists() else None
+    if names is None and terms.absent is not None:
+        return validation
+    return matched(validation, names, terms.absent, where="the policy")
+
+
 def matched(
     validation: ValidationSet,
-    stated: ClassNames | None,
-    absent: Sequence[str] | None,
+    policy: Sequence[str] | None,
+    absent: Sequence[str] | None = None,
+    *,
+    said: Sequence[ClassNames] = (),
+    outputs: int | None = None,
     where: str,
 ) -> ValidationSet:
     """The same images with their labels in the order of the model's outputs.
 
     Args:
         validation: Images as they were opened.
-        stated: Names of the outputs; None where nobody names them.
+        policy: Names of the outputs that the policy states; None where it states none.
         absent: Classes of the model that the policy says to have no images.
+        said: Names that the model's files and tags give.
+        outputs: Number of outputs of the model, where its files tell it.
         where: Name of the model in messages.
 
     Raises:
         SubjectError: If images and model name other classes, or classes lack images of which the
-            policy does not say so.
+            policy does not say so, or two who name the classes contradict each other.
     """
+    stated = _agreed(policy, said, where)
+    found = _moved(validation, stated, absent, where)
+    if outputs not in {None, len(found.class_names)}:
+        raise SubjectError(other_number(int(outputs or 0), found, where))
+    return found
+
+
+def _moved(
+    validation: ValidationSet,
+    stated: ClassNames | None,
+    absent: Sequence[str] | None,
+    where: str,
+) -> ValidationSet:
+    """The same images in the order of the names that count; as they are where there are none."""
     ours = validation.class_names
     if stated is None:
         if absent is None:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from governance.errors import EvidenceError
 from governance.records.assessment import Assessment
@@ -89,21 +90,18 @@ class Request:
             raise EvidenceError(f"{folder}: no request of a worker: {error!r}") from error
 
 
-def _materials(data: dict[str, object]) -> Materials:
+def _materials(data: dict[str, Any]) -> Materials:
     given = dict(data)
-    version, history = given.pop("version"), given.pop("history")
     curves = {
         key: tuple((int(step), float(value)) for step, value in points)
-        for key, points in history.items()  # type: ignore[attr-defined]
+        for key, points in given.pop("history").items()
     }
-    names = {
-        key: None if given[key] is None else tuple(given[key])  # type: ignore[call-overload]
-        for key in ("class_names", "tagged")
-    }
+    names, version = given.pop("class_names"), from_data(ModelVersion, given.pop("version"))
     return Materials(
-        version=from_data(ModelVersion, version),
+        version=version,
         history=curves,
-        **{**given, **names},  # type: ignore[arg-type]
+        class_names=None if names is None else tuple(names),
+        **given,
     )
 
 
