@@ -33,6 +33,7 @@ from governance.records.card import Card
 from governance.records.configuration import Configuration
 from governance.records.drift_terms import DriftTerms, Envelope
 from governance.records.policy import Expectation, ModelTerms, Policy
+from governance.records.resizing import Resize
 from governance.worker.config import OPTIONS, PolicyRule, WorkerConfig
 
 ROOT = Path(__file__).parents[1]
@@ -82,6 +83,8 @@ def in_words(hint: Any) -> str:
         return " or ".join(f"`{item}`" for item in arguments)
     if kind in {typing.Union, types.UnionType}:
         one, *more = (item for item in arguments if item is not type(None))
+        if more and (one in WORDS or typing.get_origin(one) is Literal):
+            return " or ".join(map(in_words, (one, *more)))
         return "text" if more else in_words(one)  # one of several classes is read from a text
     if kind is tuple and arguments[-1] is not ...:
         return f"{len(arguments)} {in_words(arguments[0])}s"
@@ -275,6 +278,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "commands": all_commands,
     "policy": lambda: toml(*keys(Policy, "title", "seed", "baseline", "budget_minutes")),
     "policy model": lambda: toml(*keys(ModelTerms)),
+    "policy model resize": lambda: toml(*keys(Resize)),
     "policy validation": lambda: toml(
         *keys(Policy, "validation", named={"validation": "data"})
     ),

@@ -151,7 +151,7 @@ def _preparation(assessment: Assessment) -> Fact:
     model = assessment.policy.model
     size = f"{model.size[0]} × {model.size[1]} pixels" if model.size else "size of the model"  # noqa: RUF001 - a product
     parts = [size, f"channels {model.channels}"]
-    parts.append("no resizing" if model.resize == "none" else f"resizing {model.resize}")
+    parts.append("no resizing" if model.resize == "none" else f"resizing: {model.resize}")
     for name, values in (("mean", model.mean), ("standard deviation", model.std)):
         parts.append(f"{name} {', '.join(bound(value, 'number') for value in values)}")
     better = assessment.metrics.get("preprocessing_check.better_alternatives")

@@ -135,7 +135,7 @@ def _preprocessing(terms: ModelTerms, signed: Shape, taken: Shape, where: str) -
     channels, height, width = (
         signed[place] if size is None else size for place, size in enumerate(taken)
     )
-    size = terms.size
+    size = terms.input_size
     if size is None and height is not None and width is not None:
         size = (height, width)
     if size is None:

@@ -7,6 +7,7 @@ network        a classifier whose torch module is at hand
 meter          how far the analysis that runs has come
 precision      full float32 while a model is computed
 preprocessing  from a decoded image to the model's pixels
+resizing       a picture at the model's size, as torchvision, timm and transformers bring it there
 usual_preprocessings  means and standard deviations that models are trained with
 images         validation images from folders, archives and lists
 model_files    models from the files that MLflow keeps

@@ -14,8 +14,8 @@ from typing import Any
 
 from governance.errors import SubjectError
 from governance.records.bounded import content_of, json_data
+from governance.records.model_terms import ModelTerms
 from governance.records.numbers import count
-from governance.records.policy import ModelTerms
 from governance.records.wording import first_few
 from governance.subject.images.problems import class_name_problems
 from governance.subject.images.validation_set import ValidationSet

@@ -103,7 +103,7 @@ def choose(opened: DraftSubject, seed: int) -> Choice:
 def _rivals(best: Candidate, tried: Sequence[Tried]) -> list[Candidate]:
     """The two next scales at the same size, and the other ways to that size."""
     listed = [item.candidate for item in distinct(tried)]
-    scaled = [item for item in listed if item.name != best.name and item.sayable]
+    scaled = [item for item in listed if item.name != best.name]
     sized = [item for item in listed if item.name == best.name and item.geometry != best.geometry]
     start = [
         replace(
