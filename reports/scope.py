@@ -144,6 +144,9 @@ def _images(assessment: Assessment) -> Fact:
             f"; {count(len(absent))} further classes of the model have no images, and nothing is "
             f"known of them ({first_few(list(map(printable, absent)))})"
         )
+    if validation.skipped:
+        left = [f"{count(n)} {printable(kind)}" for kind, n in validation.skipped.items()]
+        words += f"; left out: {first_few(left)}"
     return Fact(name="Images", words=words, mono=validation.location)
 
 

@@ -146,6 +146,8 @@ class ValidationIdentity:
         class_counts: Images of each class.
         absent: Classes that the policy says to have no images; None where it says so of none.
         named_by: Who named the classes; None where it was the images alone.
+        skipped: Number of files and folders that were left out, by what they were skipped as, such
+            as `thumbs.db`; None where nothing was.
     """
 
     location: str
@@ -155,6 +157,7 @@ class ValidationIdentity:
     class_counts: tuple[int, ...]
     absent: tuple[str, ...] | None = field(default=None, metadata=IF_SET)
     named_by: str | None = field(default=None, metadata=IF_SET)
+    skipped: Mapping[str, int] | None = field(default=None, metadata=IF_SET)
 
     @property
     def counted_names(self) -> tuple[str, ...]:

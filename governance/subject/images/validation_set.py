@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -28,6 +28,7 @@ class ValidationSet:
         digest: sha256 over class names and every image's label and hash.
         absent: Classes that the policy says to have no images; nothing is expected of them.
         named_by: Who named the classes, where it was not the images alone.
+        skipped: Files and folders that were left out, by what they were skipped as.
     """
 
     location: str
@@ -39,6 +40,7 @@ class ValidationSet:
     digest: str
     absent: tuple[str, ...] = ()
     named_by: str | None = None
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -49,6 +51,8 @@ class ValidationSet:
         ids: Sequence[str],
         hashes: Sequence[str],
         location: str,
+        *,
+        skipped: Mapping[str, int] | None = None,
     ) -> Self:
         """Images and labels with the digest that is taken over them."""
         return cls(
@@ -59,6 +63,7 @@ class ValidationSet:
             ids=tuple(ids),
             hashes=tuple(hashes),
             digest=_digest(class_names, labels, hashes),
+            skipped=dict(sorted((skipped or {}).items())),
         )
 
     def with_classes(
@@ -98,6 +103,7 @@ class ValidationSet:
             class_counts=tuple(int(count) for count in counts),
             absent=self.absent or None,
             named_by=self.named_by,
+            skipped=self.skipped or None,
         )
 
     def sample(self, n: int, seed: int) -> NDArray[np.int64]:
