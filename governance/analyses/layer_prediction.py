@@ -86,7 +86,6 @@ from governance.subject.subject import Needs, Subject
 __all__ = ["LayerPrediction", "layer_predictions"]
 
 DRAWS = 4  # places that the control of a mask is moved to
-NAMED = 6  # exchanged classes that a note names
 # A decision stands where the lens reaches this share of its agreement at the last stage.
 DECIDED = 0.9
 
@@ -357,7 +356,7 @@ def _undefined(readings: Readings, names: Sequence[str], seed: int) -> dict[tupl
         # The probe learns the order of the images, so that every exchanged class shows a gap.
         metrics = ("lens_recall_worst", "lens_probe_gap", "lens_recall")
         reasons[metrics] = (
-            f"the outputs stand in another order than the classes: {order.moves(names, NAMED)}"
+            f"the outputs stand in another order than the classes: {order.moves(names)}"
         )
     return reasons
 

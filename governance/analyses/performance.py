@@ -47,7 +47,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from governance.errors import AnalysisError
-from governance.methods.class_order import reordered
+from governance.methods.class_order import IN_ORDER, exchanged
 from governance.methods.misread import misread
 from governance.methods.one_answer import one_answer
 from governance.methods.statistics.calibration import Calibration, calibration
@@ -67,15 +67,12 @@ from governance.records.evidence import Cell, Interval, Measurement, Metric, Tab
 from governance.records.numbers import number
 from governance.records.policy import Expectation
 from governance.records.wording import first_few, missing
-from governance.subject.images.validation_set import evenly
 from governance.subject.subject import Needs, Subject
 
 __all__ = ["Performance", "performance"]
 
 # Figures and printed tables stop here; evidence keeps every row.
 DRAWN = 25
-# Exchanged classes that a note names.
-NAMED = 6
 CLASS_COLUMNS = (
     "class", "n", "recall", "recall_low", "recall_high",
     "named", "precision", "precision_low", "precision_high",
@@ -144,17 +141,7 @@ class Performance:
     )
 
     #: Holds under every policy that does not state its own on the same metric.
-    standing: ClassVar[tuple[Expectation, ...]] = (
-        Expectation(
-            metric="performance.classes_exchanged",
-            at_most=0.0,
-            severity="review",
-            rationale=(
-                "Where outputs stand for other classes than the images say, every other number "
-                "may describe a wrong list of names and not the model."
-            ),
-        ),
-    )
+    standing: ClassVar[tuple[Expectation, ...]] = (IN_ORDER,)
 
     def __post_init__(self) -> None:
         if self.bins < 1:
@@ -232,7 +219,7 @@ def performance(
         if interval:
             intervals[f"recall.{name}"] = interval
     metrics["classes_short"], short_note = _short(recalls, names, class_recall)
-    metrics["classes_exchanged"], order_note = _exchanged(named, y, class_names, seed)
+    metrics["classes_exchanged"], order_note = exchanged(named, y, class_names, seed)
     confused = confusion(y, named, len(class_names))
     drawn = len(class_names) <= DRAWN
     return Measurement(
@@ -389,30 +376,6 @@ def _answers(names: Sequence[str], y: NDArray[np.int64], p: NDArray[np.float64])
         ),
         shown=0,
     )
-
-
-def _exchanged(
-    named: NDArray[np.int64], labels: NDArray[np.int64], names: Sequence[str], seed: int
-) -> tuple[float | None, tuple[str, ...]]:
-    """How many classes have another output than the order says, with the note that names them."""
-    chosen = np.zeros(len(labels), dtype=bool)
-    chosen[evenly(labels, np.random.default_rng(seed))[: len(labels) // 2]] = True
-    order = reordered(named, labels, chosen, names)
-    if not order.shown:
-        why = one_answer(named, names)
-        if len(np.unique(labels)) == 1:
-            why = "all images are of one class"
-        elif not order.testable:
-            why = f"{order.images} images are too few to show another order of the outputs"
-        return (0.0, ()) if why is None else (None, (missing(["classes_exchanged"], why),))
-    natural = "That is the natural order of the names. " if order.natural else ""
-    note = (
-        f"The outputs stand in another order than the classes: {order.moves(names, NAMED)}. "
-        f"{natural}In it the accuracy is {number(order.found, 3)} in place of "
-        f"{number(order.given, 3)}, on {order.images} images that did not choose it. class_names "
-        "in [model] of the policy states the order."
-    )
-    return float(len(order.moved)), (note,)
 
 
 def _notes(

@@ -13,17 +13,31 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from governance.methods.one_answer import one_answer
 from governance.methods.statistics.confusion import confusion
 from governance.methods.statistics.proportions import Paired
-from governance.records.wording import first_few
+from governance.records.numbers import number
+from governance.records.policy import Expectation
+from governance.records.wording import first_few, missing
+from governance.subject.images.validation_set import evenly
 
-__all__ = ["Reordering", "best_order", "natural_order", "reordered"]
+__all__ = ["IN_ORDER", "Reordering", "best_order", "exchanged", "natural_order", "reordered"]
 
 #: Largest p-value at which another order counts as shown; it decides whether a policy is written.
 SURE = 0.01
 MOST = 0.5
 #: Confused classes among which the best order is looked for; it takes seconds.
 MOST_CONFUSED = 2000
+#: What is expected of every model.
+IN_ORDER = Expectation(
+    metric="performance.classes_exchanged",
+    at_most=0.0,
+    severity="review",
+    rationale=(
+        "Where outputs stand for other classes than the images say, every other number may "
+        "describe a wrong list of names and not the model."
+    ),
+)
 NUMBER = re.compile(r"(\d+)")
 
 
@@ -60,8 +74,8 @@ class Reordering:
         """Whether outputs are shown to stand in another order."""
         return bool(self.moved)
 
-    def moves(self, class_names: Sequence[str], most: int) -> str:
-        """Which output answers which class, in words."""
+    def moves(self, class_names: Sequence[str], most: int = 6) -> str:
+        """Which output answers which class, in words, of at most so many classes."""
         moves = [f"output {self.order[k]} answers {class_names[k]}" for k in self.moved]
         return first_few(moves, most)
 
@@ -124,6 +138,40 @@ def reordered(
         return natural
     order = best_order(confusion(labels[chosen], named[chosen], len(class_names)))
     return _tested([int(output) for output in order], named[~chosen], labels[~chosen])
+
+
+def exchanged(
+    named: NDArray[np.int64], labels: NDArray[np.int64], class_names: Sequence[str], seed: int
+) -> tuple[float | None, tuple[str, ...]]:
+    """How many classes have another output than the order says; None where nothing could show it.
+
+    Args:
+        named: (n,) answered class of each image.
+        labels: (n,) its label.
+        class_names: K names in the given order.
+        seed: Of the images that choose an order.
+
+    Returns:
+        The number, and a note that names the classes or the reason why it is missing.
+    """
+    chosen = np.zeros(len(labels), dtype=bool)
+    chosen[evenly(labels, np.random.default_rng(seed))[: len(labels) // 2]] = True
+    order = reordered(named, labels, chosen, class_names)
+    if not order.shown:
+        why = one_answer(named, class_names)
+        if len(np.unique(labels)) == 1:
+            why = "all images are of one class"
+        elif not order.testable:
+            why = f"{order.images} images are too few to show another order of the outputs"
+        return (0.0, ()) if why is None else (None, (missing(["classes_exchanged"], why),))
+    natural = "That is the natural order of the names. " if order.natural else ""
+    note = (
+        f"The outputs stand in another order than the classes: {order.moves(class_names)}. "
+        f"{natural}In it the accuracy is {number(order.found, 3)} in place of "
+        f"{number(order.given, 3)}, on {order.images} images that did not choose it. class_names "
+        "in [model] of the policy states the order."
+    )
+    return float(len(order.moved)), (note,)
 
 
 def _tested(

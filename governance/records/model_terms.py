@@ -1,13 +1,17 @@
 """Model terms: what a policy says about the model's files and inputs."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from governance.records.decoding import IF_SET
 from governance.records.resizing import Resize, Resizing, read_resize
 from governance.records.toml_reader import Reader
 
-__all__ = ["ModelTerms", "read_model_terms"]
+__all__ = ["FLAVOURS", "Flavour", "ModelTerms", "read_model_terms"]
+
+#: Ways to open a model, of those that MLflow knows.
+Flavour = Literal["pytorch"]
+FLAVOURS: tuple[str, ...] = get_args(Flavour)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +32,8 @@ class ModelTerms:
         class_names: Name of each output of the model, in order: a list, or a file of it beside the
             policy or in MLflow. Those that the model's metadata or tag give, if not given.
         absent: Classes of the model that have no validation images. Nothing is expected of them.
+        flavour: MLflow flavour that the model is opened by. By default it is the one through which
+            most of the model can be seen.
     """
 
     size: tuple[int, int] | None = None
@@ -39,6 +45,7 @@ class ModelTerms:
     allow_pickle: bool = False
     class_names: tuple[str, ...] | str | None = field(default=None, metadata=IF_SET)
     absent: tuple[str, ...] | None = field(default=None, metadata=IF_SET)
+    flavour: Flavour | None = field(default=None, metadata=IF_SET)
 
     @property
     def input_size(self) -> tuple[int, int] | None:
@@ -59,6 +66,7 @@ def read_model_terms(reader: Reader) -> ModelTerms:
         allow_pickle=terms.flag("allow_pickle", default=False),
         class_names=terms.text_or_texts("class_names"),
         absent=terms.texts("absent", None),
+        flavour=terms.choice("flavour", "", FLAVOURS) or None,  # type: ignore[arg-type]
     )
     depth = 1 if model.channels == "grey" else 3
     for name, values in (("mean", model.mean), ("std", model.std)):

@@ -13,7 +13,8 @@ from governance.analyses.preprocessing_check import PreprocessingCheck, alternat
 from governance.errors import SubjectError
 from governance.methods.preprocessing_search import Candidate
 from governance.methods.statistics import acceptance
-from governance.records.evidence import Interval, ValidationIdentity
+from governance.records.evidence import Interval
+from governance.records.identity import ValidationIdentity
 from governance.records.numbers import count, duration, number, percent
 from governance.records.policy import MINIMUM_CLASS_IMAGES
 from governance.records.policy_text import Line, Section, Value, policy_text

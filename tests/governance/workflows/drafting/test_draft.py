@@ -12,7 +12,7 @@ from governance import registry
 from governance.errors import SubjectError
 from governance.methods.preprocessing_search import scales
 from governance.methods.statistics.acceptance import share_passes
-from governance.records.evidence import ValidationIdentity
+from governance.records.identity import ValidationIdentity
 from governance.records.policy import Expectation, Policy
 from governance.subject.preprocessing import Preprocessing
 from governance.workflows import assessing, orchestration
@@ -160,8 +160,7 @@ def test_what_the_author_wrote_is_tried_first_and_classes_are_held_against_it(
     [
         (
             ["cat", "dog", "owl"],
-            "only the images have diagonal, horizontal, vertical, only the "
-            "former has cat, dog, owl",
+            "only the images have diagonal, horizontal, vertical, only the former has cat, dog",
         ),
         (["horizontal", "vertical"], "the model's metadata names 2 classes and the images 3"),
     ],
