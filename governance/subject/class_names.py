@@ -260,9 +260,9 @@ def other_number(outputs: int, validation: ValidationSet, where: str) -> str:
     """That a model has another number of outputs than there are classes, with the cure."""
     names, by = validation.class_names, validation.named_by or "the images"
     return (
-        f"{where}: returns ({outputs},) numbers per image, and {by} named {count(len(names))} "
-        f"classes ({first_few(names)}); as many outputs as classes are accepted: {CURE}, names "
-        "classes without images too"
+        f"{where}: returns ({outputs},) numbers per image, and there are {count(len(names))} "
+        f"classes, named by {by} ({first_few(names)}); as many outputs as classes are accepted: "
+        f"{CURE}, names classes without images too"
     )
 
 

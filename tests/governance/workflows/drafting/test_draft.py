@@ -186,7 +186,7 @@ def test_another_number_of_classes_is_refused(governance, saved_model, stripes_f
 
     said = refusal(governance, saved_model, images, tmp_path / "p.toml")
 
-    assert "returns (3,) numbers per image, and the images named 4 classes" in said
+    assert "returns (3,) numbers per image, and there are 4 classes" in said
 
 
 def test_outputs_in_another_order_are_found_and_named(
