@@ -20,11 +20,11 @@ Method
     themselves. The control is a model that always gives the shares of the classes as probabilities
     and names the commonest class.
 
-    Outputs may stand for other classes than the images say. The natural order of the class names
-    (2 before 10) is held against the given order on all images. Then half of the images choose the
-    one-to-one order with most right answers, and the others test it. Classes that exchange outputs
-    among themselves are tested together, by the exact McNemar test at 0.01 divided by the number of
-    such groups; most of their images must be right in the order found.
+    Outputs may stand for other classes than the images say. The natural order of the names (2 before
+    10) is tested on all images, and the one-to-one order with most right answers on half of the
+    images on the other half. Classes that change places among themselves are tested together, by
+    the exact McNemar test at 0.01 divided by the number of such groups. Most of their images must
+    be right in the order found.
 
 Signs of risk
     All images are answered with one class. The recall of a class lies far below the others, or its
@@ -50,7 +50,7 @@ from governance.errors import AnalysisError
 from governance.methods.class_order import IN_ORDER, exchanged
 from governance.methods.misread import misread
 from governance.methods.one_answer import one_answer
-from governance.methods.statistics.calibration import Calibration, calibration
+from governance.methods.statistics.calibration import Calibration, calibration, calibration_table
 from governance.methods.statistics.confusion import confusion, confusion_figure, confusion_table
 from governance.methods.statistics.intervals import mean, wilson
 from governance.methods.statistics.proportions import (
@@ -160,6 +160,7 @@ class Performance:
             class_recall=self.class_recall,
             seed=seed,
             absent=validation.absent,
+            ids=validation.ids,
         )
         pictures, table = misread(
             np.asarray(predictions, dtype=np.float64),
@@ -184,6 +185,7 @@ def performance(
     class_recall: float = 0.5,
     seed: int = 0,
     absent: Sequence[str] = (),
+    ids: Sequence[str] | None = None,
 ) -> Measurement:
     """Right answers and calibration of probabilities against labels.
 
@@ -195,6 +197,7 @@ def performance(
         class_recall: Recall that every class is meant to have.
         seed: Of the bootstrap, of the simulated control and of the images that choose an order.
         absent: Classes that are known to have no images; nothing is said of them.
+        ids: N names of the images; their places in the set by default.
 
     Raises:
         AnalysisError: If shapes disagree, a label is out of range, or a row holds no probabilities.
@@ -230,8 +233,8 @@ def performance(
             _overall(scores, len(y)),
             _classes(rows),
             confusion_table(confused, class_names),
-            _bins(scale),
-            _answers(class_names, y, p),
+            calibration_table(scale),
+            _answers(ids or [str(place) for place in range(len(y))], class_names, y, p),
         ),
         notes=(*_notes(class_names, named, names, recalls, scale), *order_note, *short_note),
     )
@@ -343,36 +346,19 @@ def _classes(classes: Sequence[tuple[str, ClassShare, ClassShare]]) -> Table:
     )
 
 
-def _bins(scale: Calibration) -> Table:
-    bins = [
-        ClassShare(hits=int(hits), n=int(n))
-        for hits, n in zip(scale.hits, scale.counts, strict=True)
-    ]
-    return Table(
-        name="calibration",
-        caption=(
-            "Each row is a bin of images with like confidence. It gives the mean confidence, the "
-            "number of images n, and the share of right answers with its 95 % Wilson interval."
-        ),
-        columns=("confidence", "n", "right", "low", "high"),
-        rows=tuple(
-            (float(confidence), item.n, item.share, *ends(item.interval))
-            for confidence, item in zip(scale.confidence, bins, strict=True)
-        ),
-    )
-
-
-def _answers(names: Sequence[str], y: NDArray[np.int64], p: NDArray[np.float64]) -> Table:
+def _answers(
+    ids: Sequence[str], names: Sequence[str], y: NDArray[np.int64], p: NDArray[np.float64]
+) -> Table:
     return Table(
         name="answers",
         caption=(
-            f"Each row is a validation image, in the order of the set (n = {len(y)}): its class, "
-            "the model's answer, and the probability of that answer."
+            f"Each row is a validation image, in the order of the set (n = {len(y)}): its name, "
+            "its class, the model's answer, and the probability of that answer."
         ),
-        columns=("class", "answer", "confidence"),
+        columns=("image", "class", "answer", "confidence"),
         rows=tuple(
-            (names[true], names[named], float(sure))
-            for true, named, sure in zip(y, p.argmax(1), p.max(1), strict=True)
+            (image, names[true], names[named], float(sure))
+            for image, true, named, sure in zip(ids, y, p.argmax(1), p.max(1), strict=True)
         ),
         shown=0,
     )

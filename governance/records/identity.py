@@ -86,6 +86,8 @@ class ValidationIdentity:
         named_by: Who named the classes; None where it was the images alone.
         skipped: Number of files and folders that were left out, by what they were skipped as, such
             as `thumbs.db`; None where nothing was.
+        metadata: sha256 of what a list of images says of them besides their labels, by the name of
+            its column; None where there is none.
     """
 
     location: str
@@ -96,6 +98,7 @@ class ValidationIdentity:
     absent: tuple[str, ...] | None = field(default=None, metadata=IF_SET)
     named_by: str | None = field(default=None, metadata=IF_SET)
     skipped: Mapping[str, int] | None = field(default=None, metadata=IF_SET)
+    metadata: Mapping[str, str] | None = field(default=None, metadata=IF_SET)
 
     @property
     def counted_names(self) -> tuple[str, ...]:

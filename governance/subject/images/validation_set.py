@@ -29,6 +29,8 @@ class ValidationSet:
         absent: Classes that the policy says to have no images; nothing is expected of them.
         named_by: Who named the classes, where it was not the images alone.
         skipped: Files and folders that were left out, by what they were skipped as.
+        metadata: (N,) what else a list says of each image, by the name of its column; None for a
+            value that is missing.
     """
 
     location: str
@@ -41,6 +43,7 @@ class ValidationSet:
     absent: tuple[str, ...] = ()
     named_by: str | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
+    metadata: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -53,6 +56,7 @@ class ValidationSet:
         location: str,
         *,
         skipped: Mapping[str, int] | None = None,
+        metadata: Mapping[str, Sequence[str | None]] | None = None,
     ) -> Self:
         """Images and labels with the digest that is taken over them."""
         return cls(
@@ -64,6 +68,7 @@ class ValidationSet:
             hashes=tuple(hashes),
             digest=_digest(class_names, labels, hashes),
             skipped=dict(sorted((skipped or {}).items())),
+            metadata={name: tuple(values) for name, values in (metadata or {}).items()},
         )
 
     def with_classes(
@@ -104,6 +109,8 @@ class ValidationSet:
             absent=self.absent or None,
             named_by=self.named_by,
             skipped=self.skipped or None,
+            metadata={name: _column_digest(values) for name, values in self.metadata.items()}
+            or None,
         )
 
     def sample(self, n: int, seed: int) -> NDArray[np.int64]:
@@ -117,6 +124,10 @@ def _digest(class_names: Sequence[str], labels: NDArray[np.int64], hashes: Seque
     for label, content in zip(labels, hashes, strict=True):
         digest.update(f"\n{label} {content}".encode())
     return f"sha256:{digest.hexdigest()}"
+
+
+def _column_digest(values: Sequence[str | None]) -> str:
+    return f"sha256:{hashlib.sha256(json.dumps(list(values)).encode()).hexdigest()}"
 
 
 def evenly(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
