@@ -20,7 +20,7 @@ Method
     themselves. The control is a model that always gives the shares of the classes as probabilities
     and names the commonest class.
 
-    Outputs may stand for other classes than the images say. The natural order of the names (2 before
+    Outputs may stand for other classes than the images say. The natural order of names (2 before
     10) is tested on all images, and the one-to-one order with most right answers on half of the
     images on the other half. Classes that change places among themselves are tested together, by
     the exact McNemar test at 0.01 divided by the number of such groups. Most of their images must
@@ -209,9 +209,6 @@ def performance(
     by_label, by_answer = (by_class(right, of, len(class_names)) for of in (y, named))
     known = [place for place, name in enumerate(class_names) if name not in set(absent)]
     names, recalls = [class_names[place] for place in known], tuple(by_label[i] for i in known)
-    # A class without images may be answered all the same.
-    answered = sorted({*known, *(place for place, item in enumerate(by_answer) if item.n)})
-    rows = [(class_names[place], by_label[place], by_answer[place]) for place in answered]
     scale = calibration(p.max(1), right, bins=bins, seed=seed)
     scores = _scores(p, y, right, recalls, scale)
     metrics = {name: value for name, (value, _, _) in scores.items()}
@@ -231,7 +228,7 @@ def performance(
         figures=(confusion_figure(confused, class_names),) if drawn else (),
         tables=(
             _overall(scores, len(y)),
-            _classes(rows),
+            _classes(class_names, by_label, by_answer, absent),
             confusion_table(confused, class_names),
             calibration_table(scale),
             _answers(ids or [str(place) for place in range(len(y))], class_names, y, p),
@@ -328,9 +325,16 @@ def _overall(scores: Mapping[str, tuple[float | None, Interval | None, float]], 
     )
 
 
-def _classes(classes: Sequence[tuple[str, ClassShare, ClassShare]]) -> Table:
+def _classes(
+    names: Sequence[str],
+    recalls: Sequence[ClassShare],
+    precisions: Sequence[ClassShare],
+    absent: Sequence[str],
+) -> Table:
     rows: list[tuple[Cell, ...]] = []
-    for name, recall, precision in classes:
+    for name, recall, precision in zip(names, recalls, precisions, strict=True):
+        if name in absent and precision.n == 0:  # one without images may yet be answered
+            continue
         recall_cells = (recall.n, recall.share, *ends(recall.interval))
         rows.append((name, *recall_cells, precision.n, precision.share, *ends(precision.interval)))
     rows.sort(key=lambda row: (row[2] is not None, float(row[2] or 0.0)))
