@@ -4,6 +4,7 @@
 opening          validation images at a place, whatever they lie in
 folders          a folder of class folders as a validation set
 arrays           an .npz as a validation set
+labels           labels of arrays as indices of classes
 image_list       a list of files with their labels as a validation set
 list_files       the columns of a list in CSV, JSON lines or Parquet, all values as text
 listed           such a list as a validation set, by itself or in a folder
