@@ -16,8 +16,19 @@ from numpy.typing import NDArray
 from governance.errors import SubjectError
 from governance.records.bounded import content_of, opened
 from governance.subject.images.decoding import LARGEST_IMAGE, check_header, decoded
+from governance.subject.images.problems import LARGEST_SET
 
-__all__ = ["Files", "checked_hash"]
+__all__ = ["Files", "Span", "checked_hash"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A picture that is a part of a file: its name, the file, the first byte and their number."""
+
+    name: str
+    file: str
+    start: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +40,14 @@ class Files(Sequence[NDArray[np.uint8]]):
         names: Path of each file.
         hashes: sha256 of each file when the set was opened.
         location: Name of the set in messages.
+        spans: Where each picture lies in a larger file; None where each has a file of its own.
     """
 
     root: Path
     names: tuple[str, ...]
     hashes: tuple[str, ...]
     location: str
+    spans: tuple[Span, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -48,12 +61,20 @@ class Files(Sequence[NDArray[np.uint8]]):
             return [self[item] for item in range(*index.indices(len(self)))]
         where = f"validation images {self.location}: {self.names[index]}"
         try:
-            content = content_of(self.root / self.names[index], LARGEST_IMAGE, SubjectError)
+            content = self._content(index)
         except OSError as error:
             raise SubjectError(f"{where}: cannot be read: {error.strerror}") from error
         if hashlib.sha256(content).hexdigest() != self.hashes[index]:
             raise SubjectError(f"{where}: changed since the assessment began; start it again")
         return decoded(content, where)
+
+    def _content(self, index: int) -> bytes:
+        if self.spans is None:
+            return content_of(self.root / self.names[index], LARGEST_IMAGE, SubjectError)
+        span = self.spans[index]
+        with opened(self.root / span.file, LARGEST_SET, SubjectError) as stream:
+            stream.seek(span.start)
+            return stream.read(span.size)
 
 
 def checked_hash(file: Path, name: str, problems: list[str]) -> str:

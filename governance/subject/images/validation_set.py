@@ -67,7 +67,7 @@ class ValidationSet:
             ids=tuple(ids),
             hashes=tuple(hashes),
             digest=f"sha256:{digest.hexdigest()}",
-            skipped=dict(sorted((skipped or {}).items())),
+            skipped={kind: n for kind, n in sorted((skipped or {}).items()) if n},
             metadata={name: tuple(values) for name, values in (metadata or {}).items()},
         )
 
