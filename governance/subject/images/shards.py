@@ -19,6 +19,7 @@ import numpy as np
 from governance.errors import SubjectError
 from governance.records.bounded import json_data, opened
 from governance.records.image_terms import ImageTerms
+from governance.records.reading import Reading
 from governance.records.wording import first_few
 from governance.subject.images.decoding import LARGEST_IMAGE, SUFFIXES, check_header
 from governance.subject.images.files import Files, Span
@@ -83,7 +84,9 @@ def open_shards(path: Path, location: str, terms: ImageTerms) -> ValidationSet:
     problems, skipped = walk.problems, walk.skipped
     shards = _shards(path, walk, terms.split)
     refuse(problems, location)
-    samples = [sample for shard in shards for sample in _samples(shard, skipped, problems)]
+    samples = [
+        sample for shard in shards for sample in _samples(shard, terms.reading, skipped, problems)
+    ]
     names = in_order(sample.label for sample in samples)
     problems += class_name_problems(names, "labels")
     if len(names) == 1:
@@ -98,7 +101,7 @@ def open_shards(path: Path, location: str, terms: ImageTerms) -> ValidationSet:
     hashes = tuple(sample.digest for sample in samples)
     spans = tuple(sample.place for sample in samples)
     return ValidationSet.of(
-        Files(shards[0].parent, ids, hashes, location, spans),
+        Files(shards[0].parent, ids, hashes, location, terms.reading, spans),
         np.array([index[sample.label] for sample in samples], dtype=np.int64),
         names,
         ids,
@@ -156,13 +159,15 @@ def _part(shard: Path) -> str:
     return found[0] if found else ""
 
 
-def _samples(shard: Path, skipped: Counter[str], problems: list[str]) -> Iterator[Sample]:
+def _samples(
+    shard: Path, reading: Reading, skipped: Counter[str], problems: list[str]
+) -> Iterator[Sample]:
     """The samples of an archive; what is wrong with it is added to `problems`."""
     try:
         with opened(shard, LARGEST_SET, SubjectError) as stream:
             for key, members in _grouped(stream, skipped).items():
                 try:
-                    yield _sample(stream, shard.name, key, members)
+                    yield _sample(stream, f"{shard.name}/{key}", members, reading)
                 except SubjectError as error:
                     problems += error.problems
     except OSError as error:
@@ -203,20 +208,21 @@ def _grouped(stream: BinaryIO, skipped: Counter[str]) -> dict[str, dict[str, Mem
     return samples
 
 
-def _sample(stream: BinaryIO, shard: str, key: str, members: Mapping[str, Member]) -> Sample:
+def _sample(
+    stream: BinaryIO, where: str, members: Mapping[str, Member], reading: Reading
+) -> Sample:
     """A sample with its image looked at and hashed.
 
     Raises:
         SubjectError: If it has no image, more than one, no label, or what cannot be read.
     """
-    where = f"{shard}/{key}"
     images = [suffix for suffix in members if suffix in SUFFIXES]
     if len(images) != 1:
         found = first_few(sorted(members))
         raise SubjectError(f"{where}: {found}; exactly one image a sample is accepted")
     image = members[images[0]]
     content = _content(stream, image, LARGEST_IMAGE, f"{where}{images[0]}")
-    check_header(io.BytesIO(content), f"{where}{images[0]}")
+    check_header(io.BytesIO(content), f"{where}{images[0]}", reading)
     said: dict[str, str | None] = {}
     if ".json" in members:
         data = _content(stream, members[".json"], LARGEST_JSON, f"{where}.json")
@@ -228,7 +234,7 @@ def _sample(stream: BinaryIO, shard: str, key: str, members: Mapping[str, Member
         label = raw.decode("utf-8", "replace").strip()
     if not label:
         raise SubjectError(f"{where}: no label; a .cls, or a .json with a label, is needed")
-    place = Span(f"{where}{images[0]}", shard, image.start, image.size)
+    place = Span(f"{where}{images[0]}", where.partition("/")[0], image.start, image.size)
     return Sample(place, hashlib.sha256(content).hexdigest(), label, said)
 
 
