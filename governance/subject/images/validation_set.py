@@ -87,7 +87,7 @@ class ValidationSet:
             ids=tuple(ids),
             hashes=tuple(hashes),
             digest=_digest(class_names, labels, hashes),
-            skipped=dict(sorted((skipped or {}).items())),
+            skipped={kind: n for kind, n in sorted((skipped or {}).items()) if n},
             metadata={name: tuple(values) for name, values in (metadata or {}).items()},
         )
 
