@@ -95,15 +95,8 @@ def launch(
         ends: dict[str, IO[bytes] | socket.socket] = {"result": result_end}
         if ask is not None:
             ends["server"] = stack.enter_context(relayed(ask))
-        asked = {
-            **task, "limits": limits, "worker": worker,
-            "sockets": GPU_SOCKETS if device == "cuda" else (),
-            **{name: end.fileno() for name, end in ends.items()},
-        }  # fmt: skip
-        command = [
-            *(*wall, sys.executable, "-P", "-m", "governance.worker.confined"),
-            json.dumps(asked),
-        ]
+        told = _told({**task, "limits": limits, "worker": worker}, device, ends)
+        command = [*wall, sys.executable, "-P", "-m", "governance.worker.confined", told]
         # Before the start: where this fails, it must leave no process that nobody watches.
         listener = stack.enter_context(_Listener(result, output, received))
         process = _started(command, place, variables, output_end, ends)
@@ -115,6 +108,15 @@ def launch(
     if bubblewrap is not None and code > SIGNALLED:
         code = SIGNALLED - code
     return Ending(code=code if why is None else None, why=why or "", output=listener.said)
+
+
+def _told(
+    asked: Mapping[str, object], device: str, ends: Mapping[str, IO[bytes] | socket.socket]
+) -> str:
+    """What a process is told on its command line, with the numbers of what it is handed."""
+    sockets = GPU_SOCKETS if device == "cuda" else ()
+    numbers = {name: end.fileno() for name, end in ends.items()}
+    return json.dumps({**asked, "sockets": sockets, **numbers})
 
 
 def _started(
