@@ -15,7 +15,14 @@ from typing import Any
 
 from governance import analyses, drift
 from governance.analyses import Analysis
-from governance.errors import AnalysisError, HostError, PolicyError, RegistryError, SubjectError
+from governance.errors import (
+    AnalysisError,
+    HostError,
+    InapplicableError,
+    PolicyError,
+    RegistryError,
+    SubjectError,
+)
 from governance.records.assessment import Assessment
 from governance.records.decision import judge
 from governance.records.evidence import Evidence, Failure, Measurement, Metric
@@ -279,7 +286,9 @@ def _answered(
         # A full disk says nothing about a model.
         if (fault := HostError.behind(error)) is not None:
             raise fault from error
-        failure = Failure(kind=type(error).__name__, message=str(error) or type(error).__name__)
+        lacking = isinstance(error, InapplicableError)
+        kind = INAPPLICABLE if lacking else type(error).__name__
+        failure = Failure(kind=kind, message=str(error) or type(error).__name__)
     seconds = round(time.monotonic() - begun, 3)
     return replace(unmeasured, seconds=seconds, measurement=measurement, failure=failure)
 

@@ -180,8 +180,10 @@ def correlate(
             same.add(found[layer], found[layer])
             other.add(found[layer], found[layer].roll(1, 0))
         for (one, two), (same, other) in outer.items():
-            same.add(found[one], found[two])
-            other.add(found[one], found[two].roll(1, 0))
+            # Tokens without a place have none to be matched at.
+            x, y = (network.on_image(depth, found[depth]) for depth in (one, two))
+            same.add(x, y)
+            other.add(x, y.roll(1, 0))
         if part.stop - part.start >= GRAM:
             flat = [found[depth].flatten(1).double() for depth in depths]
             if truth is not None:

@@ -1,9 +1,10 @@
-"""Network: a convolutional classifier cut open between its layers, without changing it.
+"""Network: a classifier cut open between its layers, without changing it.
 
 ```
 network     trace and TracedNetwork: features, gradients, ablation, the head
 batches     images in parts that fit into memory
 layers      which operations are filters, stages and the head, and their names
+layouts     where an activation has its channels, and where in the image its places lie
 operations  what a network does, step by step
 paths       the ways to run a model piece by piece, and what must hold before
 tracing     from a module or an exported program to a graph
