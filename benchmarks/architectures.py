@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -25,7 +26,7 @@ import torchvision
 from torch import Tensor, nn
 
 from governance import analyses
-from governance.errors import AnalysisError
+from governance.errors import InapplicableError
 from governance.methods.network import trace
 from governance.records.evidence import Evidence, ModelIdentity
 from governance.records.policy import Expectation, ModelTerms, Policy
@@ -35,7 +36,7 @@ from governance.subject.preprocessing import Preprocessing
 from governance.subject.subject import Subject
 from governance.workflows.orchestration import assess
 
-SIZES = (32, 48, 64, 75, 96, 128, 224)
+SIZES = (64, 75, 96, 128, 224)
 CLASSES = ("blue", "red")
 EACH = 64  # images of a class: representative_interpretation needs 30 in each half
 LIMIT = 1800  # seconds of a classifier before it counts as hanging
@@ -108,16 +109,19 @@ def subject_of(name: str) -> Subject:
     hashes = tuple(sha256(images[i].tobytes()).hexdigest() for i in range(len(images)))
     validation = ValidationSet(
         location="memory", images=images, labels=labels, class_names=CLASSES, hashes=hashes,
-        ids=tuple(map(str, range(len(images)))), digest=f"sha256:{sha256(name.encode()).hexdigest()}",
+        ids=tuple(map(str, range(len(images)))),
+        digest=f"sha256:{sha256(name.encode()).hexdigest()}",
     )  # fmt: skip
     network = Network(
         model=model, device=torch.device("cpu"),
-        preprocessing=Preprocessing(size=(side, side), channels="rgb", mean=(0.5,) * 3, std=(0.25,) * 3),
+        preprocessing=Preprocessing(
+            size=(side, side), channels="rgb", mean=(0.5,) * 3, std=(0.25,) * 3
+        ),
     )  # fmt: skip
-    identity = dict(
-        uri=f"models:/{name}/1", artifact_digest="sha256:0", format="pt2",
-        parameters=sum(item.numel() for item in model.parameters()),
-    )  # fmt: skip
+    identity: dict[str, Any] = {
+        "uri": f"models:/{name}/1", "artifact_digest": "sha256:0", "format": "pt2",
+        "parameters": sum(item.numel() for item in model.parameters()),
+    }  # fmt: skip
     made = Subject(
         identity=ModelIdentity(digest="sha256:0", **identity), classifier=network,
         validation=validation, batch_size=16,
@@ -173,10 +177,9 @@ def outcome(evidence: Evidence) -> tuple[str, str]:
     if evidence.failure is not None:
         known = evidence.failure.kind == "not applicable"
         return "not applicable" if known else "failed", evidence.failure.message
-    found = evidence.measurement
-    assert found is not None
-    answered = [name for name, value in found.metrics.items() if value is not None]
-    return "assessed" if answered else "without a metric", " ".join(found.notes)
+    metrics, notes = evidence.measurement.metrics, evidence.measurement.notes
+    answered = [name for name, value in metrics.items() if value is not None]
+    return "assessed" if answered else "without a metric", " ".join(notes)
 
 
 def measured(name: str) -> dict[str, Any]:
@@ -185,12 +188,14 @@ def measured(name: str) -> dict[str, Any]:
     subject = subject_of(name)
     side = subject.preprocessing.size[0]
     found: dict[str, Any] = {
-        "side": side, "parameters": subject.identity.parameters, **layers_of(subject), "analyses": {},
+        "side": side, "parameters": subject.identity.parameters, **layers_of(subject),
+        "analyses": {},
     }  # fmt: skip
     subject.predictions()
     for analysis in analyses.names():
         policy = Policy(
-            title=name, validation="memory", model=ModelTerms(), analyses={analysis: CHEAP[analysis]},
+            title=name, validation="memory", model=ModelTerms(),
+            analyses={analysis: CHEAP[analysis]},
             expectations=(Expectation(metric="performance.accuracy", at_least=0),),
         )  # fmt: skip
         before, began = peak(reset=True), time.process_time()
@@ -201,28 +206,41 @@ def measured(name: str) -> dict[str, Any]:
             "gib": round((peak() - before) / GIB, 3),
             "metrics": dict(evidence.measurement.metrics) if evidence.measurement else {},
         }  # fmt: skip
-        print(name, analysis, word, found["analyses"][analysis]["seconds"], file=sys.stderr, flush=True)
+        print(
+            name,
+            analysis,
+            word,
+            found["analyses"][analysis]["seconds"],
+            file=sys.stderr,
+            flush=True,
+        )
     return found
 
 
 def layers_of(subject: Subject) -> dict[str, Any]:
     """How the network is read: the way, the layers of filters, and the depths."""
-    try:
-        network = trace(subject.network.model, subject.network.inputs(subject.pixels([0, 1])))
-    except AnalysisError as error:
-        return {"path": None, "unread": str(error)}
-    return {
-        "path": network.path, "units": {unit.layer: unit.channels for unit in network.units()},
-        "stages": network.stages(),
-    }  # fmt: skip
+    network = trace(subject.network.model, subject.network.inputs(subject.pixels([0, 1])))
+    found: dict[str, Any] = {"path": network.path, "units": {}, "stages": ()}
+    with suppress(InapplicableError):
+        found["units"] = {unit.layer: unit.channels for unit in network.units()}
+    with suppress(InapplicableError):
+        found["stages"] = network.stages()
+    return found
 
 
 def rows(kept: dict[str, Any]) -> Iterator[str]:
     """The table, a line for each classifier."""
     names = sorted({key for item in kept.values() for key in item.get("analyses", {})})
-    yield f"| classifier | side | read by | layers of filters | depths | {' | '.join(names)} | most memory (GiB) | CPU seconds |"
-    yield "|---" * (7 + len(names)) + "|"
-    marks = {"assessed": "yes", "without a metric": "no metric", "not applicable": "n/a", "failed": "FAILED"}
+    head = ("classifier", "side", "read by", "layers of filters", "depths", *names,
+            "most memory (GiB)", "CPU seconds")  # fmt: skip
+    yield f"| {' | '.join(head)} |"
+    yield "|---" * len(head) + "|"
+    marks = {
+        "assessed": "yes",
+        "without a metric": "no metric",
+        "not applicable": "n/a",
+        "failed": "FAILED",
+    }
     for name, item in sorted(kept.items()):
         if "analyses" not in item:
             yield f"| {name} | {item['ended']} |"
@@ -253,9 +271,13 @@ def main() -> None:
             continue
         command = [sys.executable, __file__, "--keep", str(options.keep), "--one", name]
         try:
-            ended = subprocess.run(command, stdout=subprocess.PIPE, timeout=LIMIT, check=False)
+            ended = subprocess.run(  # noqa: S603 - this file
+                command, stdout=subprocess.PIPE, timeout=LIMIT, check=False
+            )
             good = ended.returncode == 0
-            kept[name] = json.loads(ended.stdout) if good else {"ended": f"exit code {ended.returncode}"}
+            kept[name] = (
+                json.loads(ended.stdout) if good else {"ended": f"exit code {ended.returncode}"}
+            )
         except subprocess.TimeoutExpired:
             kept[name] = {"ended": f"not done after {LIMIT} s"}
         options.keep.write_text(json.dumps(kept))

@@ -171,22 +171,24 @@ def feature_correlation(
         network, images,
         layers=[unit.layer for unit in network.units()] if layers == "units" else layers,
         depths=network.stages() if depths == "stages" else depths,
-        labels=None if labels is None else np.asarray(labels, dtype=np.int64), seed=seed,
+        labels=None if labels is None else np.asarray(labels, dtype=np.int64), keep=keep,
+        seed=seed,
     )  # fmt: skip
     rows = [
-        *_channel_rows(correlations, keep),
+        *_channel_rows(correlations),
         *_layer_rows(correlations, limit),
         *_depth_rows(correlations),
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"unit_a": "Int64", "unit_b": "Int64"})
 
 
-def _channel_rows(correlations: Correlations, keep: float) -> list[tuple[Cell, ...]]:
+def _channel_rows(correlations: Correlations) -> list[tuple[Cell, ...]]:
     rows: list[tuple[Cell, ...]] = []
     for layer, channels in correlations.channels.items():
-        for i, j in np.argwhere(np.triu(np.abs(channels.correlations), 1) > keep):
-            r = channels.correlations[i, j]
-            control = channels.exchanged[i, j]
+        pairs = channels.pairs
+        for (i, j), r, control in zip(
+            pairs.places, pairs.correlations, pairs.exchanged, strict=True
+        ):
             measured = (r, *_ends(r, correlations), control, correlations.images)
             rows.append(("channels", layer, i, layer, j, *measured))
     return rows
@@ -204,9 +206,7 @@ def _layer_rows(correlations: Correlations, limit: float) -> list[tuple[Cell, ..
         span = channels.redundant_ends(limit)
         at = (layer, None, layer, None)
         rows.append(("redundancy", *at, share, *span, blind, correlations.images))
-        rows.append(
-            ("dimensions", *at, channels.dimensions(), None, None, None, correlations.images)
-        )
+        rows.append(("dimensions", *at, channels.dimensions, None, None, None, correlations.images))
     return rows
 
 
@@ -262,7 +262,7 @@ def _redundancy(
     compared = [item for item in correlations.channels.values() if item.live.sum() > 1]
     if not compared:
         return {"redundancy": (None, None), "redundancy_worst": (None, None)}
-    everything = np.concatenate([item.partners() for item in correlations.channels.values()])
+    everything = np.concatenate([item.partners for item in correlations.channels.values()])
     low, high = fisher(everything, correlations.images)
     spans = [item.redundant_ends(limit) for item in compared]
     method = "Fisher z, each filter by itself"
@@ -336,7 +336,7 @@ def _layer_table(correlations: Correlations, limit: float) -> Table:
         rows.append(
             (layer, len(channels.live), int((~channels.live).sum()), channels.redundant(limit),
              *channels.redundant_ends(limit), channels.redundant(limit, control=True),
-             channels.dimensions(), correlations.images)
+             channels.dimensions, correlations.images)
         )  # fmt: skip
     return Table(
         name="layers",

@@ -42,7 +42,7 @@ def _picture(
     near, far = order[:ROW], order[ROW:][-ROW:]
     shown = [rule.seed, *near, *far]
     images = pixels(shown).cpu()
-    heat = torch.from_numpy(rule.heat(all_rules.features[shown]))[:, None]
+    heat = torch.from_numpy(rule.heat(all_rules.features[shown], all_rules.on_image))[:, None]
     large = functional.interpolate(heat, images.shape[2:], mode="bilinear", align_corners=False)
     roles = ["seed", *["near"] * len(near), *["far"] * len(far)]
     cells = [

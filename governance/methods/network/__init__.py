@@ -2,7 +2,7 @@
 
 ```
 network     trace and TracedNetwork: features, gradients, ablation, the head
-batches     images in parts that fit into memory
+batches     images, or layers, in parts that fit into memory
 layers      which operations are filters, stages and the head, and their names
 layouts     where an activation has its channels, and where in the image its places lie
 operations  what a network does, step by step
@@ -13,6 +13,7 @@ rerun       where nothing can be traced: the network watched and run again
 ```
 """
 
+from governance.methods.network.batches import together
 from governance.methods.network.network import HEAD, Path, TracedNetwork, Unit, trace
 
-__all__ = ["HEAD", "Path", "TracedNetwork", "Unit", "trace"]
+__all__ = ["HEAD", "Path", "TracedNetwork", "Unit", "together", "trace"]
