@@ -32,7 +32,9 @@ from governance.cli.guide import GUIDE
 from governance.records.card import Card
 from governance.records.configuration import Configuration
 from governance.records.drift_terms import DriftTerms, Envelope
+from governance.records.image_terms import ImageTerms
 from governance.records.policy import Expectation, ModelTerms, Policy
+from governance.records.resizing import Resize
 from governance.worker.config import OPTIONS, PolicyRule, WorkerConfig
 
 ROOT = Path(__file__).parents[1]
@@ -82,6 +84,8 @@ def in_words(hint: Any) -> str:
         return " or ".join(f"`{item}`" for item in arguments)
     if kind in {typing.Union, types.UnionType}:
         one, *more = (item for item in arguments if item is not type(None))
+        if more and (one in WORDS or typing.get_origin(one) is Literal):
+            return " or ".join(map(in_words, (one, *more)))
         return "text" if more else in_words(one)  # one of several classes is read from a text
     if kind is tuple and arguments[-1] is not ...:
         return f"{len(arguments)} {in_words(arguments[0])}s"
@@ -275,8 +279,9 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "commands": all_commands,
     "policy": lambda: toml(*keys(Policy, "title", "seed", "baseline", "budget_minutes")),
     "policy model": lambda: toml(*keys(ModelTerms)),
+    "policy model resize": lambda: toml(*keys(Resize)),
     "policy validation": lambda: toml(
-        *keys(Policy, "validation", named={"validation": "data"})
+        *keys(Policy, "validation", named={"validation": "data"}), *keys(ImageTerms)
     ),
     "policy expectations": lambda: toml(*keys(Expectation)),
     "policy card": lambda: toml(*keys(Card)),

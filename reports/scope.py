@@ -6,6 +6,7 @@ from governance.records.assessment import Assessment
 from governance.records.card import STATEMENTS
 from governance.records.numbers import count
 from governance.records.severities import SEVERITIES
+from governance.records.wording import first_few
 from reports.amounts import bound
 from reports.gaps import Gap, uncovered, unmeasured, withdrawn
 from reports.prose import printable
@@ -100,7 +101,10 @@ def _together(gaps: tuple[Gap, ...]) -> tuple[Gap, ...]:
 
 def _model(assessment: Assessment) -> Fact:
     identity = assessment.identity
-    words = f"{count(identity.parameters)} parameters, file format {identity.format}"
+    size = "parameters not known"
+    if identity.parameters is not None:
+        size = f"{count(identity.parameters)} parameters"
+    words = f"{size}, file format {identity.format}"
     if identity.signature is None:
         words += "; its files carry no signature"
     elif identity.signature.signer is None:
@@ -135,6 +139,9 @@ def _images(assessment: Assessment) -> Fact:
         words += f", {count(min(counts))} to {count(max(counts))} of each"
     if len(names) <= MOST_CLASSES and all(len(name) <= MOST_CLASSES for name in names):
         words += f" ({', '.join(map(printable, names))})"
+    if validation.skipped:
+        left = [f"{count(n)} {printable(kind)}" for kind, n in validation.skipped.items()]
+        words += f"; left out: {first_few(left)}"
     return Fact(name="Images", words=words, mono=validation.location)
 
 
@@ -142,7 +149,7 @@ def _preparation(assessment: Assessment) -> Fact:
     model = assessment.policy.model
     size = f"{model.size[0]} × {model.size[1]} pixels" if model.size else "size of the model"  # noqa: RUF001 - a product
     parts = [size, f"channels {model.channels}"]
-    parts.append("no resizing" if model.resize == "none" else f"resizing {model.resize}")
+    parts.append("no resizing" if model.resize == "none" else f"resizing: {model.resize}")
     for name, values in (("mean", model.mean), ("standard deviation", model.std)):
         parts.append(f"{name} {', '.join(bound(value, 'number') for value in values)}")
     better = assessment.metrics.get("preprocessing_check.better_alternatives")

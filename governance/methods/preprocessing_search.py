@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import stats
 
 from governance.errors import SubjectError
@@ -23,15 +22,17 @@ from governance.methods.class_order import best_order
 from governance.methods.statistics.confusion import confusion
 from governance.methods.statistics.intervals import LEVEL
 from governance.methods.statistics.proportions import Paired, chance
+from governance.records.resizing import Resize
 from governance.subject.classifier import Classifier
 from governance.subject.images.validation_set import ValidationSet
-from governance.subject.preprocessing import Preprocessing, Resize, resized
+from governance.subject.preprocessing import Preprocessing
 from governance.subject.usual_preprocessings import (
     CAFFE,
     COLOUR,
     FURTHER_COLOUR,
     FURTHER_GREY,
     GREY,
+    usual_ways,
 )
 
 __all__ = [
@@ -53,8 +54,6 @@ FINALISTS = 4
 #: A commoner preprocessing is taken before a better one that is so little better and not shown to
 #: be: on the networks tried, the means of ImageNet, CIFAR and CLIP differ by less.
 ALIKE = 0.02
-#: Short side before the centre is cut out, of the side of the cut: 256 for 224.
-MARGIN = 256 / 224
 #: Largest p-value at which something counts as shown; it decides whether a policy is written.
 SURE = 0.01
 
@@ -65,44 +64,19 @@ class Candidate:
 
     Attributes:
         name: Usual name of scale and channel order.
-        preprocessing: As far as the keys of a policy can say it.
-        margin: Size to which the short side is brought before the centre is cut out, of the side of
-            the cut; 1 unless the keys cannot say it.
-        bilinear: Whether interpolation is bilinear, which the keys cannot say.
+        preprocessing: Scale, channel order, size and way to that size.
     """
 
     name: str
     preprocessing: Preprocessing
-    margin: float = 1.0
-    bilinear: bool = False
-
-    @property
-    def sayable(self) -> bool:
-        """Whether the keys of a policy can say it."""
-        return self.margin == 1 and not self.bilinear
 
     @property
     def geometry(self) -> str:
         """Treatment of size in words."""
-        height, width = self.preprocessing.size
-        said = f"{height} x {width}, {self.preprocessing.resize}"
-        if self.margin != 1:
-            short = round(self.margin * min(height, width))
-            said = f"short side to {short}, centre of {height} x {width}"
-        return f"{said}, bilinear" if self.bilinear else said
-
-    def pixels(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """A decoded image at the model's size: (C, H, W) in [0, 1]."""
         declared = self.preprocessing
-        if self.sayable or declared.resize == "none":
-            return declared.pixels(image)
-        height, width = declared.size
-        outer = (round(self.margin * height), round(self.margin * width))
-        how = Image.Resampling.BILINEAR if self.bilinear else Image.Resampling.BICUBIC
-        picture = resized(Image.fromarray(image), outer, declared.resize, how)
-        left, top = (outer[1] - width) // 2, (outer[0] - height) // 2
-        cut = np.asarray(picture.crop((left, top, left + width, top + height)))
-        return declared.pixels(cut)
+        if isinstance(declared.resize, Resize):
+            return str(declared.resize)
+        return f"{declared.size[0]} x {declared.size[1]}, {declared.resize}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -171,23 +145,17 @@ def scales(start: Preprocessing) -> tuple[Candidate, ...]:
 def geometries(
     candidate: Candidate, sizes: Sequence[tuple[int, int]] = ()
 ) -> tuple[Candidate, ...]:
-    """The usual ways to the model's size for one scale; the last two are not sayable.
+    """The usual ways to the model's size for one scale, for each size the commonest first.
 
     Args:
         candidate: Scale and channel order, at any size.
         sizes: Sizes to try; that of the candidate if not given.
     """
-    ways: list[Candidate] = []
-    modes: tuple[Resize, ...] = ("crop", "squash")
-    for size in sizes or [candidate.preprocessing.size]:
-        ways += [
-            replace(
-                candidate, preprocessing=replace(candidate.preprocessing, size=size, resize=resize)
-            )
-            for resize in modes
-        ]
-    cropped = ways[0]
-    return (*ways, replace(cropped, margin=MARGIN), replace(cropped, bilinear=True))
+    return tuple(
+        replace(candidate, preprocessing=replace(candidate.preprocessing, size=size, resize=way))
+        for size in sizes or [candidate.preprocessing.size]
+        for way in usual_ways(size)
+    )
 
 
 def halved(
@@ -228,7 +196,7 @@ def halved(
 def preferred(
     tried: Sequence[Tried], candidates: Sequence[Candidate], validation: ValidationSet
 ) -> Tried:
-    """The commonest sayable candidate that does as well as the best one, as far as is shown.
+    """The commonest candidate that does as well as the best one, as far as is shown.
 
     Args:
         tried: As `halved` returns them.
@@ -236,7 +204,7 @@ def preferred(
         validation: Images with labels.
     """
     labels = validation.labels
-    best, *others = [item for item in tried if item.candidate.sayable]
+    best, *others = tried
     right = best.right(labels)
     alike = {best.candidate: best}
     for item in others:
@@ -287,14 +255,19 @@ def _block(
     part: NDArray[np.int64],
 ) -> Iterator[Tried]:
     images = [validation.images[int(index)] for index in part]
-    pixels: dict[tuple[str, bool], torch.Tensor] = {}
+    pixels: dict[Preprocessing, torch.Tensor] = {}
     for candidate in candidates:
-        key = (candidate.geometry, candidate.preprocessing.depth == 1)
-        if key not in pixels:
-            stacked = np.stack([candidate.pixels(image) for image in images])
-            pixels[key] = torch.from_numpy(stacked).to(classifier.device)
-        view = classifier.with_preprocessing(candidate.preprocessing)
-        p = _probabilities(view, pixels[key])
+        declared = candidate.preprocessing
+        # Scale and channel order come after the pixels.
+        way = Preprocessing(
+            size=declared.size,
+            resize=declared.resize,
+            channels="grey" if declared.channels == "grey" else "rgb",
+        )
+        if way not in pixels:
+            stacked = np.stack([way.pixels(image) for image in images])
+            pixels[way] = torch.from_numpy(stacked).to(classifier.device)
+        p = _probabilities(classifier.with_preprocessing(declared), pixels[way])
         known = np.isfinite(p).all(1)
         yield Tried(
             candidate=candidate,

@@ -2,10 +2,13 @@
 
 ```
 version_ref    which registered version is meant, everywhere by the same record
-evidence       metrics, figures and tables that an analysis leaves, and what they are about
+evidence       metrics, figures and tables that an analysis leaves
+identity       which model was assessed, and on which images
 numbers        numbers as text, never rounded to a value that they do not have
 severities     what it does to the verdict that an expectation is not met
 policy         what a model is put through and what is expected of it
+model_terms    what a policy says about the model's files and inputs
+resizing       what a policy says of the way to the model's size
 card           statements of a model's owner: purpose, users, owner, risk tier
 policy_lines   the line of a policy file on which each of its expectations stands
 policy_text    a policy file written by a program, in which every line says why
@@ -22,6 +25,7 @@ table_files    the rows of a table as Parquet and as CSV
 waiver         a named person's permission for one version to miss one expectation
 portfolio      all registered models at a glance, and what a person has to decide
 lineage        the versions that one version is compared with
+image_terms    what a policy says about reading its validation images
 drift_terms    what a policy says about drift
 consistency    whether an assessment follows from itself
 bounded        files, JSON and TOML measured before anything is made of them

@@ -19,6 +19,8 @@ from governance.records.card import LONGEST_NAME, Card, printable_text, read_car
 from governance.records.decoding import IF_SET
 from governance.records.drift_terms import DriftTerms, read_drift
 from governance.records.evidence import Metric
+from governance.records.image_terms import ImageTerms, read_image_terms
+from governance.records.model_terms import ModelTerms, read_model_terms
 from governance.records.severities import SEVERITIES, Severity
 from governance.records.toml_reader import Reader, parse
 
@@ -124,31 +126,6 @@ Check = Callable[["Policy", Sequence[Written]], Iterable[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelTerms:
-    """What a policy says about the model's files and inputs: its `[model]` table.
-
-    Attributes:
-        size: Height and width of the input in pixels; those of the model's signature if not given.
-        channels: Input channels of the model, in order.
-        mean: Mean of each channel, subtracted from pixels in [0, 1]. One number serves all.
-        std: Standard deviation of each channel; what is left after the mean is divided by it. One
-            number serves all.
-        resize: Treatment of images of another size. `none` refuses them, `squash` ignores the
-            aspect ratio, and `crop` brings the short side to size and cuts out the centre.
-        outputs: Kind of numbers that the model returns.
-        allow_pickle: Whether a pickled model may be loaded. Loading one runs code from the file.
-    """
-
-    size: tuple[int, int] | None = None
-    channels: Literal["rgb", "bgr", "grey"] = "rgb"
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[float, ...] = (1.0,)
-    resize: Literal["none", "squash", "crop"] = "none"
-    outputs: Literal["logits", "probabilities"] = "logits"
-    allow_pickle: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """What a model is put through and what is expected of it.
 
@@ -167,6 +144,7 @@ class Policy:
         drift: Definition of drift from the baseline; None if drift is not looked for.
         text: Text of the policy file, kept with the assessment.
         card: Statements of the model's owner; None where the policy has none.
+        images: Terms about reading the validation images; None where the policy has none.
     """
 
     title: str
@@ -180,6 +158,7 @@ class Policy:
     drift: DriftTerms | None = None
     text: str = ""
     card: Card | None = field(default=None, metadata=IF_SET)
+    images: ImageTerms | None = field(default=None, metadata=IF_SET)
 
     @property
     def digest(self) -> str:
@@ -237,24 +216,8 @@ class Policy:
 
 
 def _policy(reader: Reader, text: str) -> tuple[Policy, tuple[Written, ...]]:
-    terms = reader.table("model")
-    model = ModelTerms(
-        size=terms.numbers("size", None, whole=True, count=2, above=0),  # type: ignore[arg-type]
-        channels=terms.choice("channels", "rgb", ("rgb", "bgr", "grey")),  # type: ignore[arg-type]
-        mean=terms.numbers("mean", (0.0,)) or (0.0,),
-        std=terms.numbers("std", (1.0,), above=0) or (1.0,),
-        resize=terms.choice("resize", "none", ("none", "squash", "crop")),  # type: ignore[arg-type]
-        outputs=terms.choice("outputs", "logits", ("logits", "probabilities")),  # type: ignore[arg-type]
-        allow_pickle=terms.flag("allow_pickle", default=False),
-    )
-    depth = 1 if model.channels == "grey" else 3
-    for name, values in (("mean", model.mean), ("std", model.std)):
-        if len(values) not in {1, depth}:
-            terms.problem(name, f"has {len(values)} numbers; 1 or {depth} are accepted")
-    terms.done()
-    validation = reader.table("validation")
-    data = validation.text("data", None)
-    validation.done()
+    model = read_model_terms(reader)
+    data, images = read_image_terms(reader)
     baseline = reader.text("baseline", "champion")
     read = [_expectation(item) for item in reader.tables("expectations")]
     expectations = tuple(expectation for expectation, _ in read if expectation is not None)
@@ -269,6 +232,7 @@ def _policy(reader: Reader, text: str) -> tuple[Policy, tuple[Written, ...]]:
         expectations=expectations,
         drift=read_drift(reader),
         card=read_card(reader),
+        images=images,
         text=text,
     )
     reader.done()

@@ -2,13 +2,13 @@
 
 import json
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Line", "Section", "policy_text"]
+__all__ = ["Line", "Section", "Value", "policy_text"]
 
 WIDTH = 98
-Value = bool | float | str | tuple[float, ...]
+Value = bool | float | str | tuple[float, ...] | Mapping[str, "Value"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +17,7 @@ class Line:
 
     Attributes:
         key: Name of the key.
-        value: Text, truth value, number or list of numbers.
+        value: Text, truth value, number, list of numbers, or a table of these.
         why: Reason for the value, in whole sentences; it stands above the line.
     """
 
@@ -76,6 +76,9 @@ def _written(value: Value) -> str:
     if isinstance(value, str):
         # A TOML text is a JSON text, but for the sign of deletion.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, Mapping):
+        inner = ", ".join(f"{key} = {_written(item)}" for key, item in value.items())
+        return f"{{{inner}}}"
     if isinstance(value, tuple):
         return f"[{', '.join(map(_written, value))}]"
     if isinstance(value, bool):

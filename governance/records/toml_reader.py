@@ -4,13 +4,15 @@ import math
 import typing
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from governance.errors import PolicyError
 from governance.records.bounded import toml_data
 from governance.records.decoding import INVALID, decode, describe, quoted
 
 __all__ = ["Reader", "parse"]
+
+T = TypeVar("T")
 
 TABLE = Mapping[str, Any]
 BYTE_ORDER_MARK = "\ufeff"
@@ -73,9 +75,27 @@ class Reader:
         """True or false."""
         return bool(self._value(key, default, bool))
 
-    def choice(self, key: str, default: str, options: Sequence[str]) -> str:
-        """One of `options`."""
-        return str(self._value(key, default, Literal[*options]))
+    def choice(self, key: str, default: str, options: Sequence[str], other: str = "") -> str:
+        """One of `options`; `other` says what else is accepted, which someone else reads."""
+        accepted = f"{describe(Literal[*options])}, {other}," if other else ""
+        return str(self._value(key, default, Literal[*options], accepted))
+
+    def holds_table(self, key: str) -> bool:
+        """Whether what is written at `key` is a table."""
+        return isinstance(self._data.get(key), Mapping)
+
+    def record(self, key: str, kind: type[T]) -> T | None:
+        """The table at `key` as a record of type `kind`, with every problem at its own key.
+
+        Returns:
+            None where the table is wrong, or not written.
+        """
+        self._asked.add(key)
+        if not self.holds_table(key):
+            return None
+        place = f"{self.path}.{key}" if self.path else key
+        value = decode(kind, self._data[key], f"{self._where}: {place}", self.problems)
+        return None if value is INVALID else typing.cast("T", value)
 
     def time(self, key: str, *, required: bool) -> datetime | None:
         """A time with its offset, in UTC; None where it is not written."""

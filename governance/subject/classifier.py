@@ -2,7 +2,7 @@
 
 This is the wall between the analyses and the kinds of model. An analysis that needs no more than
 probabilities runs on every classifier: a network, a served model, an array of numbers. One that
-looks inside needs a `Network`.
+looks inside needs a `Network`. A `BlackBox` is any other one.
 """
 
 from typing import Protocol, Self
@@ -10,12 +10,10 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
+from governance.subject.outputs import Outputs
 from governance.subject.preprocessing import Preprocessing
 
-__all__ = ["SLACK", "Classifier"]
-
-#: Largest difference from one of the sum of an image's probabilities: half precision is no better.
-SLACK = 1e-2
+__all__ = ["Classifier"]
 
 
 class Classifier(Protocol):
@@ -29,6 +27,15 @@ class Classifier(Protocol):
     @property
     def preprocessing(self) -> Preprocessing:
         """Preprocessing of an image; its normalisation is applied by this classifier."""
+        ...
+
+    @property
+    def outputs(self) -> Outputs:
+        """Meaning of the numbers that the model returns."""
+        ...
+
+    def answers(self, pixels: Tensor) -> Tensor:
+        """What the model returns for `pixels`, (B, K), as it returned it."""
         ...
 
     def probabilities(self, pixels: Tensor) -> Tensor:

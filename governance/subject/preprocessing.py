@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from governance.errors import SubjectError
+from governance.records.resizing import Resize, Resizing
+from governance.subject.resizing import resized
 
-__all__ = ["Channels", "Preprocessing", "Resize", "resized"]
+__all__ = ["Channels", "Preprocessing"]
 
 Channels = Literal["rgb", "bgr", "grey"]
-Resize = Literal["none", "squash", "crop"]
 
 RGB = 3
 LIMIT = 255.0
@@ -35,14 +38,15 @@ class Preprocessing:
         mean: Mean that is subtracted from each channel of pixels in [0, 1], in that order.
         std: Standard deviation that each channel is divided by after that.
         resize: Treatment of images of other sizes: `none` refuses them, `squash` ignores the aspect
-            ratio, `crop` brings the short side to size and cuts the centre. Resampling is bicubic.
+            ratio, `crop` brings the short side to size and cuts the centre, both bicubically. A
+            `Resize` is an evaluation transform, which images of the model's size go through too.
     """
 
     size: tuple[int, int]
     channels: Channels = "rgb"
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
-    resize: Resize = "none"
+    resize: Resizing = "none"
 
     def __post_init__(self) -> None:
         for name in ("mean", "std"):
@@ -60,6 +64,11 @@ class Preprocessing:
             raise SubjectError(
                 f"preprocessing std = {self.std}: finite numbers above 0 are accepted"
             )
+        if isinstance(self.resize, Resize) and self.resize.size not in {None, self.size}:
+            raise SubjectError(
+                f"preprocessing resize ({self.resize}): leaves images of another size than "
+                f"{self.size[0]} x {self.size[1]}, which the model takes; the same is accepted"
+            )
 
     @property
     def depth(self) -> int:
@@ -76,49 +85,21 @@ class Preprocessing:
             (C, h, w) in [0, 1], RGB or grey; channel order of the model is applied later.
 
         Raises:
-            SubjectError: If the image has another size and `resize` is `none`.
+            SubjectError: If `resize` does not bring an image of this size to the model's.
         """
         picture = Image.fromarray(image).convert("L" if self.depth == 1 else "RGB")
+        picture = resized(picture, self.size, self.resize)
         height, width = self.size
-        if (picture.height, picture.width) != self.size:
-            picture = self._resized(picture)
         data = np.asarray(picture, dtype=np.float32).reshape(height, width, self.depth) / LIMIT
         return np.ascontiguousarray(data.transpose(2, 0, 1))
 
-    def _resized(self, picture: Image.Image) -> Image.Image:
-        height, width = self.size
-        if self.resize == "none":
-            raise SubjectError(
-                f"an image of {picture.height} x {picture.width} pixels where the model takes "
-                f"{height} x {width}; same size, or resize = 'squash' or 'crop' in [model] of the "
-                "policy, is accepted"
-            )
-        return resized(picture, self.size, self.resize)
+    def inputs(self, pixels: Tensor) -> Tensor:
+        """Input of the model for `pixels`: channel order and normalisation applied.
 
-
-def resized(
-    picture: Image.Image,
-    size: tuple[int, int],
-    resize: Literal["squash", "crop"],
-    resample: Image.Resampling = Image.Resampling.BICUBIC,
-) -> Image.Image:
-    """A picture brought to a size.
-
-    Args:
-        picture: Picture of any size.
-        size: Height and width that it gets.
-        resize: `squash` ignores the aspect ratio, `crop` brings the short side to size and cuts the
-            centre.
-        resample: Interpolation between pixels.
-    """
-    height, width = size
-    if resize == "squash":
-        return picture.resize((width, height), resample)
-    scale = max(height / picture.height, width / picture.width)
-    inner = (
-        max(width, round(picture.width * scale)),
-        max(height, round(picture.height * scale)),
-    )
-    picture = picture.resize(inner, resample)
-    left, top = (inner[0] - width) // 2, (inner[1] - height) // 2
-    return picture.crop((left, top, left + width, top + height))
+        Args:
+            pixels: (B, C, H, W) in [0, 1], RGB or grey.
+        """
+        ordered = pixels.flip(1) if self.channels == "bgr" else pixels
+        mean = torch.tensor(self.mean, device=pixels.device).view(1, -1, 1, 1)
+        std = torch.tensor(self.std, device=pixels.device).view(1, -1, 1, 1)
+        return (ordered - mean) / std

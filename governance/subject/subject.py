@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from governance.errors import AnalysisError, SubjectError
-from governance.records.evidence import ModelIdentity
-from governance.subject.classifier import SLACK, Classifier
+from governance.records.identity import ModelIdentity
+from governance.subject.classifier import Classifier
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.meter import Meter
 from governance.subject.network import Network
+from governance.subject.outputs import SLACK
 from governance.subject.preprocessing import Preprocessing
 
 __all__ = ["Needs", "Subject"]

@@ -1,4 +1,4 @@
-"""Usual preprocessings: means and standard deviations that image classifiers are trained with.
+"""Usual preprocessings: what image classifiers are trained and evaluated with.
 
 Each scale is a mean and a standard deviation of pixels in [0, 1], in the order red, green, blue.
 One number serves all channels. The commonest ones stand first.
@@ -7,7 +7,9 @@ One number serves all channels. The commonest ones stand first.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-__all__ = ["CAFFE", "COLOUR", "FURTHER_COLOUR", "FURTHER_GREY", "GREY", "Scale"]
+from governance.records.resizing import Resize, Resizing
+
+__all__ = ["CAFFE", "COLOUR", "FURTHER_COLOUR", "FURTHER_GREY", "GREY", "Scale", "usual_ways"]
 
 #: Mean and standard deviation.
 Scale = tuple[tuple[float, ...], tuple[float, ...]]
@@ -46,3 +48,27 @@ FURTHER_COLOUR: Mapping[str, Scale] = MappingProxyType(
 FURTHER_GREY: Mapping[str, Scale] = MappingProxyType(
     {"Fashion-MNIST mean and std": ((0.2860,), (0.3530,))}
 )
+
+#: Side of the cut, of the short side that it is cut from: that of most evaluation transforms, and
+#: that of many in timm.
+CUTS = (224 / 256, 0.95)
+
+
+def usual_ways(size: tuple[int, int]) -> tuple[Resizing, ...]:
+    """Usual ways of an image to a model's size, the commonest first.
+
+    Args:
+        size: Height and width of the model's input.
+    """
+    height, width = size
+    if height != width:
+        return "crop", "squash"
+    usual, close = (round(height / cut) for cut in CUTS)
+    return (
+        "crop",
+        "squash",
+        Resize(to=usual, crop=height, interpolation="bilinear"),
+        Resize(to=usual, crop=height, interpolation="bicubic"),
+        Resize(to=close, crop=height, interpolation="bicubic"),
+        Resize(to=height, crop=height, interpolation="bilinear"),
+    )

@@ -7,17 +7,10 @@ from hypothesis import strategies as st
 from governance.approval import Statement, cleaned
 from governance.records.assessment import Assessment, Baseline
 from governance.records.decision import judge
-from governance.records.evidence import (
-    Evidence,
-    Failure,
-    Figure,
-    Interval,
-    Measurement,
-    ModelIdentity,
-    Table,
-    ValidationIdentity,
-)
+from governance.records.evidence import Evidence, Failure, Figure, Interval, Measurement, Table
+from governance.records.identity import ModelIdentity, ValidationIdentity
 from governance.records.policy import Expectation, ModelTerms, Policy
+from governance.records.resizing import Resize
 from governance.records.version_ref import VersionRef
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,7}", fullmatch=True)
@@ -123,6 +116,12 @@ def expectations(draw):
     )
 
 
+sides = st.integers(1, 64) | st.tuples(st.integers(1, 64), st.integers(1, 64))
+resizes = st.builds(
+    Resize, to=sides, crop=st.just(1), interpolation=st.sampled_from(("bilinear", "bicubic"))
+)
+
+
 @st.composite
 def policies(draw):
     return Policy(
@@ -133,7 +132,7 @@ def policies(draw):
             channels=draw(st.sampled_from(("rgb", "bgr", "grey"))),
             mean=(draw(small),),
             std=(draw(st.floats(0.1, 1)),),
-            resize=draw(st.sampled_from(("none", "squash", "crop"))),
+            resize=draw(st.sampled_from(("none", "squash", "crop")) | resizes),
             outputs=draw(st.sampled_from(("logits", "probabilities"))),
             allow_pickle=draw(st.booleans()),
         ),

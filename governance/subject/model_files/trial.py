@@ -1,10 +1,11 @@
 """Trial: whether a model classifies images at all, tried on a few before anything is measured."""
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from governance.errors import SubjectError
 from governance.records.numbers import number
@@ -15,11 +16,11 @@ __all__ = ["TOLERANCE", "check_batch", "check_outputs", "difference"]
 TOLERANCE = 1e-5
 
 
-def check_batch(model: nn.Module, inputs: Tensor, where: str) -> Tensor:
+def check_batch(model: Callable[[Tensor], Tensor], inputs: Tensor, where: str) -> Tensor:
     """Outputs (B, K) for a few inputs, checked to be the same for each image alone.
 
     Args:
-        model: Module in evaluation mode.
+        model: Module in evaluation mode, or another function of images.
         inputs: (B, C, H, W), B >= 2, images that differ.
         where: Name of the model in messages.
 
@@ -31,6 +32,8 @@ def check_batch(model: nn.Module, inputs: Tensor, where: str) -> Tensor:
         with torch.no_grad():
             outputs, again = model(inputs), model(inputs)
             alone = [model(image[None]) for image in inputs]
+    except SubjectError as error:
+        raise SubjectError(f"{where}: {problem}" for problem in error.problems) from error
     except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
         raise SubjectError(
             f"{where}: fails on a batch of shape {tuple(inputs.shape)}: {error}; a model of images "

@@ -13,10 +13,12 @@ from governance.analyses.preprocessing_check import PreprocessingCheck, alternat
 from governance.errors import SubjectError
 from governance.methods.preprocessing_search import Candidate
 from governance.methods.statistics import acceptance
-from governance.records.evidence import Interval, ValidationIdentity
+from governance.records.evidence import Interval
+from governance.records.identity import ValidationIdentity
 from governance.records.numbers import count, duration, number, percent
 from governance.records.policy import MINIMUM_CLASS_IMAGES
-from governance.records.policy_text import Line, Section, policy_text
+from governance.records.policy_text import Line, Section, Value, policy_text
+from governance.records.resizing import Resize, Resizing
 from governance.records.wording import first_few
 from governance.workflows.policy_chances import WANTED, often
 
@@ -176,7 +178,7 @@ def _model(measured: Measured) -> tuple[Line, ...]:
         Line(key="channels", value=chosen.channels, why=measured.why_scale),
         Line(key="mean", value=_short(chosen.mean)),
         Line(key="std", value=_short(chosen.std)),
-        Line(key="resize", value=chosen.resize, why=measured.why_size),
+        Line(key="resize", value=_resize(chosen.resize), why=measured.why_size),
     ]
     if measured.unsized:
         why = "The model's files do not say which size it takes; this one did best."
@@ -189,6 +191,10 @@ def _model(measured: Measured) -> tuple[Line, ...]:
         why = "The model is a pickle, and you allowed it. Loading it runs code from the file."
         lines.append(Line(key="allow_pickle", value=True, why=why))
     return tuple(lines)
+
+
+def _resize(chosen: Resizing) -> Value:
+    return chosen.keys if isinstance(chosen, Resize) else chosen
 
 
 def _short(values: tuple[float, ...]) -> tuple[float, ...]:

@@ -45,8 +45,7 @@ def why_size(opened: DraftSubject, choice: Choice) -> Iterator[str]:
     yield f"Of the ways to the model's size, {best.candidate.geometry} did best."
     for rival in choice.rivals:
         if rival.candidate.name == best.candidate.name:
-            unsaid = "" if rival.candidate.sayable else ", which no key of a policy can say,"
-            yield _beside(rival, choice, labels, f"{rival.candidate.geometry}{unsaid}")
+            yield _beside(rival, choice, labels, rival.candidate.geometry)
 
 
 def _beside(rival: Tried, choice: Choice, labels: NDArray[np.int64], what: str) -> str:

@@ -7,10 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from governance.methods.preprocessing_search import (
-    Candidate,
     above_chance,
     answered,
     geometries,
@@ -132,24 +130,28 @@ def test_images_without_a_usable_answer_are_wrong_and_the_others_are_kept():
     assert found.right(images.labels)[~lost].all()
 
 
-def test_ways_to_a_size_that_the_keys_cannot_say_are_marked():
-    ways = geometries(scales(START)[0])
+def test_the_usual_ways_to_a_size_are_those_that_a_policy_can_say():
+    start = Preprocessing(size=(224, 224), resize="crop")
 
-    assert [(item.preprocessing.resize, item.sayable) for item in ways] == [
-        ("crop", True), ("squash", True), ("crop", False), ("crop", False),
-    ]  # fmt: skip
-    assert "centre of 4 x 4" in ways[2].geometry
-    assert "bilinear" in ways[3].geometry
+    ways = geometries(scales(start)[0])
+
+    assert [item.geometry for item in ways] == [
+        "224 x 224, crop",
+        "224 x 224, squash",
+        "short side to 256, centre of 224 x 224, bilinear",
+        "short side to 256, centre of 224 x 224, bicubic",
+        "short side to 236, centre of 224 x 224, bicubic",
+        "short side to 224, centre of 224 x 224, bilinear",
+    ]
 
 
-@given(hnp.arrays(np.uint8, (40, 60, 3)))
-@settings(max_examples=10, deadline=None)
-def test_a_margin_cuts_the_centre_of_a_larger_crop(image):
-    declared = Preprocessing(size=(28, 28), resize="crop")
-    found = Candidate(name="n", preprocessing=declared, margin=32 / 28).pixels(image)
+def test_no_square_is_cut_out_for_a_model_that_takes_none():
+    start = Preprocessing(size=(32, 64), resize="crop")
 
-    larger = Preprocessing(size=(32, 32), resize="crop").pixels(image)
-    assert np.array_equal(found, larger[:, 2:30, 2:30])
+    assert [item.preprocessing.resize for item in geometries(scales(start)[0])] == [
+        "crop",
+        "squash",
+    ]
 
 
 @given(st.integers(0, 50))

@@ -5,6 +5,7 @@ import pytest
 from governance.errors import PolicyError
 from governance.records.evidence import Metric
 from governance.records.policy import Expectation, ModelTerms, Policy, declared, undeclared
+from governance.records.resizing import Resize
 
 CATALOGUE = {
     "performance": {
@@ -116,6 +117,36 @@ def test_every_key_is_read():
     )
 
 
+def test_an_evaluation_transform_is_a_table():
+    said = """resize = {to = 256, crop = [224, 192], interpolation = "bicubic", like = "timm"}"""
+    good = said.replace("timm", "transformers")
+
+    policy = load(STARTER + f"\n[model]\n{good}\n")
+
+    assert policy.model.resize == Resize(
+        to=256, crop=(224, 192), interpolation="bicubic", like="transformers"
+    )
+    assert policy.model.input_size == (224, 192)
+    (found,) = problems(STARTER + f"\n[model]\n{said}\n")
+    assert found.startswith("policy.toml: model.resize.like: is 'timm'; one of 'torchvision', ")
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("resize = 'fit'", "model.resize: is 'fit'; one of 'none', 'squash', 'crop', or a table"),
+        ("resize = {to = 'x'}", "model.resize.to: is 'x'; a whole number or a list of 2 whole"),
+        ("resize = {size = 3}", "model.resize.size: unknown key; accepted are crop, interp"),
+        ("resize = {to = 2, crop = 3}", "model.resize: crop = 3: is larger than to = 2"),
+        ("size = [8, 8]\nresize = {to = 5, crop = 4}", "model.size: is (8, 8), and resize leaves"),
+    ],
+)
+def test_a_transform_that_cannot_be_meant_is_refused_with_its_place(written, said):
+    (found,) = problems(STARTER + f"\n[model]\n{written}\n")
+
+    assert said in found
+
+
 def test_no_baseline_is_asked_for_by_name():
     assert load('baseline = "none"\n' + STARTER).baseline is None
 
@@ -159,7 +190,7 @@ def test_all_problems_of_a_file_are_told_at_once_each_with_its_place():
         "model.allow_pickle: is 'no'; true or false is accepted",
         "model.mean: has 2 numbers; 1 or 3 are accepted",
         "validation.data: missing; a text is needed",
-        "validation.path: unknown key; accepted are data",
+        "validation.path: unknown key; accepted are data, follow_links, split",
         "expectations[1].severity: is 'fatal'; one of 'block', 'review', 'warn' is accepted",
         "expectations[1].at_most: stands beside at_least; one of the two is accepted",
         "expectations[2].metric: missing; a text is needed",

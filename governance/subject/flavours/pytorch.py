@@ -1,4 +1,4 @@
-"""Loading: the module in a model's files, ready to be examined.
+"""PyTorch: the module that `mlflow.pytorch.log_model` wrote, ready to be examined.
 
 An export (`data/model.pt2`) is unflattened, so that its modules have names and hooks work. Only a
 policy that allows it has a pickle (`data/model.pth`) loaded, since that runs code from the file.
@@ -10,22 +10,25 @@ import logging
 import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from governance.errors import SubjectError
-from governance.records.evidence import ModelIdentity
+from governance.records.identity import ModelFormat
+from governance.records.model_terms import ModelTerms
 from governance.records.wording import first_few
+from governance.subject.flavours.loaded import LoadedModel
+from governance.subject.model_files import ModelFiles, Shape, signature_shape
 from governance.subject.model_files.archive import LARGEST_MODEL, open_archive
 from governance.subject.model_files.batch import free_batch
-from governance.subject.model_files.reading import IMAGES, ModelFiles, Shape, artifact_digest
-from governance.subject.network import layer_digests, not_plain, tensor_digest
+from governance.subject.model_files.reading import IMAGES
+from governance.subject.network import Network, layer_digests, not_plain, tensor_digest
 
-__all__ = ["LoadedModel", "load"]
+__all__ = ["load", "module_at_hand"]
 
 #: What torch raises on exports that are damaged in ways that the archive does not show.
 DAMAGE = (
@@ -34,60 +37,75 @@ DAMAGE = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LoadedModel:
-    """A model in evaluation mode.
+def load(files: ModelFiles, terms: ModelTerms, device: torch.device) -> LoadedModel:
+    """Load a module in evaluation mode.
 
-    Attributes:
-        model: Module on the device asked for.
-        shape: Input shape, of the export where there is one, else of the signature.
-        digest: sha256 over the model's tensors.
-        parameters: Number of trainable numbers.
-    """
-
-    model: nn.Module
-    shape: Shape
-    digest: str
-    parameters: int
-
-    def identity(self, files: ModelFiles, **place: Any) -> ModelIdentity:
-        """Identity for the record; `place` names the model in MLflow."""
-        return ModelIdentity(
-            digest=self.digest,
-            artifact_digest=artifact_digest(files.folder),
-            format=files.format,
-            parameters=self.parameters,
-            layers=layer_digests(self.model),
-            **place,
-        )
-
-
-def load(files: ModelFiles, *, allow_pickle: bool, device: torch.device) -> LoadedModel:
-    """Load a model in evaluation mode.
+    Args:
+        files: Folder of the model, as read.
+        terms: What the policy says about the model; it may allow pickles.
+        device: Device of the module.
 
     Raises:
         SubjectError: If it cannot be loaded, or not without running code from the file and that is
             not allowed; if it was exported in training mode, takes or holds anything but float32,
             or holds NaN or infinite weights.
     """
-    if files.format == "pt2":
-        model, shape = _load_export(files.weights, device)
-    elif not allow_pickle:
+    weights, kind = _weights(files)
+    signed = signature_shape(files)
+    if kind == "pt2":
+        model, shape = _load_export(weights, device)
+    elif not terms.allow_pickle:
         raise SubjectError(
-            f"{files.weights.name}: a pickled model, and loading it runs whatever code is in the "
+            f"{weights.name}: a pickled model, and loading it runs whatever code is in the "
             "file; log it again with mlflow.pytorch.log_model(..., input_example=images), which "
             "exports as pt2, or trust its author and set allow_pickle = true in [model] of the "
             "policy"
         )
     else:
-        model, shape = _load_pickle(files.weights), files.shape
-    _check_weights(model, files.weights.name)
+        model, shape = _load_pickle(weights), signed
+    _check_weights(model, weights.name)
+    return module_at_hand(model, device, kind=kind, shape=shape, signed=signed)
+
+
+def module_at_hand(
+    model: nn.Module, device: torch.device, *, kind: ModelFormat, shape: Shape, signed: Shape
+) -> LoadedModel:
+    """A module as a loaded model, in evaluation mode on its device.
+
+    Args:
+        model: Module on any device.
+        device: Device that it is put on.
+        kind: How it is stored.
+        shape: Input shape that it takes.
+        signed: Input shape of the signature.
+    """
+    placed = model.eval().to(device)
     return LoadedModel(
-        model=model.eval().to(device),
+        classifier=partial(Network, model=placed, device=device),
+        format=kind,
+        digest=tensor_digest(placed),
         shape=shape,
-        digest=tensor_digest(model),
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        signed=signed,
+        parameters=sum(parameter.numel() for parameter in placed.parameters()),
+        layers=layer_digests(placed),
+        module=placed,
     )
+
+
+def _weights(files: ModelFiles) -> tuple[Path, Literal["pt2", "pickle"]]:
+    """The one file with the model in it, and its storage format."""
+    data = files.inside(str(files.flavours["pytorch"].get("model_data", "data")))
+    candidates: dict[Literal["pt2", "pickle"], Path] = {
+        "pt2": data / "model.pt2",
+        "pickle": data / "model.pth",
+    }
+    present = [kind for kind, path in candidates.items() if path.is_file()]
+    if len(present) != 1:
+        raise SubjectError(
+            f"{files.folder}: {len(present)} of {data.name}/model.pt2 and {data.name}/model.pth; "
+            "exactly one is accepted"
+        )
+    return candidates[present[0]], present[0]
 
 
 def _program(path: Path) -> torch.export.ExportedProgram:

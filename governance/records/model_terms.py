@@ -1,0 +1,72 @@
+"""Model terms: what a policy says about the model's files and inputs."""
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from governance.records.decoding import IF_SET
+from governance.records.resizing import Resize, Resizing, read_resize
+from governance.records.toml_reader import Reader
+
+__all__ = ["FLAVOURS", "Flavour", "ModelTerms", "read_model_terms"]
+
+#: Ways to open a model, of those that MLflow knows.
+Flavour = Literal["pytorch"]
+FLAVOURS: tuple[str, ...] = get_args(Flavour)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTerms:
+    """What a policy says about the model's files and inputs: its `[model]` table.
+
+    Attributes:
+        size: Height and width of the input in pixels; those of the model's signature if not given.
+        channels: Input channels of the model, in order.
+        mean: Mean of each channel, subtracted from pixels in [0, 1]. One number serves all.
+        std: Standard deviation of each channel; what is left after the mean is divided by it. One
+            number serves all.
+        resize: Treatment of images of another size. `none` refuses them, `squash` ignores the
+            aspect ratio, and `crop` brings the short side to size and cuts out the centre, both
+            bicubically. A table says an evaluation transform.
+        outputs: Kind of numbers that the model returns.
+        allow_pickle: Whether a pickled model may be loaded. Loading one runs code from the file.
+        flavour: MLflow flavour that the model is opened by. By default it is the one through which
+            most of the model can be seen.
+    """
+
+    size: tuple[int, int] | None = None
+    channels: Literal["rgb", "bgr", "grey"] = "rgb"
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    resize: Resizing = "none"
+    outputs: Literal["logits", "probabilities"] = "logits"
+    allow_pickle: bool = False
+    flavour: Flavour | None = field(default=None, metadata=IF_SET)
+
+    @property
+    def input_size(self) -> tuple[int, int] | None:
+        """Height and width that the policy gives the input; None where it leaves them open."""
+        return self.size or (self.resize.size if isinstance(self.resize, Resize) else None)
+
+
+def read_model_terms(reader: Reader) -> ModelTerms:
+    """The table `[model]` of a policy."""
+    terms = reader.table("model")
+    model = ModelTerms(
+        size=terms.numbers("size", None, whole=True, count=2, above=0),  # type: ignore[arg-type]
+        channels=terms.choice("channels", "rgb", ("rgb", "bgr", "grey")),  # type: ignore[arg-type]
+        mean=terms.numbers("mean", (0.0,)) or (0.0,),
+        std=terms.numbers("std", (1.0,), above=0) or (1.0,),
+        resize=read_resize(terms),
+        outputs=terms.choice("outputs", "logits", ("logits", "probabilities")),  # type: ignore[arg-type]
+        allow_pickle=terms.flag("allow_pickle", default=False),
+        flavour=terms.choice("flavour", "", FLAVOURS) or None,  # type: ignore[arg-type]
+    )
+    depth = 1 if model.channels == "grey" else 3
+    for name, values in (("mean", model.mean), ("std", model.std)):
+        if len(values) not in {1, depth}:
+            terms.problem(name, f"has {len(values)} numbers; 1 or {depth} are accepted")
+    if isinstance(model.resize, Resize) and model.resize.size not in {None, model.input_size}:
+        terms.problem("size", f"is {model.size}, and resize leaves {model.resize.size}; the same "
+                      "is accepted, or no size")  # fmt: skip
+    terms.done()
+    return model
