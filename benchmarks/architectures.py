@@ -28,7 +28,8 @@ from torch import Tensor, nn
 from governance import analyses
 from governance.errors import InapplicableError
 from governance.methods.network import trace
-from governance.records.evidence import Evidence, ModelIdentity
+from governance.records.evidence import Evidence
+from governance.records.identity import ModelIdentity
 from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.network import Network, tensor_digest
@@ -49,7 +50,7 @@ CHEAP: dict[str, dict[str, Any]] = {
     "feature_correlation": {"images": 32},
     "filter_importance": {"tier": "smoke", "images": 8},
     "genetic_explanation": {
-        "images": 1, "budget": 30, "segments": 8, "repeated": 1, "seeds": 2, "wrong_classes": 1,
+        "images": 1, "budget": 30, "segments": 12, "repeated": 1, "seeds": 2, "wrong_classes": 1,
         "wrong_budget": 20,
     },
     "layer_prediction": {"samples": 32, "folds": 2, "strips": 2},

@@ -167,8 +167,8 @@ def correlate(
 ) -> Correlations:
     """Measure what moves together.
 
-    This takes one pass over the images, or more where the layers are so wide that the correlations
-    of their channels do not fit into memory at once.
+    This takes one pass over the images, or more where the layers are so wide or their maps so large
+    that they do not fit into memory at once.
 
     Args:
         network: The model, cut open by `network.trace`; its batch size is that of the CKA estimate.
@@ -237,9 +237,13 @@ def correlate(
 
 
 def _parts(network: TracedNetwork, layers: Sequence[str]) -> list[list[str]]:
-    # Products of channels on the same and on another image.
-    wide = {unit.layer: 2 * unit.channels**2 * DOUBLE for unit in network.units()}
-    return together({layer: wide.get(layer, 0) for layer in layers}) or [[]]
+    # Products of channels on the same and on another image; and maps of so many images that half of
+    # the memory is left to the depths.
+    sizes = {
+        layer: 2 * network.channels(layer) ** 2 * DOUBLE + 2 * GRAM * network.bytes(layer)
+        for layer in layers
+    }
+    return together(sizes) or [[]]
 
 
 def _add(inner: Mapping[str, tuple["_Products", "_Products"]], found: Mapping[str, Tensor]) -> None:

@@ -16,6 +16,8 @@ LISTED = 20  # layers of a bar chart
 
 def pictures(found: Correlations, limit: float) -> tuple[Figure, ...]:
     """Similarity of depths, redundancy by layer, and the block structure of one layer."""
+    if not found.channels:
+        return (_depth_figure(found),)
     return (_depth_figure(found), _redundancy_figure(found, limit), *_blocks(found))
 
 

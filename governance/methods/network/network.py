@@ -132,6 +132,22 @@ class TracedNetwork:
         layout = self._layers.layouts[self._layers.place(layer)]
         return value[:, :, :0].flatten(2) if layout is None else layout.placeless(value)
 
+    def channels(self, layer: str) -> int:
+        """Number of channels of a layer.
+
+        Raises:
+            AnalysisError: If the layer does not exist.
+        """
+        return self._channels(self._layers.place(layer))
+
+    def bytes(self, layer: str) -> int:
+        """Size of a layer's activation for one image.
+
+        Raises:
+            AnalysisError: If the layer does not exist.
+        """
+        return self._layers.operations[self._layers.place(layer)].bytes
+
     def _opened(self, place: int, value: Tensor) -> Tensor:
         layout = self._layers.layouts[place]
         return value if layout is None else layout.opened(value)
@@ -339,9 +355,9 @@ class TracedNetwork:
             closed=self._is_closed(cut, example),
         )
 
-    def _channels(self, cut: int) -> int:
-        layout = self._layers.layouts[cut]
-        return self._layers.shape(cut)[1 if layout is None else layout.axis]
+    def _channels(self, place: int) -> int:
+        layout, shape = self._layers.layouts[place], self._layers.shape(place)
+        return shape[1 if layout is None else layout.axis] if len(shape) > 1 else 0
 
     def _is_closed(self, cut: int, example: Tensor) -> bool:
         head = self._layers.head

@@ -200,3 +200,20 @@ def test_what_cannot_be_compared_is_refused(images):
         correlate(network, images, layers=["head"], depths=["one", "two"])
     with pytest.raises(AnalysisError, match="NaN or infinite"):
         measured(model, images * torch.inf)
+
+
+def test_layers_that_do_not_fit_into_memory_together_are_taken_in_passes(images, monkeypatch):
+    # arrange
+    model = Two([[1.0, 0.5], [0.2, 1.0], [1.0, -0.6]], [[1.0, 0.0, 0.3], [0.0, 1.0, 0.0]])
+    whole = measured(model, images, keep=0.0)
+    monkeypatch.setattr("governance.methods.network.batches.MEMORY", 2**13)
+
+    # act
+    found = measured(model, images, keep=0.0)
+
+    # assert
+    assert list(found.channels) == ["one", "two"]
+    for layer, channels in found.channels.items():
+        other = whole.channels[layer].pairs
+        assert channels.pairs.correlations == pytest.approx(other.correlations, abs=1e-6)
+    assert found.cka() == pytest.approx(whole.cka(), abs=0.1)
