@@ -184,7 +184,9 @@ class RepresentativeInterpretation:
         return Measurement(
             metrics=values,
             intervals=spread,
-            figures=pictures(all_rules, names, lambda places: subject.pixels(used[places])),
+            figures=pictures(
+                all_rules, names, lambda places: subject.pixels(used[places]), network.layout(cut)
+            ),
             tables=(
                 _class_table(summary, names),
                 _rule_table(summary, names, ids),

@@ -202,7 +202,7 @@ def correlate(
         _add(inner, found)
         for (one, two), (same, other) in outer.items():
             # Tokens without a place have none to be matched at.
-            x, y = (network.on_image(depth, found[depth]) for depth in (one, two))
+            x, y = (network.layout(depth).on_image(found[depth]) for depth in (one, two))
             same.add(x, y)
             other.add(x, y.roll(1, 0))
         if part.stop - part.start >= GRAM:
@@ -240,8 +240,9 @@ def _parts(network: TracedNetwork, layers: Sequence[str]) -> list[list[str]]:
     # Products of channels on the same and on another image; and maps of so many images that half of
     # the memory is left to the depths.
     sizes = {
-        layer: 2 * network.channels(layer) ** 2 * DOUBLE + 2 * GRAM * network.bytes(layer)
+        layer: 2 * channels**2 * DOUBLE + 2 * GRAM * size
         for layer in layers
+        for channels, size in [network.size(layer)]
     }
     return together(sizes) or [[]]
 

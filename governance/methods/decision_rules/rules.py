@@ -4,7 +4,7 @@ Half of the images makes the rules and the other half tests them. The class of a
 model answers; no labels are needed.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -19,7 +19,7 @@ from governance.methods.decision_rules.boundaries import Boundaries, Suffix, is_
 from governance.methods.decision_rules.cover import choose, cover, prune, tighten
 from governance.methods.image_tensors import Images
 from governance.methods.lens_and_probe.readout import folds
-from governance.methods.network import TracedNetwork
+from governance.methods.network import MAPS, Layout, TracedNetwork
 
 __all__ = [
     "LEAST",
@@ -78,9 +78,7 @@ class DecisionRule:
         values = self.boundaries.values(torch.cat([seed[None], features]))
         return (values[1:] - values[:1]).abs().sum(1).double().cpu().numpy()
 
-    def heat(
-        self, features: Tensor, on_image: Callable[[Tensor], Tensor] | None = None
-    ) -> NDArray[np.float32]:
+    def heat(self, features: Tensor, layout: Layout = MAPS) -> NDArray[np.float32]:
         """Where in each image the rule's boundaries are held at a distance: (N, H, W) in [0, 1].
 
         For each boundary the part of its height that a place contributes, if positive, scaled to
@@ -88,12 +86,12 @@ class DecisionRule:
 
         Args:
             features: (N, C, H, W).
-            on_image: Gives the maps of the places that lie in the image, where not all do.
+            layout: Layout of the cut, where some of its tokens have no place in the image.
         """
         total = torch.zeros(1, dtype=features.dtype, device=features.device)
         for normal in self.boundaries.normals:
             part = (features * normal.view(1, *features.shape[1:])).sum(1, keepdim=True)
-            part = (part if on_image is None else on_image(part))[:, 0].clamp_min(0)
+            part = layout.on_image(part)[:, 0].clamp_min(0)
             total = total + part / part.amax((1, 2), keepdim=True).clamp_min(1e-12)
         return (total / max(1, len(self.boundaries))).float().cpu().numpy()
 
@@ -110,7 +108,6 @@ class DecisionRules:
         classes: K.
         statuses: Whether each class could be measured.
         rules: Rules of all classes, in the order of the classes.
-        on_image: Gives, of features, the maps of the places that lie in the image.
     """
 
     cut: str
@@ -120,7 +117,6 @@ class DecisionRules:
     classes: int
     statuses: tuple[Status, ...]
     rules: tuple[DecisionRule, ...]
-    on_image: Callable[[Tensor], Tensor]
 
     def of(self, label: int) -> tuple[DecisionRule, ...]:
         """The rules of a class."""
@@ -184,7 +180,7 @@ def find_rules(
         statuses.append(status)
     return DecisionRules(
         cut=cut, features=features, predicted=predicted, unseen=unseen, classes=network.classes,
-        statuses=tuple(statuses), rules=tuple(rules), on_image=partial(network.on_image, cut),
+        statuses=tuple(statuses), rules=tuple(rules),
     )  # fmt: skip
 
 
@@ -232,12 +228,12 @@ def find_cut(
 
 def _reads_places(network: TracedNetwork, layer: str, suffix: Suffix, features: Tensor) -> bool:
     """Whether what lies behind a cut reads anything but tokens without a place in the image."""
-    if not network.placeless(layer, features).numel():
+    if not network.layout(layer).placeless(features).numel():
         return True
     with torch.enable_grad():
         at = features[:2].detach().requires_grad_()
         (slope,) = torch.autograd.grad(suffix(at).amax(1).sum(), at)
-    return bool(network.on_image(layer, slope).any())
+    return bool(network.layout(layer).on_image(slope).any())
 
 
 def features_at(

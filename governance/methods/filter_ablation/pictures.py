@@ -107,7 +107,7 @@ def _excited(top: pd.DataFrame, network: TracedNetwork, pixels: Tensor, inputs: 
     places: list[Tensor] = []
     for _, _, activations in network.features(inputs, layers):
         maps = [
-            network.on_image(layer, activations[layer])[:, unit].flatten(1)
+            network.layout(layer).on_image(activations[layer])[:, unit].flatten(1)
             for layer, unit in filters
         ]
         peaks.append(torch.stack([item.amax(1) for item in maps], 1))

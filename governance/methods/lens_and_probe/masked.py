@@ -198,7 +198,7 @@ def _evidence(
                     "maps (B, C, H, W) can be looked through"
                 )
             evidence = (value * slope).sum(1, keepdim=True)
-            heat = network.on_image(layer, evidence).clamp_min(0)
+            heat = network.layout(layer).on_image(evidence).clamp_min(0)
             size = inputs.shape[2:]
             maps.append(interpolate(heat, size=size, mode="bilinear", align_corners=False))
         parts.append(torch.cat(maps, 1))

@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from governance.errors import AnalysisError, InapplicableError
-from governance.methods.network.layouts import Layout, layouts
+from governance.methods.network.layouts import MAPS, Layout, layouts
 from governance.methods.network.operations import Operation
 from governance.records.numbers import percent
 from governance.records.wording import first_few
 
-__all__ = ["CHANNELWISE", "HEAD", "Layers", "layers"]
+__all__ = ["CHANNELWISE", "HEAD", "Layers", "Unit", "layers"]
 
 HEAD = "head input"
 MOST_STAGES = 8
@@ -44,6 +44,30 @@ FINAL = IDENTITY | RESHAPE | {"softmax", "logsoftmax"}
 READING = POOL | {"placeholder", "permute", "transpose", "layernorm"}
 # Steps in which every channel stays by itself.
 CHANNELWISE = IDENTITY | CHANNEL_NORM | (ACTIVATION - {"prelu"}) | POOL | RESHAPE | {"add"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """A layer of filters: the channels of one convolution after normalisation and activation.
+
+    The hidden units behind a linear layer that is put to every token are such a layer, too.
+
+    Attributes:
+        layer: Module path of the convolution or linear layer, with `#k` if it is used more than
+            once.
+        channels: Number of filters.
+        size: Height and width of the channels for the example's input.
+        cost: What a forward pass resumed from here costs, as a share of a whole one (by
+            multiply-accumulate operations; 1 where nothing can be resumed).
+        closed: Whether silencing has a closed form: only channel-wise steps and one linear layer
+            follow, so that all filters are silenced at once without another forward pass.
+    """
+
+    layer: str
+    channels: int
+    size: tuple[int, int]
+    cost: float
+    closed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,6 +122,33 @@ class Layers:
     def shape(self, place: int) -> tuple[int, ...]:
         """Shape of an operation's output with the example's batch; empty where it is no tensor."""
         return self.operations[place].shape or ()
+
+    def layout(self, place: int) -> Layout:
+        """Layout of an operation's output; that of maps where it is not known."""
+        return self.layouts[place] or MAPS
+
+    def channels(self, place: int) -> int:
+        """Number of channels of an operation's output; 0 where it has none."""
+        shape, axis = self.shape(place), self.layout(place).axis
+        return shape[axis] if axis < len(shape) else 0
+
+    def check_sets(self, sets: Mapping[str, Sequence[Sequence[int]]]) -> None:
+        """Refuse sets of filters, by layer, of which one does not exist.
+
+        Raises:
+            AnalysisError: If a layer is no layer of filters, or has no such channel.
+        """
+        for layer, groups in sets.items():
+            if layer not in self.cuts:
+                raise AnalysisError(
+                    f"layer {layer!r} is no layer of filters; accepted are {', '.join(self.cuts)}"
+                )
+            channels = self.channels(self.cuts[layer])
+            wrong = {j for group in groups for j in group if not 0 <= j < channels}
+            if wrong:
+                raise AnalysisError(
+                    f"layer {layer!r} has no channel {min(wrong)}; 0 to {channels - 1} are accepted"
+                )
 
     def filters(self) -> Mapping[str, int]:
         """The cuts, if they are what the network works with.

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from governance.methods.network.operations import Operation
 
-__all__ = ["Layout", "layouts"]
+__all__ = ["MAPS", "Layout", "layouts"]
 
-MAPS, TOKENS = 4, 3  # dimensions of a batch
+PLANES, TOKENS = 4, 3  # dimensions of a batch
 TURNING = {"moveaxis", "movedim", "permute", "swapaxes", "swapdims", "transpose"}
 RESHAPING = {"flatten", "reshape", "reshapeas", "unflatten", "unsafeview", "view", "viewas"}
 TAKING = {"getitem", "narrow", "slice"}
@@ -72,6 +72,10 @@ class Layout:
         return value[:, :, [*range(self.before), *range(end, value.shape[2])], 0]
 
 
+#: Maps (B, C, H, W), as a convolution gives them.
+MAPS = Layout(axis=1, grid=(0, 0))
+
+
 def layouts(operations: Sequence[Operation]) -> tuple[Layout | None, ...]:
     """Layout of the output of each operation; None where it is not known.
 
@@ -87,9 +91,9 @@ def layouts(operations: Sequence[Operation]) -> tuple[Layout | None, ...]:
         shape, layout = operation.shape, None
         moved = operation.kind in TURNING | RESHAPING and bool(operation.inputs)
         origin = origins[operation.inputs[0]] if moved else index
-        if found and shape and shape[0] == images[0] and len(shape) in {TOKENS, MAPS}:
+        if found and shape and shape[0] == images[0] and len(shape) in {TOKENS, PLANES}:
             layout = _of(operation, operations, found) or known.get(shape)
-            if layout is None and len(shape) == MAPS:
+            if layout is None and len(shape) == PLANES:
                 layout = _merged(shape, operations[origin].shape or (), found[origin:][:1], known)
             if layout is not None:
                 # Views into windows and heads lose the trace; back in this shape, it is this again.
@@ -120,7 +124,7 @@ def _of(
 ) -> Layout | None:
     shape = operation.shape or ()
     if operation.kind == "conv2d":
-        return Layout(axis=1, grid=(shape[2], shape[3])) if len(shape) == MAPS else None
+        return Layout(axis=1, grid=(shape[2], shape[3])) if len(shape) == PLANES else None
     if operation.kind in MIXING:
         return None
     for place, read in enumerate(operation.inputs):
@@ -170,8 +174,8 @@ def _reshaped(shape: tuple[int, ...], source: tuple[int, ...], layout: Layout) -
         axis = 1 if layout.axis == 1 else TOKENS - 1
         kept = shape[axis] == channels and prod(shape) == prod(source)
         return Layout(axis=axis, grid=layout.grid, flat=True) if kept else None
-    if layout.flat and len(shape) == MAPS and not layout.before and not layout.after:
-        axis = 1 if layout.axis == 1 else MAPS - 1
+    if layout.flat and len(shape) == PLANES and not layout.before and not layout.after:
+        axis = 1 if layout.axis == 1 else PLANES - 1
         grid = (shape[2], shape[3]) if axis == 1 else (shape[1], shape[2])
         kept = shape[axis] == channels and prod(shape) == prod(source)
         return Layout(axis=axis, grid=grid) if kept else None

@@ -18,7 +18,6 @@ is always left as found.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +25,8 @@ from torch import Tensor, nn
 from governance.errors import AnalysisError, InapplicableError
 from governance.methods.image_tensors import Images, image_tensor
 from governance.methods.network.batches import batches
-from governance.methods.network.layers import CHANNELWISE, HEAD, Layers, layers
+from governance.methods.network.layers import CHANNELWISE, HEAD, Layers, Unit, layers
+from governance.methods.network.layouts import Layout
 from governance.methods.network.paths import (
     Path,
     as_the_model_takes,
@@ -39,31 +39,7 @@ from governance.methods.network.replay import Replay
 from governance.methods.network.rerun import Rerun
 from governance.subject.meter import Meter
 
-__all__ = ["HEAD", "Path", "TracedNetwork", "Unit", "trace"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
-    """A layer of filters: the channels of one convolution after normalisation and activation.
-
-    The hidden units behind a linear layer that is put to every token are such a layer, too.
-
-    Attributes:
-        layer: Module path of the convolution or linear layer, with `#k` if it is used more than
-            once.
-        channels: Number of filters.
-        size: Height and width of the channels for the example's input.
-        cost: What a forward pass resumed from here costs, as a share of a whole one (by
-            multiply-accumulate operations; 1 where nothing can be resumed).
-        closed: Whether silencing has a closed form: only channel-wise steps and one linear layer
-            follow, so that all filters are silenced at once without another forward pass.
-    """
-
-    layer: str
-    channels: int
-    size: tuple[int, int]
-    cost: float
-    closed: bool
+__all__ = ["HEAD", "Path", "TracedNetwork", "trace"]
 
 
 class TracedNetwork:
@@ -116,45 +92,22 @@ class TracedNetwork:
         """
         return self._layers.stages()
 
-    def on_image(self, layer: str, value: Tensor) -> Tensor:
-        """Of activations of a layer, as given here, the maps (B, C, H, W) of places of the image.
-
-        They are the activations themselves, unless some tokens have no place.
-        """
-        layout = self._layers.layouts[self._layers.place(layer)]
-        return value if layout is None else layout.on_image(value)
-
-    def placeless(self, layer: str, value: Tensor) -> Tensor:
-        """Of activations of a layer, as given here, the tokens without a place, (B, C, E).
-
-        Such are a class token and registers; E is 0 for all others.
-        """
-        layout = self._layers.layouts[self._layers.place(layer)]
-        return value[:, :, :0].flatten(2) if layout is None else layout.placeless(value)
-
-    def channels(self, layer: str) -> int:
-        """Number of channels of a layer.
+    def layout(self, layer: str) -> Layout:
+        """Where activations of a layer have their places, to tell those of tokens without one.
 
         Raises:
             AnalysisError: If the layer does not exist.
         """
-        return self._channels(self._layers.place(layer))
+        return self._layers.layout(self._layers.place(layer))
 
-    def bytes(self, layer: str) -> int:
-        """Size of a layer's activation for one image.
+    def size(self, layer: str) -> tuple[int, int]:
+        """Channels of a layer, and bytes of its activation for one image.
 
         Raises:
             AnalysisError: If the layer does not exist.
         """
-        return self._layers.operations[self._layers.place(layer)].bytes
-
-    def _opened(self, place: int, value: Tensor) -> Tensor:
-        layout = self._layers.layouts[place]
-        return value if layout is None else layout.opened(value)
-
-    def _closed(self, place: int, value: Tensor) -> Tensor:
-        layout = self._layers.layouts[place]
-        return value if layout is None else layout.closed(value)
+        place = self._layers.place(layer)
+        return self._layers.channels(place), self._layers.operations[place].bytes
 
     def logits(self, inputs: Images) -> Tensor:
         """The model's outputs without gradients, (N, K), batch by batch."""
@@ -185,7 +138,7 @@ class TracedNetwork:
                 values = self._steps.run(images, keep)
             self._meter.count(passes=len(images))
             found = {
-                layer: self._opened(place, _given(values, place, layer))
+                layer: self._layers.layout(place).opened(_given(values, place, layer))
                 for layer, place in places.items()
             }
             yield part, values[self._steps.output], found
@@ -225,7 +178,7 @@ class TracedNetwork:
                 f"accepted are the stages {', '.join(self.stages())}"
             )
         with self._evaluating():
-            return self._steps.finish(place, self._closed(place, features))
+            return self._steps.finish(place, self._layers.layout(place).closed(features))
 
     def gradients(
         self, inputs: Images, layers: Sequence[str], objective: Callable[[Tensor, slice], Tensor]
@@ -251,18 +204,14 @@ class TracedNetwork:
                 made = [_given(values, place, layer) for layer, place in places.items()]
                 slopes = torch.autograd.grad(objective(output, part), made, allow_unused=True)
             self._meter.count(passes=len(images))
-            pairs = zip(places.items(), made, slopes, strict=True)
-            yield (
-                part,
-                output.detach(),
-                {
-                    layer: (
-                        self._opened(place, value.detach()),
-                        self._opened(place, torch.zeros_like(value) if slope is None else slope),
-                    )
-                    for (layer, place), value, slope in pairs
-                },
-            )
+            found = {}
+            for (layer, place), value, slope in zip(places.items(), made, slopes, strict=True):
+                opened = self._layers.layout(place).opened
+                found[layer] = (
+                    opened(value.detach()),
+                    opened(torch.zeros_like(value) if slope is None else slope),
+                )
+            yield part, output.detach(), found
 
     def ablate(
         self,
@@ -287,7 +236,7 @@ class TracedNetwork:
         Raises:
             AnalysisError: If a layer is no layer of filters or a filter does not exist.
         """
-        self._check_sets(sets)
+        self._layers.check_sets(sets)
         closed = {unit.layer for unit in self._units if unit.closed and closed_form}
         cuts = {layer: self._layers.cuts[layer] for layer in sets}
         asked = sum(len(groups) for layer, groups in sets.items() if layer not in closed)
@@ -307,10 +256,10 @@ class TracedNetwork:
     ) -> Iterator[tuple[int, Tensor]]:  # fmt: skip
         for number, group in enumerate(groups):
             with self._evaluating(), torch.no_grad():
-                value = self._opened(cut, prefix[cut].clone())
-                chosen = list(group)
+                layout, chosen = self._layers.layout(cut), list(group)
+                value = layout.opened(prefix[cut].clone())
                 value[:, chosen] = reference[chosen].to(value).view(1, -1, 1, 1)
-                output = self._steps.resume(prefix, cut, self._closed(cut, value))
+                output = self._steps.resume(prefix, cut, layout.closed(value))
             self._meter.count(passes=len(value))
             yield number, output
 
@@ -323,10 +272,11 @@ class TracedNetwork:
         assert isinstance(self._steps, Replay)  # noqa: S101 - tells mypy what `closed` implies
         source = self._layers.place(HEAD)
         with self._evaluating(), torch.no_grad():
-            value = self._opened(cut, prefix[cut])
+            layout = self._layers.layout(cut)
+            value = layout.opened(prefix[cut])
             silenced = reference.to(value).view(1, -1, 1, 1).expand_as(value)
             intact = self._steps.resume(prefix, cut, prefix[cut], source)
-            moved = self._steps.resume(prefix, cut, self._closed(cut, silenced), source) - intact
+            moved = self._steps.resume(prefix, cut, layout.closed(silenced), source) - intact
             weight = self._weight(intact)
         per_channel = weight.shape[0] // value.shape[1]
         for number, group in enumerate(groups):
@@ -341,23 +291,17 @@ class TracedNetwork:
         return self.head(unit) - self.head(torch.zeros_like(unit[:1]))
 
     def _unit(self, layer: str, cut: int, example: Tensor) -> Unit:
-        layout = self._layers.layouts[cut]
-        assert layout is not None  # noqa: S101 - that of a layer of filters is known
         total = max(1, sum(operation.macs for operation in self._layers.operations))
         rest = total
         if isinstance(self._steps, Replay):
             rest = sum(self._layers.operations[index].macs for index in self._steps.later(cut))
         return Unit(
             layer=layer,
-            channels=self._channels(cut),
-            size=layout.grid,
+            channels=self._layers.channels(cut),
+            size=self._layers.layout(cut).grid,
             cost=rest / total,
             closed=self._is_closed(cut, example),
         )
-
-    def _channels(self, place: int) -> int:
-        layout, shape = self._layers.layouts[place], self._layers.shape(place)
-        return shape[1 if layout is None else layout.axis] if len(shape) > 1 else 0
 
     def _is_closed(self, cut: int, example: Tensor) -> bool:
         head = self._layers.head
@@ -368,7 +312,7 @@ class TracedNetwork:
         tensors = [self._layers.operations[index] for index in between]
         if any(step.bytes and step.kind not in CHANNELWISE for step in tensors):
             return False
-        channels = self._channels(cut)
+        channels = self._layers.channels(cut)
         if self._layers.shape(source)[1] % channels or source not in {cut, *between}:
             return False
         # The names promise it; the numbers must agree.
@@ -385,20 +329,6 @@ class TracedNetwork:
         if isinstance(self._steps, Replay):
             needed = needed.union(*(self._steps.live(cut) for cut in cuts))
         return sum(self._layers.operations[index].bytes for index in needed)
-
-    def _check_sets(self, sets: Mapping[str, Sequence[Sequence[int]]]) -> None:
-        channels = {unit.layer: unit.channels for unit in self._units}
-        for layer, groups in sets.items():
-            if layer not in channels:
-                raise AnalysisError(
-                    f"layer {layer!r} is no layer of filters; accepted are {', '.join(channels)}"
-                )
-            wrong = {j for group in groups for j in group if not 0 <= j < channels[layer]}
-            if wrong:
-                raise AnalysisError(
-                    f"layer {layer!r} has no channel {min(wrong)}; 0 to {channels[layer] - 1} are "
-                    "accepted"
-                )
 
     def _evaluating(self) -> AbstractContextManager[None]:
         return evaluating(self._model)

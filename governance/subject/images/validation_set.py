@@ -3,15 +3,35 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Self
+from dataclasses import dataclass, field, replace
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from governance.records.identity import ValidationIdentity
+from governance.records.reading import Reading
+from governance.subject.images.decoding import Picture
 
-__all__ = ["ValidationSet", "evenly"]
+__all__ = ["ImageFiles", "ValidationSet", "evenly"]
+
+
+@runtime_checkable
+class ImageFiles(Protocol):
+    """Images that are decoded from files, which can be read in more than one way."""
+
+    @property
+    def reading(self) -> Reading:
+        """What is declared of orientation, transparency and deep grey."""
+        ...
+
+    def picture(self, index: int) -> Picture:
+        """An image with what its file holds beside it."""
+        ...
+
+    def read_as(self, reading: Reading) -> Sequence[NDArray[np.uint8]]:
+        """The same files, read in another way."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -27,6 +47,8 @@ class ValidationSet:
         hashes: sha256 of each image as stored, hexadecimal.
         digest: sha256 over class names and every image's label and hash.
         skipped: Files and folders that were left out, by what they were skipped as.
+        metadata: (N,) what else a list says of each image, by the name of its column; None for a
+            value that is missing.
     """
 
     location: str
@@ -37,6 +59,7 @@ class ValidationSet:
     hashes: tuple[str, ...]
     digest: str
     skipped: Mapping[str, int] = field(default_factory=dict)
+    metadata: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -49,6 +72,7 @@ class ValidationSet:
         location: str,
         *,
         skipped: Mapping[str, int] | None = None,
+        metadata: Mapping[str, Sequence[str | None]] | None = None,
     ) -> Self:
         """Images and labels with the digest that is taken over them."""
         # JSON, so that no class name can pass for two.
@@ -64,6 +88,7 @@ class ValidationSet:
             hashes=tuple(hashes),
             digest=f"sha256:{digest.hexdigest()}",
             skipped=dict(sorted((skipped or {}).items())),
+            metadata={name: tuple(values) for name, values in (metadata or {}).items()},
         )
 
     def __len__(self) -> int:
@@ -80,11 +105,37 @@ class ValidationSet:
             class_names=self.class_names,
             class_counts=tuple(int(count) for count in counts),
             skipped=self.skipped or None,
+            metadata={name: _digest(values) for name, values in self.metadata.items()} or None,
         )
+
+    def picture(self, index: int) -> Picture:
+        """An image with what its file holds beside it; nothing, where it is no file.
+
+        Raises:
+            SubjectError: If it cannot be read.
+        """
+        if isinstance(self.images, ImageFiles):
+            return self.images.picture(index)
+        return Picture(self.images[index])
+
+    @property
+    def reading(self) -> Reading | None:
+        """The way that image files are read in; None where the images are no files."""
+        return self.images.reading if isinstance(self.images, ImageFiles) else None
+
+    def read_as(self, reading: Reading) -> Self:
+        """The same images, their files read in another way."""
+        if not isinstance(self.images, ImageFiles):
+            return self
+        return replace(self, images=self.images.read_as(reading))
 
     def sample(self, n: int, seed: int) -> NDArray[np.int64]:
         """Indices of at most `n` images, as even over the classes as the set allows, ascending."""
         return np.sort(evenly(self.labels, np.random.default_rng(seed))[:n])
+
+
+def _digest(values: Sequence[str | None]) -> str:
+    return f"sha256:{hashlib.sha256(json.dumps(list(values)).encode()).hexdigest()}"
 
 
 def evenly(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:

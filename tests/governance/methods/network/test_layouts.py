@@ -110,7 +110,8 @@ def test_a_token_lies_where_its_patch_lies(kind, row, column, images):
     changed = one_patch_changed(images, row, column)
 
     before, after = (
-        network.on_image(layer, activations(network, given, layer)) for given in (images, changed)
+        network.layout(layer).on_image(activations(network, given, layer))
+        for given in (images, changed)
     )
 
     moved = (before - after).abs().amax((0, 1)) > 0
@@ -130,8 +131,10 @@ def test_a_class_token_has_no_place_and_is_held_apart(images):
             + model.places
         )
 
-    assert torch.allclose(network.placeless("blocks", last)[:, :, 0], hidden[:, 0], atol=CLOSE)
-    maps = network.on_image("blocks", last)
+    assert torch.allclose(
+        network.layout("blocks").placeless(last)[:, :, 0], hidden[:, 0], atol=CLOSE
+    )
+    maps = network.layout("blocks").on_image(last)
     assert torch.allclose(maps.flatten(2).transpose(1, 2), hidden[:, 1:], atol=CLOSE)
     assert torch.allclose(network.head(model.norm(hidden)[:, 0]), model(images), atol=CLOSE)
 
