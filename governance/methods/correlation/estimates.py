@@ -237,10 +237,10 @@ def correlate(
 
 
 def _parts(network: TracedNetwork, layers: Sequence[str]) -> list[list[str]]:
-    # Products of channels on the same and on another image; and maps of so many images that half of
-    # the memory is left to the depths.
+    # Products of channels on the same and on another image, and what is made of them; maps of so
+    # many images that half of the memory is left to the depths.
     sizes = {
-        layer: 2 * channels**2 * DOUBLE + 2 * GRAM * size
+        layer: 4 * channels**2 * DOUBLE + 2 * GRAM * size
         for layer in layers
         for channels, size in [network.size(layer)]
     }

@@ -49,7 +49,7 @@ class Layout:
             return value if self.axis == 1 else value.permute(0, 3, 1, 2)
         tokens = value if self.axis == 1 else value.transpose(1, 2)
         shape = (-1, 1) if self.before or self.after else self.grid
-        return tokens.unflatten(2, shape)
+        return tokens.reshape(*tokens.shape[:2], *shape)
 
     def closed(self, value: Tensor) -> Tensor:
         """What `opened` was given, from what it returned."""
@@ -62,7 +62,8 @@ class Layout:
         """Of what `opened` returned, the maps (B, C, H, W) of the tokens that have a place."""
         if not self.before and not self.after:
             return value
-        return value[:, :, self.before : self.before + prod(self.grid), 0].unflatten(2, self.grid)
+        placed = value[:, :, self.before : self.before + prod(self.grid), 0]
+        return placed.reshape(*placed.shape[:2], *self.grid)
 
     def placeless(self, value: Tensor) -> Tensor:
         """Of what `opened` returned, the tokens without a place, (B, C, E)."""
