@@ -4,11 +4,13 @@
 choosing  which flavour a version is opened by, and its loading
 loaded    a model as every flavour hands it over
 fitting   the policy's preprocessing, completed and checked by what the model takes
+arrays    images for a model that reads plain arrays: layout, numbers and batch
 served    a model behind a scoring server, which runs none of its code here
 scoring_server  one request after another to an address, within bounds
 invocations     what a scoring server is asked about images, and its answer as numbers
 arranging       a batch in the order that a model without a torch module takes
 pytorch   a module that mlflow.pytorch logged: pt2 exports, and pickles where they are allowed
+onnx      a graph that mlflow.onnx logged, computed by onnxruntime
 ```
 
 Each flavour is one function `load(files, terms, device)` that returns a `LoadedModel`. A model

@@ -44,6 +44,7 @@ class Arrangement:
         shape: Channels, height and width of an image, as far as they are said.
         numbers: Numbers of an image; None where they are not said.
         whole: Whether the model takes whole numbers alone.
+        levels: Whether these are bytes, from 0 to 255.
         tensor: Name of the one tensor; empty where it has none.
         columns: Names of the columns, where the model takes a table.
     """
@@ -52,6 +53,7 @@ class Arrangement:
     shape: Shape = UNKNOWN
     numbers: int | None = None
     whole: bool = False
+    levels: bool = False
     tensor: str = ""
     columns: tuple[str, ...] = ()
 
@@ -139,6 +141,7 @@ def _tensor(item: Mapping[str, Any], layout: Layout | None, where: str) -> Arran
         shape=(channels, height, width),
         numbers=known[0] if chosen == "flat" else None,
         whole=kind in WHOLE,
+        levels=kind == "uint8",
         tensor=str(item.get("name") or ""),
     )
 

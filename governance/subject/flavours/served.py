@@ -45,6 +45,7 @@ def load(files: ModelFiles, terms: ModelTerms, ask: Ask | None) -> LoadedModel:
         format="served",
         digest=artifact_digest(files.folder),
         shape=taken.shape,
+        levels=taken.levels,
     )
 
 
