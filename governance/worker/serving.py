@@ -12,6 +12,7 @@ import resource
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ LARGEST_FILE = 256 * 2**20
 TAIL = 2000  # bytes of its output that are looked at
 THREADS = 4096
 BACKLOG = 16
+LEFT = 10.0  # seconds that the kernel has to end what a server started
 LEAVING = 2.0  # seconds between the end of its socket and its own
 ACCEPTED = "a version that `mlflow models serve` starts in that environment is accepted"
 
@@ -129,11 +131,13 @@ def started(
         room = Path(stack.enter_context(TemporaryDirectory(prefix="governance-server-")))
         output = stack.enter_context(TemporaryFile())
         door = room / "door"
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        alive, held = socket.socketpair()
+        stack.enter_context(alive)
+        with held, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
             listening.bind(str(door))
             listening.listen(BACKLOG)
-            process = _process(folder, model, premises, listening, output)
-        stack.callback(kill, process)
+            process = _process(folder, model, premises, (listening, held), output)
+        stack.callback(_end, process, alive)
         server = ScoringServer(address=INSIDE, seconds=terms.seconds, door=door)
         # Its end of the socket is the only one: where it ends, the question ends, too.
         if (why := server.wait_until_ready(terms.start_seconds)) is not None:
@@ -144,11 +148,25 @@ def started(
         yield server
 
 
+def _end(process: subprocess.Popen[bytes], alive: socket.socket) -> None:
+    """End a server, and wait until nothing holds what all of its processes were handed."""
+    kill(process)
+    until = time.monotonic() + LEFT
+    try:
+        while (left := until - time.monotonic()) > 0:
+            alive.settimeout(left)
+            if not alive.recv(TAIL):
+                return
+    except OSError:
+        pass
+    raise HostError(f"a scoring server left a process behind {LEFT:g} seconds after its end")
+
+
 def _process(
     folder: Path,
     model: ModelTerms,
     premises: Premises,
-    listening: socket.socket,
+    handed: tuple[socket.socket, socket.socket],
     output: BinaryIO,
 ) -> subprocess.Popen[bytes]:
     shut_in = sandbox.confinement()
@@ -160,7 +178,7 @@ def _process(
     asked = {
         "limits": _limits(premises.memory_gib),
         "command": [
-            *(python, "-P", "-m", "uvicorn", APPLICATION, "--fd", str(listening.fileno())),
+            *(python, "-P", "-m", "uvicorn", APPLICATION, "--fd", str(handed[0].fileno())),
             *("--log-level", "warning"),
         ],
         "variables": variables,
@@ -173,7 +191,7 @@ def _process(
     try:
         return subprocess.Popen(  # noqa: S603 - our own command, no shell
             command, env=ours, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            pass_fds=(listening.fileno(),), start_new_session=True,
+            pass_fds=[end.fileno() for end in handed], start_new_session=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:
         raise HostError(f"a scoring server cannot be started: {error}") from error
