@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from governance.errors import SubjectError
 from governance.records.bounded import content_of, opened
-from governance.records.reading import Reading
+from governance.records.reading import FileReading
 from governance.subject.images.decoding import LARGEST_IMAGE, Picture, check_header, decoded
 
 __all__ = ["Files", "checked_hash"]
@@ -37,7 +37,7 @@ class Files(Sequence[NDArray[np.uint8]]):
     names: tuple[str, ...]
     hashes: tuple[str, ...]
     location: str
-    reading: Reading
+    reading: FileReading
 
     def __len__(self) -> int:
         return len(self.names)
@@ -51,7 +51,7 @@ class Files(Sequence[NDArray[np.uint8]]):
             return [self[item] for item in range(*index.indices(len(self)))]
         return self.picture(index).pixels
 
-    def read_as(self, reading: Reading) -> Self:
+    def read_as(self, reading: FileReading) -> Self:
         """The same files, read in another way."""
         return replace(self, reading=reading)
 
@@ -71,7 +71,7 @@ class Files(Sequence[NDArray[np.uint8]]):
         return decoded(content, where, self.reading)
 
 
-def checked_hash(file: Path, name: str, reading: Reading, problems: list[str]) -> str:
+def checked_hash(file: Path, name: str, reading: FileReading, problems: list[str]) -> str:
     """sha256 of an image file, hexadecimal, once its header is read.
 
     Args:
