@@ -107,16 +107,13 @@ def _preparation(assessment: Assessment, evidence: Evidence, noun: str) -> Answe
     declared, rest = rows[0], rows[1:]
     better = [row for row in rest if row["better"]]
     best = max(better or rest, key=lambda row: number_in(row, "accuracy") or 0.0)
-    # Whatever could not turn out better was given up, and has an estimate from fewer images.
-    given_up = any(row["n"] != declared["n"] for row in rest)
-    about = "about " if best["n"] != declared["n"] else ""
     mine, other = _share(number_in(declared, "accuracy")), _share(number_in(best, "accuracy"))
     text = (
         f"Probably not: prepared “{best['preprocessing']}”, {other} of the images are recognised, "
         f"and {mine} as declared."
         if better
         else f"As far as can be seen, yes: as declared, {mine} of the images are recognised; the "
-        f"best of {len(rest)} usual alternatives reaches {about}{other}."
+        f"best of {len(rest)} usual alternatives reaches {other}."
     )
     drawn = [
         Dot(label=str(row["preprocessing"]), value=number_in(row, "accuracy"),
@@ -131,12 +128,7 @@ def _preparation(assessment: Assessment, evidence: Evidence, noun: str) -> Answe
         text=text,
         chart=chart,
         note=f"Share of the same {declared['n']} images that is answered rightly, with 95 % "
-        "intervals"
-        + (
-            "; estimated from fewer images where an alternative was given up early."
-            if given_up
-            else "."
-        ),
+        "intervals; an estimate where an alternative was given up early.",
         reliable="Only the usual alternatives were tried. An unusual preparation in training may "
         "show in none of them.",
     )
