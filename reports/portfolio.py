@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from jinja2 import Environment
 
-from governance.records.numbers import number
 from governance.records.portfolio import Portfolio, PortfolioModel, PortfolioVersion
+from reports.amounts import chance
 from reports.findings import FindingText, by_metric, findings
 from reports.html import environment, style
 from reports.metric_texts import metric_texts
@@ -20,8 +20,6 @@ __all__ = ["pages"]
 #: Images that are listed of those whose answer turned wrong or right.
 MOST_IMAGES = 50
 #: Metrics of a model's history beside those that decide.
-#: P-values below are not told apart.
-LEAST = 0.001
 COLUMNS = ("performance.accuracy", "performance.recall_worst")
 
 
@@ -71,7 +69,7 @@ def pages(portfolio: Portfolio, pictures: Collection[str] = ()) -> Mapping[str, 
 
 def _environment() -> Environment:
     made = environment()
-    made.filters.update(day=_day, chance=_chance, human=_human, title=_title)
+    made.filters.update(day=_day, chance=chance, human=_human, title=_title)
     made.globals.update(file_of=file_of, waiting=_waiting, most=MOST_IMAGES)
     return made
 
@@ -90,11 +88,6 @@ def _sentence(item: PortfolioVersion, told: Sequence[FindingText]) -> str:
         return ""
     found = verdict(item.record, told)
     return f"{found.word}: {found.says}"
-
-
-def _chance(p: float) -> str:
-    """A p-value, of which nobody needs more than three decimals."""
-    return f"below {LEAST}" if p < LEAST else number(p, 3)
 
 
 def _title(analysis: str) -> str:

@@ -279,7 +279,8 @@ def _show(found: "Compared", *, everything: bool) -> None:
     for reason in found.withdrawn:
         paragraph(f"Withdrawn: {reason}")
     notes = found.evidence.measurement.notes if found.evidence.measurement else ()
-    told = notes if everything else (*comparison.reasons, *_answers(comparison))
+    turned = (comparison.flips.words,) if comparison.flips else ()
+    told = notes if everything else (*comparison.reasons, *turned, *_answers(comparison))
     for note in told:
         paragraph(note, start="- ")
     if not everything and len(notes) > len(told):
