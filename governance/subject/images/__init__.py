@@ -11,6 +11,8 @@ walking          the image files in a folder and in its folders, within bounds
 skipping         what systems and people leave beside images, told by its name
 files            pictures that are decoded from their files when asked for
 decoding         the bytes of an image file as pixels
+dicom            images of a clinic's archive
+windows          values deeper than 8 bits as black to white
 problems         what every reader of validation images refuses
 validation_set   labelled images, and even samples of them
 table            one row per image: size, brightness, sharpness, duplicates
