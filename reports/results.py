@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from governance.records.assessment import Assessment
-from governance.records.evidence import Figure, Interval
+from governance.records.evidence import Interval
 from governance.records.numbers import count
-from governance.records.policy import DRIFT
-from reports.amounts import amount, bound, chance, change, span
+from reports.amounts import amount, bound, change, span
 from reports.charts import Dot, Mark, curve, dots, unit_axis
 from reports.class_names import named, noun_of, table_of
 from reports.findings import FindingText
 from reports.metric_texts import metric_texts
 from reports.table_rows import Row, number_in, rows_of
+from reports.turned_images import TurnedImages, turned_images
 
-__all__ = ["TURNED", "Changed", "Errors", "Results", "data_line", "results"]
+__all__ = ["Changed", "Errors", "Results", "data_line", "results"]
 
 MOST_CLASSES = 25
 MOST_SQUARE = 12
@@ -34,9 +34,6 @@ HEADLINES = ("performance.accuracy", "performance.recall_worst", "performance.ec
 #: Columns without which a table is not the one that is meant.
 CLASSES = ("class", "n", "recall")
 CONFUSIONS = ("class", "named", "images", "n")
-FLIPS = ("n", "newly_right", "newly_wrong", "class", "p")
-#: Figure of images that turned wrong.
-TURNED = "newly_wrong"
 COMPARED = "accuracy on the images compared"
 NOT_RECORDED = "not recorded"
 
@@ -87,8 +84,7 @@ class Results:
         same_images: Whether the baseline was measured on the same images.
         changes: Changed measures.
         changes_left: Number of changed measures that are not printed.
-        turned: Which answers changed since the baseline, in sentences; empty where not recorded.
-        turned_figure: Images that turned wrong; None where the record holds no pictures of them.
+        turned: Images whose answer changed since the baseline; None where not recorded.
     """
 
     lead: str
@@ -102,8 +98,7 @@ class Results:
     same_images: bool
     changes: tuple[Changed, ...]
     changes_left: int
-    turned: str
-    turned_figure: Figure | None
+    turned: TurnedImages | None
 
 
 def results(assessment: Assessment, told: Sequence[FindingText]) -> Results:
@@ -132,42 +127,8 @@ def results(assessment: Assessment, told: Sequence[FindingText]) -> Results:
         and assessment.baseline.validation_digest == assessment.validation.digest,
         changes=changed[:MOST_CHANGES],
         changes_left=max(0, len(changed) - MOST_CHANGES),
-        turned=_turned(assessment, noun),
-        turned_figure=_picture(assessment),
+        turned=turned_images(assessment, noun),
     )
-
-
-def _turned(assessment: Assessment, noun: str) -> str:
-    """Which answers changed since the baseline, and of which class most turned wrong."""
-    rows = rows_of(assessment, DRIFT, "flips", *FLIPS)
-    if not rows:
-        return ""
-    whole, *classes = rows
-    wrong, right, images = (
-        int(number_in(whole, name) or 0) for name in ("newly_wrong", "newly_right", "n")
-    )
-    p = number_in(whole, "p") or 0.0
-    text = (
-        f"Of {count(images)} images, {count(wrong)} turned wrong and {count(right)} turned right. "
-        f"If neither version were better, a difference at least as large would arise with "
-        f"probability {chance(p)} (McNemar's exact test)."
-    )
-    most = max(classes, key=lambda row: number_in(row, "newly_wrong") or 0, default=None)
-    lost = 0 if most is None else int(number_in(most, "newly_wrong") or 0)
-    if most is not None and lost:
-        who = named(str(most["class"]), noun)
-        of = count(int(number_in(most, "n") or 0))
-        text += f" Most of them, {count(lost)} of {of}, are of {who}."
-    return text
-
-
-def _picture(assessment: Assessment) -> Figure | None:
-    """Images that turned wrong, of a comparison that may be relied on."""
-    for item in assessment.evidence:
-        if item.analysis == DRIFT and item.measurement and not item.measurement.withdrawn:
-            figures = item.measurement.figures
-            return next((figure for figure in figures if figure.name == TURNED), None)
-    return None
 
 
 def _before(assessment: Assessment) -> str:

@@ -23,8 +23,9 @@ from reports.findings import OPEN, FindingText
 from reports.findings import findings as texts_of
 from reports.prose import describe
 from reports.reasons import ELSEWHERE, Reason, reasons
-from reports.results import TURNED, Results, results
+from reports.results import Results, results
 from reports.scope import Scope, scope
+from reports.turned_images import FIGURE
 
 __all__ = ["MEANINGS", "View", "one_answer", "view"]
 
@@ -127,8 +128,8 @@ class View:
     def annex(self, paper: bool) -> tuple[AnnexSection, ...]:  # noqa: FBT001 - a template asks
         """What the annex tells of each analysis; less of it on paper."""
         printed = [f"{item.analysis}.{item.figure.name}" for item in self.reasons if item.figure]
-        if self.results.turned_figure is not None:
-            printed.append(f"{DRIFT}.{TURNED}")
+        if self.results.turned is not None and self.results.turned.figure is not None:
+            printed.append(f"{DRIFT}.{FIGURE}")
         # Pictures of misread images stand on the cards of part B.
         printed += [
             f"{item.analysis}.{figure.name}"
