@@ -17,8 +17,19 @@ from governance.errors import SubjectError
 from governance.records.bounded import content_of, opened
 from governance.records.reading import Reading
 from governance.subject.images.decoding import LARGEST_IMAGE, Picture, check_header, decoded
+from governance.subject.images.problems import LARGEST_SET
 
-__all__ = ["Files", "checked_hash"]
+__all__ = ["Files", "Span", "checked_hash"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A picture that is a part of a file: its name, the file, the first byte and their number."""
+
+    name: str
+    file: str
+    start: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,7 @@ class Files(Sequence[NDArray[np.uint8]]):
         hashes: sha256 of each file when the set was opened.
         location: Name of the set in messages.
         reading: What is declared of orientation, transparency and deep grey.
+        spans: Where each picture lies in a larger file; None where each has a file of its own.
     """
 
     root: Path
@@ -38,6 +50,7 @@ class Files(Sequence[NDArray[np.uint8]]):
     hashes: tuple[str, ...]
     location: str
     reading: Reading
+    spans: tuple[Span, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -63,12 +76,20 @@ class Files(Sequence[NDArray[np.uint8]]):
         """
         where = f"validation images {self.location}: {self.names[index]}"
         try:
-            content = content_of(self.root / self.names[index], LARGEST_IMAGE, SubjectError)
+            content = self._content(index)
         except OSError as error:
             raise SubjectError(f"{where}: cannot be read: {error.strerror}") from error
         if hashlib.sha256(content).hexdigest() != self.hashes[index]:
             raise SubjectError(f"{where}: changed since the assessment began; start it again")
         return decoded(content, where, self.reading)
+
+    def _content(self, index: int) -> bytes:
+        if self.spans is None:
+            return content_of(self.root / self.names[index], LARGEST_IMAGE, SubjectError)
+        span = self.spans[index]
+        with opened(self.root / span.file, LARGEST_SET, SubjectError) as stream:
+            stream.seek(span.start)
+            return stream.read(span.size)
 
 
 def checked_hash(file: Path, name: str, reading: Reading, problems: list[str]) -> str:

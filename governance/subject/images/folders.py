@@ -31,7 +31,7 @@ def parts_problem(names: Collection[str]) -> str | None:
     if not names or not {name.lower() for name in names} <= SPLITS:
         return None
     return (
-        f"the folders {first_few(sorted(names))} are parts of a data set and no classes; "
+        f"{first_few(sorted(names))} are parts of a data set and no classes; "
         f"split = {min(names)!r} in [validation] of the policy names one"
     )
 
