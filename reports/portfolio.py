@@ -12,7 +12,6 @@ from governance.records.portfolio import Portfolio, PortfolioModel, PortfolioVer
 from reports.amounts import chance
 from reports.findings import FindingText, by_metric, findings
 from reports.html import environment, style
-from reports.metric_texts import metric_texts
 from reports.verdicts import verdict
 
 __all__ = ["pages"]
@@ -69,7 +68,7 @@ def pages(portfolio: Portfolio, pictures: Collection[str] = ()) -> Mapping[str, 
 
 def _environment() -> Environment:
     made = environment()
-    made.filters.update(day=_day, chance=chance, human=_human, title=_title)
+    made.filters.update(day=_day, chance=chance, title=_title)
     made.globals.update(file_of=file_of, waiting=_waiting, most=MOST_IMAGES)
     return made
 
@@ -93,10 +92,6 @@ def _sentence(item: PortfolioVersion, told: Sequence[FindingText]) -> str:
 def _title(analysis: str) -> str:
     """Name of an analysis for a reader."""
     return analysis.replace("_", " ").capitalize()
-
-
-def _human(metric: str) -> str:
-    return metric_texts(metric).name
 
 
 def _day(moment: int) -> str:
