@@ -21,7 +21,7 @@ HISTORY = History(
 
 def test_every_version_stands_with_its_verdict_and_numbers():
     page = to_html(HISTORY)
-    for text in ("90\u202f%", "91\u202f%", "All images right", "0.25", "0.1 to 0.4", "n = 60",
+    for text in ("90\u202f%", "91\u202f%", "All images right", "0.25", "0.100 to 0.400", "n = 60",
                  "INCONCLUSIVE", "2026-11-23 12:00:00 UTC"):  # fmt: skip
         assert text in page, text
     assert "layer_prediction" not in page
