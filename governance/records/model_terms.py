@@ -1,12 +1,17 @@
 """Model terms: what a policy says about the model's files and inputs."""
 
-from dataclasses import dataclass
+import typing
+from dataclasses import dataclass, field
 from typing import Literal
 
+from governance.records.decoding import IF_SET
 from governance.records.resizing import Resize, Resizing, read_resize
 from governance.records.toml_reader import Reader
 
-__all__ = ["ModelTerms", "read_model_terms"]
+__all__ = ["ModelTerms", "Outputs", "read_model_terms"]
+
+#: Meaning of the numbers that a model returns.
+Outputs = Literal["logits", "probabilities", "sigmoid", "multilabel", "multilabel_logits"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +27,13 @@ class ModelTerms:
         resize: Treatment of images of another size. `none` refuses them, `squash` ignores the
             aspect ratio, and `crop` brings the short side to size and cuts out the centre, both
             bicubically. A table says an evaluation transform.
-        outputs: Kind of numbers that the model returns.
+        outputs: Kind of numbers that the model returns. `logits` are numbers before a softmax, or
+            one number before a sigmoid for two classes; `probabilities` sum to one; `sigmoid` is
+            one number from 0 to 1, the probability of the second of two classes. `multilabel` is a
+            number from 0 to 1 for each label, independent of the others, and `multilabel_logits`
+            the same before the sigmoid.
+        output_name: Name of the output that holds these numbers where the model returns several: a
+            key, a field, or a position such as `1`, joined by dots where one lies in another.
         allow_pickle: Whether a pickled model may be loaded. Loading one runs code from the file.
     """
 
@@ -31,7 +42,8 @@ class ModelTerms:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     resize: Resizing = "none"
-    outputs: Literal["logits", "probabilities"] = "logits"
+    outputs: Outputs = "logits"
+    output_name: str | None = field(default=None, metadata=IF_SET)
     allow_pickle: bool = False
 
     @property
@@ -49,7 +61,8 @@ def read_model_terms(reader: Reader) -> ModelTerms:
         mean=terms.numbers("mean", (0.0,)) or (0.0,),
         std=terms.numbers("std", (1.0,), above=0) or (1.0,),
         resize=read_resize(terms),
-        outputs=terms.choice("outputs", "logits", ("logits", "probabilities")),  # type: ignore[arg-type]
+        outputs=terms.choice("outputs", "logits", typing.get_args(Outputs)),  # type: ignore[arg-type]
+        output_name=terms.text("output_name", "") or None,
         allow_pickle=terms.flag("allow_pickle", default=False),
     )
     depth = 1 if model.channels == "grey" else 3
