@@ -32,6 +32,7 @@ from governance.cli.guide import GUIDE
 from governance.records.card import Card
 from governance.records.configuration import Configuration
 from governance.records.drift_terms import DriftTerms, Envelope
+from governance.records.image_terms import ImageTerms
 from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.records.resizing import Resize
 from governance.worker.config import OPTIONS, PolicyRule, WorkerConfig
@@ -280,7 +281,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "policy model": lambda: toml(*keys(ModelTerms)),
     "policy model resize": lambda: toml(*keys(Resize)),
     "policy validation": lambda: toml(
-        *keys(Policy, "validation", named={"validation": "data"})
+        *keys(Policy, "validation", named={"validation": "data"}), *keys(ImageTerms)
     ),
     "policy expectations": lambda: toml(*keys(Expectation)),
     "policy card": lambda: toml(*keys(Card)),

@@ -6,6 +6,7 @@ from governance.records.assessment import Assessment
 from governance.records.card import STATEMENTS
 from governance.records.numbers import count
 from governance.records.severities import SEVERITIES
+from governance.records.wording import first_few
 from reports.amounts import bound
 from reports.gaps import Gap, uncovered, unmeasured, withdrawn
 from reports.prose import printable
@@ -135,6 +136,9 @@ def _images(assessment: Assessment) -> Fact:
         words += f", {count(min(counts))} to {count(max(counts))} of each"
     if len(names) <= MOST_CLASSES and all(len(name) <= MOST_CLASSES for name in names):
         words += f" ({', '.join(map(printable, names))})"
+    if validation.skipped:
+        left = [f"{count(n)} {printable(kind)}" for kind, n in validation.skipped.items()]
+        words += f"; left out: {first_few(left)}"
     return Fact(name="Images", words=words, mono=validation.location)
 
 

@@ -119,17 +119,20 @@ def _on_images(policy: "Policy", data: Path | None) -> list[str]:
         PolicyError: For a class that the validation images do not have.
         SubjectError: For images that cannot be opened, or a class that has too few of them.
     """
+    from governance.records.wording import first_few
     from governance.subject.images import open_validation
     from governance.workflows import class_counts
     from governance.workflows.policy_chances import chances
 
     place = Path(policy.validation) if data is None else data
     if data is None and ":/" in policy.validation and not place.exists():
-        said = f"Nothing was checked on the images, which lie at {policy.validation}: "
-        return [said + "--data FOLDER names a copy on this machine."]
-    images = open_validation(place, str(place)).identity
+        nothing = f"Nothing was checked on the images, which lie at {policy.validation}: "
+        return [nothing + "--data FOLDER names a copy on this machine."]
+    images = open_validation(place, str(place), policy.images).identity
     class_counts.check_classes(policy, images)
-    return [str(chance) for chance in chances(policy, images)]
+    left = [f"{number} {kind}" for kind, number in (images.skipped or {}).items()]
+    said = [f"Left out of {place}: {first_few(left)}."] if left else []
+    return [*said, *map(str, chances(policy, images))]
 
 
 def list_analyses(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag of the command line

@@ -24,6 +24,7 @@ table_files    the rows of a table as Parquet and as CSV
 waiver         a named person's permission for one version to miss one expectation
 portfolio      all registered models at a glance, and what a person has to decide
 lineage        the versions that one version is compared with
+image_terms    what a policy says about reading its validation images
 drift_terms    what a policy says about drift
 consistency    whether an assessment follows from itself
 bounded        files, JSON and TOML measured before anything is made of them

@@ -144,6 +144,8 @@ class ValidationIdentity:
         images: Number of images.
         class_names: In the order of the model's outputs.
         class_counts: Images of each class.
+        skipped: Number of files and folders that were left out, by what they were skipped as, such
+            as `thumbs.db`; None where nothing was.
     """
 
     location: str
@@ -151,6 +153,7 @@ class ValidationIdentity:
     images: int
     class_names: tuple[str, ...]
     class_counts: tuple[int, ...]
+    skipped: Mapping[str, int] | None = field(default=None, metadata=IF_SET)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from governance.records.card import LONGEST_NAME, Card, printable_text, read_car
 from governance.records.decoding import IF_SET
 from governance.records.drift_terms import DriftTerms, read_drift
 from governance.records.evidence import Metric
+from governance.records.image_terms import ImageTerms, read_image_terms
 from governance.records.model_terms import ModelTerms, read_model_terms
 from governance.records.severities import SEVERITIES, Severity
 from governance.records.toml_reader import Reader, parse
@@ -143,6 +144,7 @@ class Policy:
         drift: Definition of drift from the baseline; None if drift is not looked for.
         text: Text of the policy file, kept with the assessment.
         card: Statements of the model's owner; None where the policy has none.
+        images: Terms about reading the validation images; None where the policy has none.
     """
 
     title: str
@@ -156,6 +158,7 @@ class Policy:
     drift: DriftTerms | None = None
     text: str = ""
     card: Card | None = field(default=None, metadata=IF_SET)
+    images: ImageTerms | None = field(default=None, metadata=IF_SET)
 
     @property
     def digest(self) -> str:
@@ -214,9 +217,7 @@ class Policy:
 
 def _policy(reader: Reader, text: str) -> tuple[Policy, tuple[Written, ...]]:
     model = read_model_terms(reader)
-    validation = reader.table("validation")
-    data = validation.text("data", None)
-    validation.done()
+    data, images = read_image_terms(reader)
     baseline = reader.text("baseline", "champion")
     read = [_expectation(item) for item in reader.tables("expectations")]
     expectations = tuple(expectation for expectation, _ in read if expectation is not None)
@@ -231,6 +232,7 @@ def _policy(reader: Reader, text: str) -> tuple[Policy, tuple[Written, ...]]:
         expectations=expectations,
         drift=read_drift(reader),
         card=read_card(reader),
+        images=images,
         text=text,
     )
     reader.done()

@@ -68,11 +68,12 @@ def open_materials(
             once.
     """
     place, version = device_named(device), materials.version
+    # Before the model, which may take long to load.
+    if validation is None:
+        validation = open_validation(Path(materials.images), policy.validation, policy.images)
     files = model_files.read(Path(materials.model))
     loaded = loading.load(files, allow_pickle=policy.model.allow_pickle, device=place)
     preprocessing = _preprocessing(policy.model, files.shape, loaded.shape, version.uri)
-    if validation is None:
-        validation = open_validation(Path(materials.images), policy.validation)
     subject = Subject(
         identity=loaded.identity(
             files,

@@ -2,9 +2,12 @@
 
 ```
 opening          validation images at a place, whatever they lie in
-folders          a folder of class folders as a validation set, read lazily
+folders          a folder of class folders as a validation set
 arrays           an .npz as a validation set
 image_list       a list of files with their labels as a validation set
+walking          the image files in a folder and in its folders, within bounds
+skipping         what systems and people leave beside images, told by its name
+files            pictures that are decoded from their files when asked for
 decoding         the bytes of an image file as pixels
 problems         what every reader of validation images refuses
 validation_set   labelled images, and even samples of them

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import MappingProxyType
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +23,13 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from governance.errors import SubjectError
 
-__all__ = ["LARGEST_IMAGE", "SUFFIXES", "decoded"]
+__all__ = ["LARGEST_IMAGE", "SUFFIXES", "check_header", "decoded"]
 
 #: Endings of the files that are read as images.
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+SUFFIXES = (
+    ".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff",
+    ".webp",
+)  # fmt: skip
 #: Bytes of an image file.
 LARGEST_IMAGE = 64 * 2**20
 #: Pixels of an image.
@@ -61,14 +65,44 @@ def decoded(content: bytes, where: str) -> NDArray[np.uint8]:
     Raises:
         SubjectError: If the bytes are no whole image, or one of more than 8 bits per channel.
     """
-    if not content:
-        raise SubjectError(f"{where}: cannot be decoded: an empty file; a whole image is accepted")
+    with _told(where):
+        picture = _upright(io.BytesIO(content))
+        _refuse_deep(picture.mode, where)
+        grey = picture.mode in {"1", "L", "LA", "La"}
+        return np.asarray(picture.convert("L" if grey else "RGB"))
+
+
+def check_header(stream: BinaryIO, where: str) -> None:
+    """Refuse a file whose beginning tells that `decoded` would refuse it; no pixel is made.
+
+    Args:
+        stream: The file, at its beginning.
+        where: Name of the file in messages.
+
+    Raises:
+        SubjectError: If it begins like no image, or like one that is too large or too deep.
+    """
+    with _told(where), _opened(stream) as picture:
+        _refuse_deep(picture.mode, where)
+
+
+def _refuse_deep(mode: str, where: str) -> None:
+    if mode in {"I", "F"} or mode.startswith("I;"):
+        raise SubjectError(
+            f"{where}: grey deeper than 8 bits (mode {mode}); 8 bits per channel are accepted: "
+            "convert with the range that the model was trained with"
+        )
+
+
+@contextmanager
+def _told(where: str) -> Iterator[None]:
+    """Whatever Pillow raises on a damaged file, as a problem of that file."""
     try:
         with warnings.catch_warnings(), _whole_images_only():
             # Damaged metadata is a warning; the picture is then taken as stored upright.
             warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = _upright(content)
+            yield
     except UnidentifiedImageError as error:
         # Pillow names the object that it read from, which says nothing to anyone.
         raise SubjectError(
@@ -79,13 +113,6 @@ def decoded(content: bytes, where: str) -> NDArray[np.uint8]:
         raise SubjectError(f"{where}: cannot be decoded: {error}; a whole image is accepted") from (
             error
         )
-    if picture.mode in {"I", "F"} or picture.mode.startswith("I;"):
-        raise SubjectError(
-            f"{where}: grey deeper than 8 bits (mode {picture.mode}); 8 bits per channel are "
-            "accepted: convert with the range that the model was trained with"
-        )
-    grey = picture.mode in {"1", "L", "LA", "La"}
-    return np.asarray(picture.convert("L" if grey else "RGB"))
 
 
 @contextmanager
@@ -99,9 +126,16 @@ def _whole_images_only() -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def _upright(content: bytes) -> Image.Image:
-    formats = sorted({Image.registered_extensions()[suffix] for suffix in SUFFIXES})
-    with Image.open(io.BytesIO(content), formats=formats) as picture:
+@contextmanager
+def _opened(stream: BinaryIO) -> Iterator[Image.Image]:
+    """A picture whose header is read and within the limits, and whose pixels are not made yet."""
+    if not stream.read(1):
+        raise ValueError("an empty file")
+    stream.seek(0)
+    known = Image.registered_extensions()
+    # A Pillow built without AVIF does not know it.
+    formats = sorted({known[suffix] for suffix in SUFFIXES if suffix in known})
+    with Image.open(stream, formats=formats) as picture:
         width, height = picture.size
         if width * height > MOST_PIXELS:
             raise ValueError(f"{width} x {height} pixels; at most {MOST_PIXELS} are accepted")
@@ -111,6 +145,11 @@ def _upright(content: bytes) -> Image.Image:
                     f"{len(value)} bytes of {str(name)[:40]}; at most {LARGEST_METADATA} of "
                     "metadata are accepted"
                 )
+        yield picture
+
+
+def _upright(stream: BinaryIO) -> Image.Image:
+    with _opened(stream) as picture:
         picture.load()
         turn = UPRIGHT.get(picture.getexif().get(ORIENTATION_TAG, 1))
         return picture.transpose(turn) if turn is not None else picture.copy()

@@ -1,169 +1,116 @@
 """Folders: a folder of class folders as a validation set.
 
-The folder is checked whole when it is opened and every problem is reported at once; only what a
-picture holds is found when it is decoded, an image at a time. So one picture is in memory at most.
+The name of a class folder is the class of all images in it and in its folders, as in torchvision's
+`ImageFolder`. The folder is checked whole when it is opened and every problem is reported at once;
+only what a picture holds is found when it is decoded.
 """
 
-import hashlib
-import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import overload
 
 import numpy as np
-from numpy.typing import NDArray
 
-from governance.errors import SubjectError
-from governance.records.bounded import content_of, digest_of
+from governance.records.image_terms import ImageTerms
 from governance.records.wording import first_few
-from governance.subject.images.decoding import LARGEST_IMAGE, SUFFIXES, decoded
+from governance.subject.images.decoding import SUFFIXES
+from governance.subject.images.files import Files, checked_hash
 from governance.subject.images.problems import MOST_IMAGES, class_name_problems, refuse
 from governance.subject.images.validation_set import ValidationSet
+from governance.subject.images.walking import Walk, not_an_image
 
-__all__ = ["Files", "file_hash", "leads_inside", "open_folder"]
+__all__ = ["SPLITS", "open_folder"]
+
+#: Names of folders that hold a part of a data set and no class.
+SPLITS = frozenset(
+    {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval", "holdout"}
+)
 
 
-def open_folder(path: Path, location: str) -> ValidationSet:
+def open_folder(path: Path, location: str, terms: ImageTerms) -> ValidationSet:
     """The images of a folder of class folders, whose sorted names are the class names.
 
     Args:
-        path: The folder.
+        path: The folder; with a split, the folder that holds one of that name.
         location: Name of the set, for the record and for messages.
+        terms: What the policy says about reading it.
 
     Raises:
         SubjectError: All problems at once.
     """
-    problems: list[str] = []
-    root = path.resolve()
-    class_names: list[str] = []
-    names: list[str] = []
-    labels: list[int] = []
-    empty: list[str] = []
-    for folder in _entries(root, root, problems):
-        if not folder.is_dir():
-            problems.append(f"{folder.name}: a file beside the class folders; none is accepted")
-            continue
-        files = [
-            file.relative_to(root).as_posix()
-            for file in _entries(folder, root, problems)
-            if _is_image(file, root, problems)
-        ]
-        if not files:
-            empty.append(folder.name)
-        names += files
-        if len(names) > MOST_IMAGES:
-            problems.append(f"more than {MOST_IMAGES} images; fewer are accepted")
-            break
-        labels += [len(class_names)] * len(files)
-        class_names.append(folder.name)
-    if len(empty) == 1:
-        problems.append(f"{empty[0]}: a class folder without images; remove it or fill it")
-    elif empty:
-        problems.append(
-            f"{first_few(empty)}: {len(empty)} class folders without images; remove or fill them"
-        )
-    problems += class_name_problems(class_names, "class folders")
+    walk = Walk(root=path.resolve(), follow_links=terms.follow_links)
+    found = _class_folders(walk, location, terms.split)
+    names = [name for images in found.values() for name in images]
+    problems = walk.problems
+    problems += _layout_problems(found, terms.split)
+    problems += class_name_problems(list(found), "class folders")
     if not names:
         problems.append(f"no images; class folders with {', '.join(SUFFIXES)} are accepted")
-    elif len(class_names) == 1:
-        problems.append(f"one class, {class_names[0]}; at least two class folders are accepted")
-    hashes = [] if problems else [file_hash(root / name, name, problems) for name in names]
+    elif len(names) > MOST_IMAGES:
+        problems.append(f"more than {MOST_IMAGES} images; fewer are accepted")
+    hashes = [] if problems else [checked_hash(walk.root / name, name, problems) for name in names]
     refuse(problems, location)
     return ValidationSet.of(
-        Files(root, tuple(names), tuple(hashes), location),
-        np.array(labels, dtype=np.int64),
-        class_names,
+        Files(walk.root, tuple(names), tuple(hashes), location),
+        np.repeat(np.arange(len(found)), [len(images) for images in found.values()]),
+        tuple(found),
         names,
         hashes,
         location,
+        skipped=walk.skipped,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Files(Sequence[NDArray[np.uint8]]):
-    """Pictures that are decoded from their files when asked for.
-
-    Attributes:
-        root: Folder that the paths start at.
-        names: Path of each file.
-        hashes: sha256 of each file when the set was opened.
-        location: Name of the set in messages.
-    """
-
-    root: Path
-    names: tuple[str, ...]
-    hashes: tuple[str, ...]
-    location: str
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @overload
-    def __getitem__(self, index: int) -> NDArray[np.uint8]: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[NDArray[np.uint8]]: ...
-    def __getitem__(self, index: int | slice) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
-        if isinstance(index, slice):
-            return [self[item] for item in range(*index.indices(len(self)))]
-        where = f"validation images {self.location}: {self.names[index]}"
-        try:
-            content = content_of(self.root / self.names[index], LARGEST_IMAGE, SubjectError)
-        except OSError as error:
-            raise SubjectError(f"{where}: cannot be read: {error.strerror}") from error
-        if hashlib.sha256(content).hexdigest() != self.hashes[index]:
-            raise SubjectError(f"{where}: changed since the assessment began; start it again")
-        return decoded(content, where)
-
-
-def _entries(folder: Path, root: Path, problems: list[str]) -> Iterator[Path]:
-    """What is in a folder, sorted, without hidden names and links that leave `root`."""
-    try:
-        entries = sorted(itertools.islice(folder.iterdir(), MOST_IMAGES + 1))
-    except OSError as error:
-        problems.append(f"{folder.relative_to(root)}: cannot be listed: {error.strerror}")
-        return
-    if len(entries) > MOST_IMAGES:
-        problems.append(
-            f"{folder.relative_to(root)}: more than {MOST_IMAGES} files; fewer are accepted"
-        )
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
+def _class_folders(walk: Walk, location: str, split: str | None) -> dict[str, list[str]]:
+    """The images of each class folder, by its name."""
+    home = walk.root
+    if split is not None:
+        home = home / split
+        if split not in (entry.name for entry in walk.entries(walk.root, papers=True)):
+            refuse([*walk.problems, f"no folder {split}, which split names"], location)
+    found: dict[str, list[str]] = {}
+    for entry in walk.entries(home, papers=True):
+        if not entry.is_dir():
+            name = entry.relative_to(walk.root).as_posix()
+            beside = "a file beside the class folders; none is accepted"
+            image = entry.suffix.lower() in SUFFIXES
+            walk.problems.append(f"{name}: {beside}" if image else not_an_image(name))
             continue
-        name = entry.relative_to(root)
-        if not str(name).isprintable():
-            # Also the stand-ins for bytes that are no UTF-8, which no record can hold.
-            problems.append(f"{str(name)!r}: a name that cannot be printed; rename it")
-        elif entry.is_symlink() and not leads_inside(entry, root):
-            problems.append(f"{name}: a link that leaves the folder or is broken; copy the file")
-        else:
-            yield entry
+        found[entry.name] = list(walk.images(entry))
+    return found
 
 
-def leads_inside(link: Path, root: Path) -> bool:
-    """Whether a link leads to something within `root`."""
-    try:
-        return link.resolve(strict=True).is_relative_to(root)
-    except (OSError, RuntimeError):  # RuntimeError: links in a circle, before Python 3.13
-        return False
+def _layout_problems(found: Mapping[str, list[str]], split: str | None) -> Iterator[str]:
+    """Signs that another folder was meant, and classes without images."""
+    empty = [name for name, images in found.items() if not images]
+    if len(empty) == 1:
+        yield f"{empty[0]}: a class folder without images; remove it or fill it"
+    elif empty:
+        yield f"{first_few(empty)}: {len(empty)} class folders without images; remove or fill them"
+    depth = 1 if split is None else 2
+    inner = {name: _folders_in(images, depth) for name, images in found.items() if images}
+    shared = set(inner.values())
+    within = next(iter(shared), frozenset())
+    if split is None and found and set(map(str.lower, found)) <= SPLITS and any(inner.values()):
+        yield (
+            f"the folders {first_few(sorted(found))} are parts of a data set and no classes; "
+            f"split = {min(found)!r} in [validation] of the policy names one"
+        )
+    elif len(found) == 1:
+        (name,) = found
+        deeper = f" that holds the folders {first_few(sorted(within))}" if within else ""
+        cure = "name it in the place of this one" if len(within) > 1 else "give a second class"
+        yield f"one class, {name}{deeper}; at least two class folders are accepted: {cure}"
+    elif len(shared) == 1 and len(within) > 1 and len(inner) > 1:
+        yield (
+            f"{first_few(sorted(inner))} all hold the folders {first_few(sorted(within))} and no "
+            "image beside them; name the one whose folders are the classes, or list files and "
+            "labels in a CSV file if these are the classes"
+        )
 
 
-def _is_image(file: Path, root: Path, problems: list[str]) -> bool:
-    if file.is_file() and file.suffix.lower() in SUFFIXES:
-        return True
-    # A folder here is often a sign that the parent of the right folder was named.
-    what = "a folder in a class folder" if file.is_dir() else "not an image"
-    problems.append(f"{file.relative_to(root)}: {what}; {', '.join(SUFFIXES)} are accepted")
-    return False
-
-
-def file_hash(file: Path, name: str, problems: list[str]) -> str:
-    """sha256 of a file, hexadecimal; what stands in the way is added to `problems`."""
-    try:
-        return digest_of(file, LARGEST_IMAGE, SubjectError)
-    except OSError as error:
-        problems.append(f"{name}: cannot be read: {error.strerror}")
-    except SubjectError as error:
-        problems += error.problems
-    return ""
+def _folders_in(images: list[str], depth: int) -> frozenset[str]:
+    """Folders that all images of a class lie in; none if one lies in the class folder itself."""
+    parts = [name.split("/") for name in images]
+    if any(len(part) == depth + 1 for part in parts):
+        return frozenset()
+    return frozenset(part[depth] for part in parts)

@@ -8,9 +8,10 @@ import numpy as np
 
 from governance.records.wording import first_few
 from governance.subject.images.decoding import SUFFIXES
-from governance.subject.images.folders import Files, file_hash, leads_inside
+from governance.subject.images.files import Files, checked_hash
 from governance.subject.images.problems import MOST_IMAGES, class_name_problems, refuse
 from governance.subject.images.validation_set import ValidationSet
+from governance.subject.images.walking import leads_inside, not_an_image
 
 __all__ = ["open_image_list"]
 
@@ -53,7 +54,7 @@ def open_image_list(
         for name, count in Counter(within).items()
         if count > 1
     ]
-    hashes = [file_hash(root / name, name, problems) for name in within]
+    hashes = [checked_hash(root / name, name, problems) for name in within]
     refuse(problems, location)
     index = {name: place for place, name in enumerate(names)}
     return ValidationSet.of(
@@ -84,4 +85,4 @@ def _path_problems(paths: Sequence[str], root: Path) -> Iterator[str]:
         elif not leads_inside(file, root):
             yield f"{path}: lies outside of the folder {root.name}; name another root"
         elif file.suffix.lower() not in SUFFIXES:
-            yield f"{path}: not an image; {', '.join(SUFFIXES)} are accepted"
+            yield not_an_image(path)

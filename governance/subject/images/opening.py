@@ -3,30 +3,37 @@
 from pathlib import Path
 
 from governance.errors import SubjectError
+from governance.records.image_terms import ImageTerms
 from governance.subject.images.arrays import ARRAYS, open_arrays
 from governance.subject.images.folders import open_folder
+from governance.subject.images.problems import refuse
 from governance.subject.images.validation_set import ValidationSet
 
 __all__ = ["open_validation"]
 
 
-def open_validation(path: Path, location: str) -> ValidationSet:
+def open_validation(path: Path, location: str, terms: ImageTerms | None = None) -> ValidationSet:
     """The validation images at `path`, hashed now and decoded when asked for.
 
     Args:
-        path: A folder of class folders (`png`, `jpg`, `bmp`, `webp`, `gif`, `tiff`), whose sorted
-            names are the class names; or an `.npz` with `images` (N, H, W) or (N, H, W, C) uint8
-            with C of 1 or 3, `labels` (N,) and `class_names` (K,). An `.npz` may name classes
-            without images, as a model with more outputs needs.
+        path: A folder of class folders, whose sorted names are the class names; or an `.npz` with
+            `images` (N, H, W) or (N, H, W, C) uint8 with C of 1 or 3, `labels` (N,) and
+            `class_names` (K,). An `.npz` may name classes without images, as a model with more
+            outputs needs.
         location: Path or URI as the policy names it, for the record and for messages.
+        terms: What the policy says about reading them; all images, and no links that lead out of
+            the folder, if not given.
 
     Raises:
         SubjectError: All problems at once. Item `i` of `images` raises
             it too, if that file is damaged or no longer what was hashed.
     """
+    terms = terms or ImageTerms()
     if path.is_dir():
-        return open_folder(path, location)
+        return open_folder(path, location, terms)
     if path.suffix.lower() == ".npz" and path.is_file():
+        if terms.split is not None:
+            refuse(["split: an .npz has no parts; leave split out of the policy"], location)
         return open_arrays(path, location)
     problem = "is neither" if path.exists() else "does not exist"
     raise SubjectError(

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -26,6 +26,7 @@ class ValidationSet:
         ids: Name of each image for the reader: its path inside the folder, or its number.
         hashes: sha256 of each image as stored, hexadecimal.
         digest: sha256 over class names and every image's label and hash.
+        skipped: Files and folders that were left out, by what they were skipped as.
     """
 
     location: str
@@ -35,6 +36,7 @@ class ValidationSet:
     ids: tuple[str, ...]
     hashes: tuple[str, ...]
     digest: str
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -45,6 +47,8 @@ class ValidationSet:
         ids: Sequence[str],
         hashes: Sequence[str],
         location: str,
+        *,
+        skipped: Mapping[str, int] | None = None,
     ) -> Self:
         """Images and labels with the digest that is taken over them."""
         # JSON, so that no class name can pass for two.
@@ -59,6 +63,7 @@ class ValidationSet:
             ids=tuple(ids),
             hashes=tuple(hashes),
             digest=f"sha256:{digest.hexdigest()}",
+            skipped=dict(sorted((skipped or {}).items())),
         )
 
     def __len__(self) -> int:
@@ -74,6 +79,7 @@ class ValidationSet:
             images=len(self),
             class_names=self.class_names,
             class_counts=tuple(int(count) for count in counts),
+            skipped=self.skipped or None,
         )
 
     def sample(self, n: int, seed: int) -> NDArray[np.int64]:

@@ -190,7 +190,7 @@ def test_all_problems_of_a_file_are_told_at_once_each_with_its_place():
         "model.allow_pickle: is 'no'; true or false is accepted",
         "model.mean: has 2 numbers; 1 or 3 are accepted",
         "validation.data: missing; a text is needed",
-        "validation.path: unknown key; accepted are data",
+        "validation.path: unknown key; accepted are data, follow_links, split",
         "expectations[1].severity: is 'fatal'; one of 'block', 'review', 'warn' is accepted",
         "expectations[1].at_most: stands beside at_least; one of the two is accepted",
         "expectations[2].metric: missing; a text is needed",

@@ -1,6 +1,7 @@
 import hashlib
 import io
 import os
+import re
 import tracemalloc
 import zipfile
 
@@ -71,13 +72,16 @@ def test_a_folder_gives_images_labels_names_and_hashes_in_sorted_order(folder):
 def test_every_named_suffix_is_read_whatever_its_case(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-    for suffix in ("PNG", "jpg", "jpeg", "bmp", "webp", "gif", "tif", "tiff"):
-        picture().save(tmp_path / "a" / f"x.{suffix}")
-        picture(1).save(tmp_path / "b" / f"x.{suffix}")
+    suffixes = (
+        "PNG", "jpg", "jpeg", "jfif", "bmp", "webp", "gif", "tif", "tiff", "ppm", "pgm", "avif",
+    )  # fmt: skip
+    for suffix in suffixes:
+        picture().save(tmp_path / "a" / f"x.{suffix}", format="ppm" if suffix == "pgm" else None)
+        picture(1).save(tmp_path / "b" / f"x.{suffix}", format="ppm" if suffix == "pgm" else None)
 
     found = open_validation(tmp_path, "here")
 
-    assert len(found) == 16
+    assert len(found) == 2 * len(suffixes)
     assert all(image.shape == (10, 12, 3) and image.dtype == np.uint8 for image in found.images)
 
 
@@ -174,8 +178,7 @@ def test_grey_deeper_than_8_bits_is_refused_by_name(folder):
     deep = np.arange(100, dtype=np.uint16).reshape(10, 10) * 600
     Image.fromarray(deep).save(folder / "cat" / "0.png")
 
-    with pytest.raises(SubjectError, match=r"here: cat/0\.png: grey deeper than 8 bits"):
-        open_validation(folder, "here").images[0]
+    assert "here: cat/0.png: grey deeper than 8 bits" in problems(folder)
 
 
 @pytest.mark.parametrize("lenient", [False, True])
@@ -186,27 +189,23 @@ def test_damaged_files_are_named_when_they_are_decoded(folder, suffix, lenient, 
     buffer = io.BytesIO()
     picture(size=(64, 64)).save(buffer, {"jpg": "jpeg"}.get(suffix, suffix))
     (folder / "cat" / f"9.{suffix}").write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
-    (folder / "dog" / f"9.{suffix}").write_bytes(b"")
 
+    # Of a WebP file the whole is needed to know what the header says.
+    with pytest.raises(SubjectError, match=rf"here: ...\/9\.{suffix}: cannot be decoded"):
+        open_validation(folder, "here").images[3]
+    (folder / "cat" / f"9.{suffix}").unlink()
     found = open_validation(folder, "here")
-
-    for index in (3, 7):
-        with pytest.raises(SubjectError, match=rf"here: ...\/9\.{suffix}: cannot be decoded"):
-            found.images[index]
     assert found.images[0].shape == (10, 12, 3)
     assert ImageFile.LOAD_TRUNCATED_IMAGES is lenient
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "webp", "gif", "tiff"])
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"GIF89a"])
-def test_what_is_no_image_is_named_and_no_object_of_this_program(folder, suffix, content):
+def test_what_is_no_image_is_named_when_the_folder_is_opened(folder, suffix, content):
     (folder / "cat" / f"9.{suffix}").write_bytes(content)
-    found = open_validation(folder, "here")
 
-    with pytest.raises(SubjectError) as caught:
-        found.images[3]
+    problem = problems(folder)
 
-    (problem,) = caught.value.problems
     assert problem.startswith(f"validation images here: cat/9.{suffix}: cannot be decoded: ")
     assert ("an empty file" in problem) == (content == b"")
     assert "object at 0x" not in problem
@@ -222,8 +221,7 @@ def test_a_picture_that_would_not_fit_in_memory_is_refused(folder):
     header = Image.new("1", (20_000, 10_000))
     header.save(folder / "cat" / "0.png")
 
-    with pytest.raises(SubjectError, match=r"cat/0\.png: cannot be decoded.*bomb"):
-        open_validation(folder, "here").images[0]
+    assert re.search(r"cat/0\.png: cannot be decoded.*bomb", problems(folder))
 
 
 def test_a_file_that_changes_or_goes_after_opening_is_refused(folder):
@@ -242,7 +240,6 @@ def test_all_problems_of_a_folder_are_reported_at_once(folder, tmp_path_factory)
     picture().save(outside / "x.png")
     (folder / "notes.txt").write_text("x")
     (folder / "cat" / "labels.csv").write_text("x")
-    (folder / "cat" / "deeper").mkdir()
     (folder / "empty").mkdir()
     (folder / "dog" / "link.png").symlink_to(outside / "x.png")
     (folder / "dog" / "loop.png").symlink_to(folder / "dog" / "loop.png")
@@ -254,7 +251,7 @@ def test_all_problems_of_a_folder_are_reported_at_once(folder, tmp_path_factory)
     text = problems(folder)
 
     for part in (
-        "notes.txt: a file beside", "cat/labels.csv: not an image", "cat/deeper: a folder in",
+        "notes.txt: not an image", "cat/labels.csv: not an image",
         "empty: a class folder without images", "dog/link.png: a link that leaves",
         "dog/loop.png: a link", "away: a link that leaves", r"'dog/line\nbreak.png': a name",
         r"'dog/\udcff.png': a name", "dog/pipe.png: not an image",
@@ -416,8 +413,7 @@ def test_a_file_of_holes_or_without_end_is_refused(folder, kind):
 def test_a_picture_of_many_pixels_is_refused_before_they_are_made(folder):
     # 52 million in 50 kB, which Pillow alone would make
     (folder / "cat" / "0.png").write_bytes(png(8000, 6500))
-    with pytest.raises(SubjectError, match="8000 x 6500 pixels; at most 50000000"):
-        open_validation(folder, "here").images[0]
+    assert "8000 x 6500 pixels; at most 50000000" in problems(folder)
 
 
 def test_a_picture_with_more_metadata_than_picture_is_refused(folder):
