@@ -23,7 +23,8 @@ from governance.analyses.explanation_maps import ExplanationMaps
 from governance.analyses.performance import performance
 from governance.records.assessment import Assessment
 from governance.records.decision import judge
-from governance.records.evidence import Evidence, ModelIdentity
+from governance.records.evidence import Evidence
+from governance.records.identity import ModelIdentity
 from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.network import Network, tensor_digest

@@ -101,7 +101,10 @@ def _together(gaps: tuple[Gap, ...]) -> tuple[Gap, ...]:
 
 def _model(assessment: Assessment) -> Fact:
     identity = assessment.identity
-    words = f"{count(identity.parameters)} parameters, file format {identity.format}"
+    size = "parameters not known"
+    if identity.parameters is not None:
+        size = f"{count(identity.parameters)} parameters"
+    words = f"{size}, file format {identity.format}"
     if identity.signature is None:
         words += "; its files carry no signature"
     elif identity.signature.signer is None:

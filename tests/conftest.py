@@ -14,7 +14,7 @@ from lanes import needs
 from shared import once
 from torch import nn
 
-from governance.records.evidence import ModelIdentity
+from governance.records.identity import ModelIdentity
 from governance.records.version_ref import VersionRef
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.network import Network, tensor_digest

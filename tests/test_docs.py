@@ -18,13 +18,8 @@ from governance.cli import app
 from governance.errors import PolicyError
 from governance.records.assessment import Assessment, Baseline
 from governance.records.decision import EXIT_CODES, Finding
-from governance.records.evidence import (
-    Evidence,
-    Interval,
-    Measurement,
-    ModelIdentity,
-    ValidationIdentity,
-)
+from governance.records.evidence import Evidence, Interval, Measurement
+from governance.records.identity import ModelIdentity, ValidationIdentity
 from governance.records.policy import Policy
 from governance.records.serialisation import UNWRITTEN
 

@@ -5,13 +5,14 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from governance import registry
 from governance.cli import app
+from governance.records.policy import ModelTerms
 from governance.registry.materials import model_folder
-from governance.subject import model_files
-from governance.subject.model_files import loading
+from governance.subject import flavours, model_files
 
 PAGE = Path(__file__).parents[1] / "docs" / "start" / "your-first-model.md"
 
@@ -70,6 +71,6 @@ def test_the_script_of_log_a_model_logs_one_that_is_accepted(mlflow_store, tmp_p
     exec(compile(script, "log_a_model.py", "exec"), {})  # noqa: S102 - the page's own script
 
     files = model_files.read(model_folder(registry.resolve("models:/retina/1"), tmp_path / "model"))
-    loaded = loading.load(files, allow_pickle=False, device="cpu")
+    loaded = flavours.load(files, ModelTerms(), torch.device("cpu"))
     assert loaded.shape == (3, 32, 32)
     assert model_files.describe(files.folder).class_names is not None

@@ -33,24 +33,17 @@ from governance.records import table_files
 from governance.records.assessment import MANIFEST, RECORD, Assessment, Baseline
 from governance.records.consistency import contradictions
 from governance.records.decision import judge
-from governance.records.evidence import (
-    Evidence,
-    Failure,
-    Figure,
-    Interval,
-    Measurement,
-    ModelIdentity,
-    Table,
-    ValidationIdentity,
-)
-from governance.records.policy import Policy
+from governance.records.evidence import Evidence, Failure, Figure, Interval, Measurement, Table
+from governance.records.identity import ModelIdentity, ValidationIdentity
+from governance.records.policy import ModelTerms, Policy
 from governance.records.serialisation import canonical
 from governance.records.version_ref import VersionRef
 from governance.records.waiver import Waiver
 from governance.subject import model_files
+from governance.subject.flavours import pytorch
+from governance.subject.flavours.choosing import chosen
 from governance.subject.images import open_validation
 from governance.subject.images.decoding import decoded
-from governance.subject.model_files import loading
 from governance.subject.network import tensor_digest
 from reports import github, gitlab, junit, markdown, sarif
 from reports.gate_view import gate_view
@@ -470,7 +463,10 @@ class Descriptions:
     def outcome(self, content):
         (self.folder / "MLmodel").write_bytes(content)
         found = model_files.read(self.folder)
-        if not found.weights.resolve().is_relative_to(self.folder.resolve()):
+        chosen(found, ModelTerms())
+        model_files.signature_shape(found)
+        weights, _ = pytorch._weights(found)
+        if not weights.resolve().is_relative_to(self.folder.resolve()):
             raise PassedError("weights outside of the folder")
         return "read"
 
@@ -514,9 +510,9 @@ class Exports:
             )  # fmt: skip
         if model_files.artifact_digest(self.folder) == self.digest:
             return "the same"
-        if model_files.read(self.folder).format == "pickle":
+        if pytorch._weights(model_files.read(self.folder))[1] == "pickle":
             return "a pickle"
-        return "loaded" if tensor_digest(loading._program(self.path).state_dict) else "empty"
+        return "loaded" if tensor_digest(pytorch._program(self.path).state_dict) else "empty"
 
 
 class Arrays:

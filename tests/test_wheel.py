@@ -14,15 +14,8 @@ import pytest
 from governance.methods.figures import bars
 from governance.records.assessment import Assessment
 from governance.records.decision import judge
-from governance.records.evidence import (
-    Evidence,
-    Figure,
-    Interval,
-    Measurement,
-    ModelIdentity,
-    Table,
-    ValidationIdentity,
-)
+from governance.records.evidence import Evidence, Figure, Interval, Measurement, Table
+from governance.records.identity import ModelIdentity, ValidationIdentity
 from governance.records.policy import Policy
 from governance.records.version_ref import VersionRef
 

@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from governance.approval.keyring import Keyring, PublicKey
 from governance.approval.public_keys import pem
 from governance.errors import ApprovalError, SubjectError
-from governance.records.evidence import ModelSignature
+from governance.records.identity import ModelSignature
 from governance.records.serialisation import parse
 
 __all__ = ["SIGNATURE", "signature_of"]

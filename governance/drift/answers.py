@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import Literal
 
 from governance.records.drift_terms import ReferenceKind
-from governance.records.evidence import Interval, ModelIdentity, Table
+from governance.records.evidence import Interval, Table
+from governance.records.identity import ModelIdentity
 
 __all__ = [
     "Change",

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from governance.records.drift_terms import Envelope
-from governance.records.evidence import ModelIdentity, Table
+from governance.records.evidence import Table
+from governance.records.identity import ModelIdentity
 from governance.records.numbers import number
 from governance.records.wording import first_few
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from governance.errors import EvidenceError
 from governance.methods.coarse_maps import Maps, ranked, unpack
 from governance.records.assessment import Assessment
-from governance.records.evidence import Evidence, Measurement, ModelIdentity, Table
+from governance.records.evidence import Evidence, Measurement, Table
+from governance.records.identity import ModelIdentity
 
 __all__ = [
     "MAPS",

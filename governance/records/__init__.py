@@ -2,7 +2,8 @@
 
 ```
 version_ref    which registered version is meant, everywhere by the same record
-evidence       metrics, figures and tables that an analysis leaves, and what they are about
+evidence       metrics, figures and tables that an analysis leaves
+identity       which model was assessed, and on which images
 numbers        numbers as text, never rounded to a value that they do not have
 severities     what it does to the verdict that an expectation is not met
 policy         what a model is put through and what is expected of it

@@ -29,13 +29,8 @@ from uuid import uuid4
 from governance.errors import EvidenceError
 from governance.records import table_files
 from governance.records.decision import Decision
-from governance.records.evidence import (
-    MOST_PRINTED,
-    Evidence,
-    Interval,
-    ModelIdentity,
-    ValidationIdentity,
-)
+from governance.records.evidence import MOST_PRINTED, Evidence, Interval
+from governance.records.identity import ModelIdentity, ValidationIdentity
 from governance.records.manifest import (
     MANIFEST,
     Difference,

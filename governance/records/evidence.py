@@ -13,8 +13,6 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from governance.errors import AnalysisError
-from governance.records.decoding import FLAT, IF_SET
-from governance.records.version_ref import VersionRef
 
 __all__ = [
     "LONGEST_TEXTS",
@@ -27,10 +25,7 @@ __all__ = [
     "Interval",
     "Measurement",
     "Metric",
-    "ModelIdentity",
-    "ModelSignature",
     "Table",
-    "ValidationIdentity",
 ]
 
 
@@ -76,84 +71,6 @@ def number(value: object) -> float | None:
     if isinstance(item, str):
         raise AnalysisError(f"a metric holds the text {item!r}; a number or None is accepted")
     return None if item is None else float(item)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSignature:
-    """A signature that lies beside a model's files.
-
-    Attributes:
-        signer: Owner of the key that signed all files; None where nobody checked it.
-        key: Id of that key.
-    """
-
-    signer: str | None = None
-    key: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelIdentity:
-    """Which model was assessed: its place in MLflow and the digest of what it computes with.
-
-    Attributes:
-        uri: The place as resolved, pinned to a version where there is one.
-        digest: sha256 over the tensors (name, dtype, shape, bytes): re-saving does not change it.
-        artifact_digest: sha256 over the model's files: a changed graph or pickle changes it.
-        format: How the weights are stored, `pt2` or `pickle`.
-        parameters: Number of trainable and fixed numbers in the weights.
-        ref: The registered version that it is; None where the model is not registered.
-        model_id: Of MLflow's LoggedModel; None where there is none.
-        run_id: Of the training run; None where unknown.
-        layers: Digest of the tensors of each module that holds some, by its path, so that what
-            changed between two versions can be told from their records.
-        signature: Who signed the model's files; None where nobody did.
-    """
-
-    uri: str
-    digest: str
-    artifact_digest: str
-    format: Literal["pt2", "pickle"]
-    parameters: int
-    ref: VersionRef | None = field(default=None, metadata=FLAT)
-    model_id: str | None = None
-    run_id: str | None = None
-    layers: Mapping[str, str] = field(default_factory=dict)
-    signature: ModelSignature | None = field(default=None, metadata=IF_SET)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "layers", MappingProxyType(dict(self.layers)))
-
-    @property
-    def name(self) -> str | None:
-        """Name of the registered model; None where the model is not registered."""
-        return None if self.ref is None else self.ref.name
-
-    @property
-    def version(self) -> str | None:
-        """Number of the registered version; None where the model is not registered."""
-        return None if self.ref is None else self.ref.version
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValidationIdentity:
-    """Which validation images a model was assessed on.
-
-    Attributes:
-        location: Path or URI as the policy names it.
-        digest: sha256 over class names and every image's label and content.
-        images: Number of images.
-        class_names: In the order of the model's outputs.
-        class_counts: Images of each class.
-        skipped: Number of files and folders that were left out, by what they were skipped as, such
-            as `thumbs.db`; None where nothing was.
-    """
-
-    location: str
-    digest: str
-    images: int
-    class_names: tuple[str, ...]
-    class_counts: tuple[int, ...]
-    skipped: Mapping[str, int] | None = field(default=None, metadata=IF_SET)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,17 @@
 """Model terms: what a policy says about the model's files and inputs."""
 
-import typing
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from governance.records.decoding import IF_SET
 from governance.records.resizing import Resize, Resizing, read_resize
 from governance.records.toml_reader import Reader
 
-__all__ = ["ModelTerms", "Outputs", "read_model_terms"]
+__all__ = ["FLAVOURS", "Flavour", "ModelTerms", "Outputs", "read_model_terms"]
+
+#: Ways to open a model, of those that MLflow knows.
+Flavour = Literal["pytorch"]
+FLAVOURS: tuple[str, ...] = get_args(Flavour)
 
 #: Meaning of the numbers that a model returns.
 Outputs = Literal["logits", "probabilities", "sigmoid", "multilabel", "multilabel_logits"]
@@ -35,6 +38,8 @@ class ModelTerms:
         output_name: Name of the output that holds these numbers where the model returns several: a
             key, a field, or a position such as `1`, joined by dots where one lies in another.
         allow_pickle: Whether a pickled model may be loaded. Loading one runs code from the file.
+        flavour: MLflow flavour that the model is opened by. By default it is the one through which
+            most of the model can be seen.
     """
 
     size: tuple[int, int] | None = None
@@ -45,6 +50,7 @@ class ModelTerms:
     outputs: Outputs = "logits"
     output_name: str | None = field(default=None, metadata=IF_SET)
     allow_pickle: bool = False
+    flavour: Flavour | None = field(default=None, metadata=IF_SET)
 
     @property
     def input_size(self) -> tuple[int, int] | None:
@@ -61,9 +67,10 @@ def read_model_terms(reader: Reader) -> ModelTerms:
         mean=terms.numbers("mean", (0.0,)) or (0.0,),
         std=terms.numbers("std", (1.0,), above=0) or (1.0,),
         resize=read_resize(terms),
-        outputs=terms.choice("outputs", "logits", typing.get_args(Outputs)),  # type: ignore[arg-type]
+        outputs=terms.choice("outputs", "logits", get_args(Outputs)),  # type: ignore[arg-type]
         output_name=terms.text("output_name", "") or None,
         allow_pickle=terms.flag("allow_pickle", default=False),
+        flavour=terms.choice("flavour", "", FLAVOURS) or None,  # type: ignore[arg-type]
     )
     depth = 1 if model.channels == "grey" else 3
     for name, values in (("mean", model.mean), ("std", model.std)):

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 
 from governance.approval import Keyring, Statement, load_ring
 from governance.approval.standing import Standing
-from governance.errors import ApprovalError, EvidenceError
+from governance.errors import ApprovalError, EvidenceError, SubjectError
 from governance.records.assessment import Assessment
 from governance.records.decision import EXIT_CODES, Verdict
 from governance.registry.approvals import disagreements, standing_of
@@ -185,22 +185,24 @@ def load_model(uri: str, *, keys: Path | str | None = None) -> "nn.Module":
     """
     import torch
 
-    from governance.subject.model_files import loading
+    from governance.subject import flavours
 
     with TemporaryDirectory(prefix="governance-") as scratch:
         answer = ask(uri, Path(scratch), keys=None if keys is None else Path(keys))
         assessment, model = _passed(answer)
-        loaded = loading.load(
-            model_files.read(model),
-            allow_pickle=assessment.policy.model.allow_pickle,
-            device=torch.device("cpu"),
-        )
+        cpu = torch.device("cpu")
+        loaded = flavours.load(model_files.read(model), assessment.policy.model, cpu)
         if loaded.digest != assessment.identity.digest:
             raise EvidenceError(
                 f"{answer.version.uri}: its tensors have the digest {loaded.digest} and those "
                 f"assessed had {assessment.identity.digest}"
             )
-    return loaded.model
+        if loaded.module is None:
+            raise SubjectError(
+                f"{answer.version.uri}: holds no torch module but {assessment.identity.format}; "
+                "governance.registry.ask hands over the folder that was checked"
+            )
+    return loaded.module
 
 
 def _passed(answer: GateAnswer) -> tuple[Assessment, Path]:

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from governance.approval import Keyring
 from governance.approval.model_signatures import SIGNATURE, signature_of
 from governance.errors import SubjectError
-from governance.records.evidence import ModelSignature
+from governance.records.identity import ModelSignature
 from governance.records.policy import Policy
 from governance.registry.training_curves import Curve, recorded
 from governance.registry.versions import ModelVersion, Room, download, is_model_folder, refusals

@@ -6,17 +6,16 @@ import torch
 
 from governance.errors import SubjectError
 from governance.methods import training_signs
-from governance.records.policy import ModelTerms, Policy
+from governance.records.policy import Policy
 from governance.registry.materials import Materials, gather
 from governance.registry.training_curves import named
 from governance.registry.versions import ModelVersion
-from governance.subject import model_files
+from governance.subject import flavours, model_files, outputs
+from governance.subject.flavours.fitting import fitted
 from governance.subject.images import open_validation
 from governance.subject.images.validation_set import ValidationSet
-from governance.subject.model_files import Shape, loading, trial
-from governance.subject.network import Network
+from governance.subject.model_files import trial
 from governance.subject.precision import full_precision
-from governance.subject.preprocessing import Preprocessing
 from governance.subject.subject import Subject
 
 __all__ = ["device_named", "open_materials", "open_subject", "try_out"]
@@ -72,8 +71,8 @@ def open_materials(
     if validation is None:
         validation = open_validation(Path(materials.images), policy.validation, policy.images)
     files = model_files.read(Path(materials.model))
-    loaded = loading.load(files, allow_pickle=policy.model.allow_pickle, device=place)
-    preprocessing = _preprocessing(policy.model, files.shape, loaded.shape, version.uri)
+    loaded = flavours.load(files, policy.model, place)
+    preprocessing = fitted(policy.model, loaded, version.uri)
     subject = Subject(
         identity=loaded.identity(
             files,
@@ -82,12 +81,7 @@ def open_materials(
             model_id=version.model_id,
             run_id=version.run_id,
         ),
-        classifier=Network(
-            model=loaded.model,
-            device=place,
-            preprocessing=preprocessing,
-            outputs=policy.model.outputs,
-        ),
+        classifier=loaded.classifier(preprocessing=preprocessing, outputs=policy.model.outputs),
         validation=validation,
         history=named(materials.history, training_signs.names(validation.class_names)),
     )
@@ -110,44 +104,6 @@ def device_named(device: str) -> torch.device:
     return torch.device(device)
 
 
-def _preprocessing(terms: ModelTerms, signed: Shape, taken: Shape, where: str) -> Preprocessing:
-    """The preprocessing of the policy, completed and checked by the shapes in the model's files."""
-    problems = [
-        f"{where}: {what} is {theirs} in the signature and {ours} in the model; log the model "
-        "again with an input_example as it takes it"
-        for what, theirs, ours in zip(("channels", "height", "width"), signed, taken, strict=True)
-        if None not in {theirs, ours} and theirs != ours
-    ]
-    channels, height, width = (
-        signed[place] if size is None else size for place, size in enumerate(taken)
-    )
-    size = terms.input_size
-    if size is None and height is not None and width is not None:
-        size = (height, width)
-    if size is None:
-        problems.append(
-            f"{where}: its files do not say which size of image it takes; size = [height, width] "
-            "in [model] of the policy is needed"
-        )
-    elif height not in {None, size[0]} or width not in {None, size[1]}:
-        problems.append(
-            f"{where}: takes images of {height} x {width} and the policy says {size[0]} x "
-            f"{size[1]}; leave size out of [model] of the policy, or set it to that"
-        )
-    depth = 1 if terms.channels == "grey" else 3
-    if channels not in {None, depth}:
-        problems.append(
-            f"{where}: takes {channels} channels and the policy says {terms.channels}, which is "
-            f"{depth}; channels = 'grey' for 1, 'rgb' or 'bgr' for 3 in [model] of the policy is "
-            "accepted"
-        )
-    if problems or size is None:
-        raise SubjectError(problems)
-    return Preprocessing(
-        size=size, channels=terms.channels, mean=terms.mean, std=terms.std, resize=terms.resize
-    )
-
-
 @full_precision()
 def try_out(subject: Subject, seed: int) -> None:
     """Refuse a model that does not classify its validation images before anything is measured.
@@ -155,12 +111,12 @@ def try_out(subject: Subject, seed: int) -> None:
     Raises:
         SubjectError: If it does not.
     """
-    network = subject.network
-    inputs = network.inputs(subject.pixels(subject.validation.sample(TRIED, seed)))
-    outputs = trial.check_batch(network.model, inputs, subject.identity.uri)
-    trial.check_outputs(
-        outputs,
+    classifier, chosen = subject.classifier, subject.validation.sample(TRIED, seed)
+    where, pixels = subject.identity.uri, subject.pixels(chosen)
+    scores = trial.check_batch(classifier.answers, pixels, where, classifier.tolerance)
+    outputs.check(
+        scores,
         classes=len(subject.validation.class_names),
-        kind=network.outputs,
-        where=subject.identity.uri,
+        kind=classifier.outputs,
+        where=where,
     )

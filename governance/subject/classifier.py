@@ -2,7 +2,7 @@
 
 This is the wall between the analyses and the kinds of model. An analysis that needs no more than
 probabilities runs on every classifier: a network, a served model, an array of numbers. One that
-looks inside needs a `Network`.
+looks inside needs a `Network`. A `BlackBox` is any other one.
 """
 
 from typing import Protocol, Self
@@ -10,12 +10,10 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
+from governance.subject.outputs import Outputs
 from governance.subject.preprocessing import Preprocessing
 
-__all__ = ["SLACK", "Classifier"]
-
-#: Largest difference from one of the sum of an image's probabilities: half precision is no better.
-SLACK = 1e-2
+__all__ = ["Classifier"]
 
 
 class Classifier(Protocol):
@@ -31,6 +29,20 @@ class Classifier(Protocol):
         """Preprocessing of an image; its normalisation is applied by this classifier."""
         ...
 
+    @property
+    def outputs(self) -> Outputs:
+        """Meaning of the numbers that the model returns."""
+        ...
+
+    @property
+    def tolerance(self) -> float:
+        """Largest difference between two answers to one image, relative to the largest number."""
+        ...
+
+    def answers(self, pixels: Tensor) -> Tensor:
+        """What the model returns for `pixels`, (B, K), a column for each class."""
+        ...
+
     def probabilities(self, pixels: Tensor) -> Tensor:
         """Probability of each class for a batch of images.
 
@@ -38,7 +50,8 @@ class Classifier(Protocol):
             pixels: (B, C, H, W) float32 in [0, 1] on `device`, RGB or grey, not yet normalised.
 
         Returns:
-            (B, K) on `device`, without gradients; each row sums to one.
+            (B, K) on `device`, without gradients; each row sums to one, except of labels that are
+            independent of one another (`outputs.INDEPENDENT`).
 
         Raises:
             SubjectError: If the answer for an image is no row of probabilities.

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from governance.errors import SubjectError
 from governance.records.wording import first_few
-from governance.subject.classifier import SLACK
+from governance.subject.outputs import Outputs, logits_of, probabilities_of
+from governance.subject.precision import tolerance
 from governance.subject.preprocessing import Preprocessing
 
 __all__ = ["Network", "layer_digests", "not_plain", "tensor_digest"]
@@ -24,16 +25,27 @@ class Network:
     """An image classifier as a torch module.
 
     Attributes:
-        model: Module in evaluation mode on `device`; maps (B, C, H, W) float32 to (B, K).
+        model: Module in evaluation mode on `device`; maps (B, C, H, W) float32 to (B, K), a
+            column for each class.
         device: Device of the module's tensors.
         preprocessing: Preprocessing from a decoded image to the module's input.
-        outputs: Meaning of the module's outputs: logits, or probabilities that sum to one.
+        outputs: Meaning of the model's outputs, as the policy declares it.
     """
 
     model: nn.Module
     device: torch.device
     preprocessing: Preprocessing
-    outputs: Literal["logits", "probabilities"] = "logits"
+    outputs: Outputs = "logits"
+
+    @property
+    def returns(self) -> Literal["logits", "probabilities"]:
+        """Meaning of the module's columns: one number for two classes has become two of them."""
+        return "logits" if self.outputs == "logits" else "probabilities"
+
+    @property
+    def tolerance(self) -> float:
+        """Largest difference between two answers to one image, relative to the largest number."""
+        return tolerance(torch.float32, self.device)
 
     def inputs(self, pixels: Tensor) -> Tensor:
         """Input of the module for `pixels`: channel order and normalisation applied.
@@ -41,10 +53,14 @@ class Network:
         Args:
             pixels: (B, C, H, W) in [0, 1], RGB or grey.
         """
-        ordered = pixels.flip(1) if self.preprocessing.channels == "bgr" else pixels
-        mean = torch.tensor(self.preprocessing.mean, device=pixels.device).view(1, -1, 1, 1)
-        std = torch.tensor(self.preprocessing.std, device=pixels.device).view(1, -1, 1, 1)
-        return (ordered - mean) / std
+        return self.preprocessing.inputs(pixels)
+
+    def answers(self, pixels: Tensor) -> Tensor:
+        """What the module returns for `pixels`, (B, K), a column for each class; no gradients."""
+        with torch.no_grad():
+            # Detached too: a view of a parameter would still ask for gradients.
+            output: Tensor = self.model(self.inputs(pixels)).detach()
+        return output
 
     def logits(self, pixels: Tensor) -> Tensor:
         """Outputs before the softmax, (B, K), without gradients; log-probabilities if it has none.
@@ -52,19 +68,7 @@ class Network:
         Raises:
             SubjectError: If an output is NaN or infinite, or said to be a probability and is none.
         """
-        with torch.no_grad():
-            # Detached too: a view of a parameter would still ask for gradients.
-            output: Tensor = self.model(self.inputs(pixels)).detach()
-        if not torch.isfinite(output).all():
-            raise SubjectError("an output is NaN or infinite; finite numbers are accepted")
-        if self.outputs == "logits":
-            return output
-        if (output < -SLACK).any() or ((output.sum(1) - 1).abs() > SLACK).any():
-            raise SubjectError(
-                "the outputs of an image are no probabilities that sum to one; outputs = 'logits' "
-                "in [model] of the policy takes any finite numbers"
-            )
-        return output.clamp_min(1e-30).log()
+        return logits_of(self.answers(pixels), self.outputs)
 
     def probabilities(self, pixels: Tensor) -> Tensor:
         """Probability of each class, (B, K), without gradients.
@@ -72,7 +76,7 @@ class Network:
         Raises:
             SubjectError: If an output is NaN or infinite, or said to be a probability and is none.
         """
-        return self.logits(pixels).softmax(1)
+        return probabilities_of(self.answers(pixels), self.outputs)
 
     def with_preprocessing(self, preprocessing: Preprocessing) -> "Network":
         """The same module behind another preprocessing."""

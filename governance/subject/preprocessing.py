@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from governance.errors import SubjectError
 from governance.records.resizing import Resize, Resizing
@@ -90,3 +92,14 @@ class Preprocessing:
         height, width = self.size
         data = np.asarray(picture, dtype=np.float32).reshape(height, width, self.depth) / LIMIT
         return np.ascontiguousarray(data.transpose(2, 0, 1))
+
+    def inputs(self, pixels: Tensor) -> Tensor:
+        """Input of the model for `pixels`: channel order and normalisation applied.
+
+        Args:
+            pixels: (B, C, H, W) in [0, 1], RGB or grey.
+        """
+        ordered = pixels.flip(1) if self.channels == "bgr" else pixels
+        mean = torch.tensor(self.mean, device=pixels.device).view(1, -1, 1, 1)
+        std = torch.tensor(self.std, device=pixels.device).view(1, -1, 1, 1)
+        return (ordered - mean) / std

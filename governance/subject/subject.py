@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from governance.errors import AnalysisError, SubjectError
-from governance.records.evidence import ModelIdentity
-from governance.subject.classifier import SLACK, Classifier
+from governance.records.identity import ModelIdentity
+from governance.subject.classifier import Classifier
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.meter import Meter
 from governance.subject.network import Network
+from governance.subject.outputs import INDEPENDENT, SLACK
 from governance.subject.preprocessing import Preprocessing
 
 __all__ = ["Needs", "Subject"]
@@ -113,7 +114,9 @@ class Subject:
             )
         if not torch.isfinite(answer).all():
             raise SubjectError("a probability is NaN or infinite; finite numbers are accepted")
-        if (answer < -SLACK).any() or ((answer.sum(1) - 1).abs() > SLACK).any():
+        independent = self.classifier.outputs in INDEPENDENT
+        off = answer > 1 + SLACK if independent else (answer.sum(1) - 1).abs() > SLACK
+        if (answer < -SLACK).any() or off.any():
             raise SubjectError(
                 "the probabilities of an image do not sum to one; numbers of at least 0 that sum "
                 "to one are accepted"

@@ -25,7 +25,7 @@ from governance.approval import Keyring, Signer
 from governance.errors import RegistryError, SubjectError
 from governance.records.assessment import Assessment, attach
 from governance.records.decision import judge
-from governance.records.evidence import ModelSignature
+from governance.records.identity import ModelSignature
 from governance.records.lineage import Lineage
 from governance.records.policy import Policy
 from governance.records.waiver import Waiver

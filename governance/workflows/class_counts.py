@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from governance import analyses, drift
 from governance.errors import PolicyError, SubjectError
-from governance.records.evidence import Evidence, Metric, ValidationIdentity
+from governance.records.evidence import Evidence, Metric
+from governance.records.identity import ValidationIdentity
 from governance.records.policy import (
     CLASS,
     DRIFT,

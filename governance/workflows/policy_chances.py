@@ -14,7 +14,7 @@ from governance.analyses.preprocessing_check import PreprocessingCheck, alternat
 from governance.methods.statistics import acceptance
 from governance.methods.statistics.intervals import LEVEL
 from governance.methods.statistics.shortfall import cannot_fall_short
-from governance.records.evidence import ValidationIdentity
+from governance.records.identity import ValidationIdentity
 from governance.records.numbers import count, number, percent
 from governance.records.policy import Expectation, Policy
 from governance.subject.preprocessing import Preprocessing

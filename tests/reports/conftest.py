@@ -9,16 +9,8 @@ import pytest
 
 from governance.records.assessment import Assessment, Baseline
 from governance.records.decision import judge
-from governance.records.evidence import (
-    Evidence,
-    Failure,
-    Figure,
-    Interval,
-    Measurement,
-    ModelIdentity,
-    Table,
-    ValidationIdentity,
-)
+from governance.records.evidence import Evidence, Failure, Figure, Interval, Measurement, Table
+from governance.records.identity import ModelIdentity, ValidationIdentity
 from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.records.version_ref import VersionRef
 

@@ -9,11 +9,10 @@ import torch
 from governance.records.assessment import Assessment, attach
 from governance.records.decision import judge
 from governance.records.evidence import Evidence, Interval, Measurement
-from governance.records.policy import Policy
+from governance.records.policy import ModelTerms, Policy
 from governance.registry import marked_running, record, resolve
 from governance.registry.materials import model_folder
-from governance.subject import model_files
-from governance.subject.model_files import loading
+from governance.subject import flavours, model_files
 
 POLICY = """\
 title = "Stripes"
@@ -45,7 +44,7 @@ def recorded(uri, validation, key, folder: Path, *, accuracy=0.9):
     """Record for a version that it was measured and judged; the version."""
     version = resolve(uri)
     files = model_files.read(model_folder(version, folder / "model"))
-    loaded = loading.load(files, allow_pickle=False, device=torch.device("cpu"))
+    loaded = flavours.load(files, ModelTerms(), torch.device("cpu"))
     place = {name: getattr(version, name) for name in ("uri", "ref")}
     policy = Policy.loads(POLICY, where="policy.toml")
     evidence = Evidence(

@@ -7,16 +7,8 @@ from hypothesis import strategies as st
 from governance.approval import Statement, cleaned
 from governance.records.assessment import Assessment, Baseline
 from governance.records.decision import judge
-from governance.records.evidence import (
-    Evidence,
-    Failure,
-    Figure,
-    Interval,
-    Measurement,
-    ModelIdentity,
-    Table,
-    ValidationIdentity,
-)
+from governance.records.evidence import Evidence, Failure, Figure, Interval, Measurement, Table
+from governance.records.identity import ModelIdentity, ValidationIdentity
 from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.records.resizing import Resize
 from governance.records.version_ref import VersionRef

@@ -5,13 +5,8 @@ import numpy as np
 from governance.methods.coarse_maps import pack
 from governance.records.assessment import Assessment
 from governance.records.decision import judge
-from governance.records.evidence import (
-    Evidence,
-    Measurement,
-    ModelIdentity,
-    Table,
-    ValidationIdentity,
-)
+from governance.records.evidence import Evidence, Measurement, Table
+from governance.records.identity import ModelIdentity, ValidationIdentity
 from governance.records.policy import Expectation, ModelTerms, Policy
 
 CLASSES = ("cat", "dog", "owl")

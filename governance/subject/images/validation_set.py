@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from governance.records.evidence import ValidationIdentity
+from governance.records.identity import ValidationIdentity
 
 __all__ = ["ValidationSet", "evenly"]
 

@@ -3,9 +3,10 @@
 Nothing is loaded from the files, so that whoever only compares digests needs no torch.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from governance.errors import SubjectError
 from governance.records.bounded import digest_of, files_of, json_data
@@ -14,17 +15,22 @@ from governance.subject.model_files.mlmodel import mlmodel
 
 __all__ = [
     "DOWNLOAD_NOTE",
+    "IMAGES",
+    "UNKNOWN",
     "ModelFiles",
     "Shape",
     "artifact_digest",
     "file_digests",
     "read",
+    "signature_shape",
 ]
 
 #: Channels, height and width that a model takes; None where it takes any, or it is not known.
 Shape = tuple[int | None, int | None, int | None]
 
 UNKNOWN: Shape = (None, None, None)
+#: Types of the numbers in a signature of images, as MLflow writes them.
+FLOATS = frozenset({"float16", "float32", "float64"})
 IMAGES = 4  # dimensions of a batch of images: (B, C, H, W)
 #: Bytes of all files of a model.
 LARGEST_FOLDER = 8 * 2**30
@@ -40,15 +46,24 @@ class ModelFiles:
 
     Attributes:
         folder: Folder that MLflow wrote.
-        weights: Path of the one file with the model in it.
-        format: Storage format of the weights.
-        shape: Input shape of the signature; unknown where there is no signature.
+        flavours: What MLflow says about each way to load the model, by its name there.
+        signature: The model's signature as it stands in the MLmodel file; None if there is none.
     """
 
     folder: Path
-    weights: Path
-    format: Literal["pt2", "pickle"]
-    shape: Shape
+    flavours: Mapping[str, Mapping[str, Any]]
+    signature: Any = None
+
+    def inside(self, path: str) -> Path:
+        """A path of the MLmodel file, which is relative to the folder.
+
+        Raises:
+            SubjectError: If it leads out of the folder.
+        """
+        found = self.folder / path
+        if not found.resolve().is_relative_to(self.folder.resolve()):
+            raise SubjectError(f"{self.folder}/MLmodel: {path[:80]!r} lies outside the folder")
+        return found
 
 
 def file_digests(folder: Path) -> dict[str, str]:
@@ -78,39 +93,27 @@ def read(folder: Path) -> ModelFiles:
     """Look at a model folder without loading anything from it.
 
     Raises:
-        SubjectError: If it holds no PyTorch model, or its signature is not of one batch of images.
+        SubjectError: If its MLmodel file names no flavour, or cannot be read.
     """
     described = mlmodel(folder)
-    flavors = described.get("flavors")
-    flavors = flavors if isinstance(flavors, dict) else {}
-    if not isinstance(flavors.get("pytorch"), dict):
-        kinds = ", ".join(sorted(set(flavors) - {"python_function"})) or "none known"
-        raise SubjectError(
-            f"{folder}/MLmodel: the flavour of this model is {kinds}; pytorch (from "
-            "mlflow.pytorch.log_model) is accepted"
-        )
-    data = folder / str(flavors["pytorch"].get("model_data", "data"))
-    if not data.resolve().is_relative_to(folder.resolve()):
-        raise SubjectError(f"{folder}/MLmodel: model_data lies outside the folder")
-    candidates = {"pt2": data / "model.pt2", "pickle": data / "model.pth"}
-    present = [kind for kind, path in candidates.items() if path.is_file()]
-    if len(present) != 1:
-        raise SubjectError(
-            f"{folder}: {len(present)} of {data.name}/model.pt2 and {data.name}/model.pth; exactly "
-            "one is accepted"
-        )
-    return ModelFiles(
-        folder=folder,
-        weights=candidates[present[0]],
-        format="pt2" if present == ["pt2"] else "pickle",
-        shape=_signature_shape(described.get("signature"), folder),
-    )
+    flavours = described.get("flavors")
+    flavours = flavours if isinstance(flavours, dict) else {}
+    tables = {str(name): table for name, table in flavours.items() if isinstance(table, dict)}
+    if not tables:
+        raise SubjectError(f"{folder}/MLmodel: names no flavour; one that MLflow wrote is accepted")
+    return ModelFiles(folder=folder, flavours=tables, signature=described.get("signature"))
 
 
-def _signature_shape(signature: Any, folder: Path) -> Shape:
+def signature_shape(files: ModelFiles) -> Shape:
+    """Channels, height and width of the images in a signature; unknown where there is none.
+
+    Raises:
+        SubjectError: If the signature is not of one batch of images.
+    """
+    signature, folder = files.signature, files.folder
     if not isinstance(signature, dict) or not signature.get("inputs"):
         return UNKNOWN
-    accepted = "one tensor of float32 and shape (-1, C, H, W) is accepted"
+    accepted = "one tensor of floats and shape (-1, C, H, W) is accepted"
     try:
         text = signature["inputs"].encode()
         inputs = json_data(text, f"{folder}/MLmodel: signature", SubjectError)
@@ -119,7 +122,7 @@ def _signature_shape(signature: Any, folder: Path) -> Shape:
         dtype = tensors[0]["dtype"]
     except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise SubjectError(f"{folder}/MLmodel: the signature's inputs; {accepted}") from error
-    if len(tensors) != 1 or dtype != "float32" or len(shape) != IMAGES:
+    if len(tensors) != 1 or dtype not in FLOATS or len(shape) != IMAGES:
         raise SubjectError(
             f"{folder}/MLmodel: the signature has {len(tensors)} inputs, the first of {dtype} and "
             f"shape {shape}; {accepted}"

@@ -6,24 +6,26 @@ channels come from the model's files, the rest is to be found out.
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 
 from governance import registry
 from governance.errors import SubjectError
+from governance.records.identity import ModelFormat
+from governance.records.model_terms import ModelTerms
 from governance.records.numbers import count
 from governance.records.wording import first_few
 from governance.registry import ModelVersion
 from governance.registry.materials import model_folder
 from governance.registry.opening import device_named
-from governance.subject import model_files
+from governance.subject import flavours, model_files
+from governance.subject.classifier import Classifier
+from governance.subject.flavours import LoadedModel
 from governance.subject.images import open_validation
 from governance.subject.images.validation_set import ValidationSet
-from governance.subject.model_files import Description, ModelFiles, loading, trial
-from governance.subject.model_files.loading import LoadedModel
-from governance.subject.network import Network
+from governance.subject.model_files import Description, trial
+from governance.subject.outputs import Outputs, check, recognised
 from governance.subject.precision import full_precision
 from governance.subject.preprocessing import Preprocessing
 
@@ -40,16 +42,16 @@ class DraftSubject:
 
     Attributes:
         version: The model version, as resolved.
-        files: Its files.
-        network: The model behind some preprocessing.
+        format: How it is stored.
+        classifier: The model behind some preprocessing.
         described: What its author wrote about it.
         validation: The images.
         unsized: Whether the files leave the size open.
     """
 
     version: ModelVersion
-    files: ModelFiles
-    network: Network
+    format: ModelFormat
+    classifier: Classifier
     described: Description
     validation: ValidationSet
     unsized: bool
@@ -83,16 +85,19 @@ def open_draft(
     version = registry.resolve(uri)
     place = device_named(device)
     files = model_files.read(model_folder(version, scratch / "model"))
-    loaded = loading.load(files, allow_pickle=allow_pickle, device=place)
+    terms = ModelTerms(allow_pickle=allow_pickle)
+    loaded = flavours.load(files, terms, place)
     described = model_files.describe(files.folder)
     _refuse_names(version, described, validation)
-    start, unsized = _start(files, loaded, validation)
-    network = Network(model=loaded.model, device=place, preprocessing=start)
-    outputs = _outputs(version, network, described, validation)
+    start, unsized = _start(version, loaded, validation)
+    outputs = _outputs(version, loaded.classifier(preprocessing=start), described, validation)
+    if outputs != terms.outputs:
+        # What is made of the model's numbers depends on their meaning.
+        loaded = flavours.load(files, replace(terms, outputs=outputs), place)
     return DraftSubject(
         version=version,
-        files=files,
-        network=replace(network, outputs=outputs),
+        format=loaded.format,
+        classifier=loaded.classifier(preprocessing=start, outputs=outputs),
         described=described,
         validation=validation,
         unsized=unsized,
@@ -100,16 +105,16 @@ def open_draft(
 
 
 def _start(
-    files: ModelFiles, loaded: LoadedModel, validation: ValidationSet
+    version: ModelVersion, loaded: LoadedModel, validation: ValidationSet
 ) -> tuple[Preprocessing, bool]:
     """Size and number of channels to begin with, and whether the files leave the size open."""
     channels, height, width = (
         taken if taken is not None else signed
-        for taken, signed in zip(loaded.shape, files.shape, strict=True)
+        for taken, signed in zip(loaded.shape, loaded.signed, strict=True)
     )
     if channels not in {None, 1, 3}:
         raise SubjectError(
-            f"{files.folder.name}: takes {channels} channels; 1 (grey) and 3 (colour) are accepted"
+            f"{version.uri}: takes {channels} channels; 1 (grey) and 3 (colour) are accepted"
         )
     first = validation.images[0]
     grey = channels == 1 or (channels is None and first.ndim == 2)  # noqa: PLR2004 - (H, W)
@@ -140,13 +145,15 @@ def _refuse_names(version: ModelVersion, described: Description, validation: Val
 
 
 def _outputs(
-    version: ModelVersion, network: Network, described: Description, validation: ValidationSet
-) -> Literal["logits", "probabilities"]:
+    version: ModelVersion, classifier: Classifier, described: Description, validation: ValidationSet
+) -> Outputs:
     """The kind of the model's outputs, tried on a few images as an assessment does it."""
     images = [validation.images[int(i)] for i in validation.sample(TRIED, 0)]
-    start = network.preprocessing
+    start = classifier.preprocessing
     pixels = torch.from_numpy(np.stack([start.pixels(image) for image in images]))
-    found = trial.check_batch(network.model, network.inputs(pixels.to(network.device)), version.uri)
+    found = trial.check_batch(
+        classifier.answers, pixels.to(classifier.device), version.uri, classifier.tolerance
+    )
     names = validation.class_names
     if found.dim() != 2 or found.shape[1] != len(names):  # noqa: PLR2004 - (B, K)
         named = f" ({first_few(described.class_names)})" if described.class_names else ""
@@ -155,7 +162,7 @@ def _outputs(
             f"the images name {count(len(names))} classes ({first_few(names)}); one number for "
             "each class is accepted: an .npz may name classes without images"
         )
-    sums = bool((found >= 0).all()) and bool(((found.sum(1) - 1).abs() < 1e-3).all())  # noqa: PLR2004 - rounding of a float32 softmax
-    kind: Literal["logits", "probabilities"] = "probabilities" if sums else "logits"
-    trial.check_outputs(found, classes=len(names), kind=kind, where=version.uri)
+    kind = recognised(found)
+    if kind not in {"probabilities", "sigmoid"}:
+        check(found, classes=len(names), kind="logits", where=version.uri)
     return kind

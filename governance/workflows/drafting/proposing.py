@@ -5,20 +5,22 @@ meets it nine times in ten. Every line says what it follows from.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from types import MappingProxyType
 
 from governance.analyses.preprocessing_check import PreprocessingCheck, alternatives
 from governance.errors import SubjectError
 from governance.methods.preprocessing_search import Candidate
 from governance.methods.statistics import acceptance
-from governance.records.evidence import Interval, ValidationIdentity
+from governance.records.evidence import Interval
+from governance.records.identity import ValidationIdentity
 from governance.records.numbers import count, duration, number, percent
 from governance.records.policy import MINIMUM_CLASS_IMAGES
 from governance.records.policy_text import Line, Section, Value, policy_text
 from governance.records.resizing import Resize, Resizing
 from governance.records.wording import first_few
+from governance.subject.outputs import Outputs
 from governance.workflows.policy_chances import WANTED, often
 
 __all__ = ["Measured", "Reference", "proposed"]
@@ -30,6 +32,14 @@ LEAST_RECALL = 0.5
 SKILL = 0.1
 #: Share of the time at hand that is planned for: analyses take longer than their forward passes.
 PLANNED = 0.8
+
+WHY_OUTPUTS: Mapping[Outputs, str] = MappingProxyType(
+    {
+        "logits": "The model's outputs do not sum to one.",
+        "probabilities": "The model's outputs sum to one.",
+        "sigmoid": "The model returns one number from 0 to 1, the probability of the second class.",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +86,7 @@ class Measured:
     data: str
     candidate: Candidate
     unsized: bool
-    outputs: Literal["logits", "probabilities"]
+    outputs: Outputs
     allow_pickle: bool
     why_scale: str
     why_size: str
@@ -182,10 +192,7 @@ def _model(measured: Measured) -> tuple[Line, ...]:
     if measured.unsized:
         why = "The model's files do not say which size it takes; this one did best."
         lines.append(Line(key="size", value=chosen.size, why=why))
-    sums = "sum" if measured.outputs == "probabilities" else "do not sum"
-    lines.append(
-        Line(key="outputs", value=measured.outputs, why=f"The model's outputs {sums} to one.")
-    )
+    lines.append(Line(key="outputs", value=measured.outputs, why=WHY_OUTPUTS[measured.outputs]))
     if measured.allow_pickle:
         why = "The model is a pickle, and you allowed it. Loading it runs code from the file."
         lines.append(Line(key="allow_pickle", value=True, why=why))

@@ -71,26 +71,26 @@ class Choice:
 @full_precision()
 def choose(opened: DraftSubject, seed: int) -> Choice:
     """Search on some images, and confirm on the others."""
-    validation, network = opened.validation, opened.network
+    validation, model = opened.validation, opened.classifier
     order = evenly(validation.labels, np.random.default_rng(seed))[: CHOOSING + CONFIRMING]
     most = min(CHOOSING, len(order) // 2)
     choosing, others = order[:most], order[most:]
     candidates = _candidates(opened)
-    scaled = halved(candidates, network, validation, choosing)
+    scaled = halved(candidates, model, validation, choosing)
     best = preferred(scaled, candidates, validation)
     tried, resizing = scaled, _resizing(opened, order)
     if resizing:
         ways = geometries(best.candidate, _sizes(opened))
-        sized = halved(ways, network, validation, choosing)
+        sized = halved(ways, model, validation, choosing)
         best, tried = preferred(sized, ways, validation), (*sized, *scaled)
     else:
         # Nothing was cut; the policy then refuses images of another size.
         plain = replace(best.candidate.preprocessing, resize="none")
         best = replace(best, candidate=replace(best.candidate, preprocessing=plain))
     rivals = _rivals(best.candidate, tried)
-    first, *next_ones = answered([best.candidate, *rivals], network, validation, others[:COMPARED])
-    (rest,) = answered([best.candidate], network, validation, others[COMPARED:])
-    (more,) = answered([best.candidate], network, validation, np.setdiff1d(choosing, best.images))
+    first, *next_ones = answered([best.candidate, *rivals], model, validation, others[:COMPARED])
+    (rest,) = answered([best.candidate], model, validation, others[COMPARED:])
+    (more,) = answered([best.candidate], model, validation, np.setdiff1d(choosing, best.images))
     return Choice(
         tried=tried,
         chosen=best.joined(more),
@@ -130,7 +130,7 @@ def distinct(tried: Sequence[Tried]) -> tuple[Tried, ...]:
 
 def _candidates(opened: DraftSubject) -> tuple[Candidate, ...]:
     """Scale and channel order to try: what the author wrote first, then the usual ones."""
-    start, said = opened.network.preprocessing, opened.described.scale
+    start, said = opened.classifier.preprocessing, opened.described.scale
     usual = scales(start)
     if said is None or len(said[0]) not in {1, start.depth} or len(said[1]) not in {1, start.depth}:
         return usual
@@ -144,12 +144,12 @@ def _candidates(opened: DraftSubject) -> tuple[Candidate, ...]:
 
 def _resizing(opened: DraftSubject, order: NDArray[np.int64]) -> bool:
     """Whether images come in another size than the model takes."""
-    size, images = opened.network.preprocessing.size, opened.validation.images
+    size, images = opened.classifier.preprocessing.size, opened.validation.images
     return opened.unsized or any(images[int(index)].shape[:2] != size for index in order)
 
 
 def _sizes(opened: DraftSubject) -> Sequence[tuple[int, int]]:
-    start = opened.network.preprocessing.size
+    start = opened.classifier.preprocessing.size
     if not opened.unsized:
         return (start,)
     return tuple(dict.fromkeys([start, *((side, side) for side in USUAL_SIDES)]))
@@ -191,6 +191,6 @@ def seconds_of_one(opened: DraftSubject, choice: Choice) -> float:
     images, times = choice.confirmed.images[:TIMED], []
     for _ in range(2):
         begun = time.perf_counter()
-        answered([choice.confirmed.candidate], opened.network, opened.validation, images)
+        answered([choice.confirmed.candidate], opened.classifier, opened.validation, images)
         times.append((time.perf_counter() - begun) / len(images))
     return min(times)

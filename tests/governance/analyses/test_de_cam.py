@@ -9,7 +9,7 @@ from governance import analyses
 from governance.analyses.de_cam import DeCam, evolve_map
 from governance.errors import PolicyError
 from governance.methods.evolved import evolve_map as below
-from governance.records.evidence import ModelIdentity
+from governance.records.identity import ModelIdentity
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.network import Network, tensor_digest
 from governance.subject.preprocessing import Preprocessing

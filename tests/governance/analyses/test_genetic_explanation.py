@@ -13,7 +13,8 @@ from governance.analyses.genetic_explanation import GeneticExplanation, evolve
 from governance.errors import PolicyError
 from governance.methods.evolved import evolve as below
 from governance.records.decision import judge
-from governance.records.evidence import Evidence, ModelIdentity
+from governance.records.evidence import Evidence
+from governance.records.identity import ModelIdentity
 from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.network import Network, tensor_digest

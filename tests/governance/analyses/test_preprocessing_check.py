@@ -10,7 +10,8 @@ from torch import nn
 
 from governance.analyses.preprocessing_check import PreprocessingCheck, alternatives
 from governance.records.decision import judge
-from governance.records.evidence import Evidence, ModelIdentity
+from governance.records.evidence import Evidence
+from governance.records.identity import ModelIdentity
 from governance.records.policy import ModelTerms, Policy
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.network import Network

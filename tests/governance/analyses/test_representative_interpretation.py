@@ -16,7 +16,7 @@ from governance.analyses.representative_interpretation import (
 )
 from governance.errors import AnalysisError
 from governance.methods.decision_rules import ask
-from governance.records.evidence import ModelIdentity
+from governance.records.identity import ModelIdentity
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.network import Network, tensor_digest
 from governance.subject.preprocessing import Preprocessing

@@ -27,13 +27,8 @@ from governance.errors import EvidenceError
 from governance.records.assessment import Assessment, attach
 from governance.records.bundle_files import combined, packed, unpacked
 from governance.records.decision import judge
-from governance.records.evidence import (
-    Evidence,
-    Measurement,
-    ModelIdentity,
-    Table,
-    ValidationIdentity,
-)
+from governance.records.evidence import Evidence, Measurement, Table
+from governance.records.identity import ModelIdentity, ValidationIdentity
 from governance.records.policy import Policy
 from governance.records.version_ref import VersionRef
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from governance.approval import Keyring, PrivateKey
 from governance.approval.model_signatures import SIGNATURE, signature_of
 from governance.errors import ApprovalError, EvidenceError
-from governance.records.evidence import ModelSignature
+from governance.records.identity import ModelSignature
 
 pytest.importorskip("model_signing")
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,7 +8,8 @@ import pytest
 
 from governance.cli import console, verdicts
 from governance.records.decision import judge
-from governance.records.evidence import Evidence, Interval, Measurement, ValidationIdentity
+from governance.records.evidence import Evidence, Interval, Measurement
+from governance.records.identity import ValidationIdentity
 from governance.records.policy import Expectation, ModelTerms, Policy
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from governance.drift.envelope import changed_layers, outside, sides, table
 from governance.records.drift_terms import Envelope
-from governance.records.evidence import ModelIdentity
+from governance.records.identity import ModelIdentity
 
 
 def model(**layers):

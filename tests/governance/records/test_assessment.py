@@ -16,16 +16,8 @@ from strategies import assessments
 from governance.errors import AnalysisError, EvidenceError
 from governance.records.assessment import MANIFEST, RECORD, Assessment, Baseline, Difference, attach
 from governance.records.decision import judge
-from governance.records.evidence import (
-    Evidence,
-    Failure,
-    Figure,
-    Interval,
-    Measurement,
-    ModelIdentity,
-    Table,
-    ValidationIdentity,
-)
+from governance.records.evidence import Evidence, Failure, Figure, Interval, Measurement, Table
+from governance.records.identity import ModelIdentity, ValidationIdentity
 from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.records.serialisation import canonical
 from governance.records.version_ref import VersionRef

@@ -19,7 +19,8 @@ from strategies import (
 from governance.errors import AnalysisError, EvidenceError
 from governance.records.assessment import Assessment
 from governance.records.decoding import FLAT, UNWRITTEN
-from governance.records.evidence import Evidence, Interval, Measurement, ModelIdentity
+from governance.records.evidence import Evidence, Interval, Measurement
+from governance.records.identity import ModelIdentity
 from governance.records.policy import Expectation, Policy
 from governance.records.serialisation import canonical, from_data, parse, to_data
 from governance.records.version_ref import VersionRef

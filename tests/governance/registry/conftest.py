@@ -12,10 +12,9 @@ from mlflow import MlflowClient
 from governance.records.assessment import Assessment, attach
 from governance.records.decision import judge
 from governance.records.evidence import Evidence, Figure, Interval, Measurement, Table
-from governance.records.policy import Policy
+from governance.records.policy import ModelTerms, Policy
 from governance.registry import record, resolve
-from governance.subject import model_files
-from governance.subject.model_files import loading
+from governance.subject import flavours, model_files
 
 POLICY = """
 title = "Stripes | *bold*"
@@ -113,7 +112,7 @@ def version(mlflow_store, saved_model, tmp_path):
 def opened(saved_model):
     """The identity of the model, opened once."""
     files = model_files.read(saved_model)
-    loaded = loading.load(files, allow_pickle=False, device=torch.device("cpu"))
+    loaded = flavours.load(files, ModelTerms(), torch.device("cpu"))
     return loaded.identity(files, uri="")
 
 

@@ -13,11 +13,11 @@ import governance
 from governance.approval import Keyring, PrivateKey, sign
 from governance.errors import ApprovalError, EvidenceError, RegistryError, SubjectError
 from governance.records.assessment import Assessment
+from governance.records.model_terms import ModelTerms
 from governance.registry import ask, load_model, promote, record, resolve, revoke
 from governance.registry.recording import manifest_digest, record_digest
 from governance.registry.signing import verdict_of
-from governance.subject import model_files
-from governance.subject.model_files import loading
+from governance.subject import flavours, model_files
 
 DAY = 24 * 3600
 NOUGHT = "sha256:" + "0" * 64
@@ -42,7 +42,7 @@ def keys(tmp_path_factory):
 def opened(saved_model):
     """The identity of the model, opened once."""
     files = model_files.read(saved_model)
-    loaded = loading.load(files, allow_pickle=False, device=torch.device("cpu"))
+    loaded = flavours.load(files, ModelTerms(), torch.device("cpu"))
     return loaded.identity(files, uri="")
 
 

@@ -4,13 +4,8 @@ import pytest
 
 from governance.records.assessment import Assessment
 from governance.records.decision import EXIT_CODES, judge
-from governance.records.evidence import (
-    Evidence,
-    Failure,
-    Measurement,
-    ModelIdentity,
-    ValidationIdentity,
-)
+from governance.records.evidence import Evidence, Failure, Measurement
+from governance.records.identity import ModelIdentity, ValidationIdentity
 from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.registry.description import summary
 from governance.registry.run_page import headlines

@@ -9,9 +9,8 @@ import torch
 from torch import nn
 
 from governance.errors import RegistryError, SubjectError
-from governance.records.policy import ModelTerms
 from governance.registry import resolve
-from governance.registry.opening import _preprocessing, open_subject
+from governance.registry.opening import open_subject
 from governance.subject.network import tensor_digest
 
 
@@ -97,25 +96,6 @@ def test_a_gpu_that_is_not_there_is_refused_and_auto_does_without(folder, policy
 
 def test_an_unknown_device_is_refused(folder, policy, tmp_path):
     assert "auto, cpu and cuda are accepted" in refusal(folder, policy, tmp_path, device="tpu")
-
-
-def test_signature_export_and_policy_are_held_against_each_other():
-    # arrange
-    grey = ModelTerms(channels="grey")
-
-    def problems(terms, signed, taken):
-        with pytest.raises(SubjectError) as caught:
-            _preprocessing(terms, signed, taken, "m")
-        return caught.value.problems
-
-    # act / assert
-    assert _preprocessing(grey, (1, 8, 9), (1, None, None), "m").size == (8, 9)
-    free = dataclasses.replace(grey, size=(4, 5))
-    assert _preprocessing(free, (None,) * 3, (None,) * 3, "m").size == (4, 5)
-    assert _preprocessing(free, (1, None, None), (1, 4, 5), "m").size == (4, 5)
-    assert len(problems(grey, (3, 8, 8), (1, 8, 9))) == 2
-    assert "size = [height, width]" in problems(grey, (1, None, 8), (1, None, 8))[0]
-    assert len(problems(dataclasses.replace(grey, size=(8, 7)), (3, 8, 8), (3, 8, 8))) == 2
 
 
 def test_a_pickled_model_is_opened_only_where_the_policy_allows_it(policy, tmp_path, tiny_subject):

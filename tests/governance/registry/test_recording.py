@@ -15,7 +15,7 @@ from governance.approval.claims import claimed
 from governance.errors import EvidenceError, RegistryError
 from governance.records.assessment import Assessment
 from governance.records.decision import judge
-from governance.records.evidence import ModelIdentity
+from governance.records.identity import ModelIdentity
 from governance.registry import marked_running, record, resolve
 from governance.registry.metric_names import metric_name
 from governance.registry.recording import VERDICT, manifest_digest

@@ -1,7 +1,7 @@
 """Answers: the class scores are found in whatever a model returns, or the message says how."""
 
-from collections import namedtuple
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -14,7 +14,12 @@ SCORES = torch.arange(12.0).reshape(4, 3)
 MAPS = torch.zeros(4, 8, 5, 5)
 VECTORS = torch.zeros(4, 8)
 
-Named = namedtuple("Named", ["logits", "aux_logits"])
+
+class Named(NamedTuple):
+    """As torchvision's Inception returns in training."""
+
+    logits: torch.Tensor
+    aux_logits: torch.Tensor
 
 
 @dataclass
@@ -68,11 +73,11 @@ def test_the_policy_names_one_of_several(answer, wanted, same):
 @pytest.mark.parametrize(
     ("answer", "wanted", "problem"),
     [
-        ((VECTORS, SCORES), None, "'0' (4, 8), '1' (4, 3), of which several could be the class sc"),
-        ({"a": SCORES, "b": SCORES}, None, "output_name = 'a' in [model] of the policy, or another"),
-        ({"a": SCORES, "m": MAPS}, "m", "output_name = 'm' in [model] of the policy is none of the"),
+        ((VECTORS, SCORES), None, "'0' (4, 8), '1' (4, 3), of which several could be the class"),
+        ({"a": SCORES, "b": SCORES}, None, "output_name = 'a' in [model] of the policy, or ano"),
+        ({"a": SCORES, "m": MAPS}, "m", "output_name = 'm' in [model] of the policy is none of t"),
         (SCORES, "logits", "returns a tensor of shape (4, 3), and output_name = 'logits'"),
-        ({"maps": MAPS}, None, "returns 'maps' (4, 8, 5, 5); one tensor (B, K) is accepted, alone"),
+        ({"maps": MAPS}, None, "returns 'maps' (4, 8, 5, 5); one tensor (B, K) is accepted, al"),
         (torch.tensor(1.0), None, "returns a tensor of shape (); one tensor (B, K)"),
         ("three", None, "returns str without a tensor in it; one tensor (B, K) is accepted: wrap"),
         ({"logits": None}, None, "returns dict without a tensor"),

@@ -92,7 +92,7 @@ def test_many_sigmoids_are_told_by_their_sums_and_get_two_cures():
 
 
 def test_several_numbers_are_no_single_sigmoid():
-    with pytest.raises(SubjectError, match="returns 3 numbers per image.*'multilabel'"):
+    with pytest.raises(SubjectError, match=r"returns 3 numbers per image.*'multilabel'"):
         columns(LOGITS.sigmoid(), "sigmoid")
 
 

@@ -12,7 +12,7 @@ from subjects import black_box, with_network
 from torch import nn
 
 from governance.errors import AnalysisError, SubjectError
-from governance.records.evidence import ModelIdentity
+from governance.records.identity import ModelIdentity
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.network import Network, tensor_digest
 from governance.subject.preprocessing import Preprocessing

@@ -26,7 +26,7 @@ from torch import nn
 from governance.approval import PrivateKey
 from governance.approval.model_signatures import SIGNATURE
 from governance.records.assessment import Assessment
-from governance.records.evidence import ModelSignature
+from governance.records.identity import ModelSignature
 from governance.workflows import assessing, printing
 
 BROKEN = """

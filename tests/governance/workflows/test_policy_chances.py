@@ -3,7 +3,7 @@
 import pytest
 
 from governance.methods.statistics.acceptance import none_short, share_passes, worst_passes
-from governance.records.evidence import ValidationIdentity
+from governance.records.identity import ValidationIdentity
 from governance.records.policy import Policy
 from governance.workflows.orchestration import judged_by
 from governance.workflows.policy_chances import chances, often

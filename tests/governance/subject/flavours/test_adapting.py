@@ -29,23 +29,23 @@ class Of(nn.Module):
 
     def forward(self, x):
         features = self.body(x)
-        return self.answer(self.fc(features), features, x)
+        return self.answer(self.fc(features), features)
 
 
 CASES = {
-    "dictionary": (3, lambda y, f, x: {"logits": y, "maps": x}, {}, lambda y: y),
-    "tuple": (3, lambda y, f, x: (f, y), {"output_name": "1"}, lambda y: y),
-    "one logit": (1, lambda y, f, x: y, {}, lambda y: torch.cat([0 * y, y], 1)),
-    "flat logit": (1, lambda y, f, x: y[:, 0], {}, lambda y: torch.cat([0 * y, y], 1)),
+    "dictionary": (3, lambda y, f: {"logits": y, "features": f}, {}, lambda y: y),
+    "tuple": (3, lambda y, f: (f, y), {"output_name": "1"}, lambda y: y),
+    "one logit": (1, lambda y, _: y, {}, lambda y: torch.cat([0 * y, y], 1)),
+    "flat logit": (1, lambda y, _: y[:, 0], {}, lambda y: torch.cat([0 * y, y], 1)),
     "one sigmoid": (
         1,
-        lambda y, f, x: y.sigmoid(),
+        lambda y, _: y.sigmoid(),
         {"outputs": "sigmoid"},
         lambda y: torch.cat([1 - y.sigmoid(), y.sigmoid()], 1),
     ),
-    "maps of one pixel": (3, lambda y, f, x: y[:, :, None, None], {}, lambda y: y),
-    "labels": (3, lambda y, f, x: [y], {"outputs": "multilabel_logits"}, torch.sigmoid),
-    "half precision at the end": (3, lambda y, f, x: y.half(), {}, lambda y: y.half().float()),
+    "maps of one pixel": (3, lambda y, _: y[:, :, None, None], {}, lambda y: y),
+    "labels": (3, lambda y, _: [y], {"outputs": "multilabel_logits"}, torch.sigmoid),
+    "half precision at the end": (3, lambda y, _: y.half(), {}, lambda y: y.half().float()),
 }
 
 
@@ -87,14 +87,14 @@ def test_an_export_gives_the_same_and_can_still_be_replayed(name, frozen):
 
 
 def test_a_model_that_returns_its_class_scores_is_taken_as_it_is():
-    model = network(3, lambda y, f, x: y)
+    model = network(3, lambda y, _: y)
     assert adapted(model, IMAGES, ModelTerms()) is model
     program = torch.export.export(model, (IMAGES,))
     assert adapted_program(program, ModelTerms(), "m") is program
 
 
 def test_several_outputs_that_could_be_meant_are_refused_by_name():
-    model = network(3, lambda y, f, x: {"a": y, "b": f})
+    model = network(3, lambda y, f: {"a": y, "b": f})
     with pytest.raises(SubjectError, match="output_name = 'a'"):
         adapted(model, IMAGES, ModelTerms())
     program = torch.export.export(model, (IMAGES,))
@@ -103,7 +103,7 @@ def test_several_outputs_that_could_be_meant_are_refused_by_name():
 
 
 def test_an_adapted_model_is_copied_and_switched_as_a_whole():
-    model = network(3, lambda y, f, x: {"logits": y})
+    model = network(3, lambda y, _: {"logits": y})
     found = copy.deepcopy(adapted(model, IMAGES, ModelTerms()))
     found.train()
     assert found.model.training
@@ -113,7 +113,7 @@ def test_an_adapted_model_is_copied_and_switched_as_a_whole():
 
 
 def test_hooks_on_the_model_itself_are_called():
-    model = network(3, lambda y, f, x: {"logits": y})
+    model = network(3, lambda y, _: {"logits": y})
     model.register_forward_pre_hook(lambda _, images: (images[0] * 0,))
     found = adapted(model, IMAGES, ModelTerms())
     torch.testing.assert_close(found(IMAGES), model(IMAGES)["logits"])

@@ -12,7 +12,7 @@ from governance import registry
 from governance.errors import SubjectError
 from governance.methods.preprocessing_search import scales
 from governance.methods.statistics.acceptance import share_passes
-from governance.records.evidence import ValidationIdentity
+from governance.records.identity import ValidationIdentity
 from governance.records.policy import Expectation, Policy
 from governance.subject.preprocessing import Preprocessing
 from governance.workflows import assessing, orchestration

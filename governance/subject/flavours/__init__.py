@@ -1,0 +1,18 @@
+"""Flavours: from a model's files to a model that can be asked; one module for each kind of model.
+
+```
+choosing  which flavour a version is opened by, and its loading
+loaded    a model as every flavour hands it over
+fitting   the policy's preprocessing, completed and checked by what the model takes
+pytorch   a module that mlflow.pytorch logged: pt2 exports, and pickles where they are allowed
+```
+
+Each flavour is one function `load(files, terms, device)` that returns a `LoadedModel`. A model
+whose module is at hand becomes a `Network`, any other a `BlackBox`, which gives only its outputs.
+The libraries behind a flavour are imported inside its function.
+"""
+
+from governance.subject.flavours.choosing import load
+from governance.subject.flavours.loaded import LoadedModel
+
+__all__ = ["LoadedModel", "load"]

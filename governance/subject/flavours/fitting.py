@@ -1,0 +1,56 @@
+"""Fitting: the preprocessing of a policy, completed and checked by what the model takes."""
+
+from governance.errors import SubjectError
+from governance.records.model_terms import ModelTerms
+from governance.subject.flavours.loaded import LoadedModel
+from governance.subject.preprocessing import Preprocessing
+
+__all__ = ["fitted"]
+
+
+def fitted(terms: ModelTerms, loaded: LoadedModel, where: str) -> Preprocessing:
+    """The preprocessing of a policy, completed and checked by what a model takes.
+
+    Args:
+        terms: What the policy says about the model.
+        loaded: The model, with the shapes that it takes.
+        where: Name of the model in messages.
+
+    Raises:
+        SubjectError: All that does not go together, at once.
+    """
+    signed, taken = loaded.signed, loaded.shape
+    problems = [
+        f"{where}: {what} is {theirs} in the signature and {ours} in the model; log the model "
+        "again with an input_example as it takes it"
+        for what, theirs, ours in zip(("channels", "height", "width"), signed, taken, strict=True)
+        if None not in {theirs, ours} and theirs != ours
+    ]
+    channels, height, width = (
+        signed[place] if size is None else size for place, size in enumerate(taken)
+    )
+    size = terms.input_size
+    if size is None and height is not None and width is not None:
+        size = (height, width)
+    if size is None:
+        problems.append(
+            f"{where}: its files do not say which size of image it takes; size = [height, width] "
+            "in [model] of the policy is needed"
+        )
+    elif height not in {None, size[0]} or width not in {None, size[1]}:
+        problems.append(
+            f"{where}: takes images of {height} x {width} and the policy says {size[0]} x "
+            f"{size[1]}; leave size out of [model] of the policy, or set it to that"
+        )
+    depth = 1 if terms.channels == "grey" else 3
+    if channels not in {None, depth}:
+        problems.append(
+            f"{where}: takes {channels} channels and the policy says {terms.channels}, which is "
+            f"{depth}; channels = 'grey' for 1, 'rgb' or 'bgr' for 3 in [model] of the policy is "
+            "accepted"
+        )
+    if problems or size is None:
+        raise SubjectError(problems)
+    return Preprocessing(
+        size=size, channels=terms.channels, mean=terms.mean, std=terms.std, resize=terms.resize
+    )

@@ -1,0 +1,51 @@
+"""Loaded model: a model as every flavour hands it over, before images are brought to its size."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from governance.records.identity import ModelFormat, ModelIdentity
+from governance.subject.classifier import Classifier
+from governance.subject.model_files import UNKNOWN, ModelFiles, Shape, artifact_digest
+
+__all__ = ["LoadedModel"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LoadedModel:
+    """A model that can be asked as soon as it is known how an image becomes its input.
+
+    Attributes:
+        classifier: Makes the classifier from a `preprocessing` and the meaning of its `outputs`,
+            both given by name: a `Network` or a `BlackBox`.
+        format: How the model is stored.
+        digest: sha256 over the model's tensors, or over its files where they hold none that can be
+            read.
+        shape: Input shape that the model itself takes.
+        signed: Input shape of the signature beside the model.
+        parameters: Number of trainable numbers; None where they cannot be counted.
+        layers: Digest of the tensors of each module that holds some, by its path.
+        module: The torch module in evaluation mode; None where there is none.
+    """
+
+    classifier: Callable[..., Classifier]
+    format: ModelFormat
+    digest: str
+    shape: Shape = UNKNOWN
+    signed: Shape = UNKNOWN
+    parameters: int | None = None
+    layers: Mapping[str, str] = field(default_factory=dict)
+    module: nn.Module | None = None
+
+    def identity(self, files: ModelFiles, **place: Any) -> ModelIdentity:
+        """Identity for the record; `place` names the model in MLflow."""
+        return ModelIdentity(
+            digest=self.digest,
+            artifact_digest=artifact_digest(files.folder),
+            format=self.format,
+            parameters=self.parameters,
+            layers=self.layers,
+            **place,
+        )
