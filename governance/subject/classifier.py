@@ -35,6 +35,11 @@ class Classifier(Protocol):
         ...
 
     @property
+    def closed(self) -> str:
+        """Why it cannot be looked into, as a clause about it; empty where it can be."""
+        ...
+
+    @property
     def tolerance(self) -> float:
         """Largest difference between two answers to one image, relative to the largest number."""
         ...

@@ -70,8 +70,8 @@ class Subject:
         if isinstance(self.classifier, Network):
             return self.classifier
         raise AnalysisError(
-            f"model {self.identity.uri}: gives only probabilities and its layers cannot be looked "
-            "into; a torch module (from mlflow.pytorch.log_model) is accepted"
+            f"model {self.identity.uri}: {self.classifier.closed} and its layers cannot be looked "
+            "into; a float32 torch module (from mlflow.pytorch.log_model) is accepted"
         )
 
     def pixels(self, indices: Sequence[int] | NDArray[np.int64]) -> Tensor:

@@ -158,7 +158,7 @@ def assess(
     total = len(built) + compares
     for index, (name, analysis) in enumerate(built.items()):
         if not _answerable(analysis, subject):
-            evidence.append(_inapplicable(_unrun(name, analysis, subject, policy)))
+            evidence.append(_inapplicable(_unrun(name, analysis, subject, policy), subject))
             continue
         with metered(progress, name, index, total, subject.meter):
             measured = _unrun if _late(policy, started) else _run
@@ -202,7 +202,7 @@ def measured_again(subject: Subject, policy: Policy, recorded: Evidence) -> Evid
     analysis = analyses.load(recorded.analysis, recorded.parameters)
     seeded = replace(policy, seed=recorded.seed)
     if not _answerable(analysis, subject):
-        return _inapplicable(_unrun(recorded.analysis, analysis, subject, seeded))
+        return _inapplicable(_unrun(recorded.analysis, analysis, subject, seeded), subject)
     found = _run(recorded.analysis, analysis, subject, seeded)
     _check_unchanged(subject, recorded.analysis)
     return sound(found, policy)
@@ -212,12 +212,13 @@ def _answerable(analysis: Analysis, subject: Subject) -> bool:
     return analysis.needs == "probabilities" or isinstance(subject.classifier, Network)
 
 
-def _inapplicable(unmeasured: Evidence) -> Evidence:
+def _inapplicable(unmeasured: Evidence, subject: Subject) -> Evidence:
     """Evidence that a question cannot be put to this kind of model; never counted as met."""
     failure = Failure(
         kind=INAPPLICABLE,
-        message=f"{unmeasured.analysis} looks inside the model and this model gives only "
-        "probabilities; a torch module (from mlflow.pytorch.log_model) is accepted",
+        message=f"{unmeasured.analysis} looks inside the model, and this model "
+        f"{subject.classifier.closed}; a float32 torch module (from mlflow.pytorch.log_model) is "
+        "accepted",
     )
     return replace(unmeasured, failure=failure)
 

@@ -72,7 +72,9 @@ def load(files: ModelFiles, terms: ModelTerms, device: torch.device) -> LoadedMo
             "its author and set allow_pickle = true in [model] of the policy"
         )
     else:
-        model, shape = unwrapped(_load_pickle(weights)), signed
+        model, shape = _load_pickle(weights), signed
+        _entries(model, weights.name)
+        model = unwrapped(model)
         precision = input_type(model)
     tensors = _entries(model, weights.name)
     _check_weights(tensors, weights.name)

@@ -1,4 +1,4 @@
-"""Adapting: a torch model that returns something else keeps its paths, tensors and way to be run."""
+"""Adapting: a torch model that returns something else keeps its paths, tensors and tracing."""
 
 import copy
 
@@ -98,7 +98,7 @@ def test_several_outputs_that_could_be_meant_are_refused_by_name():
     with pytest.raises(SubjectError, match="output_name = 'a'"):
         adapted(model, IMAGES, ModelTerms())
     program = torch.export.export(model, (IMAGES,))
-    with pytest.raises(SubjectError, match="m: returns 'a' .* output_name = 'a'"):
+    with pytest.raises(SubjectError, match=r"m: returns 'a' .* output_name = 'a'"):
         adapted_program(program, ModelTerms(), "m")
 
 
