@@ -19,7 +19,7 @@ from reports.approvals import Approvals
 from reports.prose import printable
 from reports.view import View, view
 
-__all__ = ["code_point", "environment", "page", "style", "to_html"]
+__all__ = ["code_point", "environment", "is_picture", "page", "style", "to_html"]
 
 # File, family, weight and style.
 FONTS = (
@@ -131,15 +131,19 @@ def _name(text: str) -> Markup:
     return Markup(PART_OF_NAME.sub(r"\1<wbr>", str(escape(printable(text)))))  # noqa: S704 - escaped
 
 
-def _picture(content: bytes) -> str:
-    """A picture inside the page; nothing where it is no PNG or has more pixels than one has.
+def is_picture(content: bytes) -> bool:
+    """Whether a content is a PNG of no more pixels than a picture has.
 
     What stands in a record is untrusted: as something else than a PNG it would be drawn by another
     reader, and a few kilobytes can be a picture of gigabytes.
     """
     size = HEADER.match(content)
-    good = size and int.from_bytes(size[1]) * int.from_bytes(size[2]) <= MOST_PIXELS
-    return _data_uri(content if good else b"", "image/png")
+    return size is not None and int.from_bytes(size[1]) * int.from_bytes(size[2]) <= MOST_PIXELS
+
+
+def _picture(content: bytes) -> str:
+    """A picture inside the page; nothing where it is none."""
+    return _data_uri(content if is_picture(content) else b"", "image/png")
 
 
 def _data_uri(content: bytes, kind: str) -> str:

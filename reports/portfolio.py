@@ -2,14 +2,13 @@
 
 import hashlib
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from jinja2 import Environment
 
-from governance.records.assessment import Assessment
+from governance.records.numbers import number
 from governance.records.portfolio import Portfolio, PortfolioModel, PortfolioVersion
 from reports.findings import FindingText, by_metric, findings
 from reports.html import environment, style
@@ -21,6 +20,8 @@ __all__ = ["pages"]
 #: Images that are listed of those whose answer turned wrong or right.
 MOST_IMAGES = 50
 #: Metrics of a model's history beside those that decide.
+#: P-values below are not told apart.
+LEAST = 0.001
 COLUMNS = ("performance.accuracy", "performance.recall_worst")
 
 
@@ -41,25 +42,13 @@ class Kept:
     cells: tuple[FindingText | None, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
-    """Images whose answer differs between two versions.
+def pages(portfolio: Portfolio, pictures: Collection[str] = ()) -> Mapping[str, str]:
+    """Contents of the files of the site, by name.
 
-    Attributes:
-        n: Number of images.
-        wrong: Those that turned wrong, as (place, class, answer before, answer now).
-        right: Those that turned right.
-        classes: Numbers of both by class.
+    Args:
+        portfolio: As read.
+        pictures: Files of pictures that lie beside the pages.
     """
-
-    n: int
-    wrong: tuple[tuple[int, str, str, str], ...]
-    right: tuple[tuple[int, str, str, str], ...]
-    classes: tuple[tuple[str, int, int], ...]
-
-
-def pages(portfolio: Portfolio) -> Mapping[str, str]:
-    """Contents of the files of the site, by name."""
     made = _environment()
     models = made.get_template("portfolio/model.html.j2")
     pair = made.get_template("portfolio/pair.html.j2")
@@ -70,18 +59,19 @@ def pages(portfolio: Portfolio) -> Mapping[str, str]:
         site[file_of(model)] = models.render(
             portfolio=portfolio, model=model, kept=tuple(_kept(model, told)), columns=COLUMNS
         )
-        for old, new in model.pairs:
-            site[file_of(model, old, new)] = pair.render(
-                portfolio=portfolio, model=model, answers=_answers(old, new),
-                pair=tuple((item, _sentence(item, told[item.number])) for item in (old, new)),
-                rows=tuple(_beside(told[old.number], told[new.number])),
+        for item in model.pairs:
+            site[file_of(model, item.old, item.new)] = pair.render(
+                portfolio=portfolio, model=model, turned=item.turned, galleries=item.galleries,
+                there=frozenset(pictures),
+                pair=[(one, _sentence(one, told[one.number])) for one in (item.old, item.new)],
+                rows=tuple(_beside(told[item.old.number], told[item.new.number])),
             )  # fmt: skip
     return site
 
 
 def _environment() -> Environment:
     made = environment()
-    made.filters.update(day=_day, human=_human)
+    made.filters.update(day=_day, chance=_chance, human=_human, title=_title)
     made.globals.update(file_of=file_of, waiting=_waiting, most=MOST_IMAGES)
     return made
 
@@ -100,6 +90,16 @@ def _sentence(item: PortfolioVersion, told: Sequence[FindingText]) -> str:
         return ""
     found = verdict(item.record, told)
     return f"{found.word}: {found.says}"
+
+
+def _chance(p: float) -> str:
+    """A p-value, of which nobody needs more than three decimals."""
+    return f"below {LEAST}" if p < LEAST else number(p, 3)
+
+
+def _title(analysis: str) -> str:
+    """Name of an analysis for a reader."""
+    return analysis.replace("_", " ").capitalize()
 
 
 def _human(metric: str) -> str:
@@ -141,37 +141,3 @@ def _beside(
         return outcomes[0] == outcomes[1], not any(item is not None and item.open for item in pair)
 
     yield from sorted(pairs, key=place)
-
-
-def _answers(old: PortfolioVersion, new: PortfolioVersion) -> Answers | None:
-    """Images that turned wrong or right; None where the records do not tell."""
-    if old.record is None or new.record is None:
-        return None
-    before, now = _rows(old.record), _rows(new.record)
-    same = old.record.validation.digest == new.record.validation.digest
-    if not same or not before or len(before) != len(now):
-        return None
-    wrong, right = [], []
-    for place, ((true, was), (_, given)) in enumerate(zip(before, now, strict=True)):
-        turned = (place, true, was, given)
-        if was == true != given:
-            wrong.append(turned)
-        elif was != true == given:
-            right.append(turned)
-    lost, won = (Counter(item[1] for item in items) for items in (wrong, right))
-    names = [name for name in new.record.validation.class_names if lost[name] or won[name]]
-    return Answers(
-        n=len(now), wrong=tuple(wrong), right=tuple(right),
-        classes=tuple((name, lost[name], won[name]) for name in names),
-    )  # fmt: skip
-
-
-def _rows(record: Assessment) -> list[tuple[str, str]]:
-    """Class and answer of every image, in the order of the set; empty where none are kept."""
-    for evidence in record.evidence:
-        for table in evidence.measurement.tables if evidence.measurement else ():
-            found = (evidence.analysis, table.name) == ("performance", "answers")
-            if found and {"class", "answer"} <= set(table.columns):
-                places = [table.columns.index(name) for name in ("class", "answer")]
-                return [(str(row[places[0]]), str(row[places[1]])) for row in table.rows]
-    return []

@@ -142,6 +142,9 @@ def _images(assessment: Assessment) -> Fact:
     if validation.skipped:
         left = [f"{count(n)} {printable(kind)}" for kind, n in validation.skipped.items()]
         words += f"; left out: {first_few(left)}"
+    if validation.metadata:
+        columns = [printable(name) for name in validation.metadata]
+        words += f"; their list also names {first_few(columns)}"
     return Fact(name="Images", words=words, mono=validation.location)
 
 

@@ -141,6 +141,7 @@ class Performance:
             bins=self.bins,
             class_recall=self.class_recall,
             seed=seed,
+            ids=validation.ids,
         )
         pictures, table = misread(
             np.asarray(predictions, dtype=np.float64),
@@ -164,6 +165,7 @@ def performance(
     bins: int = 15,
     class_recall: float = 0.5,
     seed: int = 0,
+    ids: Sequence[str] | None = None,
 ) -> Measurement:
     """Right answers and calibration of probabilities against labels.
 
@@ -174,6 +176,7 @@ def performance(
         bins: Largest number of bins of the calibration error.
         class_recall: Recall that every class is meant to have.
         seed: Of the bootstrap and of the simulated control.
+        ids: N names of the images; their places in the set by default.
 
     Raises:
         AnalysisError: If shapes disagree, a label is out of range, or a row holds no probabilities.
@@ -205,7 +208,7 @@ def performance(
             _classes(class_names, recalls, precisions),
             confusion_table(confused, class_names),
             _bins(scale),
-            _answers(class_names, y, p),
+            _answers(ids or [str(place) for place in range(len(y))], class_names, y, p),
         ),
         notes=(*_notes(class_names, named, recalls, scale), *short_note),
     )
@@ -338,17 +341,19 @@ def _bins(scale: Calibration) -> Table:
     )
 
 
-def _answers(names: Sequence[str], y: NDArray[np.int64], p: NDArray[np.float64]) -> Table:
+def _answers(
+    ids: Sequence[str], names: Sequence[str], y: NDArray[np.int64], p: NDArray[np.float64]
+) -> Table:
     return Table(
         name="answers",
         caption=(
-            f"Each row is a validation image, in the order of the set (n = {len(y)}): its class, "
-            "the model's answer, and the probability of that answer."
+            f"Each row is a validation image, in the order of the set (n = {len(y)}): its name, "
+            "its class, the model's answer, and the probability of that answer."
         ),
-        columns=("class", "answer", "confidence"),
+        columns=("image", "class", "answer", "confidence"),
         rows=tuple(
-            (names[true], names[named], float(sure))
-            for true, named, sure in zip(y, p.argmax(1), p.max(1), strict=True)
+            (image, names[true], names[named], float(sure))
+            for image, true, named, sure in zip(ids, y, p.argmax(1), p.max(1), strict=True)
         ),
         shown=0,
     )

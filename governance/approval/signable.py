@@ -124,7 +124,7 @@ def _recorded(grounds: Grounds) -> Assessment:
     sha256 = hashlib.sha256(grounds.record.encode()).hexdigest()
     if not isinstance(files, dict) or files.get(RECORD) != sha256:
         raise EvidenceError(f"the manifest does not name the {RECORD} beside it")
-    return from_record(grounds.record.encode())
+    return from_record(grounds.record.encode()).assessment
 
 
 def _unfounded(

@@ -23,6 +23,7 @@ manifest       the files of an assessment by their sha256
 parquet_footer what a Parquet file promises, read before the file is
 table_files    the rows of a table as Parquet and as CSV
 waiver         a named person's permission for one version to miss one expectation
+turned         images whose answer differs between two versions
 portfolio      all registered models at a glance, and what a person has to decide
 lineage        the versions that one version is compared with
 image_terms    what a policy says about reading its validation images

@@ -1,9 +1,8 @@
-"""Bare records: an assessment from the bytes of its record, without pictures and most rows."""
+"""Bare records: an assessment from the bytes of its record, without pictures and rows."""
 
 import hashlib
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
+from dataclasses import dataclass
 
 from governance.errors import EvidenceError
 from governance.records.assessment import RECORD, SCHEMA, Assessment
@@ -11,42 +10,62 @@ from governance.records.evidence import MOST_PRINTED
 from governance.records.serialisation import canonical, from_data, parse
 from governance.records.table_files import rows_of
 
-__all__ = ["from_record"]
+__all__ = ["BareRecord", "columns_of", "from_record"]
 
 
-def from_record(content: bytes, tables: Mapping[str, bytes] = MappingProxyType({})) -> Assessment:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BareRecord:
+    """An assessment without pictures and rows, and what these must be.
+
+    Attributes:
+        assessment: The assessment.
+        digests: sha256 of every picture, and of the rows of every table, by path in the folder.
+    """
+
+    assessment: Assessment
+    digests: Mapping[str, str]
+
+
+def from_record(content: bytes) -> BareRecord:
     """The assessment in the bytes of `assessment.json`, without pictures and rows.
 
-    Args:
-        content: Contents of the record.
-        tables: Contents of the tables whose rows are wanted, by path in the folder of the record.
-
     Raises:
-        EvidenceError: If they are no record, or of another schema; if a table is not the one that
-            the record was written with.
+        EvidenceError: If they are no record, or of another schema.
     """
     data = parse(content, RECORD)
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise EvidenceError(f"{RECORD}: no record of schema {SCHEMA}, which is accepted")
+    digests: dict[str, str] = {}
     try:
         for item in data["evidence"]:
             measurement = item["measurement"] or {"figures": (), "tables": ()}
             for figure in measurement["figures"]:
                 figure["image"] = b""
-                del figure["path"], figure["sha256"]
+                digests[str(figure.pop("path"))] = str(figure.pop("sha256"))
             for table in measurement["tables"]:
                 table.setdefault("printed", table["columns"][:MOST_PRINTED])
-                table["rows"] = _rows(tables.get(str(table["path"])), table["sha256"])
-                for name in ("path", "sha256", "csv_sha256", "row_count"):
+                table["rows"] = []
+                digests[str(table.pop("path"))] = str(table.pop("sha256"))
+                for name in ("csv_sha256", "row_count"):
                     del table[name]
     except (KeyError, TypeError, AttributeError) as error:
         raise EvidenceError(f"{RECORD}: evidence is damaged: {error!r}") from error
-    return from_data(Assessment, data, RECORD)
+    return BareRecord(assessment=from_data(Assessment, data, RECORD), digests=digests)
 
 
-def _rows(content: bytes | None, digest: object) -> list[list[Any]]:
-    if content is None:
-        return []
+def columns_of(
+    content: bytes, names: tuple[str, ...], digest: str
+) -> dict[str, tuple[object, ...]]:
+    """The columns of a table by name, from its Parquet file.
+
+    Args:
+        content: Contents of the file.
+        names: Names of the columns.
+        digest: sha256 of the rows, as the record has it.
+
+    Raises:
+        EvidenceError: If the table is not the one that the record was written with.
+    """
     try:
         rows = rows_of(content)
         found = hashlib.sha256(canonical(rows)).hexdigest()
@@ -54,4 +73,6 @@ def _rows(content: bytes | None, digest: object) -> list[list[Any]]:
         raise EvidenceError(f"{RECORD}: a table cannot be read: {error}") from error
     if found != digest:
         raise EvidenceError(f"{RECORD}: a table is not the one it was written with")
-    return rows
+    if any(len(row) != len(names) for row in rows):
+        raise EvidenceError(f"{RECORD}: a table has other columns than it was written with")
+    return dict(zip(names, zip(*rows, strict=True) if rows else ((),) * len(names), strict=True))

@@ -58,9 +58,9 @@ def decode(  # noqa: PLR0911 - one return per kind of type
         place: Where the data stands, for problems.
         problems: Gets one sentence a problem, with its place and what would be accepted.
     """
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return data
+    origin, arguments, is_record = _kind(kind)
     if origin in UNIONS:
         return _union(kind, arguments, data, place, problems)
     if origin is tuple and isinstance(data, list | tuple):
@@ -69,7 +69,7 @@ def decode(  # noqa: PLR0911 - one return per kind of type
         if _fit_as_they_are(arguments[1], data.values()):
             return dict(data)
         return _all({k: decode(arguments[1], v, f"{place}.{k}", problems) for k, v in data.items()})
-    if dataclasses.is_dataclass(kind) and isinstance(data, Mapping):
+    if is_record and isinstance(data, Mapping):
         return _record(kind, data, place, problems)
     if _fits(kind, origin, arguments, data):
         return float(data) if kind is float else data
@@ -99,6 +99,12 @@ def quoted(data: object) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
 
 
+@functools.cache
+def _kind(kind: Any) -> tuple[Any, tuple[Any, ...], bool]:
+    """Of a type hint: its origin, its arguments, and whether it is a record."""
+    return typing.get_origin(kind), typing.get_args(kind), dataclasses.is_dataclass(kind)
+
+
 def _fits(kind: Any, origin: Any, arguments: tuple[Any, ...], data: Any) -> bool:
     if origin is typing.Literal:
         # By type too: true is no 1.
@@ -110,6 +116,8 @@ def _fits(kind: Any, origin: Any, arguments: tuple[Any, ...], data: Any) -> bool
 
 
 def _union(kind: Any, options: tuple[Any, ...], data: Any, place: str, problems: list[str]) -> Any:
+    if data is None and types.NoneType in options:
+        return data
     if _fit_as_they_are(kind, (data,)):
         return data
     kinds = [option for option in options if option is not types.NoneType]
@@ -156,10 +164,11 @@ def _plain_types(kind: Any) -> frozenset[type]:
 def _record(kind: Any, data: Mapping[str, Any], place: str, problems: list[str]) -> Any:
     hints, before = _hints(kind), len(problems)
     fields, flat, keys = _shape(kind)
-    problems += [
-        f"{place}.{name}: unknown key; accepted are {', '.join(sorted(keys))}"
-        for name in sorted(set(data) - keys)
-    ]
+    if not data.keys() <= keys:
+        problems += [
+            f"{place}.{name}: unknown key; accepted are {', '.join(sorted(keys))}"
+            for name in sorted(set(data) - keys)
+        ]
     parts = {name: data[name] for name in fields if name in data and name not in flat}
     parts |= {name: _flat_part(hints[name], names, data) for name, names in flat.items()}
     problems += [

@@ -84,6 +84,8 @@ class ValidationIdentity:
         class_counts: Images of each class.
         skipped: Number of files and folders that were left out, by what they were skipped as, such
             as `thumbs.db`; None where nothing was.
+        metadata: sha256 of what a list of images says of them besides their labels, by the name of
+            its column; None where there is none.
     """
 
     location: str
@@ -92,3 +94,4 @@ class ValidationIdentity:
     class_names: tuple[str, ...]
     class_counts: tuple[int, ...]
     skipped: Mapping[str, int] | None = field(default=None, metadata=IF_SET)
+    metadata: Mapping[str, str] | None = field(default=None, metadata=IF_SET)

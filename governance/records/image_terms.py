@@ -26,8 +26,12 @@ def read_image_terms(reader: Reader) -> tuple[str, ImageTerms | None]:
     """Where the images are and how they are read; None where the policy says only where."""
     table = reader.table("validation")
     data = table.text("data", None)
+    split = table.text("split", "") or None
+    if split is not None and (not split.isprintable() or "/" in split or split in {".", ".."}):
+        table.problem("split", f"is {split!r}; the name of a part, such as 'test', is accepted")
+        split = None
     terms = ImageTerms(
-        split=table.text("split", "") or None,
+        split=split,
         follow_links=table.flag("follow_links", default=False),
     )
     table.done()

@@ -1,8 +1,8 @@
-"""Table files: the rows of a table as Parquet for programs and as CSV for people."""
+"""Table files: the rows of a table as Parquet for programs and as CSV for people, and back."""
 
 import csv as csv_format
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from governance.records.evidence import LONGEST_TEXTS, MOST_CELLS, Table
 from governance.records.parquet_footer import Footer, footer_of
 
-__all__ = ["LARGEST_PARQUET", "csv", "parquet", "rows_of"]
+__all__ = ["LARGEST_PARQUET", "csv", "parquet", "rows_of", "texts_of"]
 
 #: Bytes of a Parquet file, and of its columns before compression.
 LARGEST_PARQUET = 64 * 2**20
@@ -56,6 +56,44 @@ def rows_of(content: bytes) -> list[list[Any]]:
     Raises:
         ValueError: If the bytes are no Parquet file of plain columns, or are beyond a limit.
     """
+    columns = _read(content, _recorded)
+    return [list(row) for row in zip(*(column.to_pylist() for column in columns), strict=True)]
+
+
+def texts_of(content: bytes) -> dict[str, list[str | None]]:
+    """The columns of a Parquet file that a person made, every value as text, by their names.
+
+    Raises:
+        ValueError: If the bytes are no Parquet file of plain columns, or are beyond a limit.
+    """
+    columns = _read(content, _textual)
+    names = footer_of(content).names
+    if len(set(names)) < len(names):
+        raise ValueError("names of columns repeat; a name for each is needed")
+    try:
+        texts = [_texts(column) for column in columns]
+    except pa.ArrowException as error:
+        raise ValueError(str(error)) from error
+    return dict(zip(names, texts, strict=True))
+
+
+def _texts(column: Any) -> list[str | None]:
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+    texts: list[str | None] = pc.cast(column, pa.string()).to_pylist()
+    return texts
+
+
+def _recorded(kind: Any) -> bool:
+    return kind in KINDS
+
+
+def _textual(kind: Any) -> bool:
+    return bool(pa.types.is_primitive(kind)) or kind in KINDS
+
+
+def _read(content: bytes, accepted: Callable[[Any], bool]) -> list[Any]:
+    """The columns of a Parquet file, if they are of an accepted kind."""
     if len(content) > LARGEST_PARQUET:
         raise ValueError(f"{len(content)} bytes; at most {LARGEST_PARQUET} are accepted")
     footer = footer_of(content)
@@ -69,9 +107,11 @@ def rows_of(content: bytes) -> list[list[Any]]:
             thrift_string_size_limit=LONGEST_FOOTER,
             thrift_container_size_limit=MOST_CELLS,
         )
-        return _plain(file.read())
+        columns = file.read().columns
+        _check(columns, accepted)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(str(error)) from error
+    return list(columns)
 
 
 def _problems(footer: Footer) -> Iterator[str]:
@@ -92,26 +132,23 @@ def _problems(footer: Footer) -> Iterator[str]:
         yield f"{size} bytes when unpacked; at most {LARGEST_PARQUET} are accepted"
 
 
-def _plain(table: Any) -> list[list[Any]]:
-    """The rows of a table as Python's own values."""
+def _check(columns: list[Any], accepted: Callable[[Any], bool]) -> None:
+    """Refuse columns of another kind, and texts that are too long together."""
     length = 0
-    for column in table.columns:
+    for column in columns:
         kind = column.type
         if pa.types.is_dictionary(kind):
             kind = kind.value_type
             length += sum(_length(chunk) for chunk in column.chunks)
-        if kind not in KINDS:
+        if not accepted(kind):
             raise ValueError(f"a column of {kind}; {', '.join(map(str, KINDS))} are accepted")
     if length > LONGEST_TEXTS:
         raise ValueError(f"texts of {length} bytes; at most {LONGEST_TEXTS} are accepted")
-    return [
-        list(row) for row in zip(*(column.to_pylist() for column in table.columns), strict=True)
-    ]
 
 
 def _length(chunk: Any) -> int:
     """Bytes of all texts of a column that keeps each text once."""
-    if pa.types.is_null(chunk.dictionary.type):
+    if pa.types.is_null(chunk.dictionary.type) or pa.types.is_primitive(chunk.dictionary.type):
         return 0
     lengths = pc.cast(pc.binary_length(chunk.dictionary), pa.int64())
     return pc.sum(lengths.take(chunk.indices)).as_py() or 0

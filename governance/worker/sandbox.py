@@ -25,6 +25,7 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Literal
 
 from governance.errors import HostError
+from governance.subject.images.opening import shown
 from governance.worker import handover, namespaces
 from governance.worker.config import WorkerConfig
 from governance.worker.handover import Handover
@@ -119,7 +120,7 @@ def run(
         with TemporaryFile() as received:
             ending = launch(
                 {"folder": str(folder)},
-                (folder, Path(request.materials.model), Path(request.materials.images)),
+                (folder, Path(request.materials.model), shown(Path(request.materials.images))),
                 received,
                 bubblewrap=shut_in.bubblewrap, device=config.device, limits=limits,
                 seconds=config.minutes * 60, interrupted=interrupted,

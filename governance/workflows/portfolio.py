@@ -14,12 +14,21 @@ from governance.errors import EvidenceError, RegistryError
 from governance.records.assessment import Assessment
 from governance.records.lineage import HistoryEntry, Measured
 from governance.records.policy import DRIFT
-from governance.records.portfolio import Portfolio, PortfolioModel, PortfolioVersion, Question
-from governance.registry.bare import bare_record
+from governance.records.portfolio import (
+    GALLERIES,
+    SHARED,
+    Picture,
+    Portfolio,
+    PortfolioModel,
+    PortfolioVersion,
+    Question,
+)
+from governance.registry import bare
+from governance.registry.bare import ShownRecord, bare_record
 from governance.registry.inventory import FIRST, StockedVersion, inventory
 from governance.registry.listing import ListedVersion, newest
 
-__all__ = ["MOST_VERSIONS", "SOON", "read_portfolio"]
+__all__ = ["MOST_VERSIONS", "SOON", "picture_of", "read_portfolio"]
 
 #: Versions of a model that are shown, the newest.
 MOST_VERSIONS = 30
@@ -53,6 +62,14 @@ def read_portfolio(protection: Protection, ring: Keyring | None, now: int) -> Po
     return Portfolio(made=now, signed=ring is not None, models=models, questions=tuple(found))
 
 
+def picture_of(shown: Picture) -> bytes | None:
+    """A picture that a page shows; None where it cannot be had, or is not the recorded one."""
+    try:
+        return bare.picture(shown.home, shown.path, shown.sha256)
+    except (EvidenceError, RegistryError):
+        return None  # the page says so in its place, and all others are made
+
+
 def _model(
     name: str, own: Sequence[StockedVersion], listed: dict[str, ListedVersion]
 ) -> PortfolioModel:
@@ -71,12 +88,12 @@ def _model(
 
 def _version(item: StockedVersion, entry: ListedVersion) -> PortfolioVersion:
     number = entry.version.registered_as.version
-    record, report = None, ""
+    shown: ShownRecord | None = None
     told = HistoryEntry(version=number, verdict=item.status or "no assessment")
     if item.status not in {"", "pending", "running"}:
         try:
-            record, report = bare_record(entry)
-            told = _entry(number, record, entry)
+            shown = bare_record(entry)
+            told = _entry(number, shown.assessment, entry)
         except EvidenceError as error:
             verdict = f"{item.status}, not to be relied on"
             told = HistoryEntry(version=number, verdict=verdict, problems=error.problems)
@@ -87,8 +104,23 @@ def _version(item: StockedVersion, entry: ListedVersion) -> PortfolioVersion:
     return PortfolioVersion(
         uri=item.uri, created=item.created // 1000, aliases=item.aliases, state=item.state,
         why=item.why, expires=item.expires, waits=item.waits if item.state != "unchecked" else
-        record is None, waivers=item.waivers, entry=told, record=record, report=report,
+        shown is None, waivers=item.waivers, entry=told,
+        record=shown.assessment if shown else None, report=shown.report if shown else "",
+        answers=shown.answers if shown else None, pictures=tuple(_pictures(shown)) if shown else (),
     )  # fmt: skip
+
+
+def _pictures(shown: ShownRecord) -> Iterator[Picture]:
+    """Pictures of the record that pages of two versions may show."""
+    measured = (item for item in shown.assessment.evidence if item.measurement is not None)
+    for analysis, found in ((item.analysis, item.measurement) for item in measured):
+        for figure in found.figures if found and not found.withdrawn else ():
+            path = f"evidence/{analysis}/{figure.name}.png"
+            if (analysis, figure.name) in GALLERIES + SHARED and path in shown.digests:
+                yield Picture(
+                    analysis=analysis, name=figure.name, caption=figure.caption,
+                    seen=figure.alternative, home=shown.home, sha256=shown.digests[path],
+                )  # fmt: skip
 
 
 def _entry(number: str, record: Assessment, entry: ListedVersion) -> HistoryEntry:

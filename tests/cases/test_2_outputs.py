@@ -117,6 +117,18 @@ def test_many_sigmoids(bench):
 
 
 @case(
+    "The same, declared as `multilabel`, on images of one class each",
+    assessed(
+        "performance asks for one decision for each image, and this model answers for each label",
+        without=("performance",),
+    ),
+)
+def test_labels(bench):
+    network = nn.Sequential(ByBrightness(), nn.Sigmoid())
+    return bench.assess(network, model='outputs = "multilabel"')
+
+
+@case(
     "Logits declared as `probabilities`",
     refused("returns numbers that are no probabilities ... set outputs = 'logits'"),
 )

@@ -80,6 +80,49 @@ def test_heic(bench):
     return bench.assess(ByBrightness(), images)
 
 
+def listed(bench, columns="file,label,split,scanner"):
+    """A CSV file beside the images that names half of them for testing."""
+    images = bench.images()
+    files = sorted(path.relative_to(images).as_posix() for path in images.rglob("*.png"))
+    rows = [f"{path},{path[:1]},{'train' if '1' in path else 'test'},A" for path in files]
+    (images / "list.csv").write_text("\n".join([columns, *rows]))
+    return images / "list.csv"
+
+
+@case("A CSV list with the column `split`, and `split` names one", assessed("rows of other splits"))
+def test_a_list(bench):
+    return told(bench.assess(ByBrightness(), listed(bench), validation='split = "test"'))
+
+
+@case(
+    "A CSV list with rows for training and testing, without `split`",
+    refused("rows of the splits test, train; split = 'test' in [validation]"),
+)
+def test_a_list_without_split(bench):
+    return bench.assess(ByBrightness(), listed(bench))
+
+
+@case(
+    "A CSV list without the column `label`",
+    refused("columns file, class, split, scanner; a column label with the class is needed"),
+)
+def test_a_list_without_labels(bench):
+    return bench.assess(ByBrightness(), listed(bench, "file,class,split,scanner"))
+
+
+@case(
+    "A folder with `metadata.csv`, as Hugging Face's `imagefolder`", assessed("metadata: scanner")
+)
+def test_imagefolder(bench):
+    images = bench.images()
+    files = sorted(path.relative_to(images).as_posix() for path in images.rglob("*.png"))
+    rows = ["file_name,scanner", *(f"{path},A" for path in files)]
+    (images / "metadata.csv").write_text("\n".join(rows))
+    happened = bench.assess(ByBrightness(), images)
+    columns = ", ".join(happened.assessment.validation.metadata)
+    return Happened(assessment=happened.assessment, said=f"metadata: {columns}")
+
+
 @case(
     "A file that is no image, before the model is loaded",
     refused("a dark/0.png: cannot be decoded"),

@@ -1,12 +1,9 @@
 """MLflow's own pages on a governed server, in Debian's Chromium: what people see and can click."""
 
-import shutil
-
 import assessed
 import pytest
+from browsers import ABSENT, chromium
 from mlflow.exceptions import MlflowException
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -20,17 +17,9 @@ PROMOTE = "[data-component-id*='promotemodelbutton']"
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     """Chromium without a window."""
-    found = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
-    if None in found.values():
-        pytest.fail("Chromium and its driver are not installed; ci/setup dev installs them")
-    options = webdriver.ChromeOptions()
-    options.binary_location = found["chromium"]
-    for argument in (
-        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-        "--window-size=1400,1000", f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ):  # fmt: skip
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options=options, service=Service(found["chromedriver"]))
+    driver = chromium(tmp_path_factory.mktemp("chromium"))
+    if driver is None:
+        pytest.fail(ABSENT)
     yield driver
     driver.quit()
 

@@ -29,7 +29,11 @@ class Adapted(nn.Module):
 
     Attributes:
         model: The model as it was.
+        steps: What makes its class scores of what it returns.
     """
+
+    model: nn.Module
+    steps: tuple[Step, ...]
 
     def __init__(self, model: nn.Module, steps: tuple[Step, ...]) -> None:
         super().__init__()

@@ -5,6 +5,8 @@ opening          validation images at a place, whatever they lie in
 folders          a folder of class folders as a validation set
 arrays           an .npz as a validation set
 image_list       a list of files with their labels as a validation set
+list_files       the columns of a list in CSV, JSON lines or Parquet, all values as text
+listed           such a list as a validation set, by itself or in a folder
 walking          the image files in a folder and in its folders, within bounds
 skipping         what systems and people leave beside images, told by its name
 files            pictures that are decoded from their files when asked for

@@ -5,7 +5,7 @@ The name of a class folder is the class of all images in it and in its folders, 
 only what a picture holds is found when it is decoded.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +18,22 @@ from governance.subject.images.problems import MOST_IMAGES, class_name_problems,
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.images.walking import Walk, not_an_image
 
-__all__ = ["SPLITS", "open_folder"]
+__all__ = ["open_folder", "parts_problem"]
 
 #: Names of folders that hold a part of a data set and no class.
 SPLITS = frozenset(
     {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval", "holdout"}
 )
+
+
+def parts_problem(names: Collection[str]) -> str | None:
+    """The problem with folders that are parts of a data set, where one was to be named."""
+    if not names or not {name.lower() for name in names} <= SPLITS:
+        return None
+    return (
+        f"the folders {first_few(sorted(names))} are parts of a data set and no classes; "
+        f"split = {min(names)!r} in [validation] of the policy names one"
+    )
 
 
 def open_folder(path: Path, location: str, terms: ImageTerms) -> ValidationSet:
@@ -90,11 +100,9 @@ def _layout_problems(found: Mapping[str, list[str]], split: str | None) -> Itera
     inner = {name: _folders_in(images, depth) for name, images in found.items() if images}
     shared = set(inner.values())
     within = next(iter(shared), frozenset())
-    if split is None and found and set(map(str.lower, found)) <= SPLITS and any(inner.values()):
-        yield (
-            f"the folders {first_few(sorted(found))} are parts of a data set and no classes; "
-            f"split = {min(found)!r} in [validation] of the policy names one"
-        )
+    parts = parts_problem(found) if split is None and any(inner.values()) else None
+    if parts:
+        yield parts
     elif len(found) == 1:
         (name,) = found
         deeper = f" that holds the folders {first_few(sorted(within))}" if within else ""

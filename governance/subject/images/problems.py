@@ -1,12 +1,20 @@
 """Problems: what every reader of validation images refuses, whatever the images lie in."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from governance.errors import SubjectError
 from governance.records.wording import first_few
 
-__all__ = ["LARGEST_SET", "MOST_CLASSES", "MOST_IMAGES", "class_name_problems", "refuse"]
+__all__ = [
+    "LARGEST_SET",
+    "MOST_CLASSES",
+    "MOST_IMAGES",
+    "class_name_problems",
+    "in_order",
+    "refuse",
+]
 
 #: Images of a validation set.
 MOST_IMAGES = 200_000
@@ -16,6 +24,9 @@ LARGEST_SET = 256 * 2**30
 MOST_CLASSES = 50_000
 #: Characters of the name of a class.
 LONGEST_NAME = 200
+
+#: A label that is a number of a class and not a name.
+NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 
 #: Name of the rows over all classes in the tables of the analyses.
 OVERALL = "all"
@@ -42,6 +53,14 @@ def class_name_problems(names: Iterable[str], where: str) -> Iterator[str]:
     unprintable = [repr(name) for name in counts if not name.strip() or not name.isprintable()]
     if unprintable:
         yield f"{where}: {first_few(unprintable)} cannot be printed; rename them"
+
+
+def in_order(labels: Iterable[str]) -> list[str]:
+    """The different labels as class names: whole numbers by their size, others as texts."""
+    names = sorted(set(labels))
+    if all(NUMBER.fullmatch(name) for name in names):
+        return sorted(names, key=int)
+    return names
 
 
 def refuse(problems: Sequence[str], location: str) -> None:

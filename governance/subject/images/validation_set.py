@@ -27,6 +27,8 @@ class ValidationSet:
         hashes: sha256 of each image as stored, hexadecimal.
         digest: sha256 over class names and every image's label and hash.
         skipped: Files and folders that were left out, by what they were skipped as.
+        metadata: (N,) what else a list says of each image, by the name of its column; None for a
+            value that is missing.
     """
 
     location: str
@@ -37,6 +39,7 @@ class ValidationSet:
     hashes: tuple[str, ...]
     digest: str
     skipped: Mapping[str, int] = field(default_factory=dict)
+    metadata: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -49,6 +52,7 @@ class ValidationSet:
         location: str,
         *,
         skipped: Mapping[str, int] | None = None,
+        metadata: Mapping[str, Sequence[str | None]] | None = None,
     ) -> Self:
         """Images and labels with the digest that is taken over them."""
         # JSON, so that no class name can pass for two.
@@ -64,6 +68,7 @@ class ValidationSet:
             hashes=tuple(hashes),
             digest=f"sha256:{digest.hexdigest()}",
             skipped=dict(sorted((skipped or {}).items())),
+            metadata={name: tuple(values) for name, values in (metadata or {}).items()},
         )
 
     def __len__(self) -> int:
@@ -80,11 +85,16 @@ class ValidationSet:
             class_names=self.class_names,
             class_counts=tuple(int(count) for count in counts),
             skipped=self.skipped or None,
+            metadata={name: _digest(values) for name, values in self.metadata.items()} or None,
         )
 
     def sample(self, n: int, seed: int) -> NDArray[np.int64]:
         """Indices of at most `n` images, as even over the classes as the set allows, ascending."""
         return np.sort(evenly(self.labels, np.random.default_rng(seed))[:n])
+
+
+def _digest(values: Sequence[str | None]) -> str:
+    return f"sha256:{hashlib.sha256(json.dumps(list(values)).encode()).hexdigest()}"
 
 
 def evenly(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from governance.subject.images.decoding import SUFFIXES
 from governance.subject.images.problems import MOST_CLASSES, MOST_IMAGES
 from governance.subject.images.skipping import skipped_as
 
-__all__ = ["Walk", "leads_inside", "not_an_image"]
+__all__ = ["Walk", "not_an_image"]
 
 #: Folders inside one another, from the folder of the set.
 MOST_NESTED = 16
@@ -106,7 +106,7 @@ class Walk:
     def _misleading(self, link: Path) -> str | None:
         if not link.exists():
             return "a link that is broken; repair or remove it"
-        if self.follow_links or leads_inside(link, self.root):
+        if self.follow_links or _leads_inside(link, self.root):
             return None
         return (
             "a link that leaves the folder; copy the file, or set follow_links = true in "
@@ -121,7 +121,7 @@ def not_an_image(name: str) -> str:
     return f"{name}: not an image; {accepted}"
 
 
-def leads_inside(link: Path, root: Path) -> bool:
+def _leads_inside(link: Path, root: Path) -> bool:
     """Whether a link leads to something within `root`."""
     try:
         return link.resolve(strict=True).is_relative_to(root)

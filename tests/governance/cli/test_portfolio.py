@@ -1,12 +1,18 @@
 """The site over all models: who is in service, what a person decides, two versions side by side."""
 
+import io
 import json
 import re
+from dataclasses import replace
 from html import unescape
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from PIL import Image
 
+from governance.records.assessment import Assessment
+from governance.records.evidence import Figure, Measurement
 from governance.records.policy import Expectation
 
 MET = Expectation(metric="performance.accuracy", at_least=0.5)
@@ -186,3 +192,44 @@ def test_a_list_that_names_other_files_is_none(governance, tmp_path, names):
 
     assert governance("portfolio", "--out", site).code == 2
     assert (tmp_path / "x.html").exists()
+
+
+def explained(assessed, shade):
+    """Evidence of the assessed version, and a picture of explanations."""
+    drawn = io.BytesIO()
+    Image.new("L", (4, 4), shade).save(drawn, format="png")
+    figure = Figure(name="class_maps", caption="Heat maps.", image=drawn.getvalue(), seen="Heat.")
+    (first, *others) = Assessment.load(assessed.folder).evidence
+    maps = replace(
+        first, analysis="explanation_maps", measurement=Measurement(metrics={}, figures=(figure,))
+    )
+    return (first, *others, maps), figure.image
+
+
+def test_pictures_of_explanations_lie_beside_the_pages_and_are_kept_by_the_next_site(
+    recorded, assessed, governance, tmp_path
+):
+    # arrange
+    evidence, dark = explained(assessed, 10)
+    recorded(MET, evidence=evidence)
+    evidence, light = explained(assessed, 240)
+    uri = recorded(MET, evidence=evidence)
+    site = tmp_path / "site"
+    run = MlflowClient().get_model_version("stripes", number(uri)).tags["governance.run_id"]
+    home = Path(MlflowClient().get_run(run).info.artifact_uri.removeprefix("file://"))
+    lost = home / "governance" / "evidence" / "explanation_maps" / "class_maps.png"
+    # act
+    assert governance("portfolio", "--out", site).code == 0
+    first = {path.read_bytes() for path in site.glob("*.png")}
+    lost.write_bytes(dark)
+    assert governance("portfolio", "--out", site).code == 0
+    kept = {path.read_bytes() for path in site.glob("*.png")}
+    for path in site.glob("*.png"):
+        path.write_bytes(b"changed")
+    assert governance("portfolio", "--out", site).code == 0
+    # assert: one that is not the recorded one is shown by no page
+    assert first == kept == {dark, light}
+    assert {path.read_bytes() for path in site.glob("*.png")} == {dark}
+    page = next(site.glob(f"stripes-*-{int(number(uri)) - 1}-{number(uri)}.html")).read_text()
+    assert page.count("<img") == 1
+    assert "This picture cannot be had" in page
