@@ -34,6 +34,7 @@ from governance.records.configuration import Configuration
 from governance.records.drift_terms import DriftTerms, Envelope
 from governance.records.image_terms import ImageTerms
 from governance.records.policy import Expectation, ModelTerms, Policy
+from governance.records.reading import Reading
 from governance.records.resizing import Resize
 from governance.worker.config import OPTIONS, PolicyRule, WorkerConfig
 
@@ -281,7 +282,9 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "policy model": lambda: toml(*keys(ModelTerms)),
     "policy model resize": lambda: toml(*keys(Resize)),
     "policy validation": lambda: toml(
-        *keys(Policy, "validation", named={"validation": "data"}), *keys(ImageTerms)
+        *keys(Policy, "validation", named={"validation": "data"}),
+        *keys(ImageTerms, "split", "follow_links"),
+        *keys(Reading),
     ),
     "policy expectations": lambda: toml(*keys(Expectation)),
     "policy card": lambda: toml(*keys(Card)),

@@ -27,6 +27,7 @@ from mlflow.models.evaluation.base import ModelEvaluator
 
 if TYPE_CHECKING:
     from governance.records.assessment import Assessment
+    from governance.records.image_terms import ImageTerms
 
 __all__ = ["GovernanceEvaluator"]
 
@@ -125,11 +126,10 @@ def _assessed(
             "the model has no id; model='models:/m-<id>' is accepted, and model_uri in "
             "evaluator_config"
         )
-    validation = _images(dataset, config)
+    policy = orchestration.read_policy(Path(config["policy"]))
+    validation = _images(dataset, config, policy.images)
     # The images are the table's, whatever the policy names.
-    policy = replace(
-        orchestration.read_policy(Path(config["policy"])), validation=validation.location
-    )
+    policy = replace(policy, validation=validation.location)
     materials = gather(registry.resolve(uri), policy, scratch / "subject")
     assessment = measure(
         materials, policy, device=config.get("device", "auto"), validation=validation
@@ -137,7 +137,7 @@ def _assessed(
     return assessment, keep(assessment, scratch / FOLDER)
 
 
-def _images(dataset: Any, config: dict[str, Any]) -> Any:
+def _images(dataset: Any, config: dict[str, Any], terms: "ImageTerms | None") -> Any:
     from governance.errors import SubjectError
     from governance.subject.images import open_image_list
 
@@ -157,6 +157,7 @@ def _images(dataset: Any, config: dict[str, Any]) -> Any:
         root=Path(root),
         location=f"manifest {dataset.name}",
         class_names=config.get("class_names"),
+        terms=terms,
     )
 
 

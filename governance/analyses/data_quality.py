@@ -36,7 +36,7 @@ Limits
     usual. The analysis does not look for copies between training and validation images.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
@@ -49,7 +49,9 @@ from PIL import Image
 from governance.methods.data_quality import CLASS_CHECKS, IMAGE_CHECKS, Outcome, validate
 from governance.methods.figures import bars, extremes, gallery
 from governance.records.evidence import MOST_PRINTED, Cell, Figure, Measurement, Metric, Table
+from governance.records.numbers import percent
 from governance.records.policy import Expectation
+from governance.records.reading import Reading
 from governance.subject.images.table import SIMILARITY, classes, survey
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.subject import Needs, Subject
@@ -149,7 +151,7 @@ def data_quality(validation: ValidationSet, *, similarity: float = SIMILARITY) -
             _class_table(by_class),
             _image_table(images),
         ),
-        notes=_notes(images, outcomes),
+        notes=(*_notes(images, outcomes), *_read(images, validation.reading)),
     )
 
 
@@ -318,3 +320,21 @@ def _notes(images: pd.DataFrame, outcomes: Sequence[Outcome]) -> tuple[str, ...]
         if item.problem
     ]
     return tuple(notes)
+
+
+def _read(images: pd.DataFrame, reading: Reading | None) -> Iterator[str]:
+    """What was made of files that can be read in more than one way, where there are any."""
+    if reading is None:
+        return
+    turned = "turned upright by it" if reading.orientation == "upright" else "left as stored"
+    paper = f"laid on {reading.background}" if reading.background else "the transparency dropped"
+    told = {
+        "tagged": f"carry an orientation tag and were {turned}",
+        "transparent": f"have transparent pixels, with {paper}",
+        "cut": "have colour deeper than 8 bits, which was cut to the upper 8",
+        "windowed": "have grey deeper than 8 bits, which the declared window brought to 8",
+    }
+    for trait, what in told.items():
+        if number := int(images[trait].sum()):
+            share = percent(number / len(images))
+            yield f"{number} of {len(images)} images ({share}) {what}."

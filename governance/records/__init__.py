@@ -9,6 +9,7 @@ severities     what it does to the verdict that an expectation is not met
 policy         what a model is put through and what is expected of it
 model_terms    what a policy says about the model's files and inputs
 resizing       what a policy says of the way to the model's size
+reading        what a policy says of how an image file becomes a picture
 card           statements of a model's owner: purpose, users, owner, risk tier
 policy_lines   the line of a policy file on which each of its expectations stands
 policy_text    a policy file written by a program, in which every line says why

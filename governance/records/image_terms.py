@@ -1,7 +1,9 @@
 """Image terms: what a policy says about reading its validation images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from governance.records.decoding import FLAT
+from governance.records.reading import Reading, read_reading
 from governance.records.toml_reader import Reader
 
 __all__ = ["ImageTerms", "read_image_terms"]
@@ -16,10 +18,12 @@ class ImageTerms:
             rows of a list with that value in the column `split`. All images if not given.
         follow_links: Whether links that lead out of the folder are followed. A worker's confined
             process sees nothing behind them.
+        reading: How an image file becomes a picture.
     """
 
     split: str | None = None
     follow_links: bool = False
+    reading: Reading = field(default_factory=Reading, metadata=FLAT)
 
 
 def read_image_terms(reader: Reader) -> tuple[str, ImageTerms | None]:
@@ -33,6 +37,7 @@ def read_image_terms(reader: Reader) -> tuple[str, ImageTerms | None]:
     terms = ImageTerms(
         split=split,
         follow_links=table.flag("follow_links", default=False),
+        reading=read_reading(table),
     )
     table.done()
     return data, None if terms == ImageTerms() else terms

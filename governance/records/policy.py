@@ -132,8 +132,9 @@ class Policy:
     Attributes:
         title: Title of the policy in reports.
         validation: A folder of class folders, a list of files and labels (`.csv`, `.tsv`, `.jsonl`,
-            `.parquet`), an `.npz` with `images`, `labels` and `class_names`, or an MLflow artifact
-            URI of one of them. A relative path starts at the policy's folder.
+            `.parquet`), a `.tar` archive of WebDataset or a folder of them, an `.npz` with
+            `images`, `labels` and `class_names`, or an MLflow artifact URI of one of them. A
+            relative path starts at the policy's folder.
         model: Terms about the model's files and inputs.
         analyses: Parameters by name of analysis, as written.
         expectations: All expectations, at least one of them of severity `block` or `review`.

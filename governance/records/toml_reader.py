@@ -97,6 +97,14 @@ class Reader:
         value = decode(kind, self._data[key], f"{self._where}: {place}", self.problems)
         return None if value is INVALID else typing.cast("T", value)
 
+    def part(self, kind: type[T], *keys: str) -> T | None:
+        """The values at `keys` as a record of type `kind`; None where one of them is wrong."""
+        self._asked.update(keys)
+        written = {key: self._data[key] for key in keys if key in self._data}
+        place = f"{self._where}: {self.path}" if self.path else self._where
+        value = decode(kind, written, place, self.problems)
+        return None if value is INVALID else typing.cast("T", value)
+
     def time(self, key: str, *, required: bool) -> datetime | None:
         """A time with its offset, in UTC; None where it is not written."""
         if key not in self._data and not required:

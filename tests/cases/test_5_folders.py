@@ -3,6 +3,10 @@
 `data` in `[validation]` of the policy names them. What is skipped is counted in the record.
 """
 
+import io
+import tarfile
+
+import numpy as np
 from case_table import ByBrightness, Happened, assessed, case, refused
 
 
@@ -35,7 +39,7 @@ def test_nested_folders(bench):
 
 @case(
     "Folders `train` and `test` without `split`",
-    refused("the folders test, train are parts of a data set ... split = 'test'"),
+    refused("test, train are parts of a data set ... split = 'test'"),
 )
 def test_parts_of_a_data_set(bench):
     images = bench.images()
@@ -121,6 +125,58 @@ def test_imagefolder(bench):
     happened = bench.assess(ByBrightness(), images)
     columns = ", ".join(happened.assessment.validation.metadata)
     return Happened(assessment=happened.assessment, said=f"metadata: {columns}")
+
+
+def archive(bench, suffix=".tar"):
+    """The images of the bench in a tar archive, with labels that are numbers."""
+    images = bench.images()
+    with tarfile.open(images.parent / f"set{suffix}", "w:gz" if "gz" in suffix else "w") as tar:
+        for number, folder in enumerate(sorted(images.iterdir())):
+            for file in sorted(folder.iterdir()):
+                tar.add(file, f"{number}{file.name}")
+                label = tarfile.TarInfo(f"{number}{file.stem}.cls")
+                label.size = 1
+                tar.addfile(label, io.BytesIO(b"%d" % number))
+    return images.parent / f"set{suffix}"
+
+
+@case("A tar archive of WebDataset", assessed())
+def test_webdataset(bench):
+    return bench.assess(ByBrightness(), archive(bench))
+
+
+@case(
+    "A packed tar archive",
+    refused("a folder of class folders, a list ... a .tar or an .npz ... is accepted"),
+)
+def test_a_packed_archive(bench):
+    return bench.assess(ByBrightness(), archive(bench, ".tar.gz"))
+
+
+def arrays(bench, labels, **more):
+    """An npz of twelve images a class, from dark to bright."""
+    drawn = np.random.default_rng(0).integers(-30, 30, (36, 16, 16, 3))
+    levels = np.repeat([40, 120, 200], 12)[:, None, None, None]
+    path = bench.folder / "set.npz"
+    np.savez(path, images=(levels + drawn).astype(np.uint8), labels=labels, **more)
+    return path
+
+
+@case("An `.npz` whose labels are class names, without `class_names`", assessed())
+def test_labels_that_are_names(bench):
+    return bench.assess(ByBrightness(), arrays(bench, np.repeat(["a", "b", "c"], 12)))
+
+
+@case("An `.npz` with one-hot labels", assessed())
+def test_one_hot_labels(bench):
+    labels = np.eye(3)[np.repeat([0, 1, 2], 12)]
+    return bench.assess(ByBrightness(), arrays(bench, labels, class_names=np.array(list("abc"))))
+
+
+@case("An `.npz` with labels of shape (N, 1)", assessed())
+def test_a_column_of_labels(bench):
+    labels = np.repeat([0, 1, 2], 12)[:, None]
+    return bench.assess(ByBrightness(), arrays(bench, labels, class_names=np.array(list("abc"))))
 
 
 @case(

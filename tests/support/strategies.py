@@ -9,7 +9,9 @@ from governance.records.assessment import Assessment, Baseline
 from governance.records.decision import judge
 from governance.records.evidence import Evidence, Failure, Figure, Interval, Measurement, Table
 from governance.records.identity import ModelIdentity, ValidationIdentity
+from governance.records.image_terms import ImageTerms
 from governance.records.policy import Expectation, ModelTerms, Policy
+from governance.records.reading import Reading
 from governance.records.resizing import Resize
 from governance.records.version_ref import VersionRef
 
@@ -122,6 +124,14 @@ resizes = st.builds(
 )
 
 
+readings = st.builds(
+    Reading,
+    orientation=st.sampled_from(("upright", "as stored")),
+    background=st.sampled_from((None, "white", "#00ff00")),
+    window=st.sampled_from((None, "file", (-1.5, 4.0))),
+)
+
+
 @st.composite
 def policies(draw):
     return Policy(
@@ -144,6 +154,7 @@ def policies(draw):
         baseline=draw(st.none() | texts),
         budget_minutes=draw(st.none() | st.floats(0.1, 100)),
         text=draw(texts),
+        images=draw(st.none() | st.builds(ImageTerms, reading=readings)),
     )
 
 

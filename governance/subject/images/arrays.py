@@ -2,11 +2,10 @@
 
 import hashlib
 import math
-import sys
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,12 @@ from numpy.typing import NDArray
 from governance.errors import SubjectError
 from governance.records.bounded import opened
 from governance.records.zip_files import open_zip
+from governance.subject.images.labels import as_indices, has_letters, is_text, label_problems
 from governance.subject.images.problems import (
     MOST_CLASSES,
     MOST_IMAGES,
     class_name_problems,
+    in_order,
     refuse,
 )
 from governance.subject.images.validation_set import ValidationSet
@@ -42,8 +43,9 @@ def open_arrays(path: Path, location: str) -> ValidationSet:
     """The images of an `.npz`, which may name classes without images.
 
     Args:
-        path: File with `images` (N, H, W) or (N, H, W, C) uint8 with C of 1 or 3, `labels` (N,)
-            and `class_names` (K,).
+        path: File with `images` (N, H, W) or (N, H, W, C) uint8 with C of 1 or 3, `labels` of a
+            form that `labels.py` takes, and `class_names` (K,), which labels that are names can do
+            without.
         location: Name of the set, for the record and for messages.
 
     Raises:
@@ -51,11 +53,10 @@ def open_arrays(path: Path, location: str) -> ValidationSet:
     """
     problems: list[str] = []
     stored = _loaded(path, problems)
-    images, labels, names = (stored.get(key) for key in ARRAYS)
+    images, labels, stored_names = (stored.get(key) for key in ARRAYS)
     if images is not None:
         problems += _image_problems(images)
-    if names is not None:
-        problems += _name_problems(names)
+    names = _names(stored_names, labels, problems)
     if labels is not None:
         problems += _label_problems(labels, images, names)
     refuse(problems, location)
@@ -68,8 +69,8 @@ def open_arrays(path: Path, location: str) -> ValidationSet:
     ]
     return ValidationSet.of(
         tuple(pictures),  # type: ignore[arg-type]
-        labels.astype(np.int64),  # type: ignore[union-attr]
-        [str(name) for name in names],  # type: ignore[union-attr]
+        as_indices(labels, names or ()),  # type: ignore[arg-type]
+        names or (),
         [str(index) for index in range(len(hashes))],
         hashes,
         location,
@@ -90,7 +91,8 @@ def _loaded(path: Path, problems: list[str]) -> dict[str, NDArray[Any]]:
             members = {info.filename: info for info in archive.infolist()}
             for key in ARRAYS:
                 if (info := members.get(f"{key}.npy")) is None:
-                    problems.append(f"{key}: missing; {', '.join(ARRAYS)} are needed")
+                    if key != "class_names" or not is_text(loaded.get("labels")):
+                        problems.append(f"{key}: missing; {', '.join(ARRAYS)} are needed")
                     continue
                 try:
                     _check_header(archive, info, key)
@@ -174,34 +176,32 @@ def _name_problems(names: NDArray[Any]) -> Iterator[str]:
             "np.array(names, dtype=str)"
         )
         return
-    # numpy takes any number for a letter, and Python ends with an error of its own at some.
-    letters = np.frombuffer(
-        names.tobytes(), np.dtype(np.uint32).newbyteorder(names.dtype.byteorder)
-    )
-    if (letters > sys.maxunicode).any():
+    if not has_letters(names):
         yield "class_names: holds what is no letter; Unicode is accepted"
         return
     yield from class_name_problems(map(str, names), "class_names")
 
 
 def _label_problems(
-    labels: NDArray[Any], images: NDArray[Any] | None, names: NDArray[Any] | None
+    labels: NDArray[Any], images: NDArray[Any] | None, names: Sequence[str] | None
 ) -> Iterator[str]:
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        yield (
-            f"labels: {labels.dtype} of shape {labels.shape}; one whole number per image, the "
-            "index into class_names, is accepted"
-        )
-        return
-    if images is not None and images.ndim and len(labels) != len(images):
+    if images is not None and images.ndim and labels.shape[:1] != images.shape[:1]:
         yield f"labels: {len(labels)} for {len(images)} images; one per image is needed"
-    if names is not None and names.ndim == 1:
-        out = np.flatnonzero((labels < 0) | (labels >= len(names)))
-        if len(out):
-            shown = ", ".join(f"{labels[i]} at {i}" for i in out[:5])
-            yield (
-                f"labels: {len(out)} out of range ({shown}{', ...' if len(out) > 5 else ''}); "  # noqa: PLR2004 - a line
-                f"0 to {len(names) - 1} is accepted"
-            )
-    if len(labels) and (labels == labels[0]).all():
-        yield f"labels: all images are of class {labels[0]}; images of two classes are needed"
+    problems = list(label_problems(labels, names))
+    yield from problems
+    if not problems and names and len(labels):
+        found = as_indices(labels, names)
+        if (found == found[0]).all():
+            yield f"labels: all images are of class {found[0]}; images of two classes are needed"
+
+
+def _names(
+    stored: NDArray[Any] | None, labels: NDArray[Any] | None, problems: list[str]
+) -> list[str] | None:
+    """The class names that are stored, or those that the labels are; None if they are wrong."""
+    if stored is None:
+        readable = labels is not None and is_text(labels) and not list(label_problems(labels, None))
+        return in_order(map(str, labels.reshape(-1))) if readable else None  # type: ignore[union-attr]
+    found = list(_name_problems(stored))
+    problems += found
+    return [str(name) for name in stored] if not found else None

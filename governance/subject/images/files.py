@@ -6,18 +6,30 @@ no image is refused before a model is loaded. One picture at most is in memory.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import overload
+from typing import Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from governance.errors import SubjectError
 from governance.records.bounded import content_of, opened
-from governance.subject.images.decoding import LARGEST_IMAGE, check_header, decoded
+from governance.records.reading import Reading
+from governance.subject.images.decoding import LARGEST_IMAGE, Picture, check_header, decoded
+from governance.subject.images.problems import LARGEST_SET
 
-__all__ = ["Files", "checked_hash"]
+__all__ = ["Files", "Span", "checked_hash"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A picture that is a part of a file: its name, the file, the first byte and their number."""
+
+    name: str
+    file: str
+    start: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +41,16 @@ class Files(Sequence[NDArray[np.uint8]]):
         names: Path of each file.
         hashes: sha256 of each file when the set was opened.
         location: Name of the set in messages.
+        reading: What is declared of orientation, transparency and deep grey.
+        spans: Where each picture lies in a larger file; None where each has a file of its own.
     """
 
     root: Path
     names: tuple[str, ...]
     hashes: tuple[str, ...]
     location: str
+    reading: Reading
+    spans: tuple[Span, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -46,27 +62,48 @@ class Files(Sequence[NDArray[np.uint8]]):
     def __getitem__(self, index: int | slice) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
         if isinstance(index, slice):
             return [self[item] for item in range(*index.indices(len(self)))]
+        return self.picture(index).pixels
+
+    def read_as(self, reading: Reading) -> Self:
+        """The same files, read in another way."""
+        return replace(self, reading=reading)
+
+    def picture(self, index: int) -> Picture:
+        """An image with what its file holds beside it.
+
+        Raises:
+            SubjectError: If the file is damaged, or no longer what was hashed.
+        """
         where = f"validation images {self.location}: {self.names[index]}"
         try:
-            content = content_of(self.root / self.names[index], LARGEST_IMAGE, SubjectError)
+            content = self._content(index)
         except OSError as error:
             raise SubjectError(f"{where}: cannot be read: {error.strerror}") from error
         if hashlib.sha256(content).hexdigest() != self.hashes[index]:
             raise SubjectError(f"{where}: changed since the assessment began; start it again")
-        return decoded(content, where)
+        return decoded(content, where, self.reading)
+
+    def _content(self, index: int) -> bytes:
+        if self.spans is None:
+            return content_of(self.root / self.names[index], LARGEST_IMAGE, SubjectError)
+        span = self.spans[index]
+        with opened(self.root / span.file, LARGEST_SET, SubjectError) as stream:
+            stream.seek(span.start)
+            return stream.read(span.size)
 
 
-def checked_hash(file: Path, name: str, problems: list[str]) -> str:
+def checked_hash(file: Path, name: str, reading: Reading, problems: list[str]) -> str:
     """sha256 of an image file, hexadecimal, once its header is read.
 
     Args:
         file: The file.
         name: What to call it in messages.
+        reading: What is declared of deep grey.
         problems: Gets what stands in the way; the digest is then empty.
     """
     try:
         with opened(file, LARGEST_IMAGE, SubjectError) as stream:
-            check_header(stream, name)
+            check_header(stream, name, reading)
             stream.seek(0)
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:

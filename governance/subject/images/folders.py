@@ -31,7 +31,7 @@ def parts_problem(names: Collection[str]) -> str | None:
     if not names or not {name.lower() for name in names} <= SPLITS:
         return None
     return (
-        f"the folders {first_few(sorted(names))} are parts of a data set and no classes; "
+        f"{first_few(sorted(names))} are parts of a data set and no classes; "
         f"split = {min(names)!r} in [validation] of the policy names one"
     )
 
@@ -57,10 +57,14 @@ def open_folder(path: Path, location: str, terms: ImageTerms) -> ValidationSet:
         problems.append(f"no images; class folders with {', '.join(SUFFIXES)} are accepted")
     elif len(names) > MOST_IMAGES:
         problems.append(f"more than {MOST_IMAGES} images; fewer are accepted")
-    hashes = [] if problems else [checked_hash(walk.root / name, name, problems) for name in names]
+    hashes = (
+        []
+        if problems
+        else [checked_hash(walk.root / name, name, terms.reading, problems) for name in names]
+    )
     refuse(problems, location)
     return ValidationSet.of(
-        Files(walk.root, tuple(names), tuple(hashes), location),
+        Files(walk.root, tuple(names), tuple(hashes), location, terms.reading),
         np.repeat(np.arange(len(found)), [len(images) for images in found.values()]),
         tuple(found),
         names,

@@ -38,7 +38,7 @@ def open_image_list(
         location: Name of the list, for the record and for messages.
         class_names: Class names in the order of the model's outputs; the sorted labels if not
             given.
-        terms: What the policy says about links; none may leave the folder if not given.
+        terms: What the policy says about reading them; no link may leave the folder if not given.
         metadata: (N,) what else is known of each image, by its name.
         skipped: Number of files and rows that were left out, by what they were skipped as.
 
@@ -46,7 +46,8 @@ def open_image_list(
         SubjectError: All problems at once.
     """
     root = root.resolve()
-    follow = terms is not None and terms.follow_links
+    terms = terms or ImageTerms()
+    follow = terms.follow_links
     if len(paths) > MOST_IMAGES:
         refuse([f"{len(paths)} images; at most {MOST_IMAGES} are accepted"], location)
     names = list(class_names) if class_names is not None else sorted(set(labels))
@@ -62,11 +63,11 @@ def open_image_list(
         for name, count in Counter(within).items()
         if count > 1
     ]
-    hashes = [checked_hash(root / name, name, problems) for name in within]
+    hashes = [checked_hash(root / name, name, terms.reading, problems) for name in within]
     refuse(problems, location)
     index = {name: place for place, name in enumerate(names)}
     return ValidationSet.of(
-        Files(root, tuple(within), tuple(hashes), location),
+        Files(root, tuple(within), tuple(hashes), location, terms.reading),
         np.array([index[label] for label in labels], dtype=np.int64),
         names,
         within,

@@ -14,7 +14,15 @@ from governance.records.bounded import content_of, json_data
 from governance.records.table_files import texts_of
 from governance.records.wording import first_few
 
-__all__ = ["LIST_SUFFIXES", "Columns", "read_list"]
+__all__ = [
+    "LIST_SUFFIXES",
+    "MOST_CELLS",
+    "Columns",
+    "column_problems",
+    "flat",
+    "plain",
+    "read_list",
+]
 
 #: Endings of the files that are read as lists.
 LIST_SUFFIXES = (".csv", ".jsonl", ".parquet", ".tsv")
@@ -94,13 +102,23 @@ def _flat(line: str, number: int) -> dict[str, str | None]:
     row = json_data(line.encode(), f"line {number}", SubjectError)
     if not isinstance(row, dict):
         raise SubjectError(f"line {number} is no object; one object a line is accepted")
-    deep = [name for name, value in row.items() if isinstance(value, dict | list)]
+    texts = flat(row)
+    deep = [name for name in row if name not in texts]
     if deep:
         raise ValueError(
             f"line {number}: {first_few(deep)} hold lists or objects; texts, numbers, true and "
             "false are accepted"
         )
-    return {name: None if value is None else _text(value) for name, value in row.items()}
+    return texts
+
+
+def flat(row: Mapping[str, Any]) -> dict[str, str | None]:
+    """The values of a JSON object that are no lists and no objects, as texts."""
+    return {
+        name: None if value is None else _text(value)
+        for name, value in row.items()
+        if not isinstance(value, dict | list)
+    }
 
 
 def _text(value: Any) -> str:
@@ -127,14 +145,42 @@ def _of_rows(names: list[str], rows: Iterable[Sequence[str | None]]) -> Columns:
 def _check_names(names: Sequence[str]) -> None:
     if not names:
         raise ValueError("it names no columns; the first line of a CSV file names them")
+    if problem := next(column_problems(names), None):
+        raise ValueError(problem)
+
+
+def column_problems(names: Sequence[str]) -> Iterator[str]:
+    """What is wrong with the names of columns, a sentence each."""
     if len(names) > MOST_COLUMNS:
-        raise ValueError(f"{len(names)} columns; at most {MOST_COLUMNS} are accepted")
+        yield f"{len(names)} columns; at most {MOST_COLUMNS} are accepted"
     if len(set(names)) < len(names):
-        raise ValueError("names of columns repeat; a name for each is needed")
+        yield "names of columns repeat; a name for each is needed"
     if any(not name.strip() or not name.isprintable() for name in names):
-        raise ValueError("a column has no name, or one that cannot be printed")
+        yield "a column has no name, or one that cannot be printed"
     if any(len(name) > LONGEST_COLUMN for name in names):
-        raise ValueError(f"the name of a column has more than {LONGEST_COLUMN} characters")
+        yield f"the name of a column has more than {LONGEST_COLUMN} characters"
+
+
+def plain(name: str, values: Sequence[str | None], problems: list[str]) -> list[str | None]:
+    """Values of a column with plain white space; None where nothing is left.
+
+    Args:
+        name: Name of the column in messages.
+        values: As they were read.
+        problems: Gets values that cannot be printed, or are too long.
+    """
+    found = [" ".join((value or "").split()) or None for value in values]
+    strange = [
+        repr(value[:40])
+        for value in found
+        if value and (not value.isprintable() or len(value) > LONGEST_VALUE)
+    ]
+    if strange:
+        problems.append(
+            f"column {name}: {first_few(strange)} cannot be printed or have more than "
+            f"{LONGEST_VALUE} characters; remove them"
+        )
+    return found
 
 
 def _value(text: str | None) -> str | None:

@@ -13,7 +13,7 @@ from governance.records.image_terms import ImageTerms
 from governance.records.wording import first_few
 from governance.subject.images.folders import parts_problem
 from governance.subject.images.image_list import open_image_list
-from governance.subject.images.list_files import LIST_SUFFIXES, Columns, read_list
+from governance.subject.images.list_files import LIST_SUFFIXES, Columns, plain, read_list
 from governance.subject.images.problems import in_order, refuse
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.images.walking import Walk
@@ -69,7 +69,7 @@ def open_list(
     refuse(problems, location)
     rows = [row for row, part in enumerate(parts) if split in {None, part}]
     kept = {
-        name: _plain(name, [values[row] for row in rows], problems)
+        name: plain(name, [values[row] for row in rows], problems)
         for name, values in columns.items()
         if name not in {*FILE, LABEL, SPLIT}
     }
@@ -148,15 +148,6 @@ def _filled(name: str, values: Sequence[str | None], problems: list[str]) -> lis
     if empty:
         problems.append(f"column {name}: empty in row {first_few(empty)}; a value is needed")
     return [value or "" for value in values]
-
-
-def _plain(name: str, values: Sequence[str | None], problems: list[str]) -> list[str | None]:
-    """Values of a column with plain white space; None where nothing is left."""
-    plain = [" ".join((value or "").split()) or None for value in values]
-    strange = [repr(value[:40]) for value in plain if value and not value.isprintable()]
-    if strange:
-        problems.append(f"column {name}: {first_few(strange)} cannot be printed; remove them")
-    return plain
 
 
 def _unnamed(root: Path, paths: list[str], terms: ImageTerms) -> dict[str, int]:

@@ -16,6 +16,7 @@ from PIL import Image
 from scipy import ndimage
 
 from governance.errors import SubjectError
+from governance.subject.images.decoding import TRAITS
 from governance.subject.images.near_duplicates import groups, perceptual_hashes, thumbnail
 from governance.subject.images.validation_set import ValidationSet
 
@@ -49,7 +50,8 @@ def survey(validation: ValidationSet, *, similarity: float = SIMILARITY) -> pd.D
         Columns `id`, `label`, `class` (None for a label out of range), `sha256`, `width`, `height`,
         `mode` (`grey` or `rgb`), `mean` and `std` of brightness in [0, 1], `entropy` in bits,
         `sharpness` (variance of the Laplacian over the variance of brightness; NaN for constant
-        images), `perceptual_hash`, `copies` and `copy_labels` (images with the same sha256, and
+        images), `tagged`, `transparent`, `cut` and `windowed` (what its file holds beside the
+        picture), `perceptual_hash`, `copies` and `copy_labels` (images with the same sha256, and
         their different labels), `near_group`, `near_contents` and `near_labels` (different sha256
         in its group and, where there are several, their different labels), `mode_share` (images
         in this mode), `sharpness_deviation`, `brightness_deviation` and `pixels_deviation` (robust
@@ -63,13 +65,15 @@ def survey(validation: ValidationSet, *, similarity: float = SIMILARITY) -> pd.D
     problems: list[str] = []
     for index in range(len(validation)):
         try:
-            image = validation.images[index]
+            picture = validation.picture(index)
         except SubjectError as error:
             problems += error.problems
             continue
-        luma = np.asarray(Image.fromarray(image).convert("L"))
+        luma = np.asarray(Image.fromarray(picture.pixels).convert("L"))
         thumbnails.append(thumbnail(luma))
-        rows.append(_features(luma, "grey" if image.ndim == 2 else "rgb"))  # noqa: PLR2004 - (H, W)
+        mode = "grey" if picture.pixels.ndim == 2 else "rgb"  # noqa: PLR2004 - (H, W)
+        traits = {trait: trait in picture.traits for trait in TRAITS}
+        rows.append(_features(luma, mode) | traits)
     if problems:
         raise SubjectError(problems)
     table = pd.DataFrame(rows)

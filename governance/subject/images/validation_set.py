@@ -3,15 +3,35 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Self
+from dataclasses import dataclass, field, replace
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from governance.records.identity import ValidationIdentity
+from governance.records.reading import Reading
+from governance.subject.images.decoding import Picture
 
-__all__ = ["ValidationSet", "evenly"]
+__all__ = ["ImageFiles", "ValidationSet", "evenly"]
+
+
+@runtime_checkable
+class ImageFiles(Protocol):
+    """Images that are decoded from files, which can be read in more than one way."""
+
+    @property
+    def reading(self) -> Reading:
+        """What is declared of orientation, transparency and deep grey."""
+        ...
+
+    def picture(self, index: int) -> Picture:
+        """An image with what its file holds beside it."""
+        ...
+
+    def read_as(self, reading: Reading) -> Sequence[NDArray[np.uint8]]:
+        """The same files, read in another way."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,7 +87,7 @@ class ValidationSet:
             ids=tuple(ids),
             hashes=tuple(hashes),
             digest=f"sha256:{digest.hexdigest()}",
-            skipped=dict(sorted((skipped or {}).items())),
+            skipped={kind: n for kind, n in sorted((skipped or {}).items()) if n},
             metadata={name: tuple(values) for name, values in (metadata or {}).items()},
         )
 
@@ -87,6 +107,27 @@ class ValidationSet:
             skipped=self.skipped or None,
             metadata={name: _digest(values) for name, values in self.metadata.items()} or None,
         )
+
+    def picture(self, index: int) -> Picture:
+        """An image with what its file holds beside it; nothing, where it is no file.
+
+        Raises:
+            SubjectError: If it cannot be read.
+        """
+        if isinstance(self.images, ImageFiles):
+            return self.images.picture(index)
+        return Picture(self.images[index])
+
+    @property
+    def reading(self) -> Reading | None:
+        """The way that image files are read in; None where the images are no files."""
+        return self.images.reading if isinstance(self.images, ImageFiles) else None
+
+    def read_as(self, reading: Reading) -> Self:
+        """The same images, their files read in another way."""
+        if not isinstance(self.images, ImageFiles):
+            return self
+        return replace(self, images=self.images.read_as(reading))
 
     def sample(self, n: int, seed: int) -> NDArray[np.int64]:
         """Indices of at most `n` images, as even over the classes as the set allows, ascending."""

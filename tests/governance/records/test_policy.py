@@ -4,7 +4,9 @@ import pytest
 
 from governance.errors import PolicyError
 from governance.records.evidence import Metric
+from governance.records.image_terms import ImageTerms
 from governance.records.policy import Expectation, ModelTerms, Policy, declared, undeclared
+from governance.records.reading import Reading
 from governance.records.resizing import Resize
 
 CATALOGUE = {
@@ -147,6 +149,43 @@ def test_a_transform_that_cannot_be_meant_is_refused_with_its_place(written, sai
     assert said in found
 
 
+@pytest.mark.parametrize(
+    ("written", "reading"),
+    [
+        ("", Reading()),
+        ("orientation = 'as stored'", Reading(orientation="as stored")),
+        ("background = '#FF8000'\nwindow = [-160, 240]",
+         Reading(background="#FF8000", window=(-160.0, 240.0))),
+        ("window = 'file'", Reading(window="file")),
+    ],
+)  # fmt: skip
+def test_what_is_declared_of_files_stands_beside_their_place(written, reading):
+    text = STARTER.replace('data = "images"', f'data = "images"\n{written}')
+
+    found = load(text).images or ImageTerms()
+
+    assert found.reading == reading
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (
+            "orientation = 'left'",
+            "validation.orientation: is 'left'; one of 'upright', 'as stored'",
+        ),
+        ("background = 'pink'", "validation: background: is 'pink'; black, grey, white or six"),
+        ("window = [240, -160]", "validation: window: is [240.0, -160.0]; two finite numbers"),
+        ("window = [1]", "validation.window: is [1]; a list of 2 numbers or one of 'file'"),
+        ("windows = [1]", "validation.windows: unknown key; accepted are background, data, follow"),
+    ],
+)
+def test_what_no_file_can_be_read_as_is_refused_with_its_place(written, said):
+    (found,) = problems(STARTER.replace('data = "images"', f'data = "images"\n{written}'))
+
+    assert said in found
+
+
 def test_no_baseline_is_asked_for_by_name():
     assert load('baseline = "none"\n' + STARTER).baseline is None
 
@@ -190,7 +229,10 @@ def test_all_problems_of_a_file_are_told_at_once_each_with_its_place():
         "model.allow_pickle: is 'no'; true or false is accepted",
         "model.mean: has 2 numbers; 1 or 3 are accepted",
         "validation.data: missing; a text is needed",
-        "validation.path: unknown key; accepted are data, follow_links, split",
+        (
+            "validation.path: unknown key; accepted are background, data, follow_links, "
+            "orientation, split, window"
+        ),
         "expectations[1].severity: is 'fatal'; one of 'block', 'review', 'warn' is accepted",
         "expectations[1].at_most: stands beside at_least; one of the two is accepted",
         "expectations[2].metric: missing; a text is needed",

@@ -84,7 +84,7 @@ def test_a_split_names_the_folder_whose_folders_are_the_classes(tmp_path):
     assert found.ids == ("test/cat/0.png", "test/dog/0.png")
     assert found.images[0].max() == 2
     assert found.skipped == {"thumbs.db": 1}
-    assert "the folders test, train are parts of a data set" in problems(tmp_path)
+    assert "test, train are parts of a data set" in problems(tmp_path)
     assert "split = 'test' in [validation]" in problems(tmp_path)
     assert "no folder val, which split names" in problems(tmp_path, split="val")
     assert "no folder .., which split names" in problems(tmp_path, split="..")

@@ -299,6 +299,42 @@ def test_a_place_with_no_validation_set_says_what_would_be_one(tmp_path):
     assert "one class, cat" in problems(tmp_path / "single")
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([0, 1, 2, 0, 1, 2]),
+        np.array([[0], [1], [2], [0], [1], [2]], dtype=np.uint8),
+        np.array(list("abcabc")),
+        np.array(list("abcabc"))[:, None],
+        np.eye(3)[[0, 1, 2, 0, 1, 2]],
+        np.eye(3, dtype=bool)[[0, 1, 2, 0, 1, 2]],
+    ],
+    ids=["numbers", "column", "names", "column of names", "one-hot", "one-hot of truth values"],
+)
+def test_labels_are_taken_in_the_forms_that_people_store_them_in(tmp_path, labels):
+    usual = open_validation(stored(tmp_path), "here")
+
+    found = open_validation(stored(tmp_path, labels=labels), "here")
+
+    assert found.labels.tolist() == [0, 1, 2, 0, 1, 2]
+    assert found.labels.dtype == np.int64
+    assert found.digest == usual.digest
+
+
+def test_labels_that_are_names_need_no_list_of_names(tmp_path):
+    found = open_validation(
+        stored(tmp_path, labels=np.array(list("ba98ab")), class_names=None), "here"
+    )
+    numbers = open_validation(
+        stored(tmp_path, labels=np.array(["10", "9", "2", "10", "9", "2"]), class_names=None),
+        "here",
+    )
+
+    assert found.class_names == ("8", "9", "a", "b")
+    assert found.labels.tolist() == [3, 2, 1, 0, 2, 3]
+    assert numbers.class_names == ("2", "9", "10")
+
+
 @pytest.mark.parametrize("shape", [(6, 8, 9), (6, 8, 9, 1), (6, 8, 9, 3)])
 def test_an_npz_gives_its_images_grey_or_rgb(tmp_path, shape):
     images = np.arange(np.prod(shape), dtype=np.int64).reshape(shape).astype(np.uint8)
@@ -325,7 +361,15 @@ def test_an_npz_gives_its_images_grey_or_rgb(tmp_path, shape):
         ({"images": np.zeros((6, 8, 9))}, "images: float64; uint8"),
         ({"labels": np.zeros(6)}, "labels: float64"),
         ({"labels": np.array([True, False] * 3)}, "labels: bool"),
-        ({"labels": np.array([[0, 1, 2, 0, 1, 2]])}, "labels: int64 of shape"),
+        ({"labels": np.array([[0, 1, 2, 0, 1, 2]])}, "labels: 1 for 6 images"),
+        ({"labels": np.zeros((6, 2, 1), dtype=int)}, "labels: int64 of shape"),
+        ({"labels": np.ones((6, 2))}, r"labels: float64 of shape \(6, 2\) for 3 classes"),
+        ({"labels": np.full((6, 3), 0.5)}, "holds other numbers than 0 and 1"),
+        ({"labels": np.eye(6, 3)}, r"3 images have no class or several \(the first at 3\)"),
+        ({"labels": np.array(list("abcdab"))}, "'d' are none of class_names"),
+        ({"labels": np.array([0x7FFFFFFF] * 6, dtype="<u4").view("<U1")}, "no letter"),
+        ({"labels": np.array([0x7FFFFFFF] * 6, dtype="<u4").view("<U1"), "class_names": None},
+         "no letter"),
         ({"labels": np.array([0, 1])}, "labels: 2 for 6 images"),
         ({"labels": np.array([0, 1, 2, 3, -1, 0])}, r"labels: 2 out of range \(3 at 3, -1 at 4\)"),
         ({"labels": np.zeros(6, dtype=int)}, "all images are of class 0"),
