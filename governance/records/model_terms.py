@@ -38,6 +38,9 @@ class ModelTerms:
         output_name: Name of the output that holds these numbers where the model returns several: a
             key, a field, or a position such as `1`, joined by dots where one lies in another.
         allow_pickle: Whether a pickled model may be loaded. Loading one runs code from the file.
+        class_names: Name of each output of the model, in order: a list, or a file of it beside the
+            policy or in MLflow. Those that the model's metadata or tag give, if not given.
+        absent: Classes of the model that have no validation images. Nothing is expected of them.
         flavour: MLflow flavour that the model is opened by. By default it is the one through which
             most of the model can be seen.
     """
@@ -50,6 +53,8 @@ class ModelTerms:
     outputs: Outputs = "logits"
     output_name: str | None = field(default=None, metadata=IF_SET)
     allow_pickle: bool = False
+    class_names: tuple[str, ...] | str | None = field(default=None, metadata=IF_SET)
+    absent: tuple[str, ...] | None = field(default=None, metadata=IF_SET)
     flavour: Flavour | None = field(default=None, metadata=IF_SET)
 
     @property
@@ -70,6 +75,8 @@ def read_model_terms(reader: Reader) -> ModelTerms:
         outputs=terms.choice("outputs", "logits", get_args(Outputs)),  # type: ignore[arg-type]
         output_name=terms.text("output_name", "") or None,
         allow_pickle=terms.flag("allow_pickle", default=False),
+        class_names=terms.text_or_texts("class_names"),
+        absent=terms.texts("absent", None),
         flavour=terms.choice("flavour", "", FLAVOURS) or None,  # type: ignore[arg-type]
     )
     depth = 1 if model.channels == "grey" else 3

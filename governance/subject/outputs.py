@@ -165,7 +165,7 @@ def check(scores: Tensor, *, classes: int, kind: Outputs, where: str) -> None:
         raise SubjectError(
             f"{where}: returns {tuple(scores.shape[1:])} numbers per image and the validation set "
             f"names {classes} classes; as many outputs as classes are accepted, or one for two "
-            "classes"
+            "classes: class_names in [model] of the policy names classes without images too"
         )
     if not bool(torch.isfinite(scores).all()):
         raise SubjectError(f"{where}: an output is NaN or infinite; finite numbers are accepted")
