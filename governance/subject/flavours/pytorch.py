@@ -188,7 +188,7 @@ def _load_export(
 ) -> tuple[nn.Module, Shape, torch.dtype]:
     """The module of an export, with the shape and the precision of its input."""
     # It takes a second, and pickles need none of it.
-    from torch.export.passes import move_to_device_pass  # noqa: PLC0415
+    from torch.export.passes import move_to_device_pass
 
     program = _program(path)
     problems = [f"{path.name}: {problem}" for problem in _export_problems(program)]
