@@ -166,7 +166,7 @@ def test_of_two_outputs_with_rows_the_logits_are_taken_or_the_one_that_the_polic
     box = loaded.classifier(preprocessing=Preprocessing(size=(8, 8)), outputs="probabilities")
     likely = torch.from_numpy(expected()).softmax(1).float()
     torch.testing.assert_close(box.answers(torch.from_numpy(IMAGES)), likely)
-    with pytest.raises(SubjectError, match="onnx: returns 'logits' .*, and output_name = 'other'"):
+    with pytest.raises(SubjectError, match=r"onnx: returns 'logits' .*, and output_name = 'other'"):
         load(folder, output_name="other")
 
 
