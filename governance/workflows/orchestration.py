@@ -15,7 +15,14 @@ from typing import Any
 
 from governance import analyses, drift
 from governance.analyses import Analysis
-from governance.errors import AnalysisError, HostError, PolicyError, RegistryError, SubjectError
+from governance.errors import (
+    AnalysisError,
+    HostError,
+    InapplicableError,
+    PolicyError,
+    RegistryError,
+    SubjectError,
+)
 from governance.records.assessment import Assessment
 from governance.records.decision import judge
 from governance.records.evidence import Evidence, Failure, Measurement, Metric
@@ -33,7 +40,7 @@ from governance.records.serialisation import to_data
 from governance.subject.network import Network, tensor_digest
 from governance.subject.outputs import INDEPENDENT
 from governance.subject.precision import full_precision
-from governance.subject.subject import Subject
+from governance.subject.subject import NEEDS, Subject
 from governance.workflows.class_counts import check_classes, sound
 from governance.workflows.environment import environment
 from governance.workflows.progress import Progress, metered, silent
@@ -218,8 +225,8 @@ def _unanswerable(analysis: Analysis, subject: Subject) -> str | None:
         )
     if analysis.needs != "probabilities" and not isinstance(subject.classifier, Network):
         return (
-            f"looks inside the model, and this model {subject.classifier.closed}; a float32 torch "
-            "module (from mlflow.pytorch.log_model) is accepted"
+            f"asks for {NEEDS[analysis.needs]}, and this model {subject.classifier.closed}; a "
+            "float32 torch module (from mlflow.pytorch.log_model) is accepted"
         )
     return None
 
@@ -287,7 +294,9 @@ def _answered(
         # A full disk says nothing about a model.
         if (fault := HostError.behind(error)) is not None:
             raise fault from error
-        failure = Failure(kind=type(error).__name__, message=str(error) or type(error).__name__)
+        lacking = isinstance(error, InapplicableError)
+        kind = INAPPLICABLE if lacking else type(error).__name__
+        failure = Failure(kind=kind, message=str(error) or type(error).__name__)
     seconds = round(time.monotonic() - begun, 3)
     return replace(unmeasured, seconds=seconds, measurement=measurement, failure=failure)
 
