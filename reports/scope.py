@@ -132,7 +132,8 @@ def _baseline(assessment: Assessment) -> Fact:
 
 def _images(assessment: Assessment) -> Fact:
     validation = assessment.validation
-    counts, names = validation.class_counts, validation.class_names
+    absent = validation.absent or ()
+    counts, names = validation.counted, validation.counted_names
     words = f"{count(validation.images)} images of {count(len(names))} classes"
     if counts and min(counts) == max(counts):
         words += f", {count(counts[0])} of each"
@@ -140,6 +141,13 @@ def _images(assessment: Assessment) -> Fact:
         words += f", {count(min(counts))} to {count(max(counts))} of each"
     if len(names) <= MOST_CLASSES and all(len(name) <= MOST_CLASSES for name in names):
         words += f" ({', '.join(map(printable, names))})"
+    if validation.named_by is not None:
+        words += f"; classes named by {printable(validation.named_by)}"
+    if absent:
+        words += (
+            f"; {count(len(absent))} further classes of the model have no images, and nothing is "
+            f"known of them ({first_few(list(map(printable, absent)))})"
+        )
     if validation.skipped:
         left = [f"{count(n)} {printable(kind)}" for kind, n in validation.skipped.items()]
         words += f"; left out: {first_few(left)}"

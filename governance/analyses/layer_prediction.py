@@ -55,6 +55,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from governance.methods.class_order import reordered
 from governance.methods.evolved.selection import choose
 from governance.methods.image_tensors import Images, image_labels, image_tensor
 from governance.methods.lens_and_probe import METHODS, Method, Readings, read
@@ -181,7 +182,9 @@ class LayerPrediction:
             f"evenly over the classes, with {self.folds} folds. The network was read by "
             f"{network.path}."
         )
-        return _measurement(readings, local, subject.validation.class_names, seed, how)
+        names, absent = subject.validation.class_names, set(subject.validation.absent)
+        seen = [place for place, name in enumerate(names) if name not in absent]
+        return _measurement(readings, local, names, seen, seed, how)
 
     def _looked_at(
         self,
@@ -282,11 +285,19 @@ def _batches(subject: Subject, chosen: NDArray[np.int64]) -> Iterator[Tensor]:
 
 
 def _measurement(
-    readings: Readings, local: Local, names: Sequence[str], seed: int, how: str
+    readings: Readings,
+    local: Local,
+    names: Sequence[str],
+    seen: Sequence[int],
+    seed: int,
+    how: str,
 ) -> Measurement:
+    """What is read of the classes `seen`; the policy says that the others have no images."""
     n, last = len(readings.labels), readings.layers[-2]
-    lens = by_class(readings.found[last, "lens"].right, readings.labels, len(names))
-    pairs = _pairs(readings, last, len(names))
+    everything = by_class(readings.found[last, "lens"].right, readings.labels, len(names))
+    lens = tuple(everything[place] for place in seen)
+    pairs = _pairs(readings, last, seen)
+    met = [names[place] for place in seen]
     worst, gap = lowest(lens), largest(pairs)
     agreement = {"agreement_head": HEAD, "agreement_last": last}
     metrics: dict[str, float | None] = {
@@ -296,16 +307,17 @@ def _measurement(
     metrics["decision_depth"] = _decision_depth(readings)
     metrics["lens_recall_worst"], intervals["lens_recall_worst"] = worst or (None, None)
     metrics["lens_probe_gap"], intervals["lens_probe_gap"] = gap or (None, None)
-    for name, share, pair in zip(names, lens, pairs, strict=True):
+    for name, share, pair in zip(met, lens, pairs, strict=True):
         metrics[f"lens_recall.{name}"] = share.share
         intervals[f"lens_recall.{name}"] = share.interval
         metrics[f"lens_probe_gap.{name}"] = pair.difference
         intervals[f"lens_probe_gap.{name}"] = pair.interval()
-    undefined = _undefined(readings, names)
+    undefined = _undefined(readings, names, seed)
     for name in metrics:
         if any(name.partition(".")[0] in group for group in undefined):
             metrics[name] = intervals[name] = None
     frame = readings.table(names)
+    withdrawn = any("lens_recall" in group for group in undefined)
     return Measurement(
         metrics=metrics,
         intervals={name: item for name, item in intervals.items() if item},
@@ -316,7 +328,7 @@ def _measurement(
             strips(local, readings, names),
         ),
         tables=(
-            gap_table(pairs, lens, names, last),
+            gap_table(pairs, lens, met, last),
             layer_table(frame),
             local_table(local, readings, names),
             class_table(frame),
@@ -324,12 +336,12 @@ def _measurement(
         notes=(
             how,
             *(missing(group, why) for group, why in undefined.items()),
-            _widest(pairs, names, last, seed),
+            *(() if withdrawn else (_widest(pairs, met, last, seed),)),
         ),
     )
 
 
-def _undefined(readings: Readings, names: Sequence[str]) -> dict[tuple[str, ...], str]:
+def _undefined(readings: Readings, names: Sequence[str], seed: int) -> dict[tuple[str, ...], str]:
     """Groups of metrics that mean nothing on these images, each with the reason."""
     reasons: dict[tuple[str, ...], str] = {}
     alike = one_answer(readings.final, names)
@@ -338,13 +350,21 @@ def _undefined(readings: Readings, names: Sequence[str]) -> dict[tuple[str, ...]
         reasons[metrics] = f"{alike}, and any lens can agree with that"
     if len(np.unique(readings.labels)) == 1:
         reasons["lens_probe_gap",] = "all images are of one class, which no probe can miss"
+    half = np.random.default_rng(seed).permutation(len(readings.labels)) % 2 == 0
+    order = reordered(readings.final, readings.labels, half, names)
+    if order.shown:
+        # The probe learns the order of the images, so that every exchanged class shows a gap.
+        metrics = ("lens_recall_worst", "lens_probe_gap", "lens_recall")
+        reasons[metrics] = (
+            f"the outputs stand in another order than the classes: {order.moves(names)}"
+        )
     return reasons
 
 
-def _pairs(readings: Readings, layer: str, classes: int) -> tuple[Paired, ...]:
+def _pairs(readings: Readings, layer: str, classes: Sequence[int]) -> tuple[Paired, ...]:
     """Probe (first) and lens (second) on the images of each class."""
     probe, lens = readings.found[layer, "probe"].right, readings.found[layer, "lens"].right
-    members = [readings.labels == index for index in range(classes)]
+    members = [readings.labels == index for index in classes]
     return tuple(Paired.of(probe[some], lens[some]) for some in members)
 
 

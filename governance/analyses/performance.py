@@ -20,10 +20,17 @@ Method
     themselves. The control is a model that always gives the shares of the classes as probabilities
     and names the commonest class.
 
+    Outputs may stand for other classes than the images say. The natural order of names (2 before
+    10) is tested on all images, and the one-to-one order with most right answers on half of the
+    images on the other half. Classes that change places among themselves are tested together, by
+    the exact McNemar test at 0.01 divided by the number of such groups. Most of their images must
+    be right in the order found.
+
 Signs of risk
     All images are answered with one class. The recall of a class lies far below the others, or its
     interval reaches down to chance. A recall fell from the previous version while accuracy held.
     Confidences lie far above the share of right answers. Two classes are taken for one another.
+    Classes are exchanged: then the other figures describe a wrong list of names and not the model.
 
 Limits
     The numbers hold only for images like the validation images. A class with few images has a wide
@@ -40,9 +47,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from governance.errors import AnalysisError
+from governance.methods.class_order import IN_ORDER, exchanged
 from governance.methods.misread import misread
 from governance.methods.one_answer import one_answer
-from governance.methods.statistics.calibration import Calibration, calibration
+from governance.methods.statistics.calibration import Calibration, calibration, calibration_table
 from governance.methods.statistics.confusion import confusion, confusion_figure, confusion_table
 from governance.methods.statistics.intervals import mean, wilson
 from governance.methods.statistics.proportions import (
@@ -57,6 +65,7 @@ from governance.methods.statistics.proportions import (
 from governance.methods.statistics.shortfall import cannot_fall_short, falls_short
 from governance.records.evidence import Cell, Interval, Measurement, Metric, Table
 from governance.records.numbers import number
+from governance.records.policy import Expectation
 from governance.records.wording import first_few, missing
 from governance.subject.subject import Needs, Subject
 
@@ -107,6 +116,12 @@ class Performance:
                 highest=None,
                 per_class=True,
             ),
+            "classes_exchanged": Metric(
+                meaning="Number of classes that are shown to have another output than the order of "
+                "the classes says.",
+                better="lower",
+                highest=None,
+            ),
             "ece": Metric(
                 meaning="Expected calibration error: mean distance of confidence from the share of "
                 "right answers.",
@@ -125,6 +140,9 @@ class Performance:
         }
     )
 
+    #: Holds under every policy that does not state its own on the same metric.
+    standing: ClassVar[tuple[Expectation, ...]] = (IN_ORDER,)
+
     def __post_init__(self) -> None:
         if self.bins < 1:
             raise ValueError(f"bins = {self.bins}: a whole number of at least 1 is accepted")
@@ -141,6 +159,7 @@ class Performance:
             bins=self.bins,
             class_recall=self.class_recall,
             seed=seed,
+            absent=validation.absent,
             ids=validation.ids,
         )
         pictures, table = misread(
@@ -165,6 +184,7 @@ def performance(
     bins: int = 15,
     class_recall: float = 0.5,
     seed: int = 0,
+    absent: Sequence[str] = (),
     ids: Sequence[str] | None = None,
 ) -> Measurement:
     """Right answers and calibration of probabilities against labels.
@@ -175,7 +195,8 @@ def performance(
         class_names: K names in the order of the columns.
         bins: Largest number of bins of the calibration error.
         class_recall: Recall that every class is meant to have.
-        seed: Of the bootstrap and of the simulated control.
+        seed: Of the bootstrap, of the simulated control and of the images that choose an order.
+        absent: Classes that are known to have no images; nothing is said of them.
         ids: N names of the images; their places in the set by default.
 
     Raises:
@@ -185,18 +206,20 @@ def performance(
     _refuse(p, y, class_names)
     named = p.argmax(1)
     right = named == y
-    recalls = by_class(right, y, len(class_names))
-    precisions = by_class(right, named, len(class_names))
+    by_label, by_answer = (by_class(right, of, len(class_names)) for of in (y, named))
+    known = [place for place, name in enumerate(class_names) if name not in set(absent)]
+    names, recalls = [class_names[place] for place in known], tuple(by_label[i] for i in known)
     scale = calibration(p.max(1), right, bins=bins, seed=seed)
     scores = _scores(p, y, right, recalls, scale)
     metrics = {name: value for name, (value, _, _) in scores.items()}
     intervals = {name: interval for name, (_, interval, _) in scores.items() if interval}
-    for name, item in zip(class_names, recalls, strict=True):
+    for name, item in zip(names, recalls, strict=True):
         metrics[f"recall.{name}"] = item.share
         interval = item.interval
         if interval:
             intervals[f"recall.{name}"] = interval
-    metrics["classes_short"], short_note = _short(recalls, class_names, class_recall)
+    metrics["classes_short"], short_note = _short(recalls, names, class_recall)
+    metrics["classes_exchanged"], order_note = exchanged(named, y, class_names, seed)
     confused = confusion(y, named, len(class_names))
     drawn = len(class_names) <= DRAWN
     return Measurement(
@@ -205,12 +228,12 @@ def performance(
         figures=(confusion_figure(confused, class_names),) if drawn else (),
         tables=(
             _overall(scores, len(y)),
-            _classes(class_names, recalls, precisions),
+            _classes(class_names, by_label, by_answer, absent),
             confusion_table(confused, class_names),
-            _bins(scale),
+            calibration_table(scale),
             _answers(ids or [str(place) for place in range(len(y))], class_names, y, p),
         ),
-        notes=(*_notes(class_names, named, recalls, scale), *short_note),
+        notes=(*_notes(class_names, named, names, recalls, scale), *order_note, *short_note),
     )
 
 
@@ -247,10 +270,10 @@ def _scores(
     seen = share[share > 0]
     worst, balanced = lowest(recalls), mean_of(recalls)
     # Always naming one class recognises that class alone.
-    blind_worst = 0.0 if classes > 1 else 1.0
+    blind_worst = 0.0 if len(recalls) > 1 else 1.0
     return {
         "accuracy": (float(right.mean()), wilson(int(right.sum()), n), chance(y)),
-        "balanced_accuracy": (*(balanced or (None, None)), 1 / classes),
+        "balanced_accuracy": (*(balanced or (None, None)), 1 / len(recalls)),
         "recall_worst": (*(worst or (None, None)), blind_worst),
         "ece": (scale.error, scale.interval, scale.null_mean),
         "nll": (float(losses.mean()), mean(losses, lowest=0), float(-(seen * np.log(seen)).sum())),
@@ -303,10 +326,15 @@ def _overall(scores: Mapping[str, tuple[float | None, Interval | None, float]], 
 
 
 def _classes(
-    names: Sequence[str], recalls: tuple[ClassShare, ...], precisions: tuple[ClassShare, ...]
+    names: Sequence[str],
+    recalls: Sequence[ClassShare],
+    precisions: Sequence[ClassShare],
+    absent: Sequence[str],
 ) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for name, recall, precision in zip(names, recalls, precisions, strict=True):
+        if name in absent and precision.n == 0:  # one without images may yet be answered
+            continue
         recall_cells = (recall.n, recall.share, *ends(recall.interval))
         rows.append((name, *recall_cells, precision.n, precision.share, *ends(precision.interval)))
     rows.sort(key=lambda row: (row[2] is not None, float(row[2] or 0.0)))
@@ -319,25 +347,6 @@ def _classes(
         columns=CLASS_COLUMNS,
         rows=tuple(rows),
         shown=DRAWN,
-    )
-
-
-def _bins(scale: Calibration) -> Table:
-    bins = [
-        ClassShare(hits=int(hits), n=int(n))
-        for hits, n in zip(scale.hits, scale.counts, strict=True)
-    ]
-    return Table(
-        name="calibration",
-        caption=(
-            "Each row is a bin of images with like confidence. It gives the mean confidence, the "
-            "number of images n, and the share of right answers with its 95 % Wilson interval."
-        ),
-        columns=("confidence", "n", "right", "low", "high"),
-        rows=tuple(
-            (float(confidence), item.n, item.share, *ends(item.interval))
-            for confidence, item in zip(scale.confidence, bins, strict=True)
-        ),
     )
 
 
@@ -360,8 +369,9 @@ def _answers(
 
 
 def _notes(
-    names: Sequence[str],
+    class_names: Sequence[str],
     named: NDArray[np.int64],
+    names: Sequence[str],
     recalls: tuple[ClassShare, ...],
     scale: Calibration,
 ) -> tuple[str, ...]:
@@ -371,7 +381,7 @@ def _notes(
         f"shows on as many images (mean {number(scale.null_mean, 3)}, 97.5 % quantile "
         f"{number(scale.null_high, 3)})."
     )
-    alike = one_answer(named, names)
+    alike = one_answer(named, class_names)
     counts = [item.n for item in recalls]
     absent = unknown(names, counts, ("recall_worst", "balanced_accuracy"), "recall")
     # First, and worded alike for every model: the report's first page repeats it.

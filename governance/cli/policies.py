@@ -49,6 +49,10 @@ def policy_draft(
     allow_pickle: Annotated[  # noqa: FBT002 - a flag of the command line
         bool, typer.Option("--allow-pickle", help="Load a pickled model, which runs its code.")
     ] = False,
+    class_names: Annotated[
+        Path | None,
+        typer.Option(help="Names of the model's outputs in order: a line each, or JSON."),
+    ] = None,
 ) -> None:
     """Write a policy for one model, from trying it on labelled images.
 
@@ -72,6 +76,8 @@ def policy_draft(
             minutes=minutes,
             device=device,
             allow_pickle=allow_pickle,
+            names=class_names,
+            names_place=None if class_names is None else _place(class_names, path),
             progress=progress,
         )
     write(path, draft.text.encode())
@@ -120,6 +126,7 @@ def _on_images(policy: "Policy", data: Path | None) -> list[str]:
         SubjectError: For images that cannot be opened, or a class that has too few of them.
     """
     from governance.records.wording import first_few
+    from governance.subject.class_names import in_order
     from governance.subject.images import open_validation
     from governance.workflows import class_counts
     from governance.workflows.policy_chances import chances
@@ -128,7 +135,7 @@ def _on_images(policy: "Policy", data: Path | None) -> list[str]:
     if data is None and ":/" in policy.validation and not place.exists():
         nothing = f"Nothing was checked on the images, which lie at {policy.validation}: "
         return [nothing + "--data FOLDER names a copy on this machine."]
-    images = open_validation(place, str(place), policy.images).identity
+    images = in_order(open_validation(place, str(place), policy.images), policy.model).identity
     class_counts.check_classes(policy, images)
     left = [f"{number} {kind}" for kind, number in (images.skipped or {}).items()]
     said = [f"Left out of {place}: {first_few(left)}."] if left else []

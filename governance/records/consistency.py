@@ -41,9 +41,11 @@ def contradictions(assessment: Assessment) -> Iterator[str]:
     except PolicyError as error:
         yield from error.problems
         return
-    # Built-in expectations come after those written; a path of images was completed on reading.
+    # Built-in expectations come after those written; paths were completed on reading.
     stated = policy.expectations[: len(written.expectations)]
-    if dataclasses.replace(policy, validation=written.validation, expectations=stated) != written:
+    names = written.model.class_names
+    placed = policy.at(written.validation, names if isinstance(names, str) else None)
+    if dataclasses.replace(placed, expectations=stated) != written:
         yield "the record was not judged by the policy whose text it holds"
 
 

@@ -82,6 +82,8 @@ class ValidationIdentity:
         images: Number of images.
         class_names: In the order of the model's outputs.
         class_counts: Images of each class.
+        absent: Classes that the policy says to have no images; None where it says so of none.
+        named_by: Who named the classes; None where it was the images alone.
         skipped: Number of files and folders that were left out, by what they were skipped as, such
             as `thumbs.db`; None where nothing was.
         metadata: sha256 of what a list of images says of them besides their labels, by the name of
@@ -93,5 +95,19 @@ class ValidationIdentity:
     images: int
     class_names: tuple[str, ...]
     class_counts: tuple[int, ...]
+    absent: tuple[str, ...] | None = field(default=None, metadata=IF_SET)
+    named_by: str | None = field(default=None, metadata=IF_SET)
     skipped: Mapping[str, int] | None = field(default=None, metadata=IF_SET)
     metadata: Mapping[str, str] | None = field(default=None, metadata=IF_SET)
+
+    @property
+    def counted_names(self) -> tuple[str, ...]:
+        """All classes but those that the policy says to have no images."""
+        absent = set(self.absent or ())
+        return tuple(name for name in self.class_names if name not in absent)
+
+    @property
+    def counted(self) -> tuple[int, ...]:
+        """Images of each of `counted_names`."""
+        counts = dict(zip(self.class_names, self.class_counts, strict=True))
+        return tuple(counts[name] for name in self.counted_names)

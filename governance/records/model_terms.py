@@ -29,6 +29,9 @@ class ModelTerms:
             bicubically. A table says an evaluation transform.
         outputs: Kind of numbers that the model returns.
         allow_pickle: Whether a pickled model may be loaded. Loading one runs code from the file.
+        class_names: Name of each output of the model, in order: a list, or a file of it beside the
+            policy or in MLflow. Those that the model's metadata or tag give, if not given.
+        absent: Classes of the model that have no validation images. Nothing is expected of them.
         flavour: MLflow flavour that the model is opened by. By default it is the one through which
             most of the model can be seen.
     """
@@ -40,6 +43,8 @@ class ModelTerms:
     resize: Resizing = "none"
     outputs: Literal["logits", "probabilities"] = "logits"
     allow_pickle: bool = False
+    class_names: tuple[str, ...] | str | None = field(default=None, metadata=IF_SET)
+    absent: tuple[str, ...] | None = field(default=None, metadata=IF_SET)
     flavour: Flavour | None = field(default=None, metadata=IF_SET)
 
     @property
@@ -59,6 +64,8 @@ def read_model_terms(reader: Reader) -> ModelTerms:
         resize=read_resize(terms),
         outputs=terms.choice("outputs", "logits", ("logits", "probabilities")),  # type: ignore[arg-type]
         allow_pickle=terms.flag("allow_pickle", default=False),
+        class_names=terms.text_or_texts("class_names"),
+        absent=terms.texts("absent", None),
         flavour=terms.choice("flavour", "", FLAVOURS) or None,  # type: ignore[arg-type]
     )
     depth = 1 if model.channels == "grey" else 3

@@ -185,11 +185,23 @@ class Policy:
         except (OSError, UnicodeDecodeError) as error:
             raise PolicyError(f"{path}: cannot be read as a policy: {error}") from error
         policy = cls.loads(text, where=path.name, check=check)
-        if URI.match(policy.validation):
-            return policy
-        return dataclasses.replace(
-            policy, validation=str(path.parent.resolve() / policy.validation)
+        home, names = path.parent.resolve(), policy.model.class_names
+        return policy.at(
+            _placed(policy.validation, home),
+            _placed(names, home) if isinstance(names, str) else None,
         )
+
+    def at(self, validation: str, class_names: str | None) -> "Policy":
+        """This policy with other places of what it names.
+
+        Args:
+            validation: Place of the validation images.
+            class_names: Place of the file of class names; not looked at where it names none.
+        """
+        model = self.model
+        if isinstance(model.class_names, str):
+            model = dataclasses.replace(model, class_names=class_names)
+        return dataclasses.replace(self, validation=validation, model=model)
 
     @classmethod
     def loads(
@@ -215,6 +227,11 @@ class Policy:
         if reader.problems:
             raise PolicyError(reader.problems)
         return policy
+
+
+def _placed(location: str, home: Path) -> str:
+    """A place that a policy names, from the policy's folder where it is a relative path."""
+    return location if URI.match(location) else str(home / location)
 
 
 def _policy(reader: Reader, text: str) -> tuple[Policy, tuple[Written, ...]]:

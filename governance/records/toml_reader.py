@@ -180,6 +180,18 @@ class Reader:
             return default
         return typing.cast("tuple[str, ...]", value)
 
+    def text_or_texts(self, key: str) -> str | tuple[str, ...] | None:
+        """A text or a list of texts, not empty and none of them empty; None where not written."""
+        if key not in self._data:
+            self._asked.add(key)
+            return None
+        value = self._value(key, None, str | tuple[str, ...])
+        items = (value,) if isinstance(value, str) else value
+        if items is not None and not (items and all(item.strip() for item in items)):
+            self.problem(key, f"is {self._data[key]!r}; texts that are not empty are accepted")
+            return None
+        return typing.cast("str | tuple[str, ...] | None", value)
+
     def table(self, key: str) -> "Reader":
         """A table inside this one; empty where it is not written."""
         value = self._value(key, {}, TABLE)

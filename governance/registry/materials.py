@@ -14,12 +14,20 @@ from governance.records.identity import ModelSignature
 from governance.records.policy import Policy
 from governance.registry.image_download import fetch_images
 from governance.registry.training_curves import Curve, recorded
-from governance.registry.versions import ModelVersion, Room, download, is_model_folder, refusals
+from governance.registry.versions import (
+    ModelVersion,
+    Room,
+    download,
+    is_model_folder,
+    refusals,
+    registered,
+)
 from governance.subject import model_files
+from governance.subject.class_names import LARGEST_NAMES, TAG, read_names
 from governance.subject.model_files import DOWNLOAD_NOTE
 from governance.subject.model_files.reading import LARGEST_FOLDER, MOST_FILES
 
-__all__ = ["Materials", "gather", "model_folder", "signature_beside"]
+__all__ = ["Materials", "class_tag", "gather", "model_folder", "signature_beside"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +41,16 @@ class Materials:
         model: Path of the folder with the MLmodel file.
         images: Path of the validation images, a folder or a file.
         history: Metrics `learning.*` of the training run by key, as (step, value).
+        class_names: Class names in the file that the policy names; None where it names none.
+        tagged: Tag of the version that names its outputs, as it stands; None without one.
     """
 
     version: ModelVersion
     model: str
     images: str
     history: Mapping[str, Curve] = field(default_factory=dict)
+    class_names: tuple[str, ...] | None = None
+    tagged: str | None = None
 
 
 def gather(version: ModelVersion, policy: Policy, workspace: Path) -> Materials:
@@ -50,6 +62,7 @@ def gather(version: ModelVersion, policy: Policy, workspace: Path) -> Materials:
         workspace: Folder for downloads; files on this machine stay where they are.
 
     Raises:
+        SubjectError: If the file of class names holds none.
         RegistryError: If something cannot be downloaded.
     """
     location = policy.validation
@@ -62,7 +75,32 @@ def gather(version: ModelVersion, policy: Policy, workspace: Path) -> Materials:
         model=str(model_folder(version, workspace / "model")),
         images=str(images),
         history=recorded(version.run_id),
+        class_names=_listed(policy.model.class_names, workspace / "class_names"),
+        tagged=class_tag(version),
     )
+
+
+def _listed(location: object, into: Path) -> tuple[str, ...] | None:
+    """The names in the file that a policy names, if it names one."""
+    if not isinstance(location, str):
+        return None
+    path = Path(location)
+    if ":" in location and not path.exists():
+        path = download(location, into, Room(1, LARGEST_NAMES, SubjectError))
+    return read_names(path, location)
+
+
+def class_tag(version: ModelVersion) -> str | None:
+    """The tag of a registered version that names its outputs, as it stands; None without one.
+
+    Raises:
+        RegistryError: If the version is gone, or MLflow cannot be asked.
+    """
+    if version.ref is None:
+        return None
+    with refusals(f"{version.uri}: looking up its tags"):
+        text: str | None = registered(version).tags.get(TAG)
+    return text
 
 
 def signature_beside(model: Path, ring: Keyring | None) -> ModelSignature | None:

@@ -6,11 +6,12 @@ import torch
 
 from governance.errors import SubjectError
 from governance.methods import training_signs
+from governance.records.model_terms import ModelTerms
 from governance.records.policy import Policy
 from governance.registry.materials import Materials, gather
 from governance.registry.training_curves import named
 from governance.registry.versions import ModelVersion
-from governance.subject import flavours, model_files
+from governance.subject import class_names, flavours, model_files
 from governance.subject.flavours.fitting import fitted
 from governance.subject.images import open_validation
 from governance.subject.images.validation_set import ValidationSet
@@ -71,6 +72,7 @@ def open_materials(
     if validation is None:
         validation = open_validation(Path(materials.images), policy.validation, policy.images)
     files = model_files.read(Path(materials.model))
+    validation = _in_order(validation, materials, policy.model)
     loaded = flavours.load(files, policy.model, place)
     preprocessing = fitted(policy.model, loaded, version.uri)
     subject = Subject(
@@ -87,6 +89,20 @@ def open_materials(
     )
     try_out(subject, policy.seed)
     return subject
+
+
+def _in_order(validation: ValidationSet, materials: Materials, terms: ModelTerms) -> ValidationSet:
+    """The images with their labels in the order of the model's outputs, before it is loaded."""
+    described = model_files.describe(Path(materials.model))
+    listed = isinstance(terms.class_names, str)
+    return class_names.matched(
+        validation,
+        materials.class_names if listed else terms.class_names,
+        terms.absent,
+        said=(*described.classes, *class_names.of_tag(materials.tagged)),
+        outputs=described.outputs,
+        where=materials.version.uri,
+    )
 
 
 def device_named(device: str) -> torch.device:

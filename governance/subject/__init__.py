@@ -6,6 +6,7 @@ classifier     pixels to class probabilities, whatever computes them
 network        a classifier whose torch module is at hand
 black_box      a classifier that gives its outputs and cannot be looked into
 outputs        what a model's numbers mean, and the probabilities that they stand for
+class_names    the class of each output, and images brought into that order
 meter          how far the analysis that runs has come
 precision      full float32 while a model is computed
 preprocessing  from a decoded image to the model's pixels

@@ -1,9 +1,9 @@
 """Request: what a confined process is asked for, as files in the folder it is given."""
 
-import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from governance.errors import EvidenceError
 from governance.records.assessment import Assessment
@@ -52,6 +52,7 @@ class Request:
         data = {
             "materials": to_data(self.materials),
             "validation": self.policy.validation,
+            "class_names": self.policy.model.class_names,
             "data": lineage.data,
             "unknown": lineage.unknown,
             "device": self.device,
@@ -72,7 +73,7 @@ class Request:
             policy = Policy.loads((folder / POLICY).read_text(encoding="utf-8"), where=POLICY)
             return cls(
                 materials=_materials(data["materials"]),
-                policy=dataclasses.replace(policy, validation=data["validation"]),
+                policy=policy.at(data["validation"], data["class_names"]),
                 lineage=Lineage(
                     previous=_earlier(folder / PREVIOUS),
                     first=_earlier(folder / FIRST),
@@ -89,14 +90,19 @@ class Request:
             raise EvidenceError(f"{folder}: no request of a worker: {error!r}") from error
 
 
-def _materials(data: dict[str, object]) -> Materials:
+def _materials(data: dict[str, Any]) -> Materials:
     given = dict(data)
-    version, history = given.pop("version"), given.pop("history")
     curves = {
         key: tuple((int(step), float(value)) for step, value in points)
-        for key, points in history.items()  # type: ignore[attr-defined]
+        for key, points in given.pop("history").items()
     }
-    return Materials(version=from_data(ModelVersion, version), history=curves, **given)  # type: ignore[arg-type]
+    names, version = given.pop("class_names"), from_data(ModelVersion, given.pop("version"))
+    return Materials(
+        version=version,
+        history=curves,
+        class_names=None if names is None else tuple(names),
+        **given,
+    )
 
 
 def _earlier(folder: Path) -> Assessment | None:

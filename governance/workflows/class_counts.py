@@ -65,7 +65,8 @@ def _gated_classes(
 ) -> dict[str, int]:
     counts = dict(zip(validation.class_names, validation.class_counts, strict=True))
     if CLASS not in pattern:
-        return counts
+        # Of classes that the policy says to have no images, nothing is asked.
+        return {name: counts[name] for name in validation.counted_names}
     name = expectation.metric.partition(".")[2]
     return {label: n for label, n in counts.items() if pattern.replace(CLASS, label) == name}
 

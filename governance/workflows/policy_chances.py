@@ -94,8 +94,8 @@ def _chances(item: Expectation, policy: Policy, validation: ValidationIdentity) 
         name = item.metric.removeprefix(RECALL)
         n = validation.class_counts[validation.class_names.index(name)]
         yield _share(item, item.at_least, n, f"class {name}")
-    elif min(validation.class_counts) > 0:
-        yield from _over_classes(item, policy, validation.class_counts)
+    elif min(validation.counted) > 0:
+        yield from _over_classes(item, policy, validation.counted)
 
 
 def _over_classes(item: Expectation, policy: Policy, counts: Sequence[int]) -> Iterator[Chance]:

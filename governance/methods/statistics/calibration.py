@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from governance.methods.statistics.intervals import LEVEL, bootstrap
-from governance.records.evidence import Interval
+from governance.methods.statistics.proportions import ClassShare, ends
+from governance.records.evidence import Interval, Table
 
-__all__ = ["Calibration", "calibration"]
+__all__ = ["Calibration", "calibration", "calibration_table"]
 
 RESAMPLES = 1000
 # Bins with fewer images would measure scatter.
@@ -115,4 +116,24 @@ def _interval(
         n=drawn.n,
         level=drawn.level,
         method="basic bootstrap",
+    )
+
+
+def calibration_table(scale: Calibration) -> Table:
+    """Confidence and share of right answers of every bin."""
+    bins = [
+        ClassShare(hits=int(hits), n=int(n))
+        for hits, n in zip(scale.hits, scale.counts, strict=True)
+    ]
+    return Table(
+        name="calibration",
+        caption=(
+            "Each row is a bin of images with like confidence. It gives the mean confidence, the "
+            "number of images n, and the share of right answers with its 95 % Wilson interval."
+        ),
+        columns=("confidence", "n", "right", "low", "high"),
+        rows=tuple(
+            (float(confidence), item.n, item.share, *ends(item.interval))
+            for confidence, item in zip(scale.confidence, bins, strict=True)
+        ),
     )

@@ -46,6 +46,8 @@ class ValidationSet:
         ids: Name of each image for the reader: its path inside the folder, or its number.
         hashes: sha256 of each image as stored, hexadecimal.
         digest: sha256 over class names and every image's label and hash.
+        absent: Classes that the policy says to have no images; nothing is expected of them.
+        named_by: Who named the classes, where it was not the images alone.
         skipped: Files and folders that were left out, by what they were skipped as.
         metadata: (N,) what else a list says of each image, by the name of its column; None for a
             value that is missing.
@@ -58,6 +60,8 @@ class ValidationSet:
     ids: tuple[str, ...]
     hashes: tuple[str, ...]
     digest: str
+    absent: tuple[str, ...] = ()
+    named_by: str | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
     metadata: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
@@ -75,10 +79,6 @@ class ValidationSet:
         metadata: Mapping[str, Sequence[str | None]] | None = None,
     ) -> Self:
         """Images and labels with the digest that is taken over them."""
-        # JSON, so that no class name can pass for two.
-        digest = hashlib.sha256(json.dumps(list(class_names)).encode())
-        for label, content in zip(labels, hashes, strict=True):
-            digest.update(f"\n{label} {content}".encode())
         return cls(
             location=location,
             images=images,
@@ -86,9 +86,31 @@ class ValidationSet:
             class_names=tuple(class_names),
             ids=tuple(ids),
             hashes=tuple(hashes),
-            digest=f"sha256:{digest.hexdigest()}",
+            digest=_digest(class_names, labels, hashes),
             skipped={kind: n for kind, n in sorted((skipped or {}).items()) if n},
             metadata={name: tuple(values) for name, values in (metadata or {}).items()},
+        )
+
+    def with_classes(
+        self, class_names: Sequence[str], *, absent: Sequence[str], named_by: str
+    ) -> Self:
+        """The same images under the same names, in another order and among more of them.
+
+        Args:
+            class_names: All names of this set, and perhaps others, in the order of the outputs.
+            absent: Those that the policy says to have no images.
+            named_by: Who named them.
+        """
+        place = {name: index for index, name in enumerate(class_names)}
+        moved = np.array([place[name] for name in self.class_names], dtype=np.int64)
+        labels = moved[self.labels]
+        return replace(
+            self,
+            labels=labels,
+            class_names=tuple(class_names),
+            digest=_digest(class_names, labels, self.hashes),
+            absent=tuple(absent),
+            named_by=named_by,
         )
 
     def __len__(self) -> int:
@@ -104,8 +126,11 @@ class ValidationSet:
             images=len(self),
             class_names=self.class_names,
             class_counts=tuple(int(count) for count in counts),
+            absent=self.absent or None,
+            named_by=self.named_by,
             skipped=self.skipped or None,
-            metadata={name: _digest(values) for name, values in self.metadata.items()} or None,
+            metadata={name: _column_digest(values) for name, values in self.metadata.items()}
+            or None,
         )
 
     def picture(self, index: int) -> Picture:
@@ -134,7 +159,15 @@ class ValidationSet:
         return np.sort(evenly(self.labels, np.random.default_rng(seed))[:n])
 
 
-def _digest(values: Sequence[str | None]) -> str:
+def _digest(class_names: Sequence[str], labels: NDArray[np.int64], hashes: Sequence[str]) -> str:
+    # JSON, so that no class name can pass for two.
+    digest = hashlib.sha256(json.dumps(list(class_names)).encode())
+    for label, content in zip(labels, hashes, strict=True):
+        digest.update(f"\n{label} {content}".encode())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _column_digest(values: Sequence[str | None]) -> str:
     return f"sha256:{hashlib.sha256(json.dumps(list(values)).encode()).hexdigest()}"
 
 

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from governance.errors import SubjectError
+from governance.records.bounded import content_of, json_data
+from governance.subject.class_names import ClassNames, names_in
 from governance.subject.model_files.mlmodel import mlmodel
 from governance.subject.usual_preprocessings import Scale
 
@@ -21,6 +24,9 @@ STDS = ("std", "image_std", "pixel_std")
 CLASSES = ("class_names", "classes", "labels", "id2label")
 #: Keys about size that are told to the reader, since a policy may not be able to say them.
 TOLD = ("crop_pct", "crop_size", "input_size", "interpolation", "resize", "resize_size", "size")
+#: Where MLflow keeps the configuration of a `transformers` model.
+CONFIG = "model/config.json"
+LARGEST_CONFIG = 16 * 2**20
 DEEPEST = 4
 RGB = 3
 LEVELS = 255
@@ -32,24 +38,31 @@ class Description:
 
     Attributes:
         scale: Mean and standard deviation of pixels in [0, 1]; None if nothing readable is said.
-        class_names: Names in the order of the outputs; None if none are said.
+        classes: Names in the order of the outputs, from each file that says any.
+        outputs: Number of outputs by the signature; None if it does not say.
         told: Further keys about preprocessing, each with its value as it stands there.
     """
 
     scale: Scale | None = None
-    class_names: tuple[str, ...] | None = None
+    classes: tuple[ClassNames, ...] = ()
+    outputs: int | None = None
     told: Mapping[str, str]
 
 
 def describe(folder: Path) -> Description:
-    """The description in the MLmodel file of a folder that `model_files.read` has looked at."""
-    entries = dict(_entries(mlmodel(folder).get("metadata")))
+    """The description in the files of a folder that `model_files.read` has looked at."""
+    written = mlmodel(folder)
+    entries = dict(_entries(written.get("metadata")))
     means = [_numbers(entries[key]) for key in MEANS if key in entries]
     stds = [_numbers(entries[key]) for key in STDS if key in entries]
-    names = [_names(entries[key]) for key in CLASSES if key in entries]
+    names = [names_in(entries[key]) for key in CLASSES if key in entries]
+    found = {"the model's metadata": next(iter(names), None), CONFIG: _configured(folder)}
     return Description(
         scale=_scale(means[0], stds[0]) if means and stds else None,
-        class_names=names[0] if names else None,
+        classes=tuple(
+            ClassNames(names=said, source=source) for source, said in found.items() if said
+        ),
+        outputs=_outputs(written.get("signature")),
         told={key: str(entries[key]) for key in TOLD if key in entries},
     )
 
@@ -97,12 +110,22 @@ def _scale(mean: tuple[float, ...] | None, std: tuple[float, ...] | None) -> Sca
     return (mean, std) if usable else None
 
 
-def _names(value: Any) -> tuple[str, ...] | None:
-    if isinstance(value, dict):
-        try:
-            value = [value[key] for key in sorted(value, key=int)]
-        except (TypeError, ValueError):
-            return None
-    if not isinstance(value, list) or not all(isinstance(item, str | int) for item in value):
+def _configured(folder: Path) -> tuple[str, ...] | None:
+    """The class names in the configuration of a `transformers` model; None if there is none."""
+    try:
+        text = content_of(folder / CONFIG, LARGEST_CONFIG, SubjectError)
+        configured = json_data(text, CONFIG, SubjectError)
+    except (OSError, SubjectError):  # whoever loads the model says what is wrong with it
         return None
-    return tuple(str(item) for item in value)
+    return names_in(configured.get("id2label")) if isinstance(configured, dict) else None
+
+
+def _outputs(signature: Any) -> int | None:
+    """Number of outputs of an image by a signature of one tensor (-1, K); None for any other."""
+    written = signature.get("outputs") if isinstance(signature, dict) else None
+    try:
+        (output,) = json.loads(written)  # type: ignore[arg-type] # refused as what it is
+        _, size = output["tensor-spec"]["shape"]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None
+    return size if isinstance(size, int) and size > 0 else None

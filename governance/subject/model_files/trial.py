@@ -87,7 +87,8 @@ def check_outputs(
     if outputs.dim() != 2 or outputs.shape[1] != classes:  # noqa: PLR2004 - (B, K)
         raise SubjectError(
             f"{where}: returns {tuple(outputs.shape[1:])} numbers per image and the validation set "
-            f"names {classes} classes; as many outputs as classes are accepted"
+            f"names {classes} classes; as many outputs as classes are accepted: class_names in "
+            "[model] of the policy names classes without images too"
         )
     if not bool(torch.isfinite(outputs).all()):
         raise SubjectError(f"{where}: an output is NaN or infinite; finite numbers are accepted")

@@ -1,7 +1,7 @@
 """Draft: from the address of a model and labelled images to the text of a policy."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -51,6 +51,8 @@ def draft_policy(
     seed: int = 0,
     device: str = "auto",
     allow_pickle: bool = False,
+    names: Path | None = None,
+    names_place: str | None = None,
     progress: Progress = silent,
 ) -> Draft:
     """Draft a policy for the model at `uri`; nothing is written.
@@ -63,6 +65,8 @@ def draft_policy(
         seed: Of the choice of images.
         device: `auto`, `cpu` or `cuda`.
         allow_pickle: Whether a pickled model may be loaded.
+        names: File with the names of the model's outputs; None for those that the model says.
+        names_place: The same as the policy is to name it.
         progress: Called as each step begins.
 
     Raises:
@@ -73,13 +77,18 @@ def draft_policy(
     begun = time.monotonic()
     with TemporaryDirectory(prefix="governance-") as scratch:
         progress("opening the model", 0, 4)
-        opened = open_draft(uri, data, Path(scratch), device, allow_pickle=allow_pickle)
+        opened = open_draft(
+            uri, data, Path(scratch), device, allow_pickle=allow_pickle, names=names
+        )
         progress("trying preprocessings", 1, 4)
         choice = choose(opened, seed)
         progress("judging what was found", 2, 4)
         order = order_of_classes(opened, choice)
         reference, told = reference_of(opened, choice)
-        measured = _measured(opened, choice, reference, place, minutes, allow_pickle=allow_pickle)
+        measured = replace(
+            _measured(opened, choice, reference, place, minutes, allow_pickle=allow_pickle),
+            class_names=names_place,
+        )
         progress("checking the draft", 3, 4)
         text = proposed(measured)
         _check(text, opened.validation, Path(scratch))

@@ -16,11 +16,11 @@ from governance.errors import SubjectError
 from governance.records.identity import ModelFormat
 from governance.records.model_terms import ModelTerms
 from governance.records.numbers import count
-from governance.records.wording import first_few
 from governance.registry import ModelVersion
-from governance.registry.materials import model_folder
+from governance.registry.materials import class_tag, model_folder
 from governance.registry.opening import device_named
-from governance.subject import flavours, model_files
+from governance.subject import class_names, flavours, model_files
+from governance.subject.class_names import read_names
 from governance.subject.classifier import Classifier
 from governance.subject.flavours import LoadedModel
 from governance.subject.images import open_validation
@@ -59,7 +59,13 @@ class DraftSubject:
 
 @full_precision()
 def open_draft(
-    uri: str, data: Path, scratch: Path, device: str, *, allow_pickle: bool
+    uri: str,
+    data: Path,
+    scratch: Path,
+    device: str,
+    *,
+    allow_pickle: bool,
+    names: Path | None = None,
 ) -> DraftSubject:
     """Open the images and the model at `uri`, and try the model on some of them.
 
@@ -69,6 +75,7 @@ def open_draft(
         scratch: Folder for downloads.
         device: `auto`, `cpu` or `cuda`.
         allow_pickle: Whether a pickled model may be loaded.
+        names: File with the names of the outputs in order; None for those that the model says.
 
     Raises:
         SubjectError: If there are too few images, or the model does not classify them, or into
@@ -85,11 +92,17 @@ def open_draft(
     version = registry.resolve(uri)
     place = device_named(device)
     files = model_files.read(model_folder(version, scratch / "model"))
-    loaded = flavours.load(files, ModelTerms(allow_pickle=allow_pickle), place)
     described = model_files.describe(files.folder)
-    _refuse_names(version, described, validation)
+    validation = class_names.matched(
+        validation,
+        read_names(names, str(names)) if names else None,
+        said=(*described.classes, *class_names.of_tag(class_tag(version))),
+        outputs=described.outputs,
+        where=f"model {version.uri}",
+    )
+    loaded = flavours.load(files, ModelTerms(allow_pickle=allow_pickle), place)
     start, unsized = _start(version, loaded, validation)
-    outputs = _outputs(version, loaded.classifier(preprocessing=start), described, validation)
+    outputs = _outputs(version, loaded.classifier(preprocessing=start), validation)
     return DraftSubject(
         version=version,
         format=loaded.format,
@@ -119,44 +132,18 @@ def _start(
     return Preprocessing(size=size, channels="grey" if grey else "rgb", resize="crop"), unsized
 
 
-def _refuse_names(version: ModelVersion, described: Description, validation: ValidationSet) -> None:
-    """Refuse images whose classes are not those that the model's author named, in their order."""
-    ours, theirs = validation.class_names, described.class_names
-    if theirs is None or theirs == ours:
-        return
-    where = f"model {version.uri}: its metadata name {count(len(theirs))} classes"
-    if sorted(theirs) == sorted(ours):
-        raise SubjectError(
-            f"{where} in the order {first_few(theirs, 10)}, and the images name them in the order "
-            f"{first_few(ours, 10)}; the same order is accepted: an .npz with class_names in the "
-            "model's order"
-        )
-    missing = sorted(set(ours) - set(theirs))
-    further = sorted(set(theirs) - set(ours))
-    raise SubjectError(
-        f"{where} and the images {count(len(ours))}; only the model has "
-        f"{first_few(further) or 'none'}, only the images have {first_few(missing) or 'none'}; "
-        "the same classes are accepted"
-    )
-
-
 def _outputs(
-    version: ModelVersion, classifier: Classifier, described: Description, validation: ValidationSet
+    version: ModelVersion, classifier: Classifier, validation: ValidationSet
 ) -> Literal["logits", "probabilities"]:
     """The kind of the model's outputs, tried on a few images as an assessment does it."""
     images = [validation.images[int(i)] for i in validation.sample(TRIED, 0)]
-    start = classifier.preprocessing
+    start, where = classifier.preprocessing, f"model {version.uri}"
     pixels = torch.from_numpy(np.stack([start.pixels(image) for image in images]))
     found = trial.check_batch(classifier.answers, pixels.to(classifier.device), version.uri)
-    names = validation.class_names
-    if found.dim() != 2 or found.shape[1] != len(names):  # noqa: PLR2004 - (B, K)
-        named = f" ({first_few(described.class_names)})" if described.class_names else ""
-        raise SubjectError(
-            f"model {version.uri}: returns {tuple(found.shape[1:])} numbers per image{named} and "
-            f"the images name {count(len(names))} classes ({first_few(names)}); one number for "
-            "each class is accepted: an .npz may name classes without images"
-        )
+    classes = len(validation.class_names)
+    if found.dim() == 2 and found.shape[1] != classes:  # noqa: PLR2004 - (B, K)
+        raise SubjectError(class_names.other_number(found.shape[1], validation, where))
     sums = bool((found >= 0).all()) and bool(((found.sum(1) - 1).abs() < 1e-3).all())  # noqa: PLR2004 - rounding of a float32 softmax
     kind: Literal["logits", "probabilities"] = "probabilities" if sums else "logits"
-    trial.check_outputs(found, classes=len(names), kind=kind, where=version.uri)
+    trial.check_outputs(found, classes=classes, kind=kind, where=version.uri)
     return kind

@@ -63,6 +63,7 @@ class Measured:
         unsized: Whether the policy has to say the size, since the model's files do not.
         outputs: What the model returns.
         allow_pickle: Whether the model is a pickle.
+        class_names: File with the names of the outputs as the policy names it; None without one.
         why_scale: Reasons for mean, std and channel order.
         why_size: Reasons for the treatment of sizes.
         reference: What thresholds are taken from.
@@ -79,6 +80,7 @@ class Measured:
     unsized: bool
     outputs: Literal["logits", "probabilities"]
     allow_pickle: bool
+    class_names: str | None = None
     why_scale: str
     why_size: str
     reference: Reference
@@ -187,6 +189,9 @@ def _model(measured: Measured) -> tuple[Line, ...]:
     lines.append(
         Line(key="outputs", value=measured.outputs, why=f"The model's outputs {sums} to one.")
     )
+    if measured.class_names is not None:
+        why = "The names of the outputs that you gave, in their order."
+        lines.append(Line(key="class_names", value=measured.class_names, why=why))
     if measured.allow_pickle:
         why = "The model is a pickle, and you allowed it. Loading it runs code from the file."
         lines.append(Line(key="allow_pickle", value=True, why=why))
@@ -291,7 +296,7 @@ def _accuracy(measured: Measured) -> Section:
 
 
 def _classes(measured: Measured) -> tuple[Section, ...]:
-    counts, names = measured.images.class_counts, measured.images.class_names
+    counts, names = measured.images.counted, measured.images.counted_names
     scarce = [
         f"{name} ({count(n)})"
         for name, n in zip(names, counts, strict=True)
@@ -306,7 +311,8 @@ def _classes(measured: Measured) -> tuple[Section, ...]:
     recalls = [
         # Half an image each way: all of a few images right is no recall of 1.
         (found[0] + 0.5) / (found[1] + 1) if found else LEAST_RECALL
-        for found in measured.reference.recalls
+        for name, found in zip(measured.images.class_names, measured.reference.recalls, strict=True)
+        if name in names
     ]
     asked, passes = _asked(counts, recalls)
     return _class_sections(measured, asked, passes, recalls)
@@ -325,7 +331,7 @@ def _asked(counts: Sequence[int], recalls: Sequence[float]) -> tuple[float, floa
 def _class_sections(
     measured: Measured, asked: float, passes: float, recalls: Sequence[float]
 ) -> tuple[Section, ...]:
-    counts, names = measured.images.class_counts, measured.images.class_names
+    counts, names = measured.images.counted, measured.images.counted_names
     worst = min(range(len(names)), key=recalls.__getitem__)
     bad = max(0.0, 1 - 2 * (1 - asked))
     shares = [max(asked, recall) for recall in recalls]

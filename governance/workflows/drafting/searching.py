@@ -161,17 +161,16 @@ def order_of_classes(opened: DraftSubject, choice: Choice) -> Reordering:
     named = np.concatenate([choice.chosen.named, best.named])
     labels = validation.labels[np.concatenate([choice.chosen.images, best.images])]
     chosen = np.arange(len(named)) < len(choice.chosen.named)
-    order = reordered(named, labels, chosen, len(validation.class_names))
+    order = reordered(named, labels, chosen, validation.class_names)
     where = f"model {opened.version.uri}"
     if order.shown:
         names = validation.class_names
-        moved = [f"output {order.order[k]} answers {names[k]}" for k in order.moved]
         raise SubjectError(
             f"{where}: its outputs stand in another order than the classes of the images: "
-            f"{first_few(moved, 12)}. Accuracy {number(order.given)} as the images name them and "
-            f"{number(order.found)} in that order, on {count(len(best.images))} images that did "
-            "not choose it. No policy is written; an .npz with class_names in the order of the "
-            "outputs is accepted"
+            f"{order.moves(names, 12)}. Accuracy {number(order.given)} as the images name them and "
+            f"{number(order.found)} in that order, on {count(order.images)} images that did not "
+            "choose it. No policy is written; --class-names FILE is accepted, a text with these "
+            f"lines: {first_few(order.names(names), 12)}"
         )
     right, asked = best.right(validation.labels), validation.labels[best.images]
     if above_chance(right, asked) >= SURE:
@@ -180,7 +179,7 @@ def order_of_classes(opened: DraftSubject, choice: Choice) -> Reordering:
             f"tried, {best.candidate.name} ({best.candidate.geometry}) did best, with an accuracy "
             f"of {number(best.accuracy(validation.labels))} on {count(len(asked))} images that did "
             f"not choose it, which is not shown to be above chance ({number(chance(asked))}). "
-            f"In the order of outputs that fits best it has {number(order.found)}. No "
+            f"In the order of outputs that fits best it has {number(order.fitted)}. No "
             "policy is written; images of the classes that it was trained on are accepted"
         )
     return order

@@ -81,7 +81,7 @@ def seen(opened: DraftSubject, choice: Choice, order: Reordering) -> Iterator[st
     else:
         yield (
             "The outputs stand in the order of the classes: accuracy "
-            f"{number(order.given)} in it, {number(order.found)} in the order that fits the "
+            f"{number(order.given)} in it, {number(order.fitted)} in the order that fits the "
             f"{count(len(choice.chosen.images))} images that chose best."
         )
     for key, value in opened.described.told.items():

@@ -361,7 +361,7 @@ IMAGES = {
         lambda path: arrays(path, images=np.zeros((120, 16, 16, 5))), "5",
     ),
     "another number of classes": (
-        lambda path: arrays(path, names=("a", "b", "c", "d")), "names 4 classes",
+        lambda path: arrays(path, names=("a", "b", "c", "d")), "there are 4 classes",
     ),
     "few of a gated class": (
         few_of_a_class, "class 'diagonal' has 11 images; the expectation on",

@@ -40,7 +40,13 @@ def test_a_scale_is_read_where_the_metadata_hold_a_usable_one(tmp_path, metadata
     ("metadata", "names"),
     [
         ({"class_names": ["cat", "dog"]}, ("cat", "dog")),
-        ({"id2label": {"10": "owl", "2": "dog", "0": "cat"}}, ("cat", "dog", "owl")),
+        (
+            {"id2label": {"10": "k", **{str(k): f"c{k}" for k in range(10)}}},
+            (*(f"c{k}" for k in range(10)), "k"),
+        ),
+        ({"id2label": {"10": "owl", "2": "dog", "0": "cat"}}, None),
+        ({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}, None),
+        ({"class_names": ["crane", "tench", "crane"]}, ("crane [0]", "tench", "crane [2]")),
         ({"id2label": {0: "cat", 1: "dog"}}, ("cat", "dog")),
         ({"labels": '["cat", "dog"]'}, ("cat", "dog")),
         ({"classes": [3, 1]}, ("3", "1")),
@@ -50,7 +56,26 @@ def test_a_scale_is_read_where_the_metadata_hold_a_usable_one(tmp_path, metadata
     ],
 )
 def test_class_names_are_read_in_the_order_of_the_outputs(tmp_path, metadata, names):
-    assert describe(folder(tmp_path, metadata)).class_names == names
+    found = describe(folder(tmp_path, metadata)).classes
+
+    assert [item.names for item in found] == ([] if names is None else [names])
+
+
+@pytest.mark.parametrize(
+    ("outputs", "number"),
+    [
+        ('[{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 10]}}]', 10),
+        ('[{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, -1]}}]', None),
+        ('[{"type": "double"}]', None),
+        ("[[[", None),
+        (None, None),
+    ],
+)
+def test_the_number_of_outputs_is_read_where_the_signature_says_it(tmp_path, outputs, number):
+    described = {"flavors": {}, "signature": {"inputs": "[]", "outputs": outputs}}
+    (tmp_path / "MLmodel").write_text(yaml.safe_dump(described))
+
+    assert describe(tmp_path).outputs == number
 
 
 def test_what_is_said_of_sizes_is_kept_for_the_reader(tmp_path):

@@ -158,9 +158,11 @@ def test_what_the_author_wrote_is_tried_first_and_classes_are_held_against_it(
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["diagonal", "horizontal", "vertical"], "in the order diagonal, horizontal, vertical"),
-        (["cat", "dog", "owl"], "only the model has cat, dog, owl, only the images have diagonal"),
-        (["horizontal", "vertical"], "its metadata name 2 classes and the images 3"),
+        (
+            ["cat", "dog", "owl"],
+            "only the images have diagonal, horizontal, vertical, only the former has cat, dog",
+        ),
+        (["horizontal", "vertical"], "the model's metadata names 2 classes and the images 3"),
     ],
 )
 def test_classes_that_are_not_the_models_are_refused(
@@ -171,12 +173,20 @@ def test_classes_that_are_not_the_models_are_refused(
     assert said in refusal(governance, model, stripes_file("good"), tmp_path / "p.toml")
 
 
+def test_labels_follow_the_names_of_the_model(described_model, stripes_file):
+    images = stripes_file("sorted", names=("diagonal", "horizontal", "vertical"), order=(1, 2, 0))
+
+    found = draft(described_model(class_names=list(NAMES)), images)
+
+    assert any("stand in the order of the classes" in sentence for sentence in found.seen)
+
+
 def test_another_number_of_classes_is_refused(governance, saved_model, stripes_file, tmp_path):
     images = stripes_file("four", names=(*NAMES, "none"))
 
     said = refusal(governance, saved_model, images, tmp_path / "p.toml")
 
-    assert "returns (3,) numbers per image and the images name 4 classes" in said
+    assert "returns (3,) numbers per image, and there are 4 classes" in said
 
 
 def test_outputs_in_another_order_are_found_and_named(
@@ -189,6 +199,18 @@ def test_outputs_in_another_order_are_found_and_named(
 
     assert "output 2 answers diagonal, output 0 answers horizontal" in said
     assert "No policy is written" in said
+    assert "these lines: horizontal, vertical, diagonal" in said
+
+    # What it says to do is done.
+    (tmp_path / "names.txt").write_text("horizontal\nvertical\ndiagonal\n")
+    path = tmp_path / "policy.toml"
+    answer = governance(
+        "policy", "draft", saved_model, "--data", images, "--out", path,
+        "--class-names", tmp_path / "names.txt",
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    assert 'class_names = "names.txt"' in path.read_text()
+    assert governance("policy", "check", path).code == 0
 
 
 def test_ten_images_are_too_few(governance, saved_model, stripes_file, tmp_path):
