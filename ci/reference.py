@@ -34,8 +34,9 @@ from governance.records.configuration import Configuration
 from governance.records.drift_terms import DriftTerms, Envelope
 from governance.records.image_terms import ImageTerms
 from governance.records.policy import Expectation, ModelTerms, Policy
-from governance.records.reading import Reading
+from governance.records.reading import FileReading
 from governance.records.resizing import Resize
+from governance.subject.subject import NEEDS
 from governance.worker.config import OPTIONS, PolicyRule, WorkerConfig
 
 ROOT = Path(__file__).parents[1]
@@ -218,7 +219,8 @@ def all_analyses() -> str:
 def _analysis(name: str) -> str:
     kind = analyses.find(name)
     title, _, rest = analyses.about(name).partition("\n")
-    lines = [f"## `{name}`", "", title, "", "```text", rest.strip(), "```", ""]
+    lines = [f"## `{name}`", "", title, "", "```text", rest.strip(), "```", "",
+             f"It asks for {NEEDS[kind.needs]}.", ""]  # fmt: skip
     if fields := dataclasses.fields(kind):  # type: ignore[arg-type]
         rows = [(item.name, f"`{item.default!r}`") for item in fields]
         lines += [table(("parameter", "default"), rows), ""]
@@ -284,7 +286,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "policy validation": lambda: toml(
         *keys(Policy, "validation", named={"validation": "data"}),
         *keys(ImageTerms, "split", "follow_links"),
-        *keys(Reading),
+        *keys(FileReading),
     ),
     "policy expectations": lambda: toml(*keys(Expectation)),
     "policy card": lambda: toml(*keys(Card)),

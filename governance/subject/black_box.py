@@ -27,7 +27,7 @@ class BlackBox:
         outputs: Meaning of the model's outputs.
     """
 
-    ask: Callable[[NDArray[np.float32]], NDArray[np.floating]]
+    ask: Callable[[NDArray[np.float32]], NDArray[np.generic]]
     preprocessing: Preprocessing
     outputs: Outputs = "logits"
 
@@ -39,7 +39,7 @@ class BlackBox:
     def answers(self, pixels: Tensor) -> Tensor:
         """What the model returns for `pixels`, (B, K), as it returned it."""
         inputs = self.preprocessing.inputs(pixels).numpy()
-        return torch.from_numpy(np.asarray(self.ask(inputs), dtype=np.float32))
+        return torch.from_numpy(np.array(self.ask(inputs), dtype=np.float32))
 
     def probabilities(self, pixels: Tensor) -> Tensor:
         """Probability of each class, (B, K).

@@ -129,9 +129,14 @@ def tensor_digest(model: nn.Module | Mapping[str, Tensor]) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-def layer_digests(model: nn.Module) -> dict[str, str]:
-    """`tensor_digest` of each module that holds tensors of its own, by its path."""
+def layer_digests(model: nn.Module | Mapping[str, Tensor]) -> dict[str, str]:
+    """`tensor_digest` of each module that holds tensors of its own, by its path.
+
+    Args:
+        model: Model, or its tensors by name.
+    """
+    state = model.state_dict(keep_vars=False) if isinstance(model, nn.Module) else model
     layers: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in model.state_dict(keep_vars=False).items():
+    for name, tensor in state.items():
         layers.setdefault(name.rpartition(".")[0], {})[name] = tensor
     return {path: tensor_digest(tensors) for path, tensors in sorted(layers.items())}

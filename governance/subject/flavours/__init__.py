@@ -4,7 +4,9 @@
 choosing  which flavour a version is opened by, and its loading
 loaded    a model as every flavour hands it over
 fitting   the policy's preprocessing, completed and checked by what the model takes
+arrays    images for a model that reads plain arrays: layout, numbers and batch
 pytorch   a module that mlflow.pytorch logged: pt2 exports, and pickles where they are allowed
+onnx      a graph that mlflow.onnx logged, computed by onnxruntime
 ```
 
 Each flavour is one function `load(files, terms, device)` that returns a `LoadedModel`. A model

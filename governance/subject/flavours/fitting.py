@@ -7,6 +7,9 @@ from governance.subject.preprocessing import Preprocessing
 
 __all__ = ["fitted"]
 
+#: Standard deviation that makes numbers from 0 to 255 of pixels in [0, 1].
+LEVEL = 1 / 255
+
 
 def fitted(terms: ModelTerms, loaded: LoadedModel, where: str) -> Preprocessing:
     """The preprocessing of a policy, completed and checked by what a model takes.
@@ -48,6 +51,12 @@ def fitted(terms: ModelTerms, loaded: LoadedModel, where: str) -> Preprocessing:
             f"{where}: takes {channels} channels and the policy says {terms.channels}, which is "
             f"{depth}; channels = 'grey' for 1, 'rgb' or 'bgr' for 3 in [model] of the policy is "
             "accepted"
+        )
+    off = any(terms.mean) or any(abs(std - LEVEL) > LEVEL / 100 for std in terms.std)
+    if loaded.levels and off:
+        problems.append(
+            f"{where}: takes whole numbers from 0 to 255; mean = [0.0] and std = [{LEVEL:.8f}] in "
+            "[model] of the policy give them and are accepted"
         )
     if problems or size is None:
         raise SubjectError(problems)

@@ -25,6 +25,7 @@ class LoadedModel:
             read.
         shape: Input shape that the model itself takes.
         signed: Input shape of the signature beside the model.
+        levels: Whether it takes whole numbers from 0 to 255, which a preprocessing has to give.
         parameters: Number of trainable numbers; None where they cannot be counted.
         layers: Digest of the tensors of each module that holds some, by its path.
         module: The torch module in evaluation mode; None where there is none.
@@ -35,6 +36,7 @@ class LoadedModel:
     digest: str
     shape: Shape = UNKNOWN
     signed: Shape = UNKNOWN
+    levels: bool = False
     parameters: int | None = None
     layers: Mapping[str, str] = field(default_factory=dict)
     module: nn.Module | None = None

@@ -136,7 +136,7 @@ def _without_log() -> Iterator[None]:
 
 def _load_export(path: Path, device: torch.device) -> tuple[nn.Module, Shape]:
     # It takes a second, and pickles need none of it.
-    from torch.export.passes import move_to_device_pass  # noqa: PLC0415
+    from torch.export.passes import move_to_device_pass
 
     program = _program(path)
     problems = [f"{path.name}: {problem}" for problem in _export_problems(program)]
