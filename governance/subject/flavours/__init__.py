@@ -5,6 +5,9 @@ choosing  which flavour a version is opened by, and its loading
 loaded    a model as every flavour hands it over
 fitting   the policy's preprocessing, completed and checked by what the model takes
 arrays    images for a model that reads plain arrays: layout, numbers and batch
+adapting  a torch model that returns something else, made to return its class scores
+closed    a torch model that is asked and not looked into
+unwrapping  a model without what trained it in parallel or compiled it
 served    a model behind a scoring server, which runs none of its code here
 scoring_server  one request after another to an address, within bounds
 invocations     what a scoring server is asked about images, and its answer as numbers
