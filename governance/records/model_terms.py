@@ -10,7 +10,7 @@ from governance.records.toml_reader import Reader
 __all__ = ["FLAVOURS", "Flavour", "ModelTerms", "read_model_terms"]
 
 #: Ways to open a model, of those that MLflow knows.
-Flavour = Literal["pytorch", "onnx"]
+Flavour = Literal["pytorch", "transformers", "onnx"]
 FLAVOURS: tuple[str, ...] = get_args(Flavour)
 
 

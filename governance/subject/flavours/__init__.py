@@ -6,6 +6,7 @@ loaded    a model as every flavour hands it over
 fitting   the policy's preprocessing, completed and checked by what the model takes
 arrays    images for a model that reads plain arrays: layout, numbers and batch
 pytorch   a module that mlflow.pytorch logged: pt2 exports, and pickles where they are allowed
+transformers  an image classifier that mlflow.transformers logged, a torch module
 onnx      a graph that mlflow.onnx logged, computed by onnxruntime
 ```
 
