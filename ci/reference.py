@@ -36,6 +36,7 @@ from governance.records.image_terms import ImageTerms
 from governance.records.policy import Expectation, ModelTerms, Policy
 from governance.records.reading import Reading
 from governance.records.resizing import Resize
+from governance.subject.subject import NEEDS
 from governance.worker.config import OPTIONS, PolicyRule, WorkerConfig
 
 ROOT = Path(__file__).parents[1]
@@ -218,7 +219,8 @@ def all_analyses() -> str:
 def _analysis(name: str) -> str:
     kind = analyses.find(name)
     title, _, rest = analyses.about(name).partition("\n")
-    lines = [f"## `{name}`", "", title, "", "```text", rest.strip(), "```", ""]
+    lines = [f"## `{name}`", "", title, "", "```text", rest.strip(), "```", "",
+             f"It asks for {NEEDS[kind.needs]}.", ""]  # fmt: skip
     if fields := dataclasses.fields(kind):  # type: ignore[arg-type]
         rows = [(item.name, f"`{item.default!r}`") for item in fields]
         lines += [table(("parameter", "default"), rows), ""]

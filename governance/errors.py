@@ -5,6 +5,7 @@ GovernanceError
 ├── PolicyError     the policy file says something that cannot be meant   (exit 2)
 ├── SubjectError    the model or its validation set cannot be assessed    (exit 2)
 ├── AnalysisError   an analysis cannot answer; kept as failed evidence
+│  └── InapplicableError  its question cannot be put to this kind of model
 ├── RegistryError   MLflow, its store or the disk refused                 (exit 3)
 ├── HostError       this machine cannot run an assessment                 (exit 3)
 └── EvidenceError   a record does not match its digests                   (exit 40)
@@ -24,6 +25,7 @@ __all__ = [
     "EvidenceError",
     "GovernanceError",
     "HostError",
+    "InapplicableError",
     "PolicyError",
     "RegistryError",
     "SubjectError",
@@ -66,6 +68,10 @@ class SubjectError(GovernanceError):
 
 class AnalysisError(GovernanceError):
     """An analysis cannot answer on this subject with these parameters."""
+
+
+class InapplicableError(AnalysisError):
+    """The question of an analysis cannot be put to this kind of model; never counted as met."""
 
 
 class RegistryError(GovernanceError):

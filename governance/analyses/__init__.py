@@ -48,7 +48,8 @@ class Analysis(Protocol):
     Attributes:
         metrics: What the measurement may hold, by name; a policy can expect nothing else. A name
             such as `recall.{class}` stands for one metric per class.
-        needs: What it asks of a model: `probabilities`, or the `network` with its layers.
+        needs: What it asks of a model: `probabilities`, or the `network`, its `features` or its
+            `filters`.
 
     A class may also have `covers`, keys of the topics that it assesses (`records.topics`): the
     report lists the others as not assessed.

@@ -15,10 +15,11 @@ Method
     versions mean nothing.
 
     The control is the agreement of heat maps of different images. Heat maps that look alike on
-    every image explain none. The response profile of a filter is its mean activation on each of at
-    most 256 images. Images are drawn evenly over the classes, and every version with the same
-    validation set and seed gets the same images. Images with an empty heat map count in no metric.
-    If all heat maps are empty, the metrics are missing.
+    every image explain none. The response profile of a filter, or of a hidden unit of a
+    transformer's or a mixer's block, is its mean activation on each of at most 256 images. Images
+    are drawn evenly over the classes, and every version with the same validation set and seed gets
+    the same images. Images with an empty heat map count in no metric. If all heat maps are empty,
+    the metrics are missing.
 
 Signs of risk
     Much of the heat map lies at the border of the image, where few objects are. The repeated heat
@@ -246,9 +247,9 @@ def _units(subject: Subject, pixels: Tensor) -> tuple[list[tuple[Cell, ...]], tu
             batch_size=subject.batch_size,
             meter=subject.meter,
         )
+        layers = [unit.layer for unit in network.units()]
     except AnalysisError as error:
         return [], (f"No filter response profiles: {error}",)
-    layers = [unit.layer for unit in network.units()]
     means: dict[str, list[Tensor]] = {layer: [] for layer in layers}
     for _, _, features in network.features(inputs, layers):
         for layer, value in features.items():

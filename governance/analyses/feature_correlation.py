@@ -12,7 +12,8 @@ Method
 
     - *Redundancy* of a layer is the share of its filters whose Pearson correlation with another
       filter of the layer exceeds 0.9 in size. Filters are channels after normalisation and
-      activation, and correlations run over images and positions.
+      activation, and correlations run over images and positions. In a transformer or a mixer they
+      are the hidden units of its blocks, and the tokens are the positions.
     - *Matched correlation* is that of the best one-to-one assignment of the channels of
       neighbouring depths, at the smaller resolution.
     - *CKA* is the linear centred kernel alignment of two depths with the unbiased estimator of
@@ -33,7 +34,8 @@ Limits
     Correlation is linear and covers these images only. Filters that differ on rare images look
     alike here. CKA can change a lot while the network's answers stay (Davari et al. 2022), and
     directions of large variance dominate it. Do not gate on it alone. Channels that agree only at a
-    finer resolution than that of the smaller depth are not matched.
+    finer resolution than that of the smaller depth are not matched. Attention heads are not
+    compared. Where no layer of filters can be seen, only depths are compared.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,6 +49,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from torch import nn
 
+from governance.errors import InapplicableError
 from governance.methods.correlation import LABELS, LEAST, Correlations, correlate, fisher
 from governance.methods.correlation.pictures import pictures
 from governance.methods.image_tensors import Images
@@ -79,7 +82,7 @@ class FeatureCorrelation:
     images: int = 400
     limit: float = 0.9
 
-    needs: ClassVar[Needs] = "network"
+    needs: ClassVar[Needs] = "features"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "redundancy": Metric(
@@ -118,16 +121,21 @@ class FeatureCorrelation:
         chosen = subject.validation.sample(self.images, seed)
         inputs = subject.network.inputs(subject.pixels(chosen))
         network = trace(subject.network.model, inputs[:2], batch_size=BATCH, meter=subject.meter)
+        depths = network.stages()
+        try:
+            layers, unseen = [unit.layer for unit in network.units()], None
+        except InapplicableError as error:
+            layers, unseen = [], str(error)
         correlations = correlate(
-            network, inputs, layers=[unit.layer for unit in network.units()],
-            depths=network.stages(), labels=subject.validation.labels[chosen], seed=seed,
+            network, inputs, layers=layers, depths=depths,
+            labels=subject.validation.labels[chosen], seed=seed,
         )  # fmt: skip
         how = (
             f"Measured on {len(chosen)} of {len(subject.validation)} validation images, drawn "
             f"evenly over the classes, in {len(correlations.products)} batches. The network was "
             f"read by {network.path}."
         )
-        return _measurement(correlations, self.limit, how)
+        return _measurement(correlations, self.limit, how, unseen)
 
 
 def feature_correlation(
@@ -171,22 +179,24 @@ def feature_correlation(
         network, images,
         layers=[unit.layer for unit in network.units()] if layers == "units" else layers,
         depths=network.stages() if depths == "stages" else depths,
-        labels=None if labels is None else np.asarray(labels, dtype=np.int64), seed=seed,
+        labels=None if labels is None else np.asarray(labels, dtype=np.int64), keep=keep,
+        seed=seed,
     )  # fmt: skip
     rows = [
-        *_channel_rows(correlations, keep),
+        *_channel_rows(correlations),
         *_layer_rows(correlations, limit),
         *_depth_rows(correlations),
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"unit_a": "Int64", "unit_b": "Int64"})
 
 
-def _channel_rows(correlations: Correlations, keep: float) -> list[tuple[Cell, ...]]:
+def _channel_rows(correlations: Correlations) -> list[tuple[Cell, ...]]:
     rows: list[tuple[Cell, ...]] = []
     for layer, channels in correlations.channels.items():
-        for i, j in np.argwhere(np.triu(np.abs(channels.correlations), 1) > keep):
-            r = channels.correlations[i, j]
-            control = channels.exchanged[i, j]
+        pairs = channels.pairs
+        for (i, j), r, control in zip(
+            pairs.places, pairs.correlations, pairs.exchanged, strict=True
+        ):
             measured = (r, *_ends(r, correlations), control, correlations.images)
             rows.append(("channels", layer, i, layer, j, *measured))
     return rows
@@ -204,9 +214,7 @@ def _layer_rows(correlations: Correlations, limit: float) -> list[tuple[Cell, ..
         span = channels.redundant_ends(limit)
         at = (layer, None, layer, None)
         rows.append(("redundancy", *at, share, *span, blind, correlations.images))
-        rows.append(
-            ("dimensions", *at, channels.dimensions(), None, None, None, correlations.images)
-        )
+        rows.append(("dimensions", *at, channels.dimensions, None, None, None, correlations.images))
     return rows
 
 
@@ -230,7 +238,9 @@ def _depth_rows(correlations: Correlations) -> list[tuple[Cell, ...]]:
     return rows
 
 
-def _measurement(correlations: Correlations, limit: float, how: str) -> Measurement:
+def _measurement(
+    correlations: Correlations, limit: float, how: str, unseen: str | None
+) -> Measurement:
     aligned = float(correlations.cka()[-2, -1])
     similar = _most_similar(correlations) or (None, None)
     measured = {
@@ -247,11 +257,12 @@ def _measurement(correlations: Correlations, limit: float, how: str) -> Measurem
         intervals={name: item for name, (_, item) in measured.items() if item},
         figures=pictures(correlations, limit),
         tables=(
-            _layer_table(correlations, limit),
+            *((_layer_table(correlations, limit),) if correlations.channels else ()),
             _match_table(correlations),
             _depth_table(correlations),
         ),
-        notes=(how, *_notes(correlations, limit), *_undefined(metrics)),
+        notes=(how, *_notes(correlations, limit), *_undefined(metrics, unseen)),
+        unanswered=() if unseen is None else (f"which filters move together: {unseen}",),
     )
 
 
@@ -262,7 +273,7 @@ def _redundancy(
     compared = [item for item in correlations.channels.values() if item.live.sum() > 1]
     if not compared:
         return {"redundancy": (None, None), "redundancy_worst": (None, None)}
-    everything = np.concatenate([item.partners() for item in correlations.channels.values()])
+    everything = np.concatenate([item.partners for item in correlations.channels.values()])
     low, high = fisher(everything, correlations.images)
     spans = [item.redundant_ends(limit) for item in compared]
     method = "Fisher z, each filter by itself"
@@ -280,10 +291,11 @@ def _redundancy(
     }
 
 
-def _undefined(metrics: Mapping[str, float | None]) -> Iterator[str]:
+def _undefined(metrics: Mapping[str, float | None], unseen: str | None) -> Iterator[str]:
     """Reasons for missing metrics, one note per reason."""
+    still = "no layer has two filters that move on these images"
     reasons = {
-        ("redundancy", "redundancy_worst"): "no layer has two filters that move on these images",
+        ("redundancy", "redundancy_worst"): unseen or still,
         ("depth_similarity",): "a depth does not vary over these images, or there is but one",
         ("class_alignment",): "the last depth does not vary over these images, or all of them are "
         "of one class",
@@ -317,6 +329,8 @@ def _most_similar(correlations: Correlations) -> tuple[float, Interval | None] |
 
 
 def _notes(correlations: Correlations, limit: float) -> tuple[str, ...]:
+    if not correlations.channels:
+        return ()
     shares = {layer: item.redundant(limit) for layer, item in correlations.channels.items()}
     worst = max(shares, key=lambda layer: shares[layer])
     still = sum(int((~item.live).sum()) for item in correlations.channels.values())
@@ -336,7 +350,7 @@ def _layer_table(correlations: Correlations, limit: float) -> Table:
         rows.append(
             (layer, len(channels.live), int((~channels.live).sum()), channels.redundant(limit),
              *channels.redundant_ends(limit), channels.redundant(limit, control=True),
-             channels.dimensions(), correlations.images)
+             channels.dimensions, correlations.images)
         )  # fmt: skip
     return Table(
         name="layers",

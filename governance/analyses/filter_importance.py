@@ -1,10 +1,11 @@
 """Filter importance: what does the model lose when single filters are silenced?
 
 Purpose
-    A network should not depend on a single filter. This analysis silences filters (channels of a
-    convolution after normalisation and activation) one at a time and measures the loss on each
-    image. It shows which filters the answers rest on, in which layers and for which classes, and
-    which filters do nothing.
+    A network should not depend on a single filter. This analysis silences filters one at a time and
+    measures the loss on each image. Filters are the channels of a convolution after normalisation
+    and activation. In a transformer or a mixer they are the hidden units of its blocks: a linear
+    layer that is put to every token is a convolution of one token. The analysis shows which filters
+    the answers rest on, in which layers and for which classes, and which filters do nothing.
 
 Method
     The analysis follows Yang et al. 2022, of which only the abstract was read. The terms and
@@ -37,12 +38,13 @@ Signs of risk
     cannot be trusted.
 
 Limits
-    Silencing single filters does not show how filters act together beyond the groups. The mean is a
-    mild intervention, but the network was never trained with a filter held constant. Importance is
-    not meaning: look at the pictures to learn what a filter responds to. A filter that never moved
-    on these images may move on others. Losses are heavy-tailed, so a few images may carry an
-    estimate, and other images change the order of the list. Filters at the top of a list were
-    picked for large values, and their single intervals do not allow for that.
+    Silencing single filters does not show how filters act together beyond the groups. Attention
+    heads and units that mix tokens are not silenced: they have no channels that could be held at a
+    mean. The mean is a mild intervention, but the network was never trained with a filter held
+    constant. Importance is not meaning: look at the pictures to learn what a filter responds to. A
+    filter that never moved on these images may move on others. Losses are heavy-tailed, so a few
+    images may carry an estimate, and other images change the order of the list. Filters at the top
+    of a list were picked for large values, and their single intervals do not allow for that.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -113,7 +115,7 @@ class FilterImportance:
     images: int = 400
     top: int = 20
 
-    needs: ClassVar[Needs] = "network"
+    needs: ClassVar[Needs] = "filters"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "concentration": Metric(

@@ -10,14 +10,17 @@ Method
     The analysis follows Yang et al. 2022, of which only the abstract was read. The terms and
     estimators are our own.
 
-    - *Lens*: a ridge regression maps the pooled features of a layer to the input of the model's own
+    - *Features* of a layer are its maps, averaged over a coarse grid. The tokens of a transformer
+      or a mixer are the maps of their block, since each belongs to a place of the image. A token
+      without a place, such as a class token, is read beside them.
+    - *Lens*: a ridge regression maps the features of a layer to the input of the model's own
       head, and the head answers. No labels are used. At the head's input the lens is the model
       itself, and an agreement below 0.99 there means that this evidence has failed.
     - *Probe*: a linear readout (ridge, one class against the rest) is fitted on the labels of the
       same images.
-    - *Gap* of a class: the probe's recall minus the lens's recall at the last convolutional stage,
-      on the same images, with Newcombe's paired interval. The interval of the largest gap allows
-      for its having been picked as the largest.
+    - *Gap* of a class: the probe's recall minus the lens's recall at the last stage, which is the
+      last depth of maps or tokens, on the same images, with Newcombe's paired interval. The
+      interval of the largest gap allows for its having been picked as the largest.
     - *Mask*: for some images, chosen by rule, the layer's activation times its gradient for the
       model's answer shows where the layer has its evidence. The fifth of the image with most
       evidence is kept, the rest is blurred, and the whole model is asked again. The control moves
@@ -41,7 +44,8 @@ Limits
     less than is there, so a gap of 0 or below clears no class. A probe adapts to these images, so a
     model trained on other data shows a gap without any mark. Look for the cause of a gap in the
     images. The model was never trained on masked images. Few images are masked, so masks illustrate
-    and do not measure.
+    and do not measure. Behind the last block of a network with a class token only that token is
+    read, so the mask of that block is empty.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -104,29 +108,28 @@ class LayerPrediction:
     folds: int = 5
     strips: int = 6
 
-    needs: ClassVar[Needs] = "network"
+    needs: ClassVar[Needs] = "features"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "lens_recall_worst": Metric(
-                meaning="Lens recall of the worst class at the last convolutional stage.",
+                meaning="Lens recall of the worst class at the last stage.",
                 better="higher",
                 per_class=True,
             ),
             "lens_probe_gap": Metric(
                 meaning="Largest gap of a class, probe recall minus lens recall, at the last "
-                "convolutional stage: the features tell the class and the model does not.",
+                "stage: the features tell the class and the model does not.",
                 better="lower",
                 lowest=-1.0,
                 per_class=True,
             ),
             "lens_recall.{class}": Metric(
-                meaning="Lens recall of the class at the last convolutional stage.",
+                meaning="Lens recall of the class at the last stage.",
                 better="higher",
                 per_class=True,
             ),
             "lens_probe_gap.{class}": Metric(
-                meaning="Probe recall minus lens recall of the class at the last convolutional "
-                "stage.",
+                meaning="Probe recall minus lens recall of the class at the last stage.",
                 better="lower",
                 lowest=-1.0,
                 per_class=True,
@@ -142,8 +145,8 @@ class LayerPrediction:
                 better="higher",
             ),
             "agreement_last": Metric(
-                meaning="Share of images for which the lens at the last convolutional stage gives "
-                "the model's answer.",
+                meaning="Share of images for which the lens at the last stage gives the "
+                "model's answer.",
                 better="higher",
             ),
         }

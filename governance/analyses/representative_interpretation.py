@@ -10,8 +10,9 @@ Purpose
 
 Method
     The analysis follows Lam et al. 2021. It reads the published formulation and is not a
-    reproduction. The network is cut at the last feature map behind which it is not linear. Behind a
-    pooled linear head every class would be one region and the rule the class itself.
+    reproduction. The network is cut at the last feature map, or block of tokens, behind which it is
+    not linear and still reads places of the image. Behind a pooled linear head every class would be
+    one region and the rule the class itself.
 
     Around an image, boundaries to images of other answers are found by bisection between their
     features. Each boundary is the hyperplane on which two classes tie. A greedy cover takes the
@@ -99,7 +100,7 @@ class RepresentativeInterpretation:
     boundaries: int = 100
     max_rules: int = 10
 
-    needs: ClassVar[Needs] = "network"
+    needs: ClassVar[Needs] = "features"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {
             "coverage_worst": Metric(
@@ -183,7 +184,9 @@ class RepresentativeInterpretation:
         return Measurement(
             metrics=values,
             intervals=spread,
-            figures=pictures(all_rules, names, lambda places: subject.pixels(used[places])),
+            figures=pictures(
+                all_rules, names, lambda places: subject.pixels(used[places]), network.layout(cut)
+            ),
             tables=(
                 _class_table(summary, names),
                 _rule_table(summary, names, ids),

@@ -148,12 +148,14 @@ def list_analyses(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag of 
 
     from governance import analyses
     from governance.records.serialisation import to_data
+    from governance.subject.subject import NEEDS
 
     installed: dict[str, Any] = {}
     for name in analyses.names():
         kind = analyses.find(name)
         installed[name] = {
             "about": analyses.about(name).partition("\n")[0],
+            "needs": kind.needs,
             "parameters": {
                 item.name: to_data(item.default)
                 for item in dataclasses.fields(kind)  # type: ignore[arg-type]
@@ -165,6 +167,7 @@ def list_analyses(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag of 
         return
     for name, item in installed.items():
         paragraph(f"{name}  {item['about']}")
+        paragraph(f"asks for {NEEDS[item['needs']]}", indent=2)
         parameters = ", ".join(f"{key} = {value!r}" for key, value in item["parameters"].items())
         paragraph(f"parameters: {parameters or 'none'}", indent=2)
         for key, meaning in item["metrics"].items():

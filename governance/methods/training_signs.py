@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from governance.errors import AnalysisError
-from governance.methods.filter_ablation.survey import Outputs, Survey, survey_filters
+from governance.methods.filter_ablation.survey import (
+    Outputs,
+    Survey,
+    channel_correlations,
+    survey_filters,
+)
 from governance.methods.lens_and_probe import read
 from governance.methods.network import TracedNetwork
 from governance.methods.statistics.proportions import by_class
@@ -87,7 +92,7 @@ def signs(
     found = {f"{method}_accuracy": float(hits.mean()) for method, hits in right.items()}
     found["images"] = float(len(labels))
     found["dead_filters"] = float(seen.constant.mean())
-    found["redundancy"] = _redundancy(seen)
+    found["redundancy"] = _redundancy(network, inputs, seen)
     screen = np.maximum(seen.taylor, 0.0)
     found |= _concentration(screen)
     for index, label in enumerate(classes if len(classes) <= MOST_CLASSES else ()):
@@ -112,9 +117,9 @@ def _concentration(screen: NDArray[np.float64]) -> dict[str, float]:
     return {"screen_concentration": float(top.sum() / weight.sum())}
 
 
-def _redundancy(seen: Survey) -> float:
+def _redundancy(network: TracedNetwork, inputs: Tensor, seen: Survey) -> float:
     followed = [
         (np.abs(matrix - np.diag(np.diag(matrix))) > REDUNDANT).any(1)
-        for matrix in seen.correlations.values()
+        for _, matrix in channel_correlations(network, inputs, seen.means)
     ]
     return float(np.concatenate(followed).mean())

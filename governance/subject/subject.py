@@ -6,6 +6,7 @@ An analysis asks for probabilities here, of whatever kind the model is; one that
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -22,10 +23,20 @@ from governance.subject.network import Network
 from governance.subject.outputs import SLACK
 from governance.subject.preprocessing import Preprocessing
 
-__all__ = ["Needs", "Subject"]
+__all__ = ["NEEDS", "Needs", "Subject"]
 
-#: What an analysis asks of a model: probabilities, which every model gives, or the network.
-Needs = Literal["probabilities", "network"]
+#: What an analysis asks of a model. Every model gives probabilities, and a torch module is a
+#: network. Whether its features and filters can be seen, a network says when it is cut open.
+Needs = Literal["probabilities", "network", "features", "filters"]
+NEEDS: Mapping[Needs, str] = MappingProxyType(
+    {
+        "probabilities": "probabilities, which every model gives",
+        "network": "the network as a torch module",
+        "features": "depths of the network at which the image is laid out in maps or tokens",
+        "filters": "layers of filters: convolutions, or linear layers that are put to every token "
+        "before an activation",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

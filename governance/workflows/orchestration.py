@@ -15,7 +15,14 @@ from typing import Any
 
 from governance import analyses, drift
 from governance.analyses import Analysis
-from governance.errors import AnalysisError, HostError, PolicyError, RegistryError, SubjectError
+from governance.errors import (
+    AnalysisError,
+    HostError,
+    InapplicableError,
+    PolicyError,
+    RegistryError,
+    SubjectError,
+)
 from governance.records.assessment import Assessment
 from governance.records.decision import judge
 from governance.records.evidence import Evidence, Failure, Measurement, Metric
@@ -32,7 +39,7 @@ from governance.records.policy import (
 from governance.records.serialisation import to_data
 from governance.subject.network import Network, tensor_digest
 from governance.subject.precision import full_precision
-from governance.subject.subject import Subject
+from governance.subject.subject import NEEDS, Subject
 from governance.workflows.class_counts import check_classes, sound
 from governance.workflows.environment import environment
 from governance.workflows.progress import Progress, metered, silent
@@ -158,7 +165,7 @@ def assess(
     total = len(built) + compares
     for index, (name, analysis) in enumerate(built.items()):
         if not _answerable(analysis, subject):
-            evidence.append(_inapplicable(_unrun(name, analysis, subject, policy)))
+            evidence.append(_inapplicable(_unrun(name, analysis, subject, policy), analysis))
             continue
         with metered(progress, name, index, total, subject.meter):
             measured = _unrun if _late(policy, started) else _run
@@ -202,7 +209,7 @@ def measured_again(subject: Subject, policy: Policy, recorded: Evidence) -> Evid
     analysis = analyses.load(recorded.analysis, recorded.parameters)
     seeded = replace(policy, seed=recorded.seed)
     if not _answerable(analysis, subject):
-        return _inapplicable(_unrun(recorded.analysis, analysis, subject, seeded))
+        return _inapplicable(_unrun(recorded.analysis, analysis, subject, seeded), analysis)
     found = _run(recorded.analysis, analysis, subject, seeded)
     _check_unchanged(subject, recorded.analysis)
     return sound(found, policy)
@@ -212,12 +219,12 @@ def _answerable(analysis: Analysis, subject: Subject) -> bool:
     return analysis.needs == "probabilities" or isinstance(subject.classifier, Network)
 
 
-def _inapplicable(unmeasured: Evidence) -> Evidence:
+def _inapplicable(unmeasured: Evidence, analysis: Analysis) -> Evidence:
     """Evidence that a question cannot be put to this kind of model; never counted as met."""
     failure = Failure(
         kind=INAPPLICABLE,
-        message=f"{unmeasured.analysis} looks inside the model and this model gives only "
-        "probabilities; a torch module (from mlflow.pytorch.log_model) is accepted",
+        message=f"{unmeasured.analysis} asks for {NEEDS[analysis.needs]}, and this model gives "
+        "only probabilities; a torch module (from mlflow.pytorch.log_model) is accepted",
     )
     return replace(unmeasured, failure=failure)
 
@@ -279,7 +286,9 @@ def _answered(
         # A full disk says nothing about a model.
         if (fault := HostError.behind(error)) is not None:
             raise fault from error
-        failure = Failure(kind=type(error).__name__, message=str(error) or type(error).__name__)
+        lacking = isinstance(error, InapplicableError)
+        kind = INAPPLICABLE if lacking else type(error).__name__
+        failure = Failure(kind=kind, message=str(error) or type(error).__name__)
     seconds = round(time.monotonic() - begun, 3)
     return replace(unmeasured, seconds=seconds, measurement=measurement, failure=failure)
 

@@ -21,14 +21,16 @@ from torch.nn.functional import adaptive_avg_pool2d, one_hot
 
 from governance.errors import AnalysisError
 from governance.methods.image_tensors import Images, image_labels, image_tensor
-from governance.methods.network import TracedNetwork
+from governance.methods.network import TracedNetwork, together
 from governance.methods.statistics.intervals import LEVEL
 from governance.records.evidence import Interval
 
-__all__ = ["LABELS", "LEAST", "Channels", "Correlations", "Match", "correlate", "fisher"]
+__all__ = ["LABELS", "LEAST", "Channels", "Correlations", "Match", "Pairs", "correlate", "fisher"]
 
 LABELS = "labels"  # the classes, as a layer that every depth can be compared with
 LEAST = 8  # images below which nothing is estimated
+CLOSEST = 48  # channels of a layer whose correlations with one another are kept
+DOUBLE = 8  # bytes
 GRAM = 4  # images of a batch that an unbiased estimate of HSIC needs
 MAPS = 4  # dimensions of a batch of feature maps
 
@@ -36,40 +38,56 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pairs:
+    """Channels of one layer that move together, two by two.
+
+    Attributes:
+        places: (P, 2) the channels, the lower number first.
+        correlations: (P,) Pearson over images and positions.
+        exchanged: (P,) the same with the second channel on another image: the control.
+    """
+
+    places: NDArray[np.int64]
+    correlations: Array
+    exchanged: Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Channels:
     """How the channels of one layer move together.
 
+    The correlations of all channels with all others are not kept: in a wide network they are
+    gigabytes.
+
     Attributes:
-        correlations: (C, C) Pearson over images and positions; 0 for a channel that never moves.
-        exchanged: (C, C) the same between a channel and those on another image: the control.
+        partners: (C,) largest absolute correlation of each channel with another one, over images
+            and positions; 0 for a channel that never moves.
+        exchanged: (C,) the same with those on another image: the control.
         live: (C,) whether a channel moves at all.
+        dimensions: Number of uncorrelated channels that would vary as much (participation ratio).
+        closest: (Q,) at most 48 moving channels, those with the closest partners first.
+        block: (Q, Q) correlations of these.
+        pairs: Pairs whose correlation is beyond the size that was asked for.
         images: Number of images.
     """
 
-    correlations: Array
+    partners: Array
     exchanged: Array
     live: NDArray[np.bool_]
+    dimensions: float
+    closest: NDArray[np.int64]
+    block: Array
+    pairs: Pairs
     images: int
-
-    def partners(self, *, control: bool = False) -> Array:
-        """(C,) largest absolute correlation of each channel with another one."""
-        strength = np.abs(self.exchanged if control else self.correlations)
-        strength = strength - np.diag(np.diag(strength))
-        return np.asarray(strength.max(1, initial=0.0))
 
     def redundant(self, limit: float, *, control: bool = False) -> float:
         """Share of the channels that another one follows beyond `limit`."""
-        return float((self.partners(control=control) > limit).mean())
+        return float(((self.exchanged if control else self.partners) > limit).mean())
 
     def redundant_ends(self, limit: float) -> tuple[float, float]:
         """That share if every correlation lay at the lower, or the upper, end of its interval."""
-        low, high = fisher(self.partners(), self.images)
+        low, high = fisher(self.partners, self.images)
         return float((low > limit).mean()), float((high > limit).mean())
-
-    def dimensions(self) -> float:
-        """Number of uncorrelated channels that would vary as much (participation ratio)."""
-        square = float((self.correlations[np.ix_(self.live, self.live)] ** 2).sum())
-        return float(self.live.sum()) ** 2 / square if square > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -144,9 +162,13 @@ def correlate(
     layers: Sequence[str],
     depths: Sequence[str],
     labels: ArrayLike | None = None,
+    keep: float = 1.0,
     seed: int = 0,
 ) -> Correlations:
-    """Measure what moves together, in one pass over the images.
+    """Measure what moves together.
+
+    This takes one pass over the images, or more where the layers are so wide or their maps so large
+    that they do not fit into memory at once.
 
     Args:
         network: The model, cut open by `network.trace`; its batch size is that of the CKA estimate.
@@ -154,6 +176,7 @@ def correlate(
         layers: Layers whose channels are correlated.
         depths: In order; neighbours are matched, all are compared by CKA.
         labels: (N,) classes, to be compared with every depth.
+        keep: Size of a correlation beyond which a pair of channels is kept.
         seed: Seed of the order of the images, which decides the batches.
 
     Raises:
@@ -171,17 +194,17 @@ def correlate(
     mixed = inputs[torch.from_numpy(order).to(inputs.device)]
     known = None if labels is None else image_labels(labels, len(inputs))[order]
     truth = None if known is None else torch.from_numpy(known)
-    inner = {layer: (_Products(), _Products()) for layer in layers}
+    first, *others = _parts(network, layers)
+    inner = {layer: (_Products(), _Products()) for layer in first}
     outer = {pair: (_Products(), _Products()) for pair in pairwise(depths)}
     products, exchanged = [], []
-    for part, _, found in network.features(mixed, list(dict.fromkeys((*layers, *depths)))):
-        _check(found)
-        for layer, (same, other) in inner.items():
-            same.add(found[layer], found[layer])
-            other.add(found[layer], found[layer].roll(1, 0))
+    for part, _, found in network.features(mixed, list(dict.fromkeys((*first, *depths)))):
+        _add(inner, found)
         for (one, two), (same, other) in outer.items():
-            same.add(found[one], found[two])
-            other.add(found[one], found[two].roll(1, 0))
+            # Tokens without a place have none to be matched at.
+            x, y = (network.layout(depth).on_image(found[depth]) for depth in (one, two))
+            same.add(x, y)
+            other.add(x, y.roll(1, 0))
         if part.stop - part.start >= GRAM:
             flat = [found[depth].flatten(1).double() for depth in depths]
             if truth is not None:
@@ -197,20 +220,68 @@ def correlate(
             "images or fewer layers at once are accepted"
         )
     total = np.sum(products, axis=0)
+    channels = _channels(inner, len(inputs), keep)
+    for part_of_layers in others:
+        inner = {layer: (_Products(), _Products()) for layer in part_of_layers}
+        for _, _, found in network.features(mixed, part_of_layers):
+            _add(inner, found)
+        channels |= _channels(inner, len(inputs), keep)
     return Correlations(
         images=len(inputs),
-        channels={
-            layer: Channels(
-                correlations=same.correlation(), exchanged=other.correlation(), live=same.live(),
-                images=len(inputs),
-            )
-            for layer, (same, other) in inner.items()
-        },
+        channels=channels,
         matches={pair: _match(same, other, len(inputs)) for pair, (same, other) in outer.items()},
         depths=(*depths, *((LABELS,) if labels is not None else ())),
         products=np.stack(products),
         exchanged=np.sum(exchanged, axis=0) / _scale(total),
     )  # fmt: skip
+
+
+def _parts(network: TracedNetwork, layers: Sequence[str]) -> list[list[str]]:
+    # Products of channels on the same and on another image, and what is made of them; maps of so
+    # many images that half of the memory is left to the depths.
+    sizes = {
+        layer: 4 * channels**2 * DOUBLE + 2 * GRAM * size
+        for layer in layers
+        for channels, size in [network.size(layer)]
+    }
+    return together(sizes) or [[]]
+
+
+def _add(inner: Mapping[str, tuple["_Products", "_Products"]], found: Mapping[str, Tensor]) -> None:
+    _check(found)
+    for layer, (same, other) in inner.items():
+        same.add(found[layer], found[layer])
+        other.add(found[layer], found[layer].roll(1, 0))
+
+
+def _channels(
+    inner: Mapping[str, tuple["_Products", "_Products"]], images: int, keep: float
+) -> dict[str, Channels]:
+    return {layer: _summed(*products, images, keep) for layer, products in inner.items()}
+
+
+def _summed(same: "_Products", other: "_Products", images: int, keep: float) -> Channels:
+    correlations, exchanged, live = same.correlation(), other.correlation(), same.live()
+    partners, control = _partners(correlations), _partners(exchanged)
+    moving = np.flatnonzero(live)
+    closest = moving[np.argsort(-partners[moving], kind="stable")[:CLOSEST]]
+    square = float((correlations[np.ix_(live, live)] ** 2).sum())
+    places = np.argwhere(np.triu(np.abs(correlations), 1) > keep)
+    return Channels(
+        partners=partners, exchanged=control, live=live, images=images,
+        dimensions=float(live.sum()) ** 2 / square if square > 0 else 0.0,
+        closest=closest, block=correlations[np.ix_(closest, closest)],
+        pairs=Pairs(
+            places=places, correlations=correlations[tuple(places.T)],
+            exchanged=exchanged[tuple(places.T)],
+        ),
+    )  # fmt: skip
+
+
+def _partners(correlations: Array) -> Array:
+    strength = np.abs(correlations)
+    np.fill_diagonal(strength, 0.0)
+    return np.asarray(strength.max(1, initial=0.0))
 
 
 def fisher(correlation: ArrayLike, n: int, level: float = LEVEL) -> tuple[Array, Array]:

@@ -11,12 +11,13 @@ from governance.records.numbers import number
 
 __all__ = ["pictures"]
 
-DRAWN = 48  # channels of a heat map
 LISTED = 20  # layers of a bar chart
 
 
 def pictures(found: Correlations, limit: float) -> tuple[Figure, ...]:
     """Similarity of depths, redundancy by layer, and the block structure of one layer."""
+    if not found.channels:
+        return (_depth_figure(found),)
     return (_depth_figure(found), _redundancy_figure(found, limit), *_blocks(found))
 
 
@@ -72,8 +73,9 @@ def _blocks(found: Correlations) -> tuple[Figure, ...]:
     wide = {layer: item for layer, item in found.channels.items() if item.live.sum() > 1}
     if not wide:
         return ()
-    layer = max(wide, key=lambda name: float(np.median(wide[name].partners())))
-    order = _ordered(wide[layer])
+    layer = max(wide, key=lambda name: float(np.median(wide[name].partners)))
+    places = _ordered(wide[layer])
+    order = wide[layer].closest[places]
     names = [str(unit) for unit in order]
     return (
         Figure(
@@ -84,9 +86,9 @@ def _blocks(found: Correlations) -> tuple[Figure, ...]:
                 f"partners, ordered so that groups stand together; {found.images} images."
             ),
             seen=f"{len(order)} filters of {layer}; the closest partners correlate with "
-            f"{number(float(np.max(wide[layer].partners())), 2)}.",
+            f"{number(float(np.max(wide[layer].partners)), 2)}.",
             image=heatmap(
-                wide[layer].correlations[np.ix_(order, order)], names, names,
+                wide[layer].block[np.ix_(places, places)], names, names,
                 row_axis="filter", column_axis="filter",
                 scale="correlation", limits=(-1.0, 1.0),
             ),
@@ -95,8 +97,6 @@ def _blocks(found: Correlations) -> tuple[Figure, ...]:
 
 
 def _ordered(channels: Channels) -> NDArray[np.int64]:
-    live = np.flatnonzero(channels.live)
-    best = live[np.argsort(-channels.partners()[live], kind="stable")[:DRAWN]]
-    apart = 1 - np.abs(channels.correlations[np.ix_(best, best)])
-    tree = linkage(apart[np.triu_indices(len(best), 1)], method="average")
-    return np.asarray(best[leaves_list(tree)], dtype=np.int64)
+    apart = 1 - np.abs(channels.block)
+    tree = linkage(apart[np.triu_indices(len(apart), 1)], method="average")
+    return np.asarray(leaves_list(tree), dtype=np.int64)

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from governance.methods import figures
 from governance.methods.decision_rules.rules import DecisionRule, DecisionRules
+from governance.methods.network import Layout
 from governance.records.evidence import Figure
 from governance.records.numbers import number
 
@@ -20,20 +21,27 @@ ROW = 5  # nearest, and farthest covered, images beside the seed
 Pixels = Callable[[list[int]], Tensor]
 
 
-def pictures(all_rules: DecisionRules, names: Sequence[str], pixels: Pixels) -> tuple[Figure, ...]:
+def pictures(
+    all_rules: DecisionRules, names: Sequence[str], pixels: Pixels, layout: Layout
+) -> tuple[Figure, ...]:
     """A picture of the first rule of each class, for up to 12 classes.
 
     Args:
         all_rules: The rules.
         names: Names of the classes.
         pixels: Gives some of the images by number, (B, C, H, W) in [0, 1].
+        layout: Layout of the cut.
     """
     first = [rule for rule in all_rules.rules if rule.number == 1][:SHOWN]
-    return tuple(_picture(all_rules, rule, names, pixels) for rule in first)
+    return tuple(_picture(all_rules, rule, names, pixels, layout) for rule in first)
 
 
 def _picture(
-    all_rules: DecisionRules, rule: DecisionRule, names: Sequence[str], pixels: Pixels
+    all_rules: DecisionRules,
+    rule: DecisionRule,
+    names: Sequence[str],
+    pixels: Pixels,
+    layout: Layout,
 ) -> Figure:
     distances = rule.distances(all_rules.features, all_rules.features[rule.seed])
     others = np.arange(len(distances)) != rule.seed
@@ -42,7 +50,7 @@ def _picture(
     near, far = order[:ROW], order[ROW:][-ROW:]
     shown = [rule.seed, *near, *far]
     images = pixels(shown).cpu()
-    heat = torch.from_numpy(rule.heat(all_rules.features[shown]))[:, None]
+    heat = torch.from_numpy(rule.heat(all_rules.features[shown], layout))[:, None]
     large = functional.interpolate(heat, images.shape[2:], mode="bilinear", align_corners=False)
     roles = ["seed", *["near"] * len(near), *["far"] * len(far)]
     cells = [

@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from governance.errors import AnalysisError
+from governance.errors import AnalysisError, InapplicableError
 from governance.methods.decision_rules.boundaries import Boundaries, Suffix, is_linear, sample
 from governance.methods.decision_rules.cover import choose, cover, prune, tighten
 from governance.methods.image_tensors import Images
 from governance.methods.lens_and_probe.readout import folds
-from governance.methods.network import TracedNetwork
+from governance.methods.network import MAPS, Layout, TracedNetwork
 
 __all__ = [
     "LEAST",
@@ -78,17 +78,21 @@ class DecisionRule:
         values = self.boundaries.values(torch.cat([seed[None], features]))
         return (values[1:] - values[:1]).abs().sum(1).double().cpu().numpy()
 
-    def heat(self, features: Tensor) -> NDArray[np.float32]:
+    def heat(self, features: Tensor, layout: Layout = MAPS) -> NDArray[np.float32]:
         """Where in each image the rule's boundaries are held at a distance: (N, H, W) in [0, 1].
 
         For each boundary the part of its height that a place contributes, if positive, scaled to
         one at most; then the mean over the boundaries.
+
+        Args:
+            features: (N, C, H, W).
+            layout: Layout of the cut, where some of its tokens have no place in the image.
         """
-        shape = features.shape[1:]
-        total = torch.zeros(len(features), *shape[1:], dtype=features.dtype, device=features.device)
+        total = torch.zeros(1, dtype=features.dtype, device=features.device)
         for normal in self.boundaries.normals:
-            part = (features * normal.view(1, *shape)).sum(1).clamp_min(0)
-            total += part / part.amax((1, 2), keepdim=True).clamp_min(1e-12)
+            part = (features * normal.view(1, *features.shape[1:])).sum(1, keepdim=True)
+            part = layout.on_image(part)[:, 0].clamp_min(0)
+            total = total + part / part.amax((1, 2), keepdim=True).clamp_min(1e-12)
         return (total / max(1, len(self.boundaries))).float().cpu().numpy()
 
 
@@ -188,12 +192,16 @@ def find_cut(
     Args:
         network: The classifier, cut open.
         example: (N, C, H, W) some images as different as possible, at least two.
-        cut: A layer, or `auto` for the last stage behind which the network is not linear.
+        cut: A layer, or `auto` for the last stage behind which the network is not linear and still
+            reads places of the image. Behind the last block of a network with a class token, only
+            that token is read.
         outputs: Whether the network returns logits or probabilities.
 
     Raises:
-        AnalysisError: If the cut does not exist, cannot be resumed, is no feature map or has
-            nothing but a linear map behind it; or if there is no other.
+        InapplicableError: If there is no cut behind which the network is not linear, or it cannot
+            be resumed at one.
+        AnalysisError: If the cut asked for does not exist, is no feature map or has nothing but a
+            linear map behind it.
     """
     if len(example) < 2:  # noqa: PLR2004 - a pair
         raise AnalysisError(f"{len(example)} images were given; at least 2 are accepted")
@@ -205,13 +213,27 @@ def find_cut(
                 "(channels, height, width) is accepted, such as the stages "
                 f"{', '.join(network.stages())}"
             )
-        if not is_linear(_suffix(network, layer, outputs), features):
+        suffix = _suffix(network, layer, outputs)
+        if is_linear(suffix, features):
+            continue
+        if cut != "auto" or _reads_places(network, layer, suffix, features):
             return layer, MEMORY // (features[0].numel() * features.element_size())
     tried = f"cut {cut!r}" if cut != "auto" else f"the stages {', '.join(network.stages())}"
-    raise AnalysisError(
+    kind = InapplicableError if cut == "auto" else AnalysisError
+    raise kind(
         f"behind {tried} the network is linear: every class is one region, and the only rule of a "
         "class is the class itself; a cut further to the front, or 'auto', is accepted"
     )
+
+
+def _reads_places(network: TracedNetwork, layer: str, suffix: Suffix, features: Tensor) -> bool:
+    """Whether what lies behind a cut reads anything but tokens without a place in the image."""
+    if not network.layout(layer).placeless(features).numel():
+        return True
+    with torch.enable_grad():
+        at = features[:2].detach().requires_grad_()
+        (slope,) = torch.autograd.grad(suffix(at).amax(1).sum(), at)
+    return bool(network.layout(layer).on_image(slope).any())
 
 
 def features_at(

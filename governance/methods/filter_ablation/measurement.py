@@ -26,7 +26,14 @@ from governance.methods.filter_ablation.selection import (
     screened,
 )
 from governance.methods.filter_ablation.silencing import Effects, merged, silence
-from governance.methods.filter_ablation.survey import Filters, Outputs, Survey, survey_filters
+from governance.methods.filter_ablation.survey import (
+    Filters,
+    Outputs,
+    Survey,
+    channel_correlations,
+    correlation_passes,
+    survey_filters,
+)
 from governance.methods.image_tensors import Images, image_labels, image_tensor
 from governance.methods.network import TracedNetwork
 
@@ -152,7 +159,10 @@ def measure_filters(
         closed=frozenset(unit.layer for unit in network.units() if unit.closed),
     )
     single, used, rest, chosen = _single(given, tier, np.random.default_rng(seed), top)
-    linked = [] if tier == "smoke" else likely_groups(survey)
+    linked, looks = [], 0
+    if tier != "smoke":
+        looks = len(correlation_passes(network))
+        linked = likely_groups(survey, channel_correlations(network, images, survey.means))
     groups = _measured(given, linked, used) if linked else None
     parts = [*single, groups] if groups else single
     ranked = ranking(survey)
@@ -165,7 +175,7 @@ def measure_filters(
         rest=rest,
         top=top,
         # The survey is one forward pass and a backward pass, which costs about two.
-        passes=3.0 * len(classes) + sum(part.passes for part in parts),
+        passes=(3.0 + looks) * len(classes) + sum(part.passes for part in parts),
         exhaustive=len(classes) * (1 + sum(cost[layer] for layer, _ in survey.filters)),
         nothing=_change_by_nothing(network, images, survey),
     )

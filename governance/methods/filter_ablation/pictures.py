@@ -106,7 +106,10 @@ def _excited(top: pd.DataFrame, network: TracedNetwork, pixels: Tensor, inputs: 
     peaks: list[Tensor] = []
     places: list[Tensor] = []
     for _, _, activations in network.features(inputs, layers):
-        maps = [activations[layer][:, unit].flatten(1) for layer, unit in filters]
+        maps = [
+            network.layout(layer).on_image(activations[layer])[:, unit].flatten(1)
+            for layer, unit in filters
+        ]
         peaks.append(torch.stack([item.amax(1) for item in maps], 1))
         places.append(torch.stack([item.argmax(1) for item in maps], 1))
     strength, place = torch.cat(peaks), torch.cat(places)

@@ -5,7 +5,7 @@ the signed effects cancel, and a list of losses has no use for gains. What this 
 random sample of the other filters shows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -86,22 +86,27 @@ def class_candidates(
     return np.array([place for place in places if place not in taken][:CLASS_MOST], dtype=np.int64)
 
 
-def likely_groups(survey: Survey) -> list[Filters]:
-    """The groups of correlated filters that are most likely to matter together."""
-    groups = correlated(survey.correlations, LINKED)
+def likely_groups(survey: Survey, correlations: Iterable[tuple[str, Array]]) -> list[Filters]:
+    """The groups of correlated filters that are most likely to matter together.
+
+    Args:
+        survey: First look at all filters.
+        correlations: Layers with the correlations of their channels, (C, C).
+    """
+    groups = correlated(correlations, LINKED)
     if not groups:
         return []
     best = np.argsort(-_gain(survey.taylor_of(groups)), kind="stable")[:GROUPS]
     return [groups[place] for place in np.sort(best)]
 
 
-def correlated(correlations: Mapping[str, Array], limit: float) -> list[Filters]:
+def correlated(correlations: Iterable[tuple[str, Array]], limit: float) -> list[Filters]:
     """Groups of two and more filters of a layer, linked by |correlation| above `limit`.
 
     A chain of links makes one group, so that two members need not be that close themselves.
     """
     groups: list[Filters] = []
-    for layer, matrix in correlations.items():
+    for layer, matrix in correlations:
         count, member = connected_components(csr_array(np.abs(matrix) > limit), directed=False)
         sizes = np.bincount(member, minlength=count)
         groups += [

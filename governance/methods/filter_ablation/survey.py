@@ -4,7 +4,7 @@ The first-order effects found here decide which filters are worth measuring, and
 estimates as a control variate. They are never printed as losses.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,9 +15,19 @@ from torch import Tensor
 
 from governance.errors import AnalysisError
 from governance.methods.image_tensors import Images, image_labels, image_tensor
-from governance.methods.network import TracedNetwork
+from governance.methods.network import TracedNetwork, together
 
-__all__ = ["Filters", "Outputs", "Survey", "losses", "survey_filters"]
+__all__ = [
+    "Filters",
+    "Outputs",
+    "Survey",
+    "channel_correlations",
+    "correlation_passes",
+    "losses",
+    "survey_filters",
+]
+
+DOUBLE = 8  # bytes
 
 Filters = tuple[str, tuple[int, ...]]  # a layer, and the channels of it that are silenced together
 Array = NDArray[np.float64]
@@ -34,7 +44,6 @@ class Survey:
         taylor: First-order estimate of the loss added by silencing, (N, F). A screen and a control
             variate; never a measurement.
         constant: Whether a filter gave one and the same value everywhere, (F,): dead.
-        correlations: Pearson correlation of channels over images and positions, by layer.
         loss: Cross-entropy of each image, (N,).
         p_true: Probability of the true class, (N,).
         predicted: Class of largest output, (N,).
@@ -44,7 +53,6 @@ class Survey:
     means: Mapping[str, Tensor]
     taylor: Array
     constant: NDArray[np.bool_]
-    correlations: Mapping[str, Array]
     loss: Array
     p_true: Array
     predicted: NDArray[np.int64]
@@ -97,11 +105,42 @@ def survey_filters(
         means={layer: item.mean() for layer, item in sums.items()},
         taylor=np.concatenate([item.taylor() for item in sums.values()], 1),
         constant=np.concatenate([item.constant() for item in sums.values()]),
-        correlations={layer: item.correlation() for layer, item in sums.items()},
         loss=loss,
         p_true=np.exp(-loss),
         predicted=torch.cat(predicted).cpu().numpy(),
     )
+
+
+def correlation_passes(network: TracedNetwork) -> list[list[str]]:
+    """Layers whose channels `channel_correlations` correlates in one pass over the images."""
+    return together({unit.layer: unit.channels**2 * DOUBLE for unit in network.units()})
+
+
+def channel_correlations(
+    network: TracedNetwork, inputs: Images, means: Mapping[str, Tensor]
+) -> Iterator[tuple[str, Array]]:
+    """Pearson correlation of the channels of each layer over images and positions, (C, C).
+
+    The layers of a pass are held together, and one matrix is given at a time: those of a wide
+    network do not fit into memory at once.
+
+    Args:
+        network: The model, cut open.
+        inputs: (N, C, H, W).
+        means: Mean of each channel, by layer, as the survey found it.
+    """
+    for layers in correlation_passes(network):
+        squares: dict[str, Tensor] = {}
+        for _, _, activations in network.features(inputs, layers):
+            for layer, value in activations.items():
+                flat = value.transpose(0, 1).flatten(1) - means[layer][:, None]
+                square = (flat @ flat.T).double()
+                squares[layer] = squares[layer] + square if layer in squares else square
+        for layer in layers:
+            covariance = squares.pop(layer).cpu().numpy()
+            deviation = np.sqrt(np.diag(covariance))
+            scale = np.where(deviation > 0, deviation, np.inf)
+            yield layer, np.asarray(covariance / scale[:, None] / scale[None, :])
 
 
 def losses(output: Tensor, target: Tensor, outputs: Outputs) -> Tensor:
@@ -128,11 +167,8 @@ class _Sums:
             self.shift = flat.mean(1, keepdim=True)
             self.low, self.high = low, high
             self.total = torch.zeros_like(self.shift[:, 0], dtype=torch.float64)
-            self.square = torch.zeros(len(flat), len(flat), dtype=torch.float64, device=flat.device)
-        flat = flat - self.shift
         self.low, self.high = torch.minimum(self.low, low), torch.maximum(self.high, high)
-        self.total += flat.sum(1)
-        self.square += flat @ flat.T
+        self.total += (flat - self.shift).sum(1)
         self.n += flat.shape[1]
 
     def mean(self) -> Tensor:
@@ -145,10 +181,3 @@ class _Sums:
     def constant(self) -> NDArray[np.bool_]:
         result: NDArray[np.bool_] = (self.low == self.high).cpu().numpy()
         return result
-
-    def correlation(self) -> Array:
-        mean = self.total / self.n
-        covariance = (self.square / self.n - mean[:, None] * mean[None, :]).cpu().numpy()
-        deviation = np.sqrt(np.clip(np.diag(covariance), 0, None))
-        scale = np.where(deviation > 0, deviation, np.inf)
-        return np.asarray(covariance / scale[:, None] / scale[None, :])

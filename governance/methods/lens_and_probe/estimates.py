@@ -248,9 +248,14 @@ def _taken(network: TracedNetwork, batches: Iterable[Images], layers: tuple[str,
             head = values.get(HEAD)
             example = None if head is None else head[:0]
             for layer, value in values.items():
+                maps = network.layout(layer).on_image(value) if value.ndim == MAPS else value
                 # Decided once: all batches must be pooled alike.
-                whole.setdefault(layer, _read_by_head(value, head))
-                pooled = _averaged(value, whole=whole[layer])
+                whole.setdefault(layer, _read_by_head(maps, head))
+                pooled = _averaged(maps, whole=whole[layer])
+                if value.ndim == MAPS:
+                    # What a class token holds is read for itself: a mean would drown it.
+                    apart = network.layout(layer).placeless(value).flatten(1)
+                    pooled = torch.cat([pooled, apart], 1)
                 parts[layer].append(pooled.float().cpu().numpy())
     if not outputs:
         raise AnalysisError("no images to read the network on; at least two are needed")

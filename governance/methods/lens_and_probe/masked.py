@@ -197,7 +197,8 @@ def _evidence(
                     f"layer {layer!r} gives shape {tuple(value.shape)}; a layer that gives feature "
                     "maps (B, C, H, W) can be looked through"
                 )
-            heat = (value * slope).sum(1, keepdim=True).clamp_min(0)
+            evidence = (value * slope).sum(1, keepdim=True)
+            heat = network.layout(layer).on_image(evidence).clamp_min(0)
             size = inputs.shape[2:]
             maps.append(interpolate(heat, size=size, mode="bilinear", align_corners=False))
         parts.append(torch.cat(maps, 1))

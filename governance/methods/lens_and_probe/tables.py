@@ -37,7 +37,7 @@ def gap_table(
     return Table(
         name="gaps",
         caption=(
-            f"Per class at the last convolutional stage ({layer}): lens recall with 95 % Wilson "
+            f"Per class at the last stage ({layer}): lens recall with 95 % Wilson "
             "interval, probe recall, and the gap (probe minus lens) with Newcombe's interval for "
             "paired shares and the p-value of the exact McNemar test, both for the class alone. "
             "Widest gap first."

@@ -1,6 +1,6 @@
-"""Batches: images in parts that fit into memory beside the feature maps that are held."""
+"""Batches: images, or layers, in parts that fit into memory beside what is held of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 from torch import Tensor
@@ -8,7 +8,7 @@ from torch import Tensor
 from governance.errors import AnalysisError
 from governance.methods.image_tensors import Images, image_tensor
 
-__all__ = ["batches"]
+__all__ = ["batches", "together"]
 
 MEMORY = 512 * 2**20  # bytes of feature maps held at once
 
@@ -37,6 +37,23 @@ def batches(
         )
     for part in _parts(len(images), max(1, min(batch_size, MEMORY // max(1, held)))):
         yield part, images[part].to(example).contiguous()
+
+
+def together(sizes: Mapping[str, int]) -> list[list[str]]:
+    """Layers in order, in parts of which what is held fits into memory; at least one in each.
+
+    Args:
+        sizes: Bytes that are held of each layer.
+    """
+    parts: list[list[str]] = []
+    held = 0
+    for layer, size in sizes.items():
+        if not parts or held + size > MEMORY:
+            parts.append([])
+            held = 0
+        parts[-1].append(layer)
+        held += size
+    return parts
 
 
 def _parts(images: int, size: int) -> list[slice]:

@@ -1,23 +1,32 @@
 """Layers: the filters, the depths and the head that a list of operations holds, and their names.
 
 A layer of *filters* is the output of a convolution after its normalisation and activation. It is
-found by walking on from the convolution as long as one such step alone reads it. A *stage* is a
-depth of the network: a feature map through which everything later sees the image. The *head* is the
-final linear layer.
+found by walking on from the convolution as long as one such step alone reads it. A linear layer
+that is put to every token is a 1 x 1 convolution over them. Where an activation follows, its
+outputs are filters too: the hidden units of a transformer's or a mixer's block. A *stage* is a
+depth of the network: maps or tokens through which everything later sees the image. The *head* is
+the final linear layer.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from governance.errors import AnalysisError
+from governance.errors import AnalysisError, InapplicableError
+from governance.methods.network.layouts import MAPS, Layout, layouts
 from governance.methods.network.operations import Operation
+from governance.records.numbers import percent
+from governance.records.wording import first_few
 
-__all__ = ["CHANNELWISE", "HEAD", "IMAGES", "Layers", "layers"]
+__all__ = ["CHANNELWISE", "HEAD", "Layers", "Unit", "layers"]
 
 HEAD = "head input"
 MOST_STAGES = 8
-IMAGES = 4  # dimensions of a batch of images or of feature maps
+# Share of the work at places of the image that the layers of filters must do: the patch embedding
+# of a transformer whose blocks cannot be read does about a hundredth.
+LEAST_WORK = 0.1
+# Share of that work that may lie behind the last layer or depth that can be seen.
+MOST_BEHIND = 0.25
 VECTORS = 2  # dimensions of a batch of feature vectors
 
 IDENTITY = {"identity", "dropout", "dropout2d", "featuredropout", "stochasticdepth", "contiguous"}
@@ -37,6 +46,30 @@ READING = POOL | {"placeholder", "permute", "transpose", "layernorm"}
 CHANNELWISE = IDENTITY | CHANNEL_NORM | (ACTIVATION - {"prelu"}) | POOL | RESHAPE | {"add"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """A layer of filters: the channels of one convolution after normalisation and activation.
+
+    The hidden units behind a linear layer that is put to every token are such a layer, too.
+
+    Attributes:
+        layer: Module path of the convolution or linear layer, with `#k` if it is used more than
+            once.
+        channels: Number of filters.
+        size: Height and width of the channels for the example's input.
+        cost: What a forward pass resumed from here costs, as a share of a whole one (by
+            multiply-accumulate operations; 1 where nothing can be resumed).
+        closed: Whether silencing has a closed form: only channel-wise steps and one linear layer
+            follow, so that all filters are silenced at once without another forward pass.
+    """
+
+    layer: str
+    channels: int
+    size: tuple[int, int]
+    cost: float
+    closed: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Layers:
     """What the operations of a network are called, and which of them are filters and head.
@@ -46,8 +79,11 @@ class Layers:
         users: Operations that read each operation.
         modules: Operation that gives a module's output, by module path; with `#k` where the module
             is called more than once.
-        cuts: Operation that gives the output of a layer of filters, by the name of the convolution,
-            in order.
+        cuts: Operation that gives the output of a layer of filters, by the name of its convolution
+            or linear layer, in order.
+        layouts: Where the output of each operation has its channels and places; None where that is
+            not known.
+        work: Share of the work at places of the image that the layers of filters do.
         head: The final linear operation; None where the network ends otherwise.
     """
 
@@ -55,17 +91,20 @@ class Layers:
     users: tuple[tuple[int, ...], ...]
     modules: Mapping[str, int]
     cuts: Mapping[str, int]
+    layouts: tuple[Layout | None, ...]
+    work: float
     head: int | None
 
     def place(self, layer: str) -> int:
         """The operation whose output a name stands for; a convolution's stands for its filters.
 
         Raises:
-            AnalysisError: If there is no such layer, or no head where its input is asked for.
+            InapplicableError: If there is no head where its input is asked for.
+            AnalysisError: If there is no such layer.
         """
         if layer == HEAD:
             if self.head is None:
-                raise AnalysisError(
+                raise InapplicableError(
                     "the network does not end in a linear layer on one feature vector per image; a "
                     "head cannot be separated from it"
                 )
@@ -84,16 +123,88 @@ class Layers:
         """Shape of an operation's output with the example's batch; empty where it is no tensor."""
         return self.operations[place].shape or ()
 
+    def layout(self, place: int) -> Layout:
+        """Layout of an operation's output; that of maps where it is not known."""
+        return self.layouts[place] or MAPS
+
+    def channels(self, place: int) -> int:
+        """Number of channels of an operation's output; 0 where it has none."""
+        shape, axis = self.shape(place), self.layout(place).axis
+        return shape[axis] if axis < len(shape) else 0
+
+    def check_sets(self, sets: Mapping[str, Sequence[Sequence[int]]]) -> None:
+        """Refuse sets of filters, by layer, of which one does not exist.
+
+        Raises:
+            AnalysisError: If a layer is no layer of filters, or has no such channel.
+        """
+        for layer, groups in sets.items():
+            if layer not in self.cuts:
+                raise AnalysisError(
+                    f"layer {layer!r} is no layer of filters; accepted are {', '.join(self.cuts)}"
+                )
+            channels = self.channels(self.cuts[layer])
+            wrong = {j for group in groups for j in group if not 0 <= j < channels}
+            if wrong:
+                raise AnalysisError(
+                    f"layer {layer!r} has no channel {min(wrong)}; 0 to {channels - 1} are accepted"
+                )
+
+    def filters(self) -> Mapping[str, int]:
+        """The cuts, if they are what the network works with.
+
+        Raises:
+            InapplicableError: If there are none, or only such as hardly do any of its work, or such
+                that most of it lies behind them.
+        """
+        accepted = (
+            "a network of convolutions, or of blocks whose linear layers are put to every token "
+            "before an activation, is accepted"
+        )
+        if not self.cuts:
+            raise InapplicableError(f"no layer of filters can be seen in the network; {accepted}")
+        seen = f"the layers of filters that can be seen ({first_few(list(self.cuts))})"
+        if self.work < LEAST_WORK:
+            raise InapplicableError(
+                f"{seen} do {percent(self.work)} of the network's work, and numbers about them "
+                f"would say nothing about the network; {accepted}"
+            )
+        self._check_behind(max(self.cuts.values()), seen, accepted)
+        return self.cuts
+
+    def _check_behind(self, last: int, seen: str, accepted: str) -> None:
+        """Refuse to speak of layers behind which the network goes on out of sight."""
+        behind = _work(self.operations[last + 1 :]) / max(1, _work(self.operations))
+        if behind > MOST_BEHIND:
+            raise InapplicableError(
+                f"behind {seen} lies {percent(behind)} of the network's work, and numbers about "
+                f"them would say nothing about the network; {accepted}"
+            )
+
     def stages(self) -> tuple[str, ...]:
         """Names of at most 8 depths, in order.
 
         Always the last before each loss of resolution and the last of all; others evenly between.
+
+        Raises:
+            InapplicableError: If no depth can be seen at which the image is laid out in places, or
+                much of the network's work lies behind the last one.
         """
         names = self._best_names()
-        places = [place for place in self._bottlenecks() if place in names]
-        if not places:
-            return (list(self.cuts)[-1],)
-        sizes = [self.shape(place)[2:] for place in places]
+        found = {
+            place: layout
+            for place in self._bottlenecks()
+            if place in names and (layout := self.layouts[place]) is not None
+        }
+        if not found:
+            return (list(self.filters())[-1],)
+        places, sizes = list(found), [layout.grid for layout in found.values()]
+        self._check_behind(
+            places[-1],
+            f"the last depth that can be seen ({names[places[-1]]})",
+            "a network whose blocks give maps, or tokens in the order of places of the image, is "
+            "accepted",
+        )
         count = len(places)
         needed = [i for i in range(count) if i + 1 == count or sizes[i] != sizes[i + 1]]
         free = [i for i in range(count) if i not in needed]
@@ -112,8 +223,8 @@ class Layers:
             waiting = {place for place in waiting if max(self.users[place]) > index}
             if not depends[index] or not operation.bytes or not self.users[index]:
                 continue
-            shape = self.shape(index)
-            spatial = len(shape) == IMAGES and shape[2:] != (1, 1)
+            layout = self.layouts[index]
+            spatial = layout is not None and layout.grid != (1, 1)
             complete = operation.kind not in READING and _next_in_chain(self, index) is None
             if spatial and complete and not waiting:
                 found.append(index)
@@ -136,16 +247,13 @@ class Layers:
 def layers(
     operations: tuple[Operation, ...], calls: Mapping[str, int], output: int, *, suffix: bool
 ) -> Layers:
-    """Find filters and head.
+    """Find filters, depths and head.
 
     Args:
         operations: In order of execution.
         calls: Operation that gives a module call's output, by `path#k`.
         output: The operation that gives the network's output.
         suffix: Whether operations behind the head can be run by themselves.
-
-    Raises:
-        AnalysisError: If there is no convolution.
     """
     users: list[list[int]] = [[] for _ in operations]
     for index, operation in enumerate(operations):
@@ -156,29 +264,39 @@ def layers(
         users=tuple(map(tuple, users)),
         modules=_module_names(calls),
         cuts={},
+        layouts=layouts(operations),
+        work=0.0,
         head=_head(operations, output, suffix=suffix),
     )
-    return Layers(
-        operations=operations, users=bare.users, modules=bare.modules, head=bare.head,
-        cuts=_cuts(bare),
-    )  # fmt: skip
+    sources = [index for index in range(len(operations)) if _is_filter(bare, index)]
+    done = _work([operations[index] for index in sources])
+    return replace(bare, cuts=_cuts(bare, sources), work=done / max(1, _work(operations)))
 
 
-def _cuts(found: Layers) -> dict[str, int]:
-    convolutions = [
-        index
-        for index, operation in enumerate(found.operations)
-        if operation.kind == "conv2d" and len(found.shape(index)) == IMAGES
-    ]
-    if not convolutions:
-        raise AnalysisError(
-            "the network calls no two-dimensional convolution that can be seen; a convolutional "
-            "image classifier written in Python or exported by torch.export is accepted"
-        )
-    uses = Counter(found.operations[index].module for index in convolutions)
+def _work(operations: Sequence[Operation]) -> int:
+    """Multiply-accumulate operations at places of the image: no feature vectors."""
+    return sum(item.macs for item in operations if len(item.shape or ()) > VECTORS)
+
+
+def _is_filter(found: Layers, index: int) -> bool:
+    """Whether an operation is a convolution, or one of tokens with an activation behind it."""
+    operation, layout = found.operations[index], found.layouts[index]
+    if layout is None or operation.kind not in {"conv2d", "linear"}:
+        return False
+    if operation.kind == "conv2d":
+        return True
+    chain = [index]
+    while (step := _next_in_chain(found, chain[-1])) is not None:
+        chain.append(step)
+    activated = any(found.operations[step].kind in ACTIVATION for step in chain)
+    return activated and layout.axis == len(operation.shape or ()) - 1
+
+
+def _cuts(found: Layers, sources: Sequence[int]) -> dict[str, int]:
+    uses = Counter(found.operations[index].module for index in sources)
     seen: Counter[str] = Counter()
     cuts = {}
-    for index in convolutions:
+    for index in sources:
         module = found.operations[index].module
         layer = module if uses[module] == 1 else f"{module}#{seen[module]}"
         seen[module] += 1

@@ -1,10 +1,14 @@
-"""Network: a convolutional classifier cut open between its layers, without changing it.
+"""Network: a classifier cut open between its layers, without changing it.
 
 A *layer* is named by its module path (`layer1.0.conv1`), with `#k` appended where the same module
 is used more than once (`layer1.0.relu#1`). The name of a convolution stands for its *filters*:
 the channels after their normalisation and activation, which is where filters are silenced. Because
 the cut is there, depthwise and grouped convolutions, concatenations and squeeze-excitation need no
-rules of their own.
+rules of their own. The name of a linear layer that is put to every token stands for its hidden
+units, which are filters in the same sense.
+
+Activations of all kinds are given as maps (B, C, H, W). Only where some tokens have no place in the
+image, such as a class token, they are given as (B, C, T, 1) in the order of the tokens.
 
 The forward pass is traced (`fx`), or joined from an exported program (`export`), so that the part
 before a cut is computed once and only the part after it again. A model whose forward pass can be
@@ -14,15 +18,15 @@ is always left as found.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from governance.errors import AnalysisError
+from governance.errors import AnalysisError, InapplicableError
 from governance.methods.image_tensors import Images, image_tensor
 from governance.methods.network.batches import batches
-from governance.methods.network.layers import CHANNELWISE, HEAD, Layers, layers
+from governance.methods.network.layers import CHANNELWISE, HEAD, Layers, Unit, layers
+from governance.methods.network.layouts import Layout
 from governance.methods.network.paths import (
     Path,
     as_the_model_takes,
@@ -35,28 +39,7 @@ from governance.methods.network.replay import Replay
 from governance.methods.network.rerun import Rerun
 from governance.subject.meter import Meter
 
-__all__ = ["HEAD", "Path", "TracedNetwork", "Unit", "trace"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
-    """A layer of filters: the channels of one convolution after normalisation and activation.
-
-    Attributes:
-        layer: Module path of the convolution, with `#k` if it is used more than once.
-        channels: Number of filters.
-        size: Height and width of the channels for the example's input.
-        cost: What a forward pass resumed from here costs, as a share of a whole one (by
-            multiply-accumulate operations; 1 where nothing can be resumed).
-        closed: Whether silencing has a closed form: only channel-wise steps and one linear layer
-            follow, so that all filters are silenced at once without another forward pass.
-    """
-
-    layer: str
-    channels: int
-    size: tuple[int, int]
-    cost: float
-    closed: bool
+__all__ = ["HEAD", "Path", "TracedNetwork", "trace"]
 
 
 class TracedNetwork:
@@ -89,16 +72,42 @@ class TracedNetwork:
         self._units = tuple(self._unit(*item, example) for item in self._layers.cuts.items())
 
     def units(self) -> tuple[Unit, ...]:
-        """The layers of filters, in order of execution."""
+        """The layers of filters, in order of execution.
+
+        Raises:
+            InapplicableError: If there are none, or only such as hardly do any of the network's
+                work, like the patch embedding of a transformer whose blocks cannot be read.
+        """
+        self._layers.filters()
         return self._units
 
     def stages(self) -> tuple[str, ...]:
         """Names of at most 8 depths of the network, in order, at which its prediction can be read.
 
-        These are the feature maps through which all information passes: the stem, block outputs,
-        and always the last before each loss of resolution and the last of all.
+        These are the feature maps or tokens through which all information passes: the stem, block
+        outputs, and always the last before each loss of resolution and the last of all.
+
+        Raises:
+            InapplicableError: If no depth can be seen at which the image is laid out in places.
         """
         return self._layers.stages()
+
+    def layout(self, layer: str) -> Layout:
+        """Where activations of a layer have their places, to tell those of tokens without one.
+
+        Raises:
+            AnalysisError: If the layer does not exist.
+        """
+        return self._layers.layout(self._layers.place(layer))
+
+    def size(self, layer: str) -> tuple[int, int]:
+        """Channels of a layer, and bytes of its activation for one image.
+
+        Raises:
+            AnalysisError: If the layer does not exist.
+        """
+        place = self._layers.place(layer)
+        return self._layers.channels(place), self._layers.operations[place].bytes
 
     def logits(self, inputs: Images) -> Tensor:
         """The model's outputs without gradients, (N, K), batch by batch."""
@@ -115,8 +124,8 @@ class TracedNetwork:
                 calls, or `HEAD`.
 
         Yields:
-            Which images, the model's outputs (B, K), and by layer the activation: (B, C, H, W),
-            or (B, D) for `HEAD`. None has a gradient.
+            Which images, the model's outputs (B, K), and by layer the activation: maps, or (B, D)
+            for `HEAD`. None has a gradient.
 
         Raises:
             AnalysisError: If a layer does not exist.
@@ -128,7 +137,10 @@ class TracedNetwork:
             with self._evaluating(), torch.no_grad():
                 values = self._steps.run(images, keep)
             self._meter.count(passes=len(images))
-            found = {layer: _given(values, place, layer) for layer, place in places.items()}
+            found = {
+                layer: self._layers.layout(place).opened(_given(values, place, layer))
+                for layer, place in places.items()
+            }
             yield part, values[self._steps.output], found
 
     def head(self, features: Tensor) -> Tensor:
@@ -148,14 +160,15 @@ class TracedNetwork:
 
         Args:
             layer: A layer through which all information passes, such as a stage.
-            features: (B, C, H, W), one batch.
+            features: Maps, one batch, as `features` gives them.
 
         Raises:
+            InapplicableError: If the network cannot be run from a layer, since it is not traced.
             AnalysisError: If the layer does not exist, or the network cannot be run from it alone.
         """
         place = self._layers.place(layer)
         if not isinstance(self._steps, Replay):
-            raise AnalysisError(
+            raise InapplicableError(
                 f"the network cannot be resumed at {layer!r}: its forward pass could not be traced;"
                 " a module that torch.fx traces, or an exported program, is accepted"
             )
@@ -165,7 +178,7 @@ class TracedNetwork:
                 f"accepted are the stages {', '.join(self.stages())}"
             )
         with self._evaluating():
-            return self._steps.finish(place, features)
+            return self._steps.finish(place, self._layers.layout(place).closed(features))
 
     def gradients(
         self, inputs: Images, layers: Sequence[str], objective: Callable[[Tensor, slice], Tensor]
@@ -179,7 +192,7 @@ class TracedNetwork:
                 images; its gradient is then each image's own.
 
         Yields:
-            Which images, outputs, and by layer (activation, gradient), both (B, C, H, W).
+            Which images, outputs, and by layer (activation, gradient), both maps.
         """
         places = {layer: self._layers.place(layer) for layer in layers}
         keep = {*places.values(), self._steps.output}
@@ -191,15 +204,14 @@ class TracedNetwork:
                 made = [_given(values, place, layer) for layer, place in places.items()]
                 slopes = torch.autograd.grad(objective(output, part), made, allow_unused=True)
             self._meter.count(passes=len(images))
-            pairs = zip(places, made, slopes, strict=True)
-            yield (
-                part,
-                output.detach(),
-                {
-                    layer: (value.detach(), torch.zeros_like(value) if slope is None else slope)
-                    for layer, value, slope in pairs
-                },
-            )
+            found = {}
+            for (layer, place), value, slope in zip(places.items(), made, slopes, strict=True):
+                opened = self._layers.layout(place).opened
+                found[layer] = (
+                    opened(value.detach()),
+                    opened(torch.zeros_like(value) if slope is None else slope),
+                )
+            yield part, output.detach(), found
 
     def ablate(
         self,
@@ -224,7 +236,7 @@ class TracedNetwork:
         Raises:
             AnalysisError: If a layer is no layer of filters or a filter does not exist.
         """
-        self._check_sets(sets)
+        self._layers.check_sets(sets)
         closed = {unit.layer for unit in self._units if unit.closed and closed_form}
         cuts = {layer: self._layers.cuts[layer] for layer in sets}
         asked = sum(len(groups) for layer, groups in sets.items() if layer not in closed)
@@ -244,10 +256,10 @@ class TracedNetwork:
     ) -> Iterator[tuple[int, Tensor]]:  # fmt: skip
         for number, group in enumerate(groups):
             with self._evaluating(), torch.no_grad():
-                value = prefix[cut].clone()
-                chosen = list(group)
+                layout, chosen = self._layers.layout(cut), list(group)
+                value = layout.opened(prefix[cut].clone())
                 value[:, chosen] = reference[chosen].to(value).view(1, -1, 1, 1)
-                output = self._steps.resume(prefix, cut, value)
+                output = self._steps.resume(prefix, cut, layout.closed(value))
             self._meter.count(passes=len(value))
             yield number, output
 
@@ -260,10 +272,11 @@ class TracedNetwork:
         assert isinstance(self._steps, Replay)  # noqa: S101 - tells mypy what `closed` implies
         source = self._layers.place(HEAD)
         with self._evaluating(), torch.no_grad():
-            value = prefix[cut]
+            layout = self._layers.layout(cut)
+            value = layout.opened(prefix[cut])
             silenced = reference.to(value).view(1, -1, 1, 1).expand_as(value)
-            intact = self._steps.resume(prefix, cut, value, source)
-            moved = self._steps.resume(prefix, cut, silenced, source) - intact
+            intact = self._steps.resume(prefix, cut, prefix[cut], source)
+            moved = self._steps.resume(prefix, cut, layout.closed(silenced), source) - intact
             weight = self._weight(intact)
         per_channel = weight.shape[0] // value.shape[1]
         for number, group in enumerate(groups):
@@ -278,15 +291,14 @@ class TracedNetwork:
         return self.head(unit) - self.head(torch.zeros_like(unit[:1]))
 
     def _unit(self, layer: str, cut: int, example: Tensor) -> Unit:
-        shape = self._layers.shape(cut)
-        total = sum(operation.macs for operation in self._layers.operations)
+        total = max(1, sum(operation.macs for operation in self._layers.operations))
         rest = total
         if isinstance(self._steps, Replay):
             rest = sum(self._layers.operations[index].macs for index in self._steps.later(cut))
         return Unit(
             layer=layer,
-            channels=shape[1],
-            size=(shape[2], shape[3]),
+            channels=self._layers.channels(cut),
+            size=self._layers.layout(cut).grid,
             cost=rest / total,
             closed=self._is_closed(cut, example),
         )
@@ -300,7 +312,7 @@ class TracedNetwork:
         tensors = [self._layers.operations[index] for index in between]
         if any(step.bytes and step.kind not in CHANNELWISE for step in tensors):
             return False
-        channels = self._layers.shape(cut)[1]
+        channels = self._layers.channels(cut)
         if self._layers.shape(source)[1] % channels or source not in {cut, *between}:
             return False
         # The names promise it; the numbers must agree.
@@ -317,20 +329,6 @@ class TracedNetwork:
         if isinstance(self._steps, Replay):
             needed = needed.union(*(self._steps.live(cut) for cut in cuts))
         return sum(self._layers.operations[index].bytes for index in needed)
-
-    def _check_sets(self, sets: Mapping[str, Sequence[Sequence[int]]]) -> None:
-        channels = {unit.layer: unit.channels for unit in self._units}
-        for layer, groups in sets.items():
-            if layer not in channels:
-                raise AnalysisError(
-                    f"layer {layer!r} is no layer of filters; accepted are {', '.join(channels)}"
-                )
-            wrong = {j for group in groups for j in group if not 0 <= j < channels[layer]}
-            if wrong:
-                raise AnalysisError(
-                    f"layer {layer!r} has no channel {min(wrong)}; 0 to {channels[layer] - 1} are "
-                    "accepted"
-                )
 
     def _evaluating(self) -> AbstractContextManager[None]:
         return evaluating(self._model)
@@ -355,8 +353,9 @@ def trace(
         meter: Counts the forward passes, those that begin in the middle included.
 
     Raises:
-        AnalysisError: If the model has no convolution, several outputs or half precision, or
-            `path` was asked for and is not possible.
+        InapplicableError: If the model is in half precision.
+        AnalysisError: If the model has several outputs, or `path` was asked for and is not
+            possible.
     """
     check_precision(model)
     images = image_tensor(example, "example")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import UnflattenedModule
 
-from governance.errors import AnalysisError
+from governance.errors import AnalysisError, InapplicableError
 from governance.methods.network.replay import Replay
 from governance.methods.network.rerun import Rerun
 from governance.methods.network.tracing import exported, traced
@@ -86,7 +86,7 @@ def check_precision(model: nn.Module) -> None:
         if tensor.is_floating_point() and tensor.dtype not in {torch.float32, torch.float64}
     ]
     if odd:
-        raise AnalysisError(
+        raise InapplicableError(
             f"{len(odd)} of {len(numbers)} tensors are not in single or double precision, as "
             f"{odd[0]}; convert the model with .float(): the effects measured here are smaller "
             "than the rounding of half precision"

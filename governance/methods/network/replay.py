@@ -53,6 +53,12 @@ class Replay:
             for index, node in enumerate(self._nodes)
         )
 
+        # Whether numbers of the images enter a result; their size alone may.
+        self._of_images: list[bool] = []
+        for index, operation in enumerate(self.operations):
+            entered = any(self._of_images[read] for read in operation.inputs)
+            self._of_images.append(index == 0 or (bool(operation.bytes) and entered))
+
     def run(
         self,
         inputs: Tensor,
@@ -105,11 +111,7 @@ class Replay:
 
         They may also read weights, and the size of the batch off the images themselves.
         """
-        return all(
-            not self.operations[place].bytes or self._nodes[place].op in {"get_attr", "placeholder"}
-            for read in self.live(index)
-            for place in self._before(read)
-        ) and not any(self._nodes[read].op == "placeholder" for read in self.live(index))
+        return not any(self._of_images[read] for read in self.live(index))
 
     def _before(self, index: int) -> list[int]:
         # The operation and all that it is made from, in order.

@@ -78,13 +78,18 @@ def _replay(
 
 
 class _Tracer(Tracer):
-    # Traces into everything that is not torch's own module, and notes which call made what.
+    # Traces into everything that is not torch's own module, and notes which call made what. Torch's
+    # transformer blocks would hide their units; they cannot be traced, only watched.
     def __init__(self) -> None:
         super().__init__()
         self.modules: dict[Node, str] = {}
         self.calls: dict[str, Node] = {}
         self._counts: Counter[str] = Counter()
         self._open: list[str] = [""]
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        opened = isinstance(m, nn.Transformer | nn.TransformerEncoder | nn.TransformerEncoderLayer)
+        return not opened and super().is_leaf_module(m, module_qualified_name)
 
     def create_node(self, *args: Any, **kwargs: Any) -> Node:
         node = super().create_node(*args, **kwargs)

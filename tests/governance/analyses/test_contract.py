@@ -26,6 +26,7 @@ from governance.records.decision import judge
 from governance.records.evidence import MOST_PRINTED, Evidence, Measurement, Metric
 from governance.records.policy import CLASS, INAPPLICABLE, Expectation, ModelTerms, Policy, declared
 from governance.subject.network import tensor_digest
+from governance.subject.subject import NEEDS
 from governance.workflows.orchestration import assess
 from reports.grid import grid
 from reports.prose import describe
@@ -457,8 +458,8 @@ def test_a_measurement_survives_being_kept(name, tiny_subject, measured, tmp_pat
     assert read.digest == written.digest
 
 
-def needing(what):
-    return [name for name in analyses.names() if analyses.find(name).needs == what]
+def needing(*what):
+    return [name for name in analyses.names() if analyses.find(name).needs in what]
 
 
 @pytest.mark.slow
@@ -481,7 +482,7 @@ def test_what_needs_only_probabilities_runs_on_a_model_that_is_no_network(name, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", needing("network"))
+@pytest.mark.parametrize("name", needing("network", "features", "filters"))
 def test_what_needs_a_network_does_not_apply_to_a_model_that_is_none(name, tiny_subject):
     metric = next(iter(analyses.metrics(name))).replace(CLASS, "vertical")
     policy = Policy(
@@ -499,13 +500,15 @@ def test_what_needs_a_network_does_not_apply_to_a_model_that_is_none(name, tiny_
     assert plain.measurement.metrics["accuracy"] > 0.9
     assert looking.measurement is None
     assert looking.failure.kind == INAPPLICABLE
-    assert "this model gives only probabilities" in looking.failure.message
+    asked = NEEDS[analyses.find(name).needs]
+    told = f"{name} asks for {asked}, and this model gives only probabilities"
+    assert looking.failure.message.startswith(told)
     outcomes = [item.outcome for item in assessment.decision.findings]
     assert outcomes[:2] == ["met", "missing"]
     assert assessment.decision.verdict == "undetermined"
 
 
-@pytest.mark.parametrize("name", needing("network"))
+@pytest.mark.parametrize("name", needing("network", "features", "filters"))
 def test_what_needs_a_network_fails_in_words_if_it_is_run_without(name, tiny_subject):
     with pytest.raises(AnalysisError, match="models:/black-box/1: gives only probabilities"):
         analyses.load(name, QUICK.get(name, {})).run(black_box(tiny_subject), 3)

@@ -228,7 +228,7 @@ def test_an_analysis_says_whether_it_needs_the_network(install, line, was):
         analyses.load("modern", {})
 
     (problem,) = caught.value.problems
-    assert "one of 'probabilities', 'network' is accepted" in problem
+    assert "one of 'probabilities', 'network', 'features', 'filters' is accepted" in problem
     assert 'write needs: ClassVar[Needs] = "network" into Modern' in problem
 
 

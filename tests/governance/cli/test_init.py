@@ -438,7 +438,10 @@ def test_an_analysis_of_another_distribution_is_listed(governance, install):
         about="Novel: something else.",
     )
     said = governance("analyses").out
-    assert "novel  Novel: something else.\n  parameters: depth = 3\n  novel.x: what it is\n" in said
+    assert (
+        "novel  Novel: something else.\n  asks for probabilities, which every model gives\n"
+        "  parameters: depth = 3\n  novel.x: what it is\n"
+    ) in said
 
 
 # the border to the shell

@@ -210,6 +210,9 @@ CASES = {
 WITHOUT_IMAGES = {
     "network.TracedNetwork.units": "takes nothing",
     "network.TracedNetwork.stages": "takes nothing",
+    "network.TracedNetwork.layout": "takes the name of a layer",
+    "network.TracedNetwork.size": "takes the name of a layer",
+    "network.together": "takes sizes",
     "network.TracedNetwork.head": "takes activations of this network",
     "network.TracedNetwork.resumed": "takes activations of this network",
     "correlation.fisher": "takes correlations",

@@ -47,7 +47,7 @@ def test_correlations_are_pearsons_over_images_and_positions(images):
     model = Two([[1.0, 0.5], [0.2, 1.0], [1.0, -0.6]], [[1.0, 0.0, 0.3], [0.0, 1.0, 0.0]])
 
     # act
-    found = measured(model, images)
+    found = measured(model, images, keep=0.0)
 
     # assert
     with torch.no_grad():
@@ -55,7 +55,10 @@ def test_correlations_are_pearsons_over_images_and_positions(images):
         two = torch.relu(model.two(one))
     for layer, value in (("one", one), ("two", two)):
         flat = value.transpose(0, 1).flatten(1).double().numpy()
-        assert found.channels[layer].correlations == pytest.approx(np.corrcoef(flat), abs=1e-6)
+        pairs = found.channels[layer].pairs
+        every = np.corrcoef(flat)
+        assert len(pairs.places) == len(flat) * (len(flat) - 1) / 2
+        assert pairs.correlations == pytest.approx(every[tuple(pairs.places.T)], abs=1e-6)
     small = torch.nn.functional.adaptive_avg_pool2d(one, 3)
     joint = np.corrcoef(small.transpose(0, 1).flatten(1), two.transpose(0, 1).flatten(1))[:3, 3:]
     match = found.matches["one", "two"]
@@ -77,11 +80,11 @@ def test_a_duplicated_filter_is_redundant_and_an_unmoved_one_is_not(images):
     found = measured(model, images).channels["one"]
 
     # assert
-    assert found.partners()[:2] == pytest.approx([1, 1])
+    assert found.partners[:2] == pytest.approx([1, 1])
     assert found.redundant(0.9) == 0.5
     assert found.redundant(0.9, control=True) == 0
     assert found.live.tolist() == [True, True, True, False]
-    assert found.dimensions() == pytest.approx(9 / 5, abs=0.05)
+    assert found.dimensions == pytest.approx(9 / 5, abs=0.05)
 
 
 def test_permuted_channels_are_matched_back_exactly(images):
@@ -197,3 +200,20 @@ def test_what_cannot_be_compared_is_refused(images):
         correlate(network, images, layers=["head"], depths=["one", "two"])
     with pytest.raises(AnalysisError, match="NaN or infinite"):
         measured(model, images * torch.inf)
+
+
+def test_layers_that_do_not_fit_into_memory_together_are_taken_in_passes(images, monkeypatch):
+    # arrange
+    model = Two([[1.0, 0.5], [0.2, 1.0], [1.0, -0.6]], [[1.0, 0.0, 0.3], [0.0, 1.0, 0.0]])
+    whole = measured(model, images, keep=0.0)
+    monkeypatch.setattr("governance.methods.network.batches.MEMORY", 2**13)
+
+    # act
+    found = measured(model, images, keep=0.0)
+
+    # assert
+    assert list(found.channels) == ["one", "two"]
+    for layer, channels in found.channels.items():
+        other = whole.channels[layer].pairs
+        assert channels.pairs.correlations == pytest.approx(other.correlations, abs=1e-6)
+    assert found.cka() == pytest.approx(whole.cka(), abs=0.1)

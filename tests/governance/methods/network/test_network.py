@@ -7,7 +7,7 @@ import torch
 import torchvision
 from torch import nn
 
-from governance.errors import AnalysisError
+from governance.errors import AnalysisError, InapplicableError
 from governance.methods.network import HEAD, trace
 from governance.subject.network import tensor_digest
 
@@ -287,7 +287,6 @@ class Two(Reused):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), "no two-dimensional convolution"),
         (seeded(Two), "several outputs"),
         (seeded(Reused).half(), "half precision"),
         (seeded(Reused).bfloat16(), "double precision"),
@@ -297,6 +296,13 @@ class Two(Reused):
 def test_models_that_cannot_be_cut_open_are_refused_with_a_reason(model, message, images):
     with pytest.raises(AnalysisError, match=message):
         trace(model, images[:2])
+
+
+def test_a_network_that_sees_no_places_has_neither_filters_nor_depths(images):
+    network = trace(nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), images[:2])
+    for asked in (network.units, network.stages):
+        with pytest.raises(InapplicableError, match="no layer of filters can be seen"):
+            asked()
 
 
 def test_a_layer_that_does_not_exist_is_refused_by_name(images):
