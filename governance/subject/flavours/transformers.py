@@ -58,7 +58,7 @@ class Logits(nn.Module):
         return logits
 
 
-def load(files: ModelFiles, terms: ModelTerms, device: torch.device) -> LoadedModel:  # noqa: ARG001 - every flavour is given these
+def load(files: ModelFiles, terms: ModelTerms, device: torch.device) -> LoadedModel:
     """Load an image classifier in evaluation mode.
 
     Args:
@@ -83,7 +83,7 @@ def load(files: ModelFiles, terms: ModelTerms, device: torch.device) -> LoadedMo
         model = _model(folder)
         processor = _processor(files, table)
     loaded = module_at_hand(
-        Logits(model), device, kind="safetensors", shape=_shape(config), signed=UNKNOWN
+        Logits(model), terms, device, kind="safetensors", shape=_shape(config), signed=UNKNOWN
     )
     return replace(loaded, processor=processor)
 
