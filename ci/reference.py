@@ -34,7 +34,7 @@ from governance.records.configuration import Configuration
 from governance.records.drift_terms import DriftTerms, Envelope
 from governance.records.image_terms import ImageTerms
 from governance.records.policy import Expectation, ModelTerms, Policy
-from governance.records.reading import Reading
+from governance.records.reading import FileReading
 from governance.records.resizing import Resize
 from governance.subject.subject import NEEDS
 from governance.worker.config import OPTIONS, PolicyRule, WorkerConfig
@@ -286,7 +286,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "policy validation": lambda: toml(
         *keys(Policy, "validation", named={"validation": "data"}),
         *keys(ImageTerms, "split", "follow_links"),
-        *keys(Reading),
+        *keys(FileReading),
     ),
     "policy expectations": lambda: toml(*keys(Expectation)),
     "policy card": lambda: toml(*keys(Card)),

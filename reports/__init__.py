@@ -31,6 +31,7 @@ finding_cards  part B: a card for every open finding, and all requirements at a 
 scope       part C: what was judged, for what, and what was not
 scales      where a value, its interval and its bound stand on a line
 results     part D: how often the model is right
+turned_images  images whose answer changed since the baseline, for part D
 reasons     part E: how the model comes to its answers, with the sign of risk of each analysis
 answers     what each analysis says in a sentence, and the chart that shows it
 charts      the figures of parts D and E in SVG

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from governance.records.evidence import Interval
-from governance.records.numbers import MINUS, count, precise
+from governance.records.numbers import MINUS, count, number, precise
 
-__all__ = ["NARROW", "UNITS", "amount", "bound", "change", "share", "span"]
+__all__ = ["NARROW", "UNITS", "amount", "bound", "chance", "change", "share", "span"]
 
 #: Narrow no-break space, before the sign of percent.
 NARROW = "\N{NARROW NO-BREAK SPACE}"
@@ -33,6 +33,8 @@ EXACT = {"percent": (Decimal(0), Decimal(100))}
 
 #: Counts up to this are told as such, larger ones as a share.
 COUNTED_UP_TO = 50
+#: P-values below are not told apart.
+LEAST_P = 0.001
 MOST_DECIMALS = 6
 FIXED_BELOW = Decimal(10) ** 9
 
@@ -132,3 +134,8 @@ def _text(value: Decimal) -> str:
     if abs(value) >= FIXED_BELOW:
         return precise(float(value))
     return f"{value:,f}".replace("-", MINUS)
+
+
+def chance(p: float) -> str:
+    """A p-value, of which nobody needs more than three decimals."""
+    return f"below {LEAST_P}" if p < LEAST_P else number(p, 3)

@@ -105,8 +105,8 @@ def _preparation(assessment: Assessment, evidence: Evidence, noun: str) -> Answe
     if len(rows) < 2:  # noqa: PLR2004 - the declared one and another
         return None
     declared, rest = rows[0], rows[1:]
-    best = max(rest, key=lambda row: number_in(row, "accuracy") or 0.0)
     better = [row for row in rest if row["better"]]
+    best = max(better or rest, key=lambda row: number_in(row, "accuracy") or 0.0)
     mine, other = _share(number_in(declared, "accuracy")), _share(number_in(best, "accuracy"))
     text = (
         f"Probably not: prepared “{best['preprocessing']}”, {other} of the images are recognised, "
@@ -128,7 +128,7 @@ def _preparation(assessment: Assessment, evidence: Evidence, noun: str) -> Answe
         text=text,
         chart=chart,
         note=f"Share of the same {declared['n']} images that is answered rightly, with 95 % "
-        "intervals.",
+        "intervals; an estimate where an alternative was given up early.",
         reliable="Only the usual alternatives were tried. An unusual preparation in training may "
         "show in none of them.",
     )

@@ -11,7 +11,7 @@ from reports.class_names import table_of
 from reports.findings import FindingText
 from reports.metric_texts import metric_texts
 from reports.prose import describe, printable
-from reports.scales import Scale, card_scale
+from reports.scales import Scale, card_scale, cell_scale
 from reports.tiles import asked_of_each
 
 __all__ = ["SEVERITY", "FindingCard", "Picture", "Topic", "finding_cards", "topics"]
@@ -36,6 +36,7 @@ class FindingCard:
     Attributes:
         finding: The finding in words.
         scale: The value on its scale; None where there is no scale.
+        narrow: The same for a phone.
         cause: What the evidence points to, or which card says so already.
         pictures: Misread images that the record holds.
         pictures_note: What the pictures are, and how many there are in all.
@@ -49,6 +50,7 @@ class FindingCard:
 
     finding: FindingText
     scale: Scale | None
+    narrow: Scale | None
     cause: str
     pictures: tuple[Picture, ...]
     pictures_note: str
@@ -124,13 +126,16 @@ def _card(
     expectation = item.record.expectation
     analysis = item.metric.partition(".")[0]
     version = assessment.baseline.identity.version if assessment.baseline else None
+    who = f"version {printable(version)}" if version else "baseline"
+    drawn = _drawn(assessment, item)
     pictures, note = _pictures(assessment, item)
     due = ""
     if expectation.due_days is not None:
         due = (assessment.moment + timedelta(days=expectation.due_days)).date().isoformat()
     return FindingCard(
         finding=item,
-        scale=_scale(assessment, item, f"version {printable(version)}" if version else "baseline"),
+        scale=None if drawn is None else card_scale(drawn, drawn.before, who),
+        narrow=None if drawn is None else cell_scale(drawn, drawn.before),
         cause=cause,
         pictures=pictures,
         pictures_note=note,
@@ -143,16 +148,15 @@ def _card(
     )
 
 
-def _scale(assessment: Assessment, item: FindingText, who: str) -> Scale | None:
-    """The scale; none for a number that only says whether something was found.
+def _drawn(assessment: Assessment, item: FindingText) -> FindingText | None:
+    """The finding whose value is drawn; none for one that only says whether something was found.
 
     Where classes are counted that fall short, the lowest of them is drawn, since it is told.
     """
     texts = metric_texts(item.metric)
     if texts.unit == "flag":
         return None
-    drawn = asked_of_each(assessment, item) if texts.lowest_of_class else None
-    return card_scale(drawn or item, (drawn or item).before, who)
+    return (asked_of_each(assessment, item) if texts.lowest_of_class else None) or item
 
 
 def _pictures(assessment: Assessment, item: FindingText) -> tuple[tuple[Picture, ...], str]:

@@ -15,7 +15,9 @@ from markupsafe import Markup, escape
 from governance.records import numbers
 from governance.records.assessment import Assessment
 from governance.records.decision import OUTCOMES
+from reports.amounts import amount, span
 from reports.approvals import Approvals
+from reports.metric_texts import metric_texts
 from reports.prose import printable
 from reports.view import View, view
 
@@ -88,11 +90,13 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
+        amount=amount,
         capital=_capital,
         code=code_point,
         count=numbers.count,
         difference=numbers.difference,
         duration=numbers.duration,
+        human=_human,
         interval=numbers.interval,
         moment=numbers.moment,
         name=_name,
@@ -101,6 +105,8 @@ def environment() -> Environment:
         picture=_picture,
         outcome=OUTCOMES.__getitem__,
         prose=_prose,
+        span=span,
+        unit=_unit,
     )
     return environment
 
@@ -124,6 +130,16 @@ def _prose(text: str) -> Markup:
     """Escaped text in which backticks set code and asterisks set emphasis."""
     coded = CODE.sub(r"<code>\2</code>", str(escape(printable(text))))
     return Markup(EMPHASIS.sub(r"<em>\1</em>", coded))  # noqa: S704 - escaped above
+
+
+def _human(metric: str) -> str:
+    """The human name of a metric."""
+    return metric_texts(metric).name
+
+
+def _unit(metric: str) -> str:
+    """The unit in which a metric is printed."""
+    return metric_texts(metric).unit
 
 
 def _name(text: str) -> Markup:

@@ -8,11 +8,10 @@ from datetime import UTC, datetime
 
 from jinja2 import Environment
 
-from governance.records.numbers import number
 from governance.records.portfolio import Portfolio, PortfolioModel, PortfolioVersion
+from reports.amounts import chance
 from reports.findings import FindingText, by_metric, findings
 from reports.html import environment, style
-from reports.metric_texts import metric_texts
 from reports.verdicts import verdict
 
 __all__ = ["pages"]
@@ -20,8 +19,6 @@ __all__ = ["pages"]
 #: Images that are listed of those whose answer turned wrong or right.
 MOST_IMAGES = 50
 #: Metrics of a model's history beside those that decide.
-#: P-values below are not told apart.
-LEAST = 0.001
 COLUMNS = ("performance.accuracy", "performance.recall_worst")
 
 
@@ -71,7 +68,7 @@ def pages(portfolio: Portfolio, pictures: Collection[str] = ()) -> Mapping[str, 
 
 def _environment() -> Environment:
     made = environment()
-    made.filters.update(day=_day, chance=_chance, human=_human, title=_title)
+    made.filters.update(day=_day, chance=chance, title=_title)
     made.globals.update(file_of=file_of, waiting=_waiting, most=MOST_IMAGES)
     return made
 
@@ -92,18 +89,9 @@ def _sentence(item: PortfolioVersion, told: Sequence[FindingText]) -> str:
     return f"{found.word}: {found.says}"
 
 
-def _chance(p: float) -> str:
-    """A p-value, of which nobody needs more than three decimals."""
-    return f"below {LEAST}" if p < LEAST else number(p, 3)
-
-
 def _title(analysis: str) -> str:
     """Name of an analysis for a reader."""
     return analysis.replace("_", " ").capitalize()
-
-
-def _human(metric: str) -> str:
-    return metric_texts(metric).name
 
 
 def _day(moment: int) -> str:

@@ -19,6 +19,7 @@ from reports.class_names import named, noun_of, table_of
 from reports.findings import FindingText
 from reports.metric_texts import metric_texts
 from reports.table_rows import Row, number_in, rows_of
+from reports.turned_images import TurnedImages, turned_images
 
 __all__ = ["Changed", "Errors", "Results", "data_line", "results"]
 
@@ -83,6 +84,7 @@ class Results:
         same_images: Whether the baseline was measured on the same images.
         changes: Changed measures.
         changes_left: Number of changed measures that are not printed.
+        turned: Images whose answer changed since the baseline; None where not recorded.
     """
 
     lead: str
@@ -96,6 +98,7 @@ class Results:
     same_images: bool
     changes: tuple[Changed, ...]
     changes_left: int
+    turned: TurnedImages | None
 
 
 def results(assessment: Assessment, told: Sequence[FindingText]) -> Results:
@@ -124,6 +127,7 @@ def results(assessment: Assessment, told: Sequence[FindingText]) -> Results:
         and assessment.baseline.validation_digest == assessment.validation.digest,
         changes=changed[:MOST_CHANGES],
         changes_left=max(0, len(changed) - MOST_CHANGES),
+        turned=turned_images(assessment, noun),
     )
 
 

@@ -107,9 +107,14 @@ def card_scale(item: FindingText, before: float | None = None, who: str = "") ->
     return _scale(item, CARD, before, who)
 
 
-def cell_scale(item: FindingText) -> Scale:
-    """The scale in a cell of a table."""
-    return _scale(item, CELL, None, "")
+def cell_scale(item: FindingText, before: float | None = None) -> Scale:
+    """The scale in a cell of a table, or on a phone.
+
+    Args:
+        item: The finding.
+        before: Value of the baseline, as recorded.
+    """
+    return _scale(item, CELL, before, "")
 
 
 def tile_scale(item: FindingText, lowest: float, before: float | None = None) -> Scale:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from governance.records.assessment import Assessment
 from governance.records.card import STATEMENTS
 from governance.records.numbers import count
-from governance.records.reading import Reading
+from governance.records.reading import FileReading
 from governance.records.severities import SEVERITIES
 from governance.records.wording import first_few
 from reports.amounts import bound
@@ -162,7 +162,7 @@ def _preparation(assessment: Assessment) -> Fact:
     size = f"{model.size[0]} × {model.size[1]} pixels" if model.size else "size of the model"  # noqa: RUF001 - a product
     parts = [size, f"channels {model.channels}"]
     parts.append("no resizing" if model.resize == "none" else f"resizing: {model.resize}")
-    if assessment.policy.images is not None and assessment.policy.images.reading != Reading():
+    if assessment.policy.images is not None and assessment.policy.images.reading != FileReading():
         parts.append(f"files read {assessment.policy.images.reading}")
     for name, values in (("mean", model.mean), ("standard deviation", model.std)):
         parts.append(f"{name} {', '.join(bound(value, 'number') for value in values)}")

@@ -13,6 +13,7 @@ from typing import ClassVar
 from governance.records.assessment import Assessment
 from governance.records.decision import Verdict
 from governance.records.numbers import count
+from governance.records.policy import DRIFT
 from reports.annex import AnnexSection, annex_sections
 from reports.approvals import Approvals
 from reports.controls import Controls, controls
@@ -24,6 +25,7 @@ from reports.prose import describe
 from reports.reasons import ELSEWHERE, Reason, reasons
 from reports.results import Results, results
 from reports.scope import Scope, scope
+from reports.turned_images import FIGURE
 
 __all__ = ["MEANINGS", "View", "one_answer", "view"]
 
@@ -126,6 +128,8 @@ class View:
     def annex(self, paper: bool) -> tuple[AnnexSection, ...]:  # noqa: FBT001 - a template asks
         """What the annex tells of each analysis; less of it on paper."""
         printed = [f"{item.analysis}.{item.figure.name}" for item in self.reasons if item.figure]
+        if self.results.turned is not None and self.results.turned.figure is not None:
+            printed.append(f"{DRIFT}.{FIGURE}")
         # Pictures of misread images stand on the cards of part B.
         printed += [
             f"{item.analysis}.{figure.name}"

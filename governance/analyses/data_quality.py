@@ -51,7 +51,7 @@ from governance.methods.figures import bars, extremes, gallery
 from governance.records.evidence import MOST_PRINTED, Cell, Figure, Measurement, Metric, Table
 from governance.records.numbers import percent
 from governance.records.policy import Expectation
-from governance.records.reading import Reading
+from governance.records.reading import FileReading
 from governance.subject.images.table import SIMILARITY, classes, survey
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.subject import Needs, Subject
@@ -321,7 +321,7 @@ def _notes(images: pd.DataFrame, outcomes: Sequence[Outcome]) -> tuple[str, ...]
     return tuple(notes)
 
 
-def _read(images: pd.DataFrame, reading: Reading | None) -> Iterator[str]:
+def _read(images: pd.DataFrame, reading: FileReading | None) -> Iterator[str]:
     """What was made of files that can be read in more than one way, where there are any."""
     if reading is None:
         return

@@ -6,15 +6,24 @@ Purpose
     This analysis therefore compares the declared preprocessing with the usual ones.
 
 Method
-    The same images, drawn evenly over the classes, are given to the model under the declared
-    preprocessing and under each alternative. Alternatives are other usual means and standard
-    deviations, numbers from 0 to 1 and from 0 to 255, the other channel order for colour, and
-    inverted brightness for grey. The gain of an alternative is its accuracy minus the declared
-    one's on the same images, with Newcombe's interval for paired shares. An alternative counts as
-    better if it gains and the exact McNemar test is significant after Bonferroni's correction for
-    the number of alternatives. The interval of the largest gain allows for its having been picked
-    as the largest. Two values serve as controls. An alternative equal to the declared preprocessing
-    would gain exactly 0, and chance is the share of the commonest class.
+    The answers to a sample of images, drawn evenly over the classes, are those that every analysis
+    of the model shares. The same images are given to the model under each alternative. Alternatives
+    are other usual means and standard deviations, numbers from 0 to 1 and from 0 to 255, the other
+    channel order for colour, inverted brightness for grey, and the usual ways to the model's size
+    where images are resized. If the first images have orientation tags or transparent pixels, the
+    other ways to read them are tried too.
+
+    Every alternative is asked about the first 24 images, and then about those that the declared
+    preprocessing gets wrong, since only these can be gained. It is given up once no answer to the
+    rest could show that it is better, and the better half goes on after each round. The last two
+    are asked about every image. The gain of an alternative is its accuracy minus the declared one's
+    on the same images. An alternative counts as better if it was asked about every image and the
+    exact McNemar test is significant after Bonferroni's correction for the number of all
+    alternatives. Where an alternative was given up, its accuracy and gain are estimates from the
+    images that it was asked about, separately for those answered rightly and wrongly as declared.
+    The interval of the largest gain allows for its having been picked as the largest. Two values
+    serve as controls. An alternative equal to the declared preprocessing would gain exactly 0, and
+    chance is the share of the commonest class.
 
 Signs of risk
     An alternative is clearly better: the declared preprocessing is wrong, or the model was exported
@@ -23,42 +32,38 @@ Signs of risk
     answer for every image, because nothing could have shown.
 
 Limits
-    Only the listed alternatives are tried. Resizing and cropping are not. If a model was trained
+    Only the listed alternatives are tried, and each changes one thing alone. If a model was trained
     with an unusual preprocessing and declared with a usual one, possibly no alternative shows it.
-    That no alternative is better does not show that the accuracy is good.
+    Of several alternatives that do equally well, at most two are counted as better. That no
+    alternative is better does not show that the accuracy is good.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from governance.errors import AnalysisError, SubjectError
+from governance.errors import AnalysisError
 from governance.methods.figures import bars
 from governance.methods.one_answer import one_answer
+from governance.methods.preprocessing_alternatives import Alternative, alternatives, readings
+from governance.methods.preprocessing_asking import Asked
+from governance.methods.preprocessing_trials import FIRST, Trial, largest_gain, trials
 from governance.methods.statistics.intervals import LEVEL, wilson
-from governance.methods.statistics.proportions import (
-    ClassShare,
-    Paired,
-    chance,
-    ends,
-    largest,
-    whiskers,
-)
+from governance.methods.statistics.proportions import Paired, chance, ends
 from governance.records.evidence import Cell, Figure, Measurement, Metric, Table
 from governance.records.numbers import number, percent
 from governance.records.policy import Expectation
 from governance.records.wording import missing
-from governance.subject.classifier import Classifier
+from governance.subject.images.validation_set import evenly
 from governance.subject.preprocessing import Preprocessing
 from governance.subject.subject import Needs, Subject
-from governance.subject.usual_preprocessings import CAFFE, COLOUR, GREY
 
-__all__ = ["Alternative", "PreprocessingCheck", "alternatives"]
+__all__ = ["PreprocessingCheck"]
 
 COLUMNS = (
     "preprocessing", "scale", "n", "accuracy", "low", "high",
@@ -67,29 +72,14 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Alternative:
-    """A preprocessing that a model may have been trained with.
-
-    Attributes:
-        name: Usual name of the preprocessing.
-        preprocessing: Scale and channel order of the alternative, with the size as declared.
-        inverted: Whether light and dark are exchanged first.
-    """
-
-    name: str
-    preprocessing: Preprocessing
-    inverted: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PreprocessingCheck:
     """The declared preprocessing against the usual ones.
 
     Attributes:
-        samples: Number of images for each preprocessing, drawn evenly over the classes.
+        samples: Largest number of images for each preprocessing, drawn evenly over the classes.
     """
 
-    samples: int = 256
+    samples: int = 512
 
     needs: ClassVar[Needs] = "probabilities"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
@@ -99,13 +89,13 @@ class PreprocessingCheck:
             ),
             "best_alternative_gain": Metric(
                 meaning="Accuracy of the best alternative minus accuracy under the declared "
-                "preprocessing.",
+                "preprocessing; an estimate where it was given up early.",
                 better="lower",
                 lowest=-1.0,
             ),
             "better_alternatives": Metric(
                 meaning="Number of alternatives significantly better than the declared "
-                "preprocessing.",
+                "preprocessing, at most two.",
                 better="lower",
                 highest=None,
             ),
@@ -131,150 +121,106 @@ class PreprocessingCheck:
 
     def run(self, subject: Subject, seed: int) -> Measurement:
         """Measure on a sample of the validation images."""
-        chosen = subject.validation.sample(self.samples, seed)
-        labels = subject.validation.labels[chosen]
-        declared = Alternative(name="declared", preprocessing=subject.preprocessing)
-        tried = (declared, *alternatives(subject.preprocessing))
-        answers, hits = _answered(subject, tried, chosen)
-        pairs = tuple(Paired.of(hits[:, i], hits[:, 0]) for i in range(1, len(tried)))
-        better = [pair.first > pair.second and _adjusted(pair, pairs) < 1 - LEVEL for pair in pairs]
-        top = largest(pairs)
-        declared_interval = wilson(int(hits[:, 0].sum()), len(chosen))
-        if top is None or declared_interval is None:
+        labels = subject.validation.labels
+        chosen = evenly(labels, np.random.default_rng(seed))[: self.samples]
+        if not len(chosen):
             raise AnalysisError("preprocessing check: no images to try; at least one is needed")
+        named = subject.predictions()[chosen].argmax(1)
+        asked = Asked(subject, chosen, _tried(subject, chosen))
+        found = trials(named == labels[chosen], len(asked.tried), asked)
+        tests = len(found)
+        top = largest_gain(found)
+        right = int((named == labels[chosen]).sum())
+        accuracy = wilson(right, len(chosen))
+        if top is None or accuracy is None:
+            raise AnalysisError("preprocessing check: no alternative to try; one is needed")
         metrics = {
-            "accuracy_declared": float(hits[:, 0].mean()),
+            "accuracy_declared": right / len(chosen),
             "best_alternative_gain": top[0],
-            "better_alternatives": float(sum(better)),
+            "better_alternatives": float(sum(item.better(tests) for item in found)),
         }
-        undefined, why = _undefined(answers, len(pairs), subject.validation.class_names)
+        intervals = {"accuracy_declared": accuracy, "best_alternative_gain": top[1]}
+        answers = np.concatenate([named, *asked.answers])
+        undefined, why = _undefined(answers, len(chosen), tests, subject.validation.class_names)
+        rows = _rows(subject.preprocessing, asked.tried, found)
         return Measurement(
             metrics=metrics | dict.fromkeys(undefined),
-            intervals={
-                name: interval
-                for name, interval in (
-                    ("accuracy_declared", declared_interval),
-                    ("best_alternative_gain", top[1]),
-                )
-                if name not in undefined
-            },
-            figures=(_figure(tried, hits, labels),),
-            tables=(_table(tried, hits, pairs, better),),
+            intervals={name: end for name, end in intervals.items() if name not in undefined},
+            figures=(_figure(rows, labels[chosen]),),
+            tables=(_table(rows),),
             notes=(
-                *_notes(tried, better, labels, len(subject.validation)),
+                *_notes(asked, found, labels[chosen], len(labels)),
                 *([missing(undefined, why)] if undefined else []),
             ),
         )
 
 
-def alternatives(declared: Preprocessing) -> tuple[Alternative, ...]:
-    """The usual preprocessings that differ from the declared one.
-
-    For colour: the usual scales in the declared channel order, the declared scale in the other
-    order, and Caffe's. For grey: the usual scales, and the declared one with light and dark
-    exchanged.
-    """
-    scales = GREY if declared.channels == "grey" else COLOUR
-    listed = [
-        Alternative(name=name, preprocessing=replace(declared, mean=mean, std=std))
-        for name, (mean, std) in scales.items()
-    ]
-    if declared.channels == "grey":
-        listed.append(
-            Alternative(name="as declared, inverted", preprocessing=declared, inverted=True)
-        )
-    else:
-        other: Literal["rgb", "bgr"] = "rgb" if declared.channels == "bgr" else "bgr"
-        # Mean and std belong to colours, so they change places with them.
-        swapped = replace(
-            declared, channels=other, mean=declared.mean[::-1], std=declared.std[::-1]
-        )
-        mean, std = CAFFE
-        caffe = replace(declared, channels="bgr", mean=mean, std=std)
-        listed.append(Alternative(name=f"as declared, {other.upper()}", preprocessing=swapped))
-        listed.append(Alternative(name="Caffe (BGR, 0 to 255)", preprocessing=caffe))
-    return tuple(item for item in listed if item.inverted or item.preprocessing != declared)
+def _tried(subject: Subject, chosen: NDArray[np.int64]) -> tuple[Alternative, ...]:
+    """The alternatives, with other readings where the first images can be read in another way."""
+    declared, validation = subject.preprocessing, subject.validation
+    first = chosen[:FIRST] if validation.reading is not None else ()
+    traits = {trait for index in first for trait in validation.picture(int(index)).traits}
+    return (*alternatives(declared), *readings(declared, validation.reading, traits))
 
 
 def _undefined(
-    answers: NDArray[np.int64], alternatives: int, names: Sequence[str]
+    answers: NDArray[np.int64], images: int, tests: int, names: Sequence[str]
 ) -> tuple[tuple[str, ...], str]:
     """Metrics that no alternative could have changed, with the reason."""
-    if (answers >= 0).all() and one_answer(answers.ravel(), names):
-        why = f"every preprocessing gets the answer {names[int(answers[0, 0])]} for every image"
+    if (answers >= 0).all() and one_answer(answers, names):
+        why = f"every preprocessing gets the answer {names[int(answers[0])]} for every image"
         return ("best_alternative_gain", "better_alternatives"), why
-    clear = Paired(both=0, first=len(answers), second=0, neither=0)
-    if min(1.0, clear.p_value() * alternatives) < 1 - LEVEL:
+    clear = Paired(both=0, first=images, second=0, neither=0)
+    if min(1.0, clear.p_value() * tests) < 1 - LEVEL:
         return (), ""
     why = (
-        f"{len(answers)} images are too few to show that an alternative is better, were it right "
+        f"{images} images are too few to show that an alternative is better, were it right "
         "on all of them and the declared preprocessing on none"
     )
     return ("better_alternatives",), why
 
 
-def _answered(
-    subject: Subject, tried: tuple[Alternative, ...], chosen: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """(n, alternatives) answered classes, -1 where there is none, and which are right."""
-    views = [subject.classifier.with_preprocessing(item.preprocessing) for item in tried]
-    blocks = []
-    subject.meter.plan(images=len(chosen))
-    for start in range(0, len(chosen), subject.batch_size):
-        pixels = subject.pixels(chosen[start : start + subject.batch_size])
-        subject.meter.count(images=len(pixels), passes=len(pixels) * len(tried))
-        columns = [
-            _predicted(view, 1 - pixels if item.inverted else pixels)
-            for item, view in zip(tried, views, strict=True)
-        ]
-        blocks.append(np.stack(columns, axis=1))
-    answers = np.concatenate(blocks)
-    return answers, answers == subject.validation.labels[chosen][:, None]
+def _rows(
+    declared: Preprocessing, tried: Sequence[Alternative], found: Sequence[Trial]
+) -> tuple[tuple[Cell, ...], ...]:
+    """A row of the table for the declared preprocessing, and one for each alternative."""
+    n, right = found[0].right + found[0].wrong, found[0].right
+    accuracy, tests = right / n, len(found)
+    start = ("declared", _scale(declared), n, accuracy, *ends(wilson(right, n)))
+    rows: list[tuple[Cell, ...]] = [(*start, None, None, None, None, None)]
+    for item, trial in zip(tried, found, strict=True):
+        low, high = ends(trial.interval())
+        reached = accuracy + trial.gain
+        if trial.complete:
+            span = ends(wilson(round(reached * n), n))
+        elif low is None or high is None:
+            span = (None, None)
+        else:
+            span = (max(0.0, accuracy + low), min(1.0, accuracy + high))
+        row = (item.name, _scale(item.preprocessing), trial.tried, reached, *span)
+        p = trial.adjusted(tests) if trial.complete else None
+        rows.append((*row, trial.gain, low, high, p, trial.better(tests)))
+    return tuple(rows)
 
 
-def _predicted(classifier: Classifier, pixels: Tensor) -> NDArray[np.int64]:
-    """Most probable class of each image; -1 where the model gives no usable probabilities."""
-    try:
-        return np.asarray(classifier.probabilities(pixels).argmax(1).cpu())
-    except SubjectError:
-        # Numbers far from those of the training overflow in some images and not in others.
-        if len(pixels) == 1:
-            return np.array([-1])
-        return np.concatenate([_predicted(classifier, image[None]) for image in pixels])
+def _scale(shown: Preprocessing) -> str:
+    return f"mean {_numbers(shown.mean)}, std {_numbers(shown.std)}, {shown.channels}"
 
 
-def _adjusted(pair: Paired, pairs: tuple[Paired, ...]) -> float:
-    return min(1.0, pair.p_value() * len(pairs))
-
-
-def _table(
-    tried: tuple[Alternative, ...],
-    hits: NDArray[np.bool_],
-    pairs: tuple[Paired, ...],
-    better: list[bool],
-) -> Table:
-    rows: list[tuple[Cell, ...]] = []
-    for index, item in enumerate(tried):
-        right, shown = hits[:, index], item.preprocessing
-        scale = f"mean {_numbers(shown.mean)}, std {_numbers(shown.std)}, {shown.channels}"
-        start = (item.name, scale, len(right), float(right.mean()))
-        row = (*start, *ends(wilson(int(right.sum()), len(right))))
-        if index == 0:
-            rows.append((*row, None, None, None, None, None))
-            continue
-        pair = pairs[index - 1]
-        gain = (pair.difference, *ends(pair.interval()))
-        rows.append((*row, *gain, _adjusted(pair, pairs), better[index - 1]))
+def _table(rows: tuple[tuple[Cell, ...], ...]) -> Table:
     return Table(
         name="alternatives",
         caption=(
-            "Accuracy under each preprocessing on the same n images, with 95 % Wilson interval, "
-            "and gain over the declared one, with Newcombe's interval for paired shares. The p "
-            "value is that of the exact McNemar test times the number of alternatives. An "
-            "alternative is better if it gains with p below 0.05."
+            "Accuracy under each preprocessing, and gain over the declared one. Of the sample, n "
+            "images were tried. Where these are all of it, the accuracy has a 95 % Wilson interval "
+            "and the gain Newcombe's for paired shares. The p value is that of the exact McNemar "
+            "test times the number of alternatives. An alternative is better if it gains with p "
+            "below 0.05. Where fewer were tried, no answer to the others could have shown that it "
+            "is better, or others did better so far. Accuracy and gain are then estimates for the "
+            "whole sample."
         ),
         columns=COLUMNS,
-        rows=tuple(rows),
+        rows=rows,
     )
 
 
@@ -283,25 +229,27 @@ def _numbers(values: tuple[float, ...]) -> str:
     return " ".join(number(value) for value in distinct)
 
 
-def _figure(
-    tried: tuple[Alternative, ...], hits: NDArray[np.bool_], labels: NDArray[np.int64]
-) -> Figure:
-    n = len(labels)
-    low, high = whiskers(ClassShare(hits=int(count), n=n) for count in hits.sum(0))
+def _figure(rows: tuple[tuple[Cell, ...], ...], labels: NDArray[np.int64]) -> Figure:
+    names = [str(row[0]) for row in rows]
+    shares, low, high = (
+        [math.nan if row[place] is None else float(row[place] or 0) for row in rows]
+        for place in (3, 4, 5)
+    )
     return Figure(
         name="accuracy",
         caption=(
             "Accuracy under the declared preprocessing (top) and the usual alternatives on the "
-            f"same {n} images, with 95 % Wilson intervals. The dashed line is chance."
+            f"same {len(labels)} images, with 95 % intervals. An alternative that was given up "
+            "early has the estimate from the images that it was asked about. The dashed line is "
+            "chance."
         ),
         seen="; ".join(
-            f"{item.name}: {percent(float(share))} right"
-            for item, share in zip(tried, hits.mean(0), strict=True)
+            f"{name}: {percent(share)} right" for name, share in zip(names, shares, strict=True)
         )
         + f"; chance: {percent(chance(labels))}.",
         image=bars(
-            [item.name for item in tried],
-            hits.mean(0),
+            names,
+            shares,
             low=low,
             high=high,
             axis="share of images answered rightly",
@@ -311,13 +259,17 @@ def _figure(
 
 
 def _notes(
-    tried: tuple[Alternative, ...], better: Sequence[bool], labels: NDArray[np.int64], total: int
+    asked: Asked, found: Sequence[Trial], labels: NDArray[np.int64], total: int
 ) -> tuple[str, ...]:
+    tests = len(found)
     sample = (
         f"{len(labels)} of {total} validation images, drawn evenly over the classes, were tried "
-        f"with {len(tried) - 1} alternatives. Chance is {number(chance(labels), 3)}."
+        f"with {tests} alternatives, in {asked.passes} forward passes beside those under the "
+        f"declared preprocessing. Chance is {number(chance(labels), 3)}."
     )
-    improving = [item.name for item, flag in zip(tried[1:], better, strict=True) if flag]
+    improving = [
+        item.name for item, trial in zip(asked.tried, found, strict=True) if trial.better(tests)
+    ]
     if not improving:
         return (sample,)
     finding = (

@@ -254,10 +254,28 @@ def _compared(found: "Compared", code: int) -> dict[str, Any]:
         "withdrawn": list(found.withdrawn),
         "references": {"kind": comparison.kind, "uris": list(comparison.references)},
         "answers": {name: to_data(getattr(comparison, name)) for name in questions},
+        "flips": _flips(comparison),
         "false_alarms": _test(comparison.false_alarms),
         "metrics": to_data(measurement.metrics) if measurement else {},
         "intervals": to_data(measurement.intervals) if measurement else {},
         "notes": list(measurement.notes) if measurement else [],
+    }
+
+
+def _flips(comparison: "Comparison") -> dict[str, Any] | None:
+    """The images whose answer changed, and whether that is more than chance."""
+    from governance.records.serialisation import to_data
+
+    found = comparison.flips
+    if found is None:
+        return None
+    kinds = {"newly_wrong": found.turned.wrong, "newly_right": found.turned.right}
+    return {
+        "images": found.turned.n,
+        "all_images": found.everything,
+        "p": found.turned.p,
+        "worse": list(found.worse),
+        **{name: to_data(items) for name, items in kinds.items()},
     }
 
 
@@ -279,7 +297,8 @@ def _show(found: "Compared", *, everything: bool) -> None:
     for reason in found.withdrawn:
         paragraph(f"Withdrawn: {reason}")
     notes = found.evidence.measurement.notes if found.evidence.measurement else ()
-    told = notes if everything else (*comparison.reasons, *_answers(comparison))
+    turned = (comparison.flips.words,) if comparison.flips else ()
+    told = notes if everything else (*comparison.reasons, *turned, *_answers(comparison))
     for note in told:
         paragraph(note, start="- ")
     if not everything and len(notes) > len(told):

@@ -11,6 +11,7 @@ questions      the three answers in words
 identity       whether anything differs beyond the explainer's own noise
 matching       which filters of two versions are the same
 moved          images with the same answer and another reason
+flips          images with another answer: newly wrong, newly right, exact tests, and their reasons
 tables         the tables of a comparison
 measurement    a comparison as a measurement with the metrics of drift
 selftest       the detector tried on no change and on a test fault

@@ -13,6 +13,7 @@ from typing import Literal
 from governance.records.drift_terms import ReferenceKind
 from governance.records.evidence import Interval, Table
 from governance.records.identity import ModelIdentity
+from governance.records.turned import Answers, Turned
 
 __all__ = [
     "Change",
@@ -20,6 +21,7 @@ __all__ = [
     "Comparison",
     "DriftAnswer",
     "FilterMatching",
+    "Flips",
     "Outcome",
     "Question",
     "SelfTest",
@@ -149,6 +151,31 @@ class SelfTest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Flips:
+    """What became of the answers to the same images.
+
+    Attributes:
+        turned: Images whose answer changed, overall and by class, with exact tests.
+        before: Answers of the old version.
+        now: Answers of the new version.
+        worse: Classes that are shown to be worse, over all classes together.
+        everything: Whether these are all validation images; else those with heat maps.
+        wrong: Confidence interval of the share of images that turned wrong.
+        right: Confidence interval of the share of images that turned right.
+        words: The result in two or three sentences.
+    """
+
+    turned: Turned
+    before: Answers
+    now: Answers
+    worse: tuple[str, ...]
+    everything: bool
+    wrong: Interval | None
+    right: Interval | None
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """What changed from one version to another in how it decides.
 
@@ -182,8 +209,10 @@ class Comparison:
         rules_held: Share of the recorded rules that still hold; None where nobody asked.
         rules_interval: Confidence interval of `rules_held`.
         false_alarms: The leave-one-out self-test on the references.
+        flips: What became of the answers; None where the records do not tell.
         beside: Changes of accuracy and of the data, by name: old, new.
-        tables: `statistics`, `classes`, `filters`, `images`, `beside`, `maps` where they exist.
+        tables: `flips` and what belongs to it, `statistics`, `classes`, `filters`, `images`,
+            `beside`, `maps` where they exist.
         notes: Sentences on what was left out, and why.
     """
 
@@ -213,6 +242,7 @@ class Comparison:
     rules_interval: Interval | None = None
     false_alarms: SelfTest
     unmeasured: tuple[str, ...] = ()
+    flips: Flips | None = None
     beside: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()

@@ -16,6 +16,11 @@ Method
     replicate and not the image. All statistics share one rank test through the largest of their
     standardised values.
 
+    Beside the reasons stand the answers to all images that both records hold: images that turned
+    wrong or right, over all classes and by class, with McNemar's exact test (of classes, adjusted
+    by Holm's method) and Newcombe's paired intervals. Each is joined with its heat maps where it
+    has some, so that a changed answer can be told from a changed reason.
+
     A bootstrap over runs and images at once gives an interval of the drift. Its upper end is
     compared with the tolerance, which is the declared one or the 95 % point of the reference runs.
     Filters are matched by their response profiles on the same images (Hungarian method). There are
@@ -24,8 +29,8 @@ Method
 
 Signs of risk
     The verdict is DRIFT. A large share of the images that both versions answer rightly have heat
-    maps that moved. Only one class changed. The equivalence rests on reference runs that differ
-    widely themselves.
+    maps that moved. Only one class changed. A class became worse while the accuracy held. The
+    equivalence rests on reference runs that differ widely themselves.
 
 Limits
     Changes that harmless runs also show do not count as drift. A change that heat maps on these
@@ -42,6 +47,7 @@ import pandas as pd
 
 from governance.drift.answers import Comparison
 from governance.drift.distances import SOURCES, Distances, distances, wanted
+from governance.drift.flips import flip_tables, flips
 from governance.drift.identity import identity
 from governance.drift.judging import false_alarms, judge, rejectable
 from governance.drift.matching import matching
@@ -144,9 +150,11 @@ def _compared(
     (old, new, *rest), places = versions, range(2, len(versions))
     judged = judge(between, 1, places, terms, seed)
     moved = moved_images(versions, between.by_image)
+    flipped = flips(old, new)
     pairing, filters, about_filters = matching(old, new)
     beside = _beside(old, new)
     tables = (
+        *(flip_tables(flipped, old, moved) if flipped else ()),
         statistics_table(judged.changes, len(rest)),
         class_table(versions, between.by_image, moved),
         filters,
@@ -170,6 +178,7 @@ def _compared(
         changes=judged.changes, null=judged.null, observed=judged.observed,
         matching=pairing,
         false_alarms=false_alarms(between, places, terms, seed),
+        flips=flipped,
         beside=beside,
         tables=tuple(table for table in tables if table is not None),
         notes=(*about_filters, *notes(moved, terms, len(rest))),

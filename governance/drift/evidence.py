@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from governance.drift import envelope
 from governance.drift.answers import Comparison, SelfTest
 from governance.drift.comparison import compare
+from governance.drift.flips import SHOWN, surest
 from governance.drift.judging import FEWEST
 from governance.drift.measurement import to_measurement
 from governance.drift.rules_asked import frame_of, rules_asked
@@ -19,7 +20,7 @@ from governance.drift.version import refuse
 from governance.errors import AnalysisError, EvidenceError
 from governance.records.assessment import Assessment
 from governance.records.drift_terms import DriftTerms
-from governance.records.evidence import Figure, Measurement, Table
+from governance.records.evidence import Cell, Figure, Measurement, Table
 from governance.records.lineage import Lineage
 from governance.records.numbers import number
 
@@ -165,7 +166,7 @@ def _answer_table(measurement: Comparison) -> Table:
         "equivalence": measurement.equivalence,
         "to_first": measurement.to_first,
     }
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (name, item.outcome, item.words, item.statistic, item.p, item.p_floor, item.n, item.m)
         for name, item in named.items()
         if item is not None
@@ -180,10 +181,15 @@ def _answer_table(measurement: Comparison) -> Table:
         None,
         None,
     )
+    found = measurement.flips
+    if found is not None:
+        turned = f"{len(found.turned.wrong)} newly wrong, {len(found.turned.right)} newly right"
+        p, n = found.turned.p, found.turned.n
+        rows.insert(0, ("flips", turned, found.words, None, p, None, n, None))
     return Table(
         name="answers",
-        caption="The verdict and the answers to three questions, from n images and m reference "
-        "runs.",
+        caption="The verdict, what became of the answers, and the answers to three questions, from "
+        "n images and m reference runs.",
         columns=("question", "outcome", "words", "statistic", "p", "p_floor", "n", "m"),
         rows=(verdict, *rows),
     )
@@ -217,8 +223,11 @@ def _pictures(comparison: Comparison, pixels: Pixels) -> tuple[Figure, ...]:
 
 def _pixels(subject: "Subject", comparison: Comparison) -> dict[int, NDArray[np.float32]]:
     """The images of the gallery, by their place in the validation set."""
-    table = comparison.table("maps")
+    table, found = comparison.table("maps"), comparison.flips
     places = [] if table is None else [row[table.columns.index("place")] for row in table.rows]
+    if found is not None and found.everything:
+        for kind in ("newly wrong", "newly right"):
+            places += [item.place for item in surest(found, kind)[:SHOWN]]
     shown = sorted({place for place in places if isinstance(place, int)})
     if not shown:
         return {}

@@ -1,6 +1,6 @@
 """Measurement: a comparison as evidence with metrics that a policy can name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from governance.drift.answers import Comparison
@@ -8,6 +8,8 @@ from governance.records.evidence import Figure, Interval, Measurement, Metric
 from governance.records.wording import missing
 
 __all__ = ["METRICS", "to_measurement"]
+
+FLIPPED = ("newly_wrong_share", "newly_right_share", "classes_worse")
 
 #: Metrics that a policy may name as `drift.<name>`.
 METRICS: Mapping[str, Metric] = MappingProxyType(
@@ -78,6 +80,22 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             better="higher",
             lowest=-1.0,
         ),
+        "newly_wrong_share": Metric(
+            meaning="Share of all images that the previous version answers rightly and the new one "
+            "does not (negative flips).",
+            better="lower",
+        ),
+        "newly_right_share": Metric(
+            meaning="Share of all images that the new version answers rightly and the previous one "
+            "does not (positive flips).",
+            better="higher",
+        ),
+        "classes_worse": Metric(
+            meaning="Number of classes on which the new version is shown to be worse: p of "
+            "McNemar's exact test at most 0.05, adjusted for all classes.",
+            better="lower",
+            highest=None,
+        ),
     }
 )
 
@@ -106,6 +124,7 @@ def to_measurement(
         tables=comparison.tables,
         notes=(
             f"{comparison.verdict}: {' '.join(comparison.reasons)}",
+            *([comparison.flips.words] if comparison.flips else ()),
             *(answer.words for answer in answers if answer),
             *_undefined(comparison),
             comparison.false_alarms.words,
@@ -132,7 +151,22 @@ def _values(comparison: Comparison) -> dict[str, float | None]:
         "false_alarm_rate": comparison.false_alarms.rate,
         "references": float(len(comparison.references)),
         "accuracy_change": None if before is None or after is None else after - before,
+        **_flipped(comparison),
     }
+
+
+def _flipped(comparison: Comparison) -> dict[str, float | None]:
+    """Shares of newly wrong and newly right images, and classes that are worse.
+
+    They are missing where a record lacks the answer to every image: shares of the images that
+    happen to have heat maps are others.
+    """
+    found = comparison.flips
+    if found is None or not found.everything:
+        return dict.fromkeys(FLIPPED)
+    wrong, right = len(found.turned.wrong), len(found.turned.right)
+    n = found.turned.n
+    return dict(zip(FLIPPED, (wrong / n, right / n, float(len(found.worse))), strict=True))
 
 
 def _drifted(comparison: Comparison) -> float | None:
@@ -143,19 +177,22 @@ def _drifted(comparison: Comparison) -> float | None:
     return 0.0 if shown and not comparison.unmeasured else None
 
 
-def _undefined(comparison: Comparison) -> tuple[str, ...]:
-    """Why the drift is unknown, where it is."""
+def _undefined(comparison: Comparison) -> Iterator[str]:
+    """Why metrics are unknown, where they are."""
+    if comparison.flips is None or not comparison.flips.everything:
+        yield missing(list(FLIPPED), "a record does not hold the answer to every image")
     if _drifted(comparison) is not None:
-        return ()
+        return
     if comparison.unmeasured:
         why = f"these statistics were not measured: {', '.join(comparison.unmeasured)}"
-        return (missing(["drifted"], why),)
+        yield missing(["drifted"], why)
+        return
     count = len(comparison.references)
     why = (
         f"no tolerance is declared and {count} reference runs are too few for a p-value of alpha: "
         "drift could not have been found"
     )
-    return (missing(["drifted"], why),)
+    yield missing(["drifted"], why)
 
 
 def _intervals(comparison: Comparison) -> dict[str, Interval]:
@@ -167,4 +204,7 @@ def _intervals(comparison: Comparison) -> dict[str, Interval]:
         "to_first": first.interval if first else None,
         "false_alarm_rate": comparison.false_alarms.interval,
     }
+    if comparison.flips and comparison.flips.everything:
+        intervals["newly_wrong_share"] = comparison.flips.wrong
+        intervals["newly_right_share"] = comparison.flips.right
     return {name: item for name, item in intervals.items() if item}

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from governance.drift.answers import Comparison
+from governance.drift.flips import SHOWN, surest
 from governance.methods import figures
 from governance.methods.coarse_maps import unpack
 from governance.records.evidence import Figure, Table
@@ -25,21 +26,62 @@ def pictures(
 
     Args:
         comparison: Comparison of two versions.
-        pixels: Validation images by their place, (C, H, W) in [0, 1]. If given, the heat maps of
-            the gallery are laid over them.
+        pixels: Validation images by their place, (C, H, W) in [0, 1]. The heat maps of the
+            gallery are laid over them; images whose answer turned are drawn from them alone.
 
     Returns:
-        `null` (the new version among the reference runs), `emergence` (lens recall by layer of both
-        versions), `matched_filters` and `gallery` (same answer, different reason), each only if the
-        comparison holds its data.
+        `newly_wrong` and `newly_right` (images whose answer turned), `null` (the new version among
+        the reference runs), `emergence` (lens recall by layer of both versions), `matched_filters`
+        and `gallery` (same answer, different reason), each only if the comparison holds its data.
     """
+    shown = pixels or {}
     drawn = (
+        _turned(comparison, "newly wrong", shown),
+        _turned(comparison, "newly right", shown),
         _null(comparison),
         _emergence(comparison.table("lens")),
         _filters(comparison),
-        _gallery(comparison.table("maps"), pixels or {}),
+        _gallery(comparison.table("maps"), shown),
     )
     return tuple(figure for figure in drawn if figure is not None)
+
+
+def _turned(
+    comparison: Comparison, kind: str, pixels: Mapping[int, NDArray[np.float32]]
+) -> Figure | None:
+    """Images of a kind whose pixels are known, those of the classes that changed most first."""
+    found = comparison.flips
+    if found is None or not found.everything:
+        return None
+    images = [item for item in surest(found, kind) if item.place in pixels][:SHOWN]
+    if not images:
+        return None
+    drawn = [
+        (
+            f"class {item.label}\n{item.before}, now {item.now}",
+            figures.overlay(pixels[item.place]),
+        )
+        for item in images
+    ]
+    side = (
+        "answered rightly before and wrongly now"
+        if kind == "newly wrong"
+        else ("answered wrongly before and rightly now")
+    )
+    return Figure(
+        name=kind.replace(" ", "_"),
+        caption=(
+            f"{kind.capitalize()}: {len(images)} of {len(found.turned.of_kind(kind))} images "
+            f"{side}, the surest answers of the classes that changed most first. Each has its "
+            "class, the answer before and the answer now."
+        ),
+        seen="; ".join(
+            f"image {item.name} of class {item.label}, {item.before} before and {item.now} now"
+            for item in images
+        )
+        + ".",
+        image=figures.gallery(drawn, columns=COLUMNS),
+    )
 
 
 def _null(comparison: Comparison) -> Figure | None:

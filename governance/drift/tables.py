@@ -218,12 +218,13 @@ def beside_table(
 def _paired(old: Version, new: Version) -> dict[str, tuple[Cell, ...]]:
     """Accuracy and the recall of each class on all images, with the interval of their change."""
     before, now = old.whole, new.whole
-    if before is None or now is None or not before["class"].equals(now["class"]):
+    if before is None or now is None or before.labels != now.labels:
         return {}
-    right = [frame["answer"].to_numpy() == frame["class"].to_numpy() for frame in (before, now)]
-    everyone = np.ones(len(now), dtype=bool)
+    labels = np.array(now.labels)
+    right = [np.array(item.given) == labels for item in (before, now)]
+    everyone = np.ones(len(labels), dtype=bool)
     groups = {"performance.accuracy": everyone} | {
-        f"performance.recall.{name}": now["class"].to_numpy() == name for name in new.class_names
+        f"performance.recall.{name}": labels == name for name in new.class_names
     }
     rows: dict[str, tuple[Cell, ...]] = {}
     for name, members in groups.items():

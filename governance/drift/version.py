@@ -12,6 +12,7 @@ from governance.methods.coarse_maps import Maps, ranked, unpack
 from governance.records.assessment import Assessment
 from governance.records.evidence import Evidence, Measurement, Table
 from governance.records.identity import ModelIdentity
+from governance.records.turned import Answers, answers_in
 
 __all__ = [
     "MAPS",
@@ -86,7 +87,7 @@ class Version:
     importance: Array | None
     unit_importance: Mapping[tuple[str, int], float]
     covered: Mapping[str, bool]
-    whole: pd.DataFrame | None = None
+    whole: Answers | None = None
     metrics: Mapping[str, float | None]
 
     @property
@@ -210,7 +211,7 @@ def _version(assessment: Assessment) -> Version:
         importance=_importance(assessment, names),
         unit_importance=_unit_importance(assessment),
         covered=_covered(assessment),
-        whole=_frame(assessment, "performance", "answers"),
+        whole=_whole(assessment),
         metrics=assessment.metrics,
     )
 
@@ -294,6 +295,17 @@ def _frame(assessment: Assessment, analysis: str, name: str) -> pd.DataFrame | N
     tables: tuple[Table, ...] = () if measurement is None else measurement.tables
     table = next((item for item in tables if item.name == name), None)
     return None if table is None else pd.DataFrame(list(table.rows), columns=list(table.columns))
+
+
+def _whole(assessment: Assessment) -> Answers | None:
+    """The answer to every image; None in a record of before there were answers."""
+    frame = _frame(assessment, "performance", "answers")
+    if frame is None:
+        return None
+    found = answers_in({str(name): frame[name].tolist() for name in frame})
+    if found is None:
+        raise LookupError("performance/answers lacks a column")
+    return found
 
 
 def _maps(texts: "pd.Series[str]", cells: int, where: str) -> Maps:

@@ -13,6 +13,9 @@ faithfulness     whether a heat map says what the model rests on
 statistics       intervals, proportions, calibration and confusion
 image_tensors    images and labels in whatever form a caller holds them
 preprocessing_search  which of the usual preprocessings a model was trained with
+preprocessing_alternatives  what a model may have been trained with in place of what is declared
+preprocessing_asking  what a model answers under other preprocessings
+preprocessing_trials  whether another preprocessing is better, for few passes
 class_order      whether outputs stand in the order of the classes
 coarse_maps      heat maps on a coarse grid, as they are recorded
 data_quality     checks of the image table with Great Expectations

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from governance.records.evidence import Figure, Table
+from governance.records.evidence import Figure, Measurement, Table
 
-__all__ = ["CLASSES", "PICTURES", "misread"]
+__all__ = ["CLASSES", "PICTURES", "misread", "pictured"]
 
 #: Classes of lowest recall that are shown, and pictures of each.
 CLASSES, PICTURES = 3, 6
@@ -77,6 +77,31 @@ def misread(
         shown=0,
     )
     return figures, table
+
+
+def pictured(measurement: Measurement) -> dict[str, NDArray[np.float32]]:
+    """The pictures that `misread` left in a record, (C, H, W) in [0, 1], by the name of the image.
+
+    A record is untrusted: a picture that is no small PNG is left out.
+    """
+    table = next((item for item in measurement.tables if item.name == "misread"), None)
+    if table is None or not {"image", "figure"} <= set(table.columns):
+        return {}
+    images = {figure.name: figure.image for figure in measurement.figures}
+    image, figure = (table.columns.index(name) for name in ("image", "figure"))
+    read = {str(row[image]): _read(images.get(str(row[figure]), b"")) for row in table.rows}
+    return {name: pixels for name, pixels in read.items() if pixels is not None}
+
+
+def _read(content: bytes) -> NDArray[np.float32] | None:
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+            if max(picture.size) > SIDE or picture.mode not in {"L", "RGB"}:
+                return None
+            values = np.asarray(picture).astype(np.float32) / np.float32(255)
+    except (OSError, ValueError, SyntaxError):
+        return None
+    return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)  # noqa: PLR2004 - grey
 
 
 def _surest(probabilities: NDArray[np.float64], places: NDArray[np.int64]) -> list[int]:

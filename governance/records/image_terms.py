@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from governance.records.decoding import FLAT
-from governance.records.reading import Reading, read_reading
+from governance.records.reading import FileReading, read_reading
 from governance.records.toml_reader import Reader
 
 __all__ = ["ImageTerms", "read_image_terms"]
@@ -23,7 +23,7 @@ class ImageTerms:
 
     split: str | None = None
     follow_links: bool = False
-    reading: Reading = field(default_factory=Reading, metadata=FLAT)
+    reading: FileReading = field(default_factory=FileReading, metadata=FLAT)
 
 
 def read_image_terms(reader: Reader) -> tuple[str, ImageTerms | None]:

@@ -8,7 +8,7 @@ from typing import Literal
 from governance.errors import PolicyError
 from governance.records.toml_reader import Reader
 
-__all__ = ["BACKGROUNDS", "Orientation", "Reading", "Window", "read_reading"]
+__all__ = ["BACKGROUNDS", "FileReading", "Orientation", "Window", "read_reading"]
 
 Orientation = Literal["upright", "as stored"]
 Window = tuple[float, float] | Literal["file"]
@@ -19,7 +19,7 @@ COLOUR = re.compile("#[0-9a-f]{6}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class FileReading:
     """How an image file becomes a picture of 8 bits.
 
     Attributes:
@@ -72,6 +72,6 @@ class Reading:
         return ", ".join(parts)
 
 
-def read_reading(validation: Reader) -> Reading:
+def read_reading(validation: Reader) -> FileReading:
     """The keys on reading in the table `[validation]`."""
-    return validation.part(Reading, "orientation", "background", "window") or Reading()
+    return validation.part(FileReading, "orientation", "background", "window") or FileReading()

@@ -61,6 +61,7 @@ class ByClass:
     Attributes:
         label: The class.
         n: Its images.
+        both: Those that both versions answer rightly.
         wrong: Those that turned wrong.
         right: Those that turned right.
         p: P-value of McNemar's exact test that neither version is right more often.
@@ -69,6 +70,7 @@ class ByClass:
 
     label: str
     n: int
+    both: int
     wrong: int
     right: int
     p: float
@@ -147,15 +149,19 @@ def turned(before: Answers, now: Answers) -> Turned | None:
         Counter(item.label for item in images if item.kind == kind)
         for kind in ("newly wrong", "newly right")
     )
+    every = zip(before.labels, before.given, now.given, strict=True)
+    kept = Counter(label for label, old, new in every if label == old == new)
     return Turned(
         n=len(now.labels),
         images=images,
-        classes=tuple(_by_class(Counter(now.labels), lost, won)),
+        classes=tuple(_by_class(Counter(now.labels), kept, lost, won)),
         p=sign_test(lost.total(), won.total()),
     )
 
 
-def _by_class(counts: Counter[str], lost: Counter[str], won: Counter[str]) -> Iterator[ByClass]:
+def _by_class(
+    counts: Counter[str], kept: Counter[str], lost: Counter[str], won: Counter[str]
+) -> Iterator[ByClass]:
     p = {label: sign_test(lost[label], won[label]) for label in counts}
     adjusted, least = {}, 0.0
     for place, label in enumerate(sorted(p, key=p.__getitem__)):
@@ -163,7 +169,7 @@ def _by_class(counts: Counter[str], lost: Counter[str], won: Counter[str]) -> It
         adjusted[label] = least
     for label, n in counts.items():
         yield ByClass(
-            label=label, n=n, wrong=lost[label], right=won[label], p=p[label],
+            label=label, n=n, both=kept[label], wrong=lost[label], right=won[label], p=p[label],
             p_holm=adjusted[label],
         )  # fmt: skip
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from governance.approval.tags import BEGIN, END, without_summary
 from governance.records.assessment import Assessment
-from governance.records.decision import Finding
+from governance.records.decision import OUTCOMES, Finding
 from governance.records.numbers import interval, number
 from governance.records.version_ref import VersionRef
 
@@ -114,11 +114,11 @@ def _observed(finding: Finding) -> str:
 
 def _row(finding: Finding) -> str:
     expectation = finding.expectation
-    observed = _observed(finding)
+    observed = "\N{EN DASH}" if finding.observed is None else _observed(finding)
     if finding.interval is not None:
         observed += f" {interval(finding.interval, n=False)}"
     expected = f"{_escaped(expectation.metric)} {expectation.bound}"
-    return f"| {expected} | {expectation.severity} | {observed} | {finding.outcome} |"
+    return f"| {expected} | {expectation.severity} | {observed} | {OUTCOMES[finding.outcome]} |"
 
 
 def _code(text: str) -> str:

@@ -3,13 +3,18 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from governance import drift
 from governance.drift import Comparison
 from governance.drift.version import MAPS
 from governance.errors import SubjectError
+from governance.methods.misread import pictured
 from governance.records.assessment import MANIFEST, Assessment
 from governance.records.drift_terms import DriftTerms
 from governance.records.evidence import Evidence, Measurement
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
     from governance.registry import RecordedKind
 
 __all__ = ["Compared", "compare_models"]
+
+PERFORMANCE = "performance"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,13 +99,36 @@ def compare_models(
     )
     asked = drift.asked_before(assessments[old], assessments[new])
     comparison, measurement = drift.compared(
-        assessments[new], lineage, drifting, asked=asked, drawn=drawn
+        assessments[new],
+        lineage,
+        drifting,
+        asked=asked,
+        pixels=partial(_pixels, (assessments[old], assessments[new])),
+        drawn=drawn,
     )
     seconds = round(time.monotonic() - begun, 3)
     evidence = _evidence(drifting, assessments[new].policy.seed, seconds, measurement)
     others = tuple(item for item in assessments[new].evidence if item.analysis != DRIFT)
     whole = replace(assessments[new], evidence=(*others, evidence), baseline=lineage.baseline)
     return Compared(comparison=comparison, evidence=evidence, new=whole)
+
+
+def _pixels(
+    records: Sequence[Assessment], comparison: Comparison
+) -> dict[int, NDArray[np.float32]]:
+    """Images whose answer turned, by their place, as far as the records hold pictures of them."""
+    found = comparison.flips
+    if found is None or not found.everything:
+        return {}
+    measured = (item.measurement for one in records for item in one.evidence
+                if item.analysis == PERFORMANCE)  # fmt: skip
+    known = {
+        name: pixels
+        for measurement in measured
+        if measurement is not None
+        for name, pixels in pictured(measurement).items()
+    }
+    return {item.place: known[item.name] for item in found.turned.images if item.name in known}
 
 
 def _evidence(terms: DriftTerms, seed: int, seconds: float, measurement: Measurement) -> Evidence:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from governance.analyses.performance import Performance
-from governance.analyses.preprocessing_check import PreprocessingCheck, alternatives
+from governance.analyses.preprocessing_check import PreprocessingCheck
+from governance.methods.preprocessing_alternatives import alternatives
 from governance.methods.statistics import acceptance
 from governance.methods.statistics.intervals import LEVEL
 from governance.methods.statistics.shortfall import cannot_fall_short
@@ -26,6 +27,8 @@ __all__ = ["WANTED", "Chance", "chances", "often"]
 WANTED = 0.9
 GOOD, BAD = 0.75, 1.5
 FINEST = 0.001
+#: Size of a model's input that the policy does not say; as many ways lead to any other square.
+SIZE = (224, 224)
 #: Share of images on which a preprocessing that is as good as the declared one differs from it in
 #: being right; an assumption, and the sentence says so.
 DISCORDANT = 0.1
@@ -191,8 +194,11 @@ def _preprocessing(
         return
     terms = policy.model
     tried = alternatives(
-        Preprocessing(size=(1, 1), channels=terms.channels, mean=terms.mean, std=terms.std)
-    )
+        Preprocessing(
+            size=terms.input_size or SIZE, channels=terms.channels, mean=terms.mean, std=terms.std,
+            resize=terms.resize,
+        )
+    )  # fmt: skip
     name, pairs = item.metric.partition(".")[2], len(tried)
 
     def passes(n: int) -> float:

@@ -21,8 +21,8 @@ HISTORY = History(
 
 def test_every_version_stands_with_its_verdict_and_numbers():
     page = to_html(HISTORY)
-    for text in ("0.9000", "0.9100", "0.2500", "[0.1000, 0.4000], n=60", "INCONCLUSIVE",
-                 "2026-11-23 12:00:00 UTC"):  # fmt: skip
+    for text in ("90\u202f%", "91\u202f%", "All images right", "0.25", "0.100 to 0.400", "n = 60",
+                 "INCONCLUSIVE", "2026-11-23 12:00:00 UTC"):  # fmt: skip
         assert text in page, text
     assert "layer_prediction" not in page
 

@@ -11,7 +11,7 @@ from governance.records.evidence import Evidence, Failure, Figure, Interval, Mea
 from governance.records.identity import ModelIdentity, ValidationIdentity
 from governance.records.image_terms import ImageTerms
 from governance.records.policy import Expectation, ModelTerms, Policy
-from governance.records.reading import Reading
+from governance.records.reading import FileReading
 from governance.records.resizing import Resize
 from governance.records.version_ref import VersionRef
 
@@ -125,7 +125,7 @@ resizes = st.builds(
 
 
 readings = st.builds(
-    Reading,
+    FileReading,
     orientation=st.sampled_from(("upright", "as stored")),
     background=st.sampled_from((None, "white", "#00ff00")),
     window=st.sampled_from((None, "file", (-1.5, 4.0))),

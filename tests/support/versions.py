@@ -57,9 +57,13 @@ def unit_table(responses):
 
 def record(
     name, maps=None, *, noise=0.2, seed=0, wrong=(), filters=None, again=None, extra=(),
-    parameters=None, classes=CLASSES, digest="sha256:v", weights=None, about_maps=True,
+    parameters=None, classes=CLASSES, digest="sha256:v", weights=None, about_maps=True, whole=(),
 ):  # fmt: skip
-    """The record of a version; harmless unless told otherwise."""
+    """The record of a version; harmless unless told otherwise.
+
+    Args:
+        whole: Class and answer of every validation image, where the record is to hold them.
+    """
     own = scattered(truth(), noise, [seed, 0]) if maps is None else maps
     second = scattered(own, 0.02, [seed, 1])[: PARAMETERS["repeated"]]
     answers = np.arange(IMAGES) % len(CLASSES)
@@ -69,7 +73,13 @@ def record(
         map_table(own, second if again is None else again, answers),
         unit_table({"conv": responses} if filters is None else filters),
     )
-    accuracy = Measurement(metrics={"accuracy": 1 - len(wrong) / IMAGES})
+    answered = Table(
+        name="answers", caption="answers", columns=("image", "class", "answer", "confidence"),
+        rows=tuple((f"{row}.png", *both, 0.5 + row / 1000) for row, both in enumerate(whole)),
+    )  # fmt: skip
+    accuracy = Measurement(
+        metrics={"accuracy": 1 - len(wrong) / IMAGES}, tables=(answered,) if whole else ()
+    )
     found = [("performance", {}, accuracy), *extra]
     if about_maps:
         maps_found = Measurement(metrics={"self_agreement": 0.9}, tables=tables)

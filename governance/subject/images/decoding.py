@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageFile, UnidentifiedImageError
 
 from governance.errors import SubjectError
-from governance.records.reading import Reading
+from governance.records.reading import FileReading
 from governance.subject.images.dicom import DICOM_BEGINNING, DICOM_SUFFIXES, decoded_dicom, is_dicom
 from governance.subject.images.windows import windowed
 
@@ -86,7 +86,7 @@ class Picture:
     traits: frozenset[Trait] = frozenset()
 
 
-def decoded(content: bytes, where: str, reading: Reading) -> Picture:
+def decoded(content: bytes, where: str, reading: FileReading) -> Picture:
     """The picture in a file.
 
     Args:
@@ -105,7 +105,7 @@ def decoded(content: bytes, where: str, reading: Reading) -> Picture:
         return _read(picture, content, where, reading)
 
 
-def check_header(stream: BinaryIO, where: str, reading: Reading) -> None:
+def check_header(stream: BinaryIO, where: str, reading: FileReading) -> None:
     """Refuse a file whose beginning tells that `decoded` would refuse it; no pixel is made.
 
     Args:
@@ -144,7 +144,7 @@ def _told(where: str) -> Iterator[None]:
         )
 
 
-def _read(picture: Image.Image, content: bytes, where: str, reading: Reading) -> Picture:
+def _read(picture: Image.Image, content: bytes, where: str, reading: FileReading) -> Picture:
     traits: set[Trait] = set()
     turn = UPRIGHT.get(picture.getexif().get(ORIENTATION_TAG, 1))
     if turn is not None:
@@ -170,7 +170,7 @@ def _read(picture: Image.Image, content: bytes, where: str, reading: Reading) ->
     return Picture(np.asarray(turned.convert("L" if grey else "RGB")), frozenset(traits))
 
 
-def _grey(picture: Image.Image, where: str, reading: Reading) -> NDArray[np.uint8]:
+def _grey(picture: Image.Image, where: str, reading: FileReading) -> NDArray[np.uint8]:
     """Grey deeper than 8 bits, between the black and white of the declared window."""
     _refuse_deep(picture.mode, where, reading)
     ends = reading.window if isinstance(reading.window, tuple) else (0.0, 1.0)
@@ -181,7 +181,7 @@ def _is_deep_grey(mode: str) -> bool:
     return mode in {"I", "F"} or mode.startswith("I;")
 
 
-def _refuse_deep(mode: str, where: str, reading: Reading) -> None:
+def _refuse_deep(mode: str, where: str, reading: FileReading) -> None:
     """Refuse grey deeper than 8 bits for which no window is declared."""
     if _is_deep_grey(mode) and not isinstance(reading.window, tuple):
         raise SubjectError(

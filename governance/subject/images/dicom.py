@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from governance.errors import SubjectError
-from governance.records.reading import Reading
+from governance.records.reading import FileReading
 from governance.subject.images.windows import windowed
 
 __all__ = ["DICOM_BEGINNING", "DICOM_SUFFIXES", "decoded_dicom", "is_dicom"]
@@ -38,7 +38,7 @@ def is_dicom(content: bytes) -> bool:
 
 
 def decoded_dicom(
-    content: bytes, where: str, reading: Reading, most_pixels: int
+    content: bytes, where: str, reading: FileReading, most_pixels: int
 ) -> tuple[NDArray[np.uint8], bool]:
     """The picture in a file, (H, W) grey or (H, W, 3) RGB, and whether a window made it.
 
@@ -111,7 +111,7 @@ def _refuse(data: Any, most_pixels: int) -> None:
 
 
 def _picture(
-    values: NDArray[np.generic], data: Any, reading: Reading
+    values: NDArray[np.generic], data: Any, reading: FileReading
 ) -> tuple[NDArray[np.uint8], bool]:
     plain = values.dtype == np.uint8
     if str(data.PhotometricInterpretation) not in GREY:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from governance.errors import SubjectError
 from governance.records.bounded import content_of, opened
-from governance.records.reading import Reading
+from governance.records.reading import FileReading
 from governance.subject.images.decoding import LARGEST_IMAGE, Picture, check_header, decoded
 from governance.subject.images.problems import LARGEST_SET
 
@@ -49,7 +49,7 @@ class Files(Sequence[NDArray[np.uint8]]):
     names: tuple[str, ...]
     hashes: tuple[str, ...]
     location: str
-    reading: Reading
+    reading: FileReading
     spans: tuple[Span, ...] | None = None
 
     def __len__(self) -> int:
@@ -64,7 +64,7 @@ class Files(Sequence[NDArray[np.uint8]]):
             return [self[item] for item in range(*index.indices(len(self)))]
         return self.picture(index).pixels
 
-    def read_as(self, reading: Reading) -> Self:
+    def read_as(self, reading: FileReading) -> Self:
         """The same files, read in another way."""
         return replace(self, reading=reading)
 
@@ -92,7 +92,7 @@ class Files(Sequence[NDArray[np.uint8]]):
             return stream.read(span.size)
 
 
-def checked_hash(file: Path, name: str, reading: Reading, problems: list[str]) -> str:
+def checked_hash(file: Path, name: str, reading: FileReading, problems: list[str]) -> str:
     """sha256 of an image file, hexadecimal, once its header is read.
 
     Args:

@@ -19,7 +19,7 @@ import numpy as np
 from governance.errors import SubjectError
 from governance.records.bounded import json_data, opened
 from governance.records.image_terms import ImageTerms
-from governance.records.reading import Reading
+from governance.records.reading import FileReading
 from governance.records.wording import first_few
 from governance.subject.images.decoding import LARGEST_IMAGE, SUFFIXES, check_header
 from governance.subject.images.files import Files, Span
@@ -160,7 +160,7 @@ def _part(shard: Path) -> str:
 
 
 def _samples(
-    shard: Path, reading: Reading, skipped: Counter[str], problems: list[str]
+    shard: Path, reading: FileReading, skipped: Counter[str], problems: list[str]
 ) -> Iterator[Sample]:
     """The samples of an archive; what is wrong with it is added to `problems`."""
     try:
@@ -209,7 +209,7 @@ def _grouped(stream: BinaryIO, skipped: Counter[str]) -> dict[str, dict[str, Mem
 
 
 def _sample(
-    stream: BinaryIO, where: str, members: Mapping[str, Member], reading: Reading
+    stream: BinaryIO, where: str, members: Mapping[str, Member], reading: FileReading
 ) -> Sample:
     """A sample with its image looked at and hashed.
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from governance.records.identity import ValidationIdentity
-from governance.records.reading import Reading
+from governance.records.reading import FileReading
 from governance.subject.images.decoding import Picture
 
 __all__ = ["ImageFiles", "ValidationSet", "evenly"]
@@ -21,7 +21,7 @@ class ImageFiles(Protocol):
     """Images that are decoded from files, which can be read in more than one way."""
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> FileReading:
         """What is declared of orientation, transparency and deep grey."""
         ...
 
@@ -29,7 +29,7 @@ class ImageFiles(Protocol):
         """An image with what its file holds beside it."""
         ...
 
-    def read_as(self, reading: Reading) -> Sequence[NDArray[np.uint8]]:
+    def read_as(self, reading: FileReading) -> Sequence[NDArray[np.uint8]]:
         """The same files, read in another way."""
         ...
 
@@ -144,11 +144,11 @@ class ValidationSet:
         return Picture(self.images[index])
 
     @property
-    def reading(self) -> Reading | None:
+    def reading(self) -> FileReading | None:
         """The way that image files are read in; None where the images are no files."""
         return self.images.reading if isinstance(self.images, ImageFiles) else None
 
-    def read_as(self, reading: Reading) -> Self:
+    def read_as(self, reading: FileReading) -> Self:
         """The same images, their files read in another way."""
         if not isinstance(self.images, ImageFiles):
             return self

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from governance.analyses.preprocessing_check import PreprocessingCheck, alternatives
+from governance.analyses.preprocessing_check import PreprocessingCheck
 from governance.errors import SubjectError
+from governance.methods.preprocessing_alternatives import alternatives
 from governance.methods.preprocessing_search import Candidate
+from governance.methods.preprocessing_trials import most_passes
 from governance.methods.statistics import acceptance
 from governance.records.evidence import Interval
 from governance.records.identity import ValidationIdentity
@@ -210,8 +212,8 @@ def _short(values: tuple[float, ...]) -> tuple[float, ...]:
 def _always(measured: Measured) -> float:
     """Seconds of the three analyses that run under every policy."""
     n = measured.images.images
-    tried = len(alternatives(measured.candidate.preprocessing)) + 1
-    return measured.seconds * (2 * n + min(n, PreprocessingCheck().samples) * tried)
+    tried = len(alternatives(measured.candidate.preprocessing))
+    return measured.seconds * (2 * n + most_passes(min(n, PreprocessingCheck().samples), tried))
 
 
 def _analyses(measured: Measured) -> list[Section]:

@@ -137,6 +137,10 @@ def test_a_comparison_takes_the_recorded_references(made, governance, tmp_path):
     answer = governance("compare", "models:/stripes/1", "models:/stripes/2", "--json",
                         "--html", page)  # fmt: skip
     found = json.loads(answer.out)
+    assert found["flips"]["all_images"]
+    assert len(found["flips"]["newly_wrong"]) == round(
+        found["metrics"]["newly_wrong_share"] * found["flips"]["images"]
+    )
     assert len(found["references"]["uris"]) == 4
     assert (
         answer.code

@@ -81,7 +81,14 @@ def test_without_references_or_tolerance_a_version_is_undetermined(assessed, dri
 def test_the_answers_stand_in_words_in_the_evidence(second):
     tables = {table.name: table for table in drift_of(second).measurement.tables}
     questions = [row[0] for row in tables["answers"].rows]
-    assert questions == ["verdict", "identity", "exchangeability", "equivalence", "to_first"]
+    assert questions == [
+        "verdict",
+        "flips",
+        "identity",
+        "exchangeability",
+        "equivalence",
+        "to_first",
+    ]
 
 
 def test_page_one_does_not_call_a_change_that_was_compared_not_assessed(first, second):

@@ -6,7 +6,7 @@ from governance.errors import PolicyError
 from governance.records.evidence import Metric
 from governance.records.image_terms import ImageTerms
 from governance.records.policy import Expectation, ModelTerms, Policy, declared, undeclared
-from governance.records.reading import Reading
+from governance.records.reading import FileReading
 from governance.records.resizing import Resize
 
 CATALOGUE = {
@@ -152,11 +152,11 @@ def test_a_transform_that_cannot_be_meant_is_refused_with_its_place(written, sai
 @pytest.mark.parametrize(
     ("written", "reading"),
     [
-        ("", Reading()),
-        ("orientation = 'as stored'", Reading(orientation="as stored")),
+        ("", FileReading()),
+        ("orientation = 'as stored'", FileReading(orientation="as stored")),
         ("background = '#FF8000'\nwindow = [-160, 240]",
-         Reading(background="#FF8000", window=(-160.0, 240.0))),
-        ("window = 'file'", Reading(window="file")),
+         FileReading(background="#FF8000", window=(-160.0, 240.0))),
+        ("window = 'file'", FileReading(window="file")),
     ],
 )  # fmt: skip
 def test_what_is_declared_of_files_stands_beside_their_place(written, reading):

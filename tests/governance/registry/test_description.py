@@ -121,5 +121,5 @@ def test_a_value_just_below_1_is_not_called_1_on_the_page_of_its_version():
     )
 
     assert _row(found) == (
-        "| performance.accuracy at least 1 | block | 0.99996 [0.9500, 0.99999] | unmet |"
+        "| performance.accuracy at least 1 | block | 0.99996 [0.9500, 0.99999] | not met |"
     )

@@ -67,5 +67,5 @@ def test_it_is_missing_in_the_report_at_the_gate_in_markdown_and_in_mlflow(unmea
     assert "\n| not measured |" in markdown.render(shown)
     assert "was not measured" in markdown.render(shown)
     # MLflow: the page of the version, and the metrics of the run
-    assert "| block | missing | missing |" in summary(unmeasured, "link")
+    assert "| block | \N{EN DASH} | not measured |" in summary(unmeasured, "link")
     assert NAME not in headlines(unmeasured)

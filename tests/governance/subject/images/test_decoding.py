@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from governance.errors import SubjectError
-from governance.records.reading import Reading
+from governance.records.reading import FileReading
 from governance.subject.images.decoding import decoded
 
 TAG = 0x0112
@@ -22,7 +22,7 @@ def saved(picture, kind="PNG", **options) -> bytes:
 
 
 def read(content, **declared):
-    return decoded(content, "here", Reading(**declared))
+    return decoded(content, "here", FileReading(**declared))
 
 
 def tagged() -> tuple[np.ndarray, bytes]:

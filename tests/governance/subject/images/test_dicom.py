@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from governance.errors import SubjectError
-from governance.records.reading import Reading
+from governance.records.reading import FileReading
 from governance.subject.images.decoding import decoded
 
 pydicom = pytest.importorskip("pydicom", reason="it is in the extra dicom")
@@ -41,7 +41,7 @@ HOUNSFIELD = {"RescaleSlope": 1, "RescaleIntercept": -1024}
 
 
 def read(content, **declared):
-    return decoded(content, "here", Reading(**declared))
+    return decoded(content, "here", FileReading(**declared))
 
 
 def test_a_window_is_in_the_units_of_the_scan():
