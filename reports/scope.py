@@ -149,7 +149,7 @@ def _images(assessment: Assessment) -> Fact:
             f"known of them ({first_few(list(map(printable, absent)))})"
         )
     if validation.skipped:
-        left = [f"{count(n)} {printable(kind)}" for kind, n in validation.skipped.items()]
+        left = [f"{printable(kind)} ({count(n)})" for kind, n in validation.skipped.items()]
         words += f"; left out: {first_few(left)}"
     if validation.metadata:
         columns = [printable(name) for name in validation.metadata]

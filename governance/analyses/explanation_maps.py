@@ -229,7 +229,7 @@ def _slopes(subject: Subject, path: Tensor, truth: Tensor) -> Tensor:
 
 def _score(subject: Subject, inputs: Tensor, truth: Tensor) -> Tensor:
     output: Tensor = subject.network.model(inputs)
-    if subject.network.outputs == "probabilities":
+    if subject.network.returns == "probabilities":
         output = output.clamp_min(1e-30).log()
     # Above the mean of all classes: what is added to every class means nothing.
     centred = output - output.mean(1, keepdim=True)

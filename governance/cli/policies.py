@@ -137,7 +137,7 @@ def _on_images(policy: "Policy", data: Path | None) -> list[str]:
         return [nothing + "--data FOLDER names a copy on this machine."]
     images = in_order(open_validation(place, str(place), policy.images), policy.model).identity
     class_counts.check_classes(policy, images)
-    left = [f"{number} {kind}" for kind, number in (images.skipped or {}).items()]
+    left = [f"{kind} ({number})" for kind, number in (images.skipped or {}).items()]
     said = [f"Left out of {place}: {first_few(left)}."] if left else []
     return [*said, *map(str, chances(policy, images))]
 

@@ -3,6 +3,7 @@
 ```
 versions         which model a URI means, pinned to one version
 materials        a version's files and validation images, copied to this machine
+image_download   validation images behind an artifact URI, no more than are needed
 opening          a version and its images as a live subject
 recording        an assessment as an MLflow run, and the tags of its version
 run_page         metrics, parameters and tables on MLflow's page of a run

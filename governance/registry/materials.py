@@ -12,6 +12,7 @@ from governance.approval.model_signatures import SIGNATURE, signature_of
 from governance.errors import SubjectError
 from governance.records.identity import ModelSignature
 from governance.records.policy import Policy
+from governance.registry.image_download import fetch_images
 from governance.registry.training_curves import Curve, recorded
 from governance.registry.versions import (
     ModelVersion,
@@ -23,8 +24,6 @@ from governance.registry.versions import (
 )
 from governance.subject import model_files
 from governance.subject.class_names import LARGEST_NAMES, TAG, read_names
-from governance.subject.images.list_files import LIST_SUFFIXES
-from governance.subject.images.problems import LARGEST_SET, MOST_CLASSES, MOST_IMAGES
 from governance.subject.model_files import DOWNLOAD_NOTE
 from governance.subject.model_files.reading import LARGEST_FOLDER, MOST_FILES
 
@@ -69,12 +68,8 @@ def gather(version: ModelVersion, policy: Policy, workspace: Path) -> Materials:
     location = policy.validation
     images = Path(location)
     if ":" in location and not images.exists():
-        room = Room(MOST_IMAGES + MOST_CLASSES, LARGEST_SET, SubjectError)
-        # The images that a list names lie in its folder.
-        home, _, name = location.rpartition("/")
-        listed = Path(name).suffix.lower() in LIST_SUFFIXES
-        images = download(home if listed else location, workspace / "validation", room)
-        images = images / name if listed else images
+        split = policy.images.split if policy.images else None
+        images = fetch_images(location, split, workspace / "validation")
     return Materials(
         version=version,
         model=str(model_folder(version, workspace / "model")),
@@ -130,8 +125,8 @@ def model_folder(version: ModelVersion, into: Path) -> Path:
     uri = version.uri
     if is_model_folder(uri):
         return Path(uri)
-    if version.ref is not None and "@" in version.ref.name:
-        # MLflow's own download takes what follows the @ for an alias.
+    if version.ref is not None:
+        # By name and number: MLflow's own download reads `?`, `@` and tabs in a name as its own.
         with refusals(f"{uri}: looking up its files"):
             uri = MlflowClient().get_model_version_download_uri(
                 version.ref.name, version.ref.version

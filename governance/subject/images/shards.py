@@ -37,7 +37,7 @@ from governance.subject.images.tar_members import Member, members_of
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.images.walking import Walk
 
-__all__ = ["has_shards", "open_shards"]
+__all__ = ["has_shards", "open_shards", "part_of"]
 
 #: Endings of archives; those that are packed are refused, since no image in them can be sought.
 ENDINGS = (".tar", ".tgz", *(f".tar.{kind}" for kind in ("gz", "bz2", "xz", "zst", "lz4")))
@@ -137,9 +137,9 @@ def _shards(path: Path, walk: Walk, split: str | None) -> list[Path]:
         walk.problems.append(f"{first_few(packed)}: packed; .tar as it is is accepted")
     if split is None or home != walk.root:
         return _all_of_one_part(found, walk)
-    taken = [shard for shard in found if _part(shard) == split]
+    taken = [shard for shard in found if part_of(shard.name) == split]
     if not taken:
-        there = first_few(sorted(set(map(_part, found))))
+        there = first_few(sorted({part_of(shard.name) for shard in found}))
         walk.problems.append(f"no archive of the split {split!r}; their names begin with {there}")
     walk.skipped[OTHERS] += len(found) - len(taken)
     return taken
@@ -147,15 +147,15 @@ def _shards(path: Path, walk: Walk, split: str | None) -> list[Path]:
 
 def _all_of_one_part(found: list[Path], walk: Walk) -> list[Path]:
     """All archives, unless some are for training and others for testing."""
-    parts = {_part(shard) for shard in found}
+    parts = {part_of(shard.name) for shard in found}
     if len(parts) > 1 and (problem := parts_problem(parts)):
         walk.problems.append(problem)
     return found
 
 
-def _part(shard: Path) -> str:
+def part_of(name: str) -> str:
     """The word that the name of an archive begins with, such as `train`."""
-    found = re.match(r"[^\W\d_]+", shard.name)
+    found = re.match(r"[^\W\d_]+", name)
     return found[0] if found else ""
 
 
