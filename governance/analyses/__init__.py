@@ -37,7 +37,7 @@ from governance.records.evidence import Measurement, Metric
 from governance.records.topics import TOPICS
 from governance.subject.subject import Needs, Subject
 
-__all__ = ["Analysis", "about", "covers", "find", "load", "metrics", "names"]
+__all__ = ["Analysis", "about", "covers", "find", "load", "metrics", "names", "takes_labels"]
 
 GROUP = "governance.analyses"
 
@@ -52,7 +52,8 @@ class Analysis(Protocol):
             `filters`.
 
     A class may also have `covers`, keys of the topics that it assesses (`records.topics`): the
-    report lists the others as not assessed.
+    report lists the others as not assessed. One that can be put to a model with independent labels,
+    which gives no single decision for an image, says `takes_labels = True`.
     """
 
     metrics: ClassVar[Mapping[str, Metric]]
@@ -190,6 +191,11 @@ def metrics(name: str) -> Mapping[str, Metric]:
 def covers(kind: object) -> tuple[str, ...]:
     """Keys of the topics that an analysis covers; empty for one that declares none."""
     return tuple(getattr(kind, "covers", ()))
+
+
+def takes_labels(kind: object) -> bool:
+    """Whether an analysis can be put to a model that answers for each label by itself."""
+    return getattr(kind, "takes_labels", False) is True
 
 
 def about(name: str) -> str:

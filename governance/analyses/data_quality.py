@@ -81,6 +81,7 @@ class DataQuality:
     similarity: float = SIMILARITY
 
     needs: ClassVar[Needs] = "probabilities"
+    takes_labels: ClassVar[bool] = True
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {check.metric: Metric(meaning=check.meaning, better="lower") for check in CHECKS}
         | {

@@ -155,7 +155,7 @@ class FilterImportance:
         network = _traced(subject.network.model, inputs, labels, subject.batch_size, subject.meter)
         measurements = measure_filters(
             network, inputs, labels, tier=self.tier, seed=seed, top=self.top,
-            outputs=subject.network.outputs,
+            outputs=subject.network.returns,
         )  # fmt: skip
         names = subject.validation.class_names
         table = filter_estimates(measurements, labels, names)

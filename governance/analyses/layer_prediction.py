@@ -177,7 +177,7 @@ class LayerPrediction:
             layers=network.stages(),
             count=self.folds,
             seed=seed,
-            outputs=subject.network.outputs,
+            outputs=subject.network.returns,
         )
         local = self._looked_at(subject, network, readings, chosen, seed)
         how = (
@@ -214,7 +214,7 @@ class LayerPrediction:
                 readings.layers[:-1],
                 rng=rng,
                 draws=DRAWS,
-                outputs=subject.network.outputs,
+                outputs=subject.network.returns,
             ),
         )
 

@@ -169,12 +169,12 @@ class RepresentativeInterpretation:
             batch_size=subject.batch_size,
             meter=subject.meter,
         )
-        cut, room = find_cut(network, example, self.cut, subject.network.outputs)
+        cut, room = find_cut(network, example, self.cut, subject.network.returns)
         used = chosen if room >= len(chosen) else validation.sample(room, seed)
         subject.meter.plan(images=len(used))
         all_rules = find_rules(
             network, _batches(subject, used), cut, boundaries=self.boundaries,
-            max_rules=self.max_rules, seed=seed, outputs=subject.network.outputs,
+            max_rules=self.max_rules, seed=seed, outputs=subject.network.returns,
         )  # fmt: skip
         names = validation.class_names
         summary = estimate_rules(all_rules, seed)

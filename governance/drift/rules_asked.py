@@ -36,7 +36,7 @@ def rules_asked(
         order = places([str(row[0]) for row in images.rows], subject.validation.hashes)
         answer = ask_in_order(
             boundaries, images, subject.network.model, _batches(subject, order),
-            outputs=subject.network.outputs, batch_size=subject.batch_size,
+            outputs=subject.network.returns, batch_size=subject.batch_size,
         )  # fmt: skip
     except AnalysisError as error:
         return (), (f"The recorded rules could not be asked: {error}.",)

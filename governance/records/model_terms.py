@@ -7,11 +7,14 @@ from governance.records.decoding import IF_SET
 from governance.records.resizing import Resize, Resizing, read_resize
 from governance.records.toml_reader import Reader
 
-__all__ = ["FLAVOURS", "Flavour", "ModelTerms", "read_model_terms"]
+__all__ = ["FLAVOURS", "Flavour", "ModelTerms", "Outputs", "read_model_terms"]
 
 #: Ways to open a model, of those that MLflow knows.
 Flavour = Literal["pytorch", "onnx"]
 FLAVOURS: tuple[str, ...] = get_args(Flavour)
+
+#: Meaning of the numbers that a model returns.
+Outputs = Literal["logits", "probabilities", "sigmoid", "multilabel", "multilabel_logits"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +30,13 @@ class ModelTerms:
         resize: Treatment of images of another size. `none` refuses them, `squash` ignores the
             aspect ratio, and `crop` brings the short side to size and cuts out the centre, both
             bicubically. A table says an evaluation transform.
-        outputs: Kind of numbers that the model returns.
+        outputs: Kind of numbers that the model returns. `logits` are numbers before a softmax, or
+            one number before a sigmoid for two classes; `probabilities` sum to one; `sigmoid` is
+            one number from 0 to 1, the probability of the second of two classes. `multilabel` is a
+            number from 0 to 1 for each label, independent of the others, and `multilabel_logits`
+            the same before the sigmoid.
+        output_name: Name of the output that holds these numbers where the model returns several: a
+            key, a field, or a position such as `1`, joined by dots where one lies in another.
         allow_pickle: Whether a pickled model may be loaded. Loading one runs code from the file.
         class_names: Name of each output of the model, in order: a list, or a file of it beside the
             policy or in MLflow. Those that the model's metadata or tag give, if not given.
@@ -41,7 +50,8 @@ class ModelTerms:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     resize: Resizing = "none"
-    outputs: Literal["logits", "probabilities"] = "logits"
+    outputs: Outputs = "logits"
+    output_name: str | None = field(default=None, metadata=IF_SET)
     allow_pickle: bool = False
     class_names: tuple[str, ...] | str | None = field(default=None, metadata=IF_SET)
     absent: tuple[str, ...] | None = field(default=None, metadata=IF_SET)
@@ -62,7 +72,8 @@ def read_model_terms(reader: Reader) -> ModelTerms:
         mean=terms.numbers("mean", (0.0,)) or (0.0,),
         std=terms.numbers("std", (1.0,), above=0) or (1.0,),
         resize=read_resize(terms),
-        outputs=terms.choice("outputs", "logits", ("logits", "probabilities")),  # type: ignore[arg-type]
+        outputs=terms.choice("outputs", "logits", get_args(Outputs)),  # type: ignore[arg-type]
+        output_name=terms.text("output_name", "") or None,
         allow_pickle=terms.flag("allow_pickle", default=False),
         class_names=terms.text_or_texts("class_names"),
         absent=terms.texts("absent", None),

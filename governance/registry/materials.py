@@ -125,8 +125,8 @@ def model_folder(version: ModelVersion, into: Path) -> Path:
     uri = version.uri
     if is_model_folder(uri):
         return Path(uri)
-    if version.ref is not None and "@" in version.ref.name:
-        # MLflow's own download takes what follows the @ for an alias.
+    if version.ref is not None:
+        # By name and number: MLflow's own download reads `?`, `@` and tabs in a name as its own.
         with refusals(f"{uri}: looking up its files"):
             uri = MlflowClient().get_model_version_download_uri(
                 version.ref.name, version.ref.version

@@ -11,7 +11,7 @@ from governance.records.policy import Policy
 from governance.registry.materials import Materials, gather
 from governance.registry.training_curves import named
 from governance.registry.versions import ModelVersion
-from governance.subject import class_names, flavours, model_files
+from governance.subject import class_names, flavours, model_files, outputs
 from governance.subject.flavours.fitting import fitted
 from governance.subject.images import open_validation
 from governance.subject.images.validation_set import ValidationSet
@@ -128,10 +128,11 @@ def try_out(subject: Subject, seed: int) -> None:
         SubjectError: If it does not.
     """
     classifier, chosen = subject.classifier, subject.validation.sample(TRIED, seed)
-    outputs = trial.check_batch(classifier.answers, subject.pixels(chosen), subject.identity.uri)
-    trial.check_outputs(
-        outputs,
+    where, pixels = subject.identity.uri, subject.pixels(chosen)
+    scores = trial.check_batch(classifier.answers, pixels, where, classifier.tolerance)
+    outputs.check(
+        scores,
         classes=len(subject.validation.class_names),
         kind=classifier.outputs,
-        where=subject.identity.uri,
+        where=where,
     )

@@ -57,6 +57,7 @@ __all__ = [
 # As MLflow reads them: a model may be called `team@retina`, and the alias follows the last @.
 BY_VERSION = re.compile(r"models:/+(?P<name>[^/]+)/(?P<version>\d+)/?")
 BY_ALIAS = re.compile(r"models:/+(?P<name>[^/]+)@(?P<alias>[^/@]+)")
+BY_LATEST = re.compile(r"models:/+(?P<name>[^/]+)/latest/?", re.IGNORECASE)
 BY_ID = re.compile(r"models:/+(?P<model_id>m-[0-9a-zA-Z]+)/?")
 BY_RUN = re.compile(r"runs:/+(?P<run_id>[0-9a-zA-Z]+)/.+")
 
@@ -122,8 +123,9 @@ def resolve(uri: str, registry: str = "") -> ModelVersion:
     """The model that `uri` means now.
 
     Args:
-        uri: `models:/name/version`, `models:/name@alias`, `models:/m-<id>`, `runs:/<id>/<path>` or
-            a local folder with an MLmodel file.
+        uri: `models:/name/version`, `models:/name/latest` for the highest number,
+            `models:/name@alias`, `models:/m-<id>`, `runs:/<id>/<path>` or a local folder with an
+            MLmodel file.
         registry: Name of the registry, which signed statements about the version will hold.
 
     Raises:
@@ -140,6 +142,8 @@ def resolve(uri: str, registry: str = "") -> ModelVersion:
                 f"{_list(sorted(known))}"
             )
         return _registered(uri, match["name"], known[match["alias"]], registry)
+    if match := BY_LATEST.fullmatch(uri):
+        return _registered(uri, match["name"], _highest(uri, match["name"]), registry)
     if match := BY_ID.fullmatch(uri):
         return _logged(uri, match["model_id"])
     if match := BY_RUN.fullmatch(uri):
@@ -149,9 +153,21 @@ def resolve(uri: str, registry: str = "") -> ModelVersion:
     if is_model_folder(uri):
         return ModelVersion(uri=str(Path(uri).resolve()), source=uri)
     raise SubjectError(
-        f"{uri}: no model; models:/name/version, models:/name@alias, models:/m-<id>, "
-        "runs:/<id>/<path> and a local folder with an MLmodel file are accepted"
+        f"{uri}: no model; models:/name/version, models:/name/latest, models:/name@alias, "
+        "models:/m-<id>, runs:/<id>/<path> and a local folder with an MLmodel file are accepted"
     )
+
+
+def _highest(uri: str, name: str) -> str:
+    """The highest number of a version of a registered model."""
+    aliases(name, uri)
+    with refusals(f"{uri}: looking up the versions"):
+        found = MlflowClient().search_model_versions(
+            f"name = '{quoted(name)}'", max_results=1, order_by=["version_number DESC"]
+        )
+    if not found:
+        raise SubjectError(f"{uri}: {name} has no version; one that has some is accepted")
+    return str(found[0].version)
 
 
 def aliases(name: str, where: str) -> dict[str, str]:

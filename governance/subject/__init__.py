@@ -4,6 +4,7 @@
 subject        the model under assessment with its validation images
 classifier     pixels to class probabilities, whatever computes them
 network        a classifier whose torch module is at hand
+answers        where the class scores stand in whatever a model returns
 black_box      a classifier that gives its outputs and cannot be looked into
 outputs        what a model's numbers mean, and the probabilities that they stand for
 class_names    the class of each output, and images brought into that order

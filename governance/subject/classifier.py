@@ -34,8 +34,18 @@ class Classifier(Protocol):
         """Meaning of the numbers that the model returns."""
         ...
 
+    @property
+    def closed(self) -> str:
+        """Why it cannot be looked into, as a clause about it; empty where it can be."""
+        ...
+
+    @property
+    def tolerance(self) -> float:
+        """Largest difference between two answers to one image, relative to the largest number."""
+        ...
+
     def answers(self, pixels: Tensor) -> Tensor:
-        """What the model returns for `pixels`, (B, K), as it returned it."""
+        """What the model returns for `pixels`, (B, K), a column for each class."""
         ...
 
     def probabilities(self, pixels: Tensor) -> Tensor:
@@ -45,7 +55,8 @@ class Classifier(Protocol):
             pixels: (B, C, H, W) float32 in [0, 1] on `device`, RGB or grey, not yet normalised.
 
         Returns:
-            (B, K) on `device`, without gradients; each row sums to one.
+            (B, K) on `device`, without gradients; each row sums to one, except of labels that are
+            independent of one another (`outputs.INDEPENDENT`).
 
         Raises:
             SubjectError: If the answer for an image is no row of probabilities.

@@ -6,13 +6,15 @@ The module stays in evaluation mode, on one device, and is handed back as it was
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from governance.errors import SubjectError
 from governance.records.wording import first_few
-from governance.subject.outputs import Outputs, logits_of
+from governance.subject.outputs import Outputs, logits_of, probabilities_of
+from governance.subject.precision import tolerance
 from governance.subject.preprocessing import Preprocessing
 
 __all__ = ["Network", "layer_digests", "not_plain", "tensor_digest"]
@@ -23,16 +25,32 @@ class Network:
     """An image classifier as a torch module.
 
     Attributes:
-        model: Module in evaluation mode on `device`; maps (B, C, H, W) float32 to (B, K).
+        model: Module in evaluation mode on `device`; maps (B, C, H, W) float32 to (B, K), a
+            column for each class.
         device: Device of the module's tensors.
         preprocessing: Preprocessing from a decoded image to the module's input.
-        outputs: Meaning of the module's outputs: logits, or probabilities that sum to one.
+        outputs: Meaning of the model's outputs, as the policy declares it.
     """
 
     model: nn.Module
     device: torch.device
     preprocessing: Preprocessing
     outputs: Outputs = "logits"
+
+    @property
+    def returns(self) -> Literal["logits", "probabilities"]:
+        """Meaning of the module's columns: one number for two classes has become two of them."""
+        return "logits" if self.outputs == "logits" else "probabilities"
+
+    @property
+    def closed(self) -> str:
+        """Nothing: it can be looked into."""
+        return ""
+
+    @property
+    def tolerance(self) -> float:
+        """Largest difference between two answers to one image, relative to the largest number."""
+        return tolerance(torch.float32, self.device)
 
     def inputs(self, pixels: Tensor) -> Tensor:
         """Input of the module for `pixels`: channel order and normalisation applied.
@@ -43,7 +61,7 @@ class Network:
         return self.preprocessing.inputs(pixels)
 
     def answers(self, pixels: Tensor) -> Tensor:
-        """What the module returns for `pixels`, (B, K), without gradients."""
+        """What the module returns for `pixels`, (B, K), a column for each class; no gradients."""
         with torch.no_grad():
             # Detached too: a view of a parameter would still ask for gradients.
             output: Tensor = self.model(self.inputs(pixels)).detach()
@@ -63,7 +81,7 @@ class Network:
         Raises:
             SubjectError: If an output is NaN or infinite, or said to be a probability and is none.
         """
-        return self.logits(pixels).softmax(1)
+        return probabilities_of(self.answers(pixels), self.outputs)
 
     def with_preprocessing(self, preprocessing: Preprocessing) -> "Network":
         """The same module behind another preprocessing."""

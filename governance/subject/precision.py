@@ -13,7 +13,13 @@ import torch
 from torch import backends
 from torch.backends import cudnn
 
-__all__ = ["full_precision"]
+__all__ = ["full_precision", "tolerance"]
+
+#: Largest difference between two answers of a float32 model to one image, relative to the largest
+#: number. A GPU takes other kernels for other sizes of a batch, which add in another order.
+ON_CPU, ON_GPU = 1e-5, 1e-4
+#: The same of narrower numbers, in steps of their own between 1 and the next one.
+STEPS = 4
 
 T = TypeVar("T")
 
@@ -51,6 +57,17 @@ def full_precision() -> Iterator[None]:
         for operation, precision in zip(operations, precisions, strict=True):
             operation.fp32_precision = precision
         cudnn.deterministic, cudnn.benchmark = deterministic, benchmark
+
+
+def tolerance(precision: torch.dtype, device: torch.device) -> float:
+    """Largest difference between two answers to one image, relative to the largest number.
+
+    Args:
+        precision: Precision that the model computes in.
+        device: Device that it computes on.
+    """
+    widest = ON_CPU if device.type == "cpu" else ON_GPU
+    return max(widest, STEPS * torch.finfo(precision).eps)
 
 
 def _untyped(module: object) -> Any:

@@ -20,7 +20,7 @@ from governance.subject.classifier import Classifier
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.meter import Meter
 from governance.subject.network import Network
-from governance.subject.outputs import SLACK
+from governance.subject.outputs import INDEPENDENT, SLACK
 from governance.subject.preprocessing import Preprocessing
 
 __all__ = ["NEEDS", "Needs", "Subject"]
@@ -81,8 +81,8 @@ class Subject:
         if isinstance(self.classifier, Network):
             return self.classifier
         raise AnalysisError(
-            f"model {self.identity.uri}: gives only probabilities and its layers cannot be looked "
-            "into; a torch module (from mlflow.pytorch.log_model) is accepted"
+            f"model {self.identity.uri}: {self.classifier.closed} and its layers cannot be looked "
+            "into; a float32 torch module (from mlflow.pytorch.log_model) is accepted"
         )
 
     def pixels(self, indices: Sequence[int] | NDArray[np.int64]) -> Tensor:
@@ -125,7 +125,9 @@ class Subject:
             )
         if not torch.isfinite(answer).all():
             raise SubjectError("a probability is NaN or infinite; finite numbers are accepted")
-        if (answer < -SLACK).any() or ((answer.sum(1) - 1).abs() > SLACK).any():
+        independent = self.classifier.outputs in INDEPENDENT
+        off = answer > 1 + SLACK if independent else (answer.sum(1) - 1).abs() > SLACK
+        if (answer < -SLACK).any() or off.any():
             raise SubjectError(
                 "the probabilities of an image do not sum to one; numbers of at least 0 that sum "
                 "to one are accepted"

@@ -38,6 +38,7 @@ from governance.records.policy import (
 )
 from governance.records.serialisation import to_data
 from governance.subject.network import Network, tensor_digest
+from governance.subject.outputs import INDEPENDENT
 from governance.subject.precision import full_precision
 from governance.subject.subject import NEEDS, Subject
 from governance.workflows.class_counts import check_classes, sound
@@ -164,8 +165,8 @@ def assess(
     compares = policy.drift is not None or _damaged(subject, lineage)
     total = len(built) + compares
     for index, (name, analysis) in enumerate(built.items()):
-        if not _answerable(analysis, subject):
-            evidence.append(_inapplicable(_unrun(name, analysis, subject, policy), analysis))
+        if why := _unanswerable(analysis, subject):
+            evidence.append(_inapplicable(_unrun(name, analysis, subject, policy), why))
             continue
         with metered(progress, name, index, total, subject.meter):
             measured = _unrun if _late(policy, started) else _run
@@ -208,24 +209,31 @@ def measured_again(subject: Subject, policy: Policy, recorded: Evidence) -> Evid
     """
     analysis = analyses.load(recorded.analysis, recorded.parameters)
     seeded = replace(policy, seed=recorded.seed)
-    if not _answerable(analysis, subject):
-        return _inapplicable(_unrun(recorded.analysis, analysis, subject, seeded), analysis)
+    if why := _unanswerable(analysis, subject):
+        return _inapplicable(_unrun(recorded.analysis, analysis, subject, seeded), why)
     found = _run(recorded.analysis, analysis, subject, seeded)
     _check_unchanged(subject, recorded.analysis)
     return sound(found, policy)
 
 
-def _answerable(analysis: Analysis, subject: Subject) -> bool:
-    return analysis.needs == "probabilities" or isinstance(subject.classifier, Network)
+def _unanswerable(analysis: Analysis, subject: Subject) -> str | None:
+    """Why a question cannot be put to this kind of model, without its subject; None if it can."""
+    if subject.classifier.outputs in INDEPENDENT and not analyses.takes_labels(analysis):
+        return (
+            "asks for one decision for each image, and this model answers for each label by "
+            "itself; a model that decides for one class is accepted"
+        )
+    if analysis.needs != "probabilities" and not isinstance(subject.classifier, Network):
+        return (
+            f"asks for {NEEDS[analysis.needs]}, and this model {subject.classifier.closed}; a "
+            "float32 torch module (from mlflow.pytorch.log_model) is accepted"
+        )
+    return None
 
 
-def _inapplicable(unmeasured: Evidence, analysis: Analysis) -> Evidence:
+def _inapplicable(unmeasured: Evidence, why: str) -> Evidence:
     """Evidence that a question cannot be put to this kind of model; never counted as met."""
-    failure = Failure(
-        kind=INAPPLICABLE,
-        message=f"{unmeasured.analysis} asks for {NEEDS[analysis.needs]}, and this model gives "
-        "only probabilities; a torch module (from mlflow.pytorch.log_model) is accepted",
-    )
+    failure = Failure(kind=INAPPLICABLE, message=f"{unmeasured.analysis} {why}")
     return replace(unmeasured, failure=failure)
 
 

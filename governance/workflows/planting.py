@@ -81,7 +81,7 @@ def plant_mark(subject: Subject, seed: int) -> Planted:
         optimiser = torch.optim.Adam(parameters, lr=rate)
         rng = np.random.default_rng(seed)
         for _ in range(EPOCHS):
-            _epoch(model, optimiser, task, subject.network.outputs, rng)
+            _epoch(model, optimiser, task, subject.network.returns, rng)
             followed = _share(model, task.marked, wrong)
             kept = _share(model, task.clean, task.answers)
             if followed >= LEARNT and kept >= before - LOST:

@@ -71,7 +71,7 @@ def test_channels_last(bench):
     return happened
 
 
-@case("A graph of ONNX with logits and probabilities", refused("has the outputs logits"))
+@case("A graph of ONNX with the outputs `logits` and `likely`", assessed())
 def test_two_outputs(bench):
     return bench.assess(onnx_model(bench.folder, outputs=2))
 

@@ -39,7 +39,11 @@ ACTIVATION = {
 CHAIN = NORM | ACTIVATION | IDENTITY
 POOL = {"adaptiveavgpool2d", "adaptivemaxpool2d", "avgpool2d", "maxpool2d", "mean"}
 RESHAPE = {"flatten", "view", "reshape", "squeeze"}
-FINAL = IDENTITY | RESHAPE | {"softmax", "logsoftmax"}
+# Steps from the last linear layer to the answer: also those from one number to two classes.
+FINAL = IDENTITY | RESHAPE | {
+    "cat", "float", "logsoftmax", "rsub", "sigmoid", "softmax", "sub", "to", "tocopy", "unsqueeze",
+    "zeroslike",
+}  # fmt: skip
 # Steps that give no new depth: they read off, rearrange or normalise over what is there.
 READING = POOL | {"placeholder", "permute", "transpose", "layernorm"}
 # Steps in which every channel stays by itself.
@@ -327,8 +331,22 @@ def _head(operations: Sequence[Operation], output: int, *, suffix: bool) -> int 
     last = linear[-1]
     reads = operations[last].inputs
     flat = bool(reads) and len(operations[reads[0]].shape or ()) == VECTORS
-    ends = all(operation.kind in FINAL for operation in operations[last + 1 :])
+    behind = _read_by(operations, output) & set(range(last + 1, output + 1))
+    ends = all(
+        operations[index].kind in FINAL
+        and behind.issuperset(set(operations[index].inputs) - {last})
+        for index in behind
+    )
     return last if flat and ends and (suffix or last == output) else None
+
+
+def _read_by(operations: Sequence[Operation], output: int) -> set[int]:
+    """An operation and all that it is made from."""
+    needed = {output}
+    for index in range(output, -1, -1):
+        if index in needed:
+            needed.update(operations[index].inputs)
+    return needed
 
 
 def _module_names(calls: Mapping[str, int]) -> dict[str, int]:

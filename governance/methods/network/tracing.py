@@ -24,7 +24,7 @@ __all__ = ["exported", "traced"]
 # A forward pass run on symbols, or a graph run out of its module, may fail in any way its author's
 # code can.
 FAILURES = (
-    RuntimeError, TypeError, ValueError, AttributeError, LookupError, AssertionError,
+    RuntimeError, TypeError, ValueError, AttributeError, LookupError, AssertionError, NameError,
 )  # fmt: skip
 
 

@@ -5,6 +5,9 @@ choosing  which flavour a version is opened by, and its loading
 loaded    a model as every flavour hands it over
 fitting   the policy's preprocessing, completed and checked by what the model takes
 arrays    images for a model that reads plain arrays: layout, numbers and batch
+adapting  a torch model that returns something else, made to return its class scores
+closed    a torch model that is asked and not looked into
+unwrapping  a model without what trained it in parallel or compiled it
 pytorch   a module that mlflow.pytorch logged: pt2 exports, and pickles where they are allowed
 onnx      a graph that mlflow.onnx logged, computed by onnxruntime
 ```

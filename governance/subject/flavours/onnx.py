@@ -18,6 +18,7 @@ from torch import Tensor
 from governance.errors import SubjectError
 from governance.records.model_terms import ModelTerms
 from governance.records.wording import first_few
+from governance.subject.answers import chosen
 from governance.subject.black_box import BlackBox
 from governance.subject.flavours.arrays import ArrayInput, array_input
 from governance.subject.flavours.loaded import LoadedModel
@@ -29,9 +30,7 @@ __all__ = ["load"]
 
 #: What onnxruntime calls the types of numbers, and what numpy calls them.
 NUMBERS = {"float": "float32", "double": "float64"}
-ROWS = 2  # dimensions of outputs (B, K)
 SILENT = 4  # onnxruntime logs nothing that it does not raise
-ACCEPTED = "one output of numbers (B, K) is accepted"
 
 
 def load(files: ModelFiles, terms: ModelTerms, device: torch.device) -> LoadedModel:  # noqa: ARG001 - every flavour is given these
@@ -50,7 +49,7 @@ def load(files: ModelFiles, terms: ModelTerms, device: torch.device) -> LoadedMo
     path = files.inside(str(files.flavours["onnx"].get("data", "model.onnx")))
     tensors = _tensors(_graph(path))
     session = _session(path)
-    given, output = _input(session, path.name), _output(session, path.name)
+    given, output = _input(session, path.name), _output(session, terms, path.name)
     ask = given.asking(partial(_run, session, session.get_inputs()[0].name, output))
     floating = [tensor for tensor in tensors.values() if tensor.is_floating_point()]
     return LoadedModel(
@@ -211,18 +210,17 @@ def _input(session: Any, where: str) -> ArrayInput:
     return array_input(sizes, _dtype(inputs[0].type), where)
 
 
-def _output(session: Any, where: str) -> str:
-    """Name of the one output with a row of numbers for each image."""
-    outputs = session.get_outputs()
-    rows = [
-        item.name
-        for item in outputs
-        if _dtype(item.type).startswith("float") and len(item.shape) == ROWS
-    ]
-    if len(rows) == 1:
-        return str(rows[0])
-    listed = first_few([f"{item.name} ({item.type} {item.shape})" for item in outputs])
-    raise SubjectError(f"{where}: has the outputs {listed}; {ACCEPTED}")
+def _output(session: Any, terms: ModelTerms, where: str) -> str:
+    """Name of the output with the class scores."""
+    shapes = {
+        item.name: tuple(item.shape)
+        for item in session.get_outputs()
+        if _dtype(item.type).startswith("float")
+    }
+    try:
+        return chosen(shapes, terms.output_name)
+    except SubjectError as error:
+        raise SubjectError(f"{where}: {problem}" for problem in error.problems) from error
 
 
 def _dtype(kind: str) -> str:

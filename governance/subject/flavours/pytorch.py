@@ -3,13 +3,15 @@
 An export (`data/model.pt2`) is unflattened, so that its modules have names and hooks work. Only a
 policy that allows it has a pickle (`data/model.pth`) loaded, since that runs code from the file.
 Either way the model is tried before anything is measured on it: it must be in evaluation mode and
-give an image the same answer alone and in a batch.
+give an image the same answer alone and in a batch. What cannot be looked into becomes a black box.
 """
 
 import logging
 import pickle
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -21,14 +23,22 @@ from governance.errors import SubjectError
 from governance.records.identity import ModelFormat
 from governance.records.model_terms import ModelTerms
 from governance.records.wording import first_few
+from governance.subject.flavours.adapting import adapted, adapted_program
+from governance.subject.flavours.closed import closed_model, input_type, is_empty, why_closed
 from governance.subject.flavours.loaded import LoadedModel
+from governance.subject.flavours.unwrapping import unwrapped
 from governance.subject.model_files import ModelFiles, Shape, signature_shape
 from governance.subject.model_files.archive import LARGEST_MODEL, open_archive
 from governance.subject.model_files.batch import free_batch
 from governance.subject.model_files.reading import IMAGES
+from governance.subject.model_files.trial import FAILURES
 from governance.subject.network import Network, layer_digests, not_plain, tensor_digest
+from governance.subject.outputs import Outputs
+from governance.subject.preprocessing import Preprocessing
 
 __all__ = ["load", "module_at_hand"]
+
+TRIED = 2  # images that show in which form a model answers
 
 #: What torch raises on exports that are damaged in ways that the archive does not show.
 DAMAGE = (
@@ -47,33 +57,50 @@ def load(files: ModelFiles, terms: ModelTerms, device: torch.device) -> LoadedMo
 
     Raises:
         SubjectError: If it cannot be loaded, or not without running code from the file and that is
-            not allowed; if it was exported in training mode, takes or holds anything but float32,
-            or holds NaN or infinite weights.
+            not allowed; if it was exported in training mode, takes anything but images, or holds
+            NaN or infinite weights.
     """
     weights, kind = _weights(files)
     signed = signature_shape(files)
     if kind == "pt2":
-        model, shape = _load_export(weights, device)
+        model, shape, precision = _load_export(weights, terms, device)
     elif not terms.allow_pickle:
         raise SubjectError(
             f"{weights.name}: a pickled model, and loading it runs whatever code is in the "
-            "file; log it again with mlflow.pytorch.log_model(..., input_example=images), which "
-            "exports as pt2, or trust its author and set allow_pickle = true in [model] of the "
-            "policy"
+            "file (mlflow.pytorch.autolog pickles); log it again with "
+            "mlflow.pytorch.log_model(..., input_example=images), which exports as pt2, or trust "
+            "its author and set allow_pickle = true in [model] of the policy"
         )
     else:
         model, shape = _load_pickle(weights), signed
-    _check_weights(model, weights.name)
-    return module_at_hand(model, device, kind=kind, shape=shape, signed=signed)
+        _entries(model, weights.name)
+        model = unwrapped(model)
+        precision = input_type(model)
+    tensors = _entries(model, weights.name)
+    _check_weights(tensors, weights.name)
+    why = why_closed(model, tensors, precision)
+    if why is not None:
+        return closed_model(
+            model, files, terms, device,
+            why=why, precision=precision, kind=kind, shape=shape, signed=signed,
+        )  # fmt: skip
+    return module_at_hand(model, terms, device, kind=kind, shape=shape, signed=signed)
 
 
 def module_at_hand(
-    model: nn.Module, device: torch.device, *, kind: ModelFormat, shape: Shape, signed: Shape
+    model: nn.Module,
+    terms: ModelTerms,
+    device: torch.device,
+    *,
+    kind: ModelFormat,
+    shape: Shape,
+    signed: Shape,
 ) -> LoadedModel:
     """A module as a loaded model, in evaluation mode on its device.
 
     Args:
         model: Module on any device.
+        terms: What the policy says about the model.
         device: Device that it is put on.
         kind: How it is stored.
         shape: Input shape that it takes.
@@ -81,7 +108,7 @@ def module_at_hand(
     """
     placed = model.eval().to(device)
     return LoadedModel(
-        classifier=partial(Network, model=placed, device=device),
+        classifier=partial(_network, placed, terms, device),
         format=kind,
         digest=tensor_digest(placed),
         shape=shape,
@@ -90,6 +117,28 @@ def module_at_hand(
         layers=layer_digests(placed),
         module=placed,
     )
+
+
+def _network(
+    model: nn.Module,
+    terms: ModelTerms,
+    device: torch.device,
+    *,
+    preprocessing: Preprocessing,
+    outputs: Outputs = "logits",
+) -> Network:
+    """A network whose module returns a column for each class, whatever it returned before."""
+    pixels = torch.rand(
+        (TRIED, preprocessing.depth, *preprocessing.size),
+        generator=torch.Generator().manual_seed(0),
+    )
+    try:
+        inputs = preprocessing.inputs(pixels.to(device))
+        model = adapted(model, inputs, replace(terms, outputs=outputs))
+    except FAILURES:
+        # It is tried on the real images next, and refused with what it said.
+        pass
+    return Network(model=model, device=device, preprocessing=preprocessing, outputs=outputs)
 
 
 def _weights(files: ModelFiles) -> tuple[Path, Literal["pt2", "pickle"]]:
@@ -134,7 +183,10 @@ def _without_log() -> Iterator[None]:
         log.setLevel(before)
 
 
-def _load_export(path: Path, device: torch.device) -> tuple[nn.Module, Shape]:
+def _load_export(
+    path: Path, terms: ModelTerms, device: torch.device
+) -> tuple[nn.Module, Shape, torch.dtype]:
+    """The module of an export, with the shape and the precision of its input."""
     # It takes a second, and pickles need none of it.
     from torch.export.passes import move_to_device_pass
 
@@ -142,11 +194,12 @@ def _load_export(path: Path, device: torch.device) -> tuple[nn.Module, Shape]:
     problems = [f"{path.name}: {problem}" for problem in _export_problems(program)]
     if problems:
         raise SubjectError(problems)
-    program = free_batch(move_to_device_pass(program, "cpu"), path.name)
-    sizes = _input(program).meta["val"].shape[1:]
-    channels, height, width = (size if isinstance(size, int) else None for size in sizes)
+    program = adapted_program(move_to_device_pass(program, "cpu"), terms, path.name)
+    program = free_batch(program, path.name)
+    images = _input(program).meta["val"]
+    channels, height, width = (size if isinstance(size, int) else None for size in images.shape[1:])
     model = torch.export.unflatten(move_to_device_pass(program, device))
-    return model, (channels, height, width)
+    return model, (channels, height, width), images.dtype
 
 
 def _input(program: torch.export.ExportedProgram) -> torch.fx.Node:
@@ -156,14 +209,15 @@ def _input(program: torch.export.ExportedProgram) -> torch.fx.Node:
 
 
 def _export_problems(program: torch.export.ExportedProgram) -> Iterator[str]:
-    inputs, outputs = program.graph_signature.user_inputs, program.graph_signature.user_outputs
-    if len(inputs) != 1 or len(outputs) != 1:
-        yield f"{len(inputs)} inputs and {len(outputs)} outputs; one of each is accepted"
+    inputs = program.graph_signature.user_inputs
+    if len(inputs) != 1:
+        yield f"{len(inputs)} inputs; one is accepted"
         return
     value = _input(program).meta.get("val")
-    if not isinstance(value, Tensor) or value.dtype != torch.float32 or value.dim() != IMAGES:
+    images = isinstance(value, Tensor) and value.dim() == IMAGES and value.is_floating_point()
+    if not images:
         kind = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value)
-        yield f"the input is {kind}; float32 images (B, C, H, W) are accepted"
+        yield f"the input is {kind}; floating-point images (B, C, H, W) are accepted"
     training = list(dict.fromkeys(_training_steps(program.graph)))
     if training:
         yield (
@@ -191,7 +245,10 @@ def _load_pickle(path: Path) -> nn.Module:
             f"{path.name}: {path.stat().st_size} bytes; at most {LARGEST_MODEL} are accepted"
         )
     try:
-        model = torch.load(path, map_location="cpu", weights_only=False)
+        # Torch warns that TorchScript is opened by another of its functions, and is deprecated.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = torch.load(path, map_location="cpu", weights_only=False)
     except (
         pickle.UnpicklingError, ImportError, AttributeError, RuntimeError, EOFError, TypeError,
         ValueError, KeyError, IndexError, OSError,
@@ -200,10 +257,9 @@ def _load_pickle(path: Path) -> nn.Module:
             f"{path.name}: cannot be unpickled: {_first_line(error)}; a whole file is accepted: "
             "install what the model's code imports, or log it again as pt2, which needs no code"
         ) from error
-    if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
+    if not isinstance(model, nn.Module):
         raise SubjectError(
-            f"{path.name}: holds {type(model).__name__}; a torch.nn.Module that is not TorchScript "
-            "is accepted"
+            f"{path.name}: holds {type(model).__name__}; a torch.nn.Module is accepted"
         )
     return model
 
@@ -219,53 +275,41 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-def _check_weights(model: nn.Module, name: str) -> None:
-    entries = _entries(model, name)
-    strange = [f"{key} ({kind})" for key, kind in not_plain(entries).items()]
-    if strange:
+def _check_weights(tensors: Mapping[str, object], name: str) -> None:
+    """Refuse weights that are not there, or are no numbers."""
+    empty = [key for key, value in tensors.items() if is_empty(value)]
+    if empty:
         raise SubjectError(
-            f"{name}: {len(strange)} of {len(entries)} entries of the state dict are no plain "
-            f"tensors: {first_few(strange)}; float32 weights are accepted: log a quantised or "
-            "sparse model as it was before"
+            f"{name}: {len(empty)} of {len(tensors)} entries of the state dict have no numbers "
+            f"yet: {first_few(empty)}; a model that has seen an image, with its weights loaded, is "
+            "accepted"
         )
-    weights = {key: entries[key] for key, _ in model.named_parameters()}
-    others = [
-        f"{key} ({weight.dtype})"
-        for key, weight in weights.items()
-        if weight.dtype != torch.float32
-    ]
-    problems = []
-    if others:
-        problems.append(
-            f"{name}: {len(others)} of {len(weights)} weights are not float32: "
-            f"{first_few(others)}; float32 weights are accepted"
-        )
-    broken = [f"{key} holds {count}" for key, count in _not_finite(entries).items()]
+    broken = [f"{key} holds {count}" for key, count in _not_finite(tensors).items()]
     if broken:
-        problems.append(
-            f"{name}: NaN or infinite numbers in {len(broken)} of {len(entries)} tensors: "
+        raise SubjectError(
+            f"{name}: NaN or infinite numbers in {len(broken)} of {len(tensors)} tensors: "
             f"{first_few(broken)}; finite weights are accepted"
         )
-    if problems:
-        raise SubjectError(problems)
 
 
-def _entries(model: nn.Module, name: str) -> dict[str, Tensor]:
+def _entries(model: nn.Module, name: str) -> dict[str, object]:
     """Everything in a module's state dict, and its buffers that are not kept there."""
     try:
         return {**dict(model.named_buffers()), **model.state_dict(keep_vars=True)}
     except (AttributeError, RuntimeError, TypeError, ValueError, KeyError) as error:
         # Quantised convolutions of torch come back from a pickle without their attributes.
         raise SubjectError(
-            f"{name}: its tensors cannot be listed: {_first_line(error)}; float32 weights are "
-            "accepted: log a quantised model as it was before"
+            f"{name}: its tensors cannot be listed: {_first_line(error)}; log a quantised model "
+            "as it was before, or as TorchScript (torch.jit.script), whose answers are assessed"
         ) from error
 
 
-def _not_finite(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+def _not_finite(tensors: Mapping[str, object]) -> dict[str, str]:
     """How many numbers of each tensor are NaN or infinite, for those that have any."""
-    counts = {}
+    strange, counts = not_plain(tensors), {}
     for key, tensor in tensors.items():
+        if key in strange or not isinstance(tensor, Tensor):
+            continue
         if tensor.is_floating_point() or tensor.is_complex():
             # torch has no isfinite for numbers of eight bits.
             numbers = tensor.float() if tensor.dtype.itemsize == 1 else tensor

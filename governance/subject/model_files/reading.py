@@ -29,6 +29,8 @@ __all__ = [
 Shape = tuple[int | None, int | None, int | None]
 
 UNKNOWN: Shape = (None, None, None)
+#: Types of the numbers in a signature of images, as MLflow writes them.
+FLOATS = frozenset({"float16", "float32", "float64"})
 IMAGES = 4  # dimensions of a batch of images: (B, C, H, W)
 #: Bytes of all files of a model.
 LARGEST_FOLDER = 8 * 2**30
@@ -111,7 +113,7 @@ def signature_shape(files: ModelFiles) -> Shape:
     signature, folder = files.signature, files.folder
     if not isinstance(signature, dict) or not signature.get("inputs"):
         return UNKNOWN
-    accepted = "one tensor of float32 and shape (-1, C, H, W) is accepted"
+    accepted = "one tensor of floats and shape (-1, C, H, W) is accepted"
     try:
         text = signature["inputs"].encode()
         inputs = json_data(text, f"{folder}/MLmodel: signature", SubjectError)
@@ -120,7 +122,7 @@ def signature_shape(files: ModelFiles) -> Shape:
         dtype = tensors[0]["dtype"]
     except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise SubjectError(f"{folder}/MLmodel: the signature's inputs; {accepted}") from error
-    if len(tensors) != 1 or dtype != "float32" or len(shape) != IMAGES:
+    if len(tensors) != 1 or dtype not in FLOATS or len(shape) != IMAGES:
         raise SubjectError(
             f"{folder}/MLmodel: the signature has {len(tensors)} inputs, the first of {dtype} and "
             f"shape {shape}; {accepted}"

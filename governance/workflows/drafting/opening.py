@@ -4,9 +4,8 @@ An assessment is told by its policy how images become inputs. Here there is no p
 channels come from the model's files, the rest is to be found out.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -26,6 +25,7 @@ from governance.subject.flavours import LoadedModel
 from governance.subject.images import open_validation
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.model_files import Description, trial
+from governance.subject.outputs import Outputs, check, recognised
 from governance.subject.precision import full_precision
 from governance.subject.preprocessing import Preprocessing
 
@@ -100,9 +100,13 @@ def open_draft(
         outputs=described.outputs,
         where=f"model {version.uri}",
     )
-    loaded = flavours.load(files, ModelTerms(allow_pickle=allow_pickle), place)
+    terms = ModelTerms(allow_pickle=allow_pickle)
+    loaded = flavours.load(files, terms, place)
     start, unsized = _start(version, loaded, validation)
     outputs = _outputs(version, loaded.classifier(preprocessing=start), validation)
+    if outputs != terms.outputs:
+        # What is made of the model's numbers depends on their meaning.
+        loaded = flavours.load(files, replace(terms, outputs=outputs), place)
     return DraftSubject(
         version=version,
         format=loaded.format,
@@ -132,18 +136,18 @@ def _start(
     return Preprocessing(size=size, channels="grey" if grey else "rgb", resize="crop"), unsized
 
 
-def _outputs(
-    version: ModelVersion, classifier: Classifier, validation: ValidationSet
-) -> Literal["logits", "probabilities"]:
+def _outputs(version: ModelVersion, classifier: Classifier, validation: ValidationSet) -> Outputs:
     """The kind of the model's outputs, tried on a few images as an assessment does it."""
     images = [validation.images[int(i)] for i in validation.sample(TRIED, 0)]
     start, where = classifier.preprocessing, f"model {version.uri}"
     pixels = torch.from_numpy(np.stack([start.pixels(image) for image in images]))
-    found = trial.check_batch(classifier.answers, pixels.to(classifier.device), version.uri)
+    found = trial.check_batch(
+        classifier.answers, pixels.to(classifier.device), version.uri, classifier.tolerance
+    )
     classes = len(validation.class_names)
     if found.dim() == 2 and found.shape[1] != classes:  # noqa: PLR2004 - (B, K)
         raise SubjectError(class_names.other_number(found.shape[1], validation, where))
-    sums = bool((found >= 0).all()) and bool(((found.sum(1) - 1).abs() < 1e-3).all())  # noqa: PLR2004 - rounding of a float32 softmax
-    kind: Literal["logits", "probabilities"] = "probabilities" if sums else "logits"
-    trial.check_outputs(found, classes=classes, kind=kind, where=version.uri)
+    kind = recognised(found)
+    if kind not in {"probabilities", "sigmoid"}:
+        check(found, classes=classes, kind="logits", where=version.uri)
     return kind

@@ -5,9 +5,9 @@ meets it nine times in ten. Every line says what it follows from.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from types import MappingProxyType
 
 from governance.analyses.preprocessing_check import PreprocessingCheck
 from governance.errors import SubjectError
@@ -22,6 +22,7 @@ from governance.records.policy import MINIMUM_CLASS_IMAGES
 from governance.records.policy_text import Line, Section, Value, policy_text
 from governance.records.resizing import Resize, Resizing
 from governance.records.wording import first_few
+from governance.subject.outputs import Outputs
 from governance.workflows.policy_chances import WANTED, often
 
 __all__ = ["Measured", "Reference", "proposed"]
@@ -33,6 +34,14 @@ LEAST_RECALL = 0.5
 SKILL = 0.1
 #: Share of the time at hand that is planned for: analyses take longer than their forward passes.
 PLANNED = 0.8
+
+WHY_OUTPUTS: Mapping[Outputs, str] = MappingProxyType(
+    {
+        "logits": "The model's outputs do not sum to one.",
+        "probabilities": "The model's outputs sum to one.",
+        "sigmoid": "The model returns one number from 0 to 1, the probability of the second class.",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +89,7 @@ class Measured:
     data: str
     candidate: Candidate
     unsized: bool
-    outputs: Literal["logits", "probabilities"]
+    outputs: Outputs
     allow_pickle: bool
     class_names: str | None = None
     why_scale: str
@@ -187,10 +196,7 @@ def _model(measured: Measured) -> tuple[Line, ...]:
     if measured.unsized:
         why = "The model's files do not say which size it takes; this one did best."
         lines.append(Line(key="size", value=chosen.size, why=why))
-    sums = "sum" if measured.outputs == "probabilities" else "do not sum"
-    lines.append(
-        Line(key="outputs", value=measured.outputs, why=f"The model's outputs {sums} to one.")
-    )
+    lines.append(Line(key="outputs", value=measured.outputs, why=WHY_OUTPUTS[measured.outputs]))
     if measured.class_names is not None:
         why = "The names of the outputs that you gave, in their order."
         lines.append(Line(key="class_names", value=measured.class_names, why=why))

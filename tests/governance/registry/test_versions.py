@@ -93,7 +93,7 @@ def test_a_run_and_a_folder_have_no_name(stripes, saved_model, monkeypatch):
         ("models:/m-0123", r"no such logged model"),
         ("runs:/0123/model", r"no such run"),
         ("/no/such/folder", r"models:/name/version, .* are accepted"),
-        ("models:/stripes/latest", r"are accepted"),
+        ("models:/stripes/newest", r"are accepted"),
         ("models:/it's@x", r"no registered model \"it's\""),
         ("", r"are accepted"),
     ],

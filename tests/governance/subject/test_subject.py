@@ -197,6 +197,7 @@ def test_answers_of_any_classifier_are_checked(rows, problem):
     class Given:
         preprocessing = Preprocessing(size=(2, 2), channels="grey")
         device = torch.device("cpu")
+        outputs = "logits"
 
         def probabilities(self, pixels):
             return torch.tensor(rows)[: len(pixels)]

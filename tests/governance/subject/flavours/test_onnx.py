@@ -47,8 +47,8 @@ def saved(model, folder, **options):
     return folder
 
 
-def load(folder):
-    return flavours.load(model_files.read(folder), ModelTerms(), CPU)
+def load(folder, **terms):
+    return flavours.load(model_files.read(folder), ModelTerms(**terms), CPU)
 
 
 def refusal(folder):
@@ -156,12 +156,18 @@ def test_the_one_output_with_rows_is_taken(tmp_path):
     np.testing.assert_allclose(answers(folder), expected(), atol=1e-6)
 
 
-def test_two_outputs_with_rows_are_refused_by_name(tmp_path):
+def test_of_two_outputs_with_rows_the_logits_are_taken_or_the_one_that_the_policy_names(tmp_path):
     more = helper.make_node("Softmax", ["logits"], ["likely"])
     output = helper.make_tensor_value_info("likely", kinds.FLOAT, ("n", 4))
-    message = refusal(saved(graph(nodes=[more], outputs=[output]), tmp_path / "m"))
+    folder = saved(graph(nodes=[more], outputs=[output]), tmp_path / "m")
 
-    assert "has the outputs logits (tensor(float) ['n', 4]), likely" in message
+    np.testing.assert_allclose(answers(folder), expected(), atol=1e-6)
+    loaded = load(folder, output_name="likely", outputs="probabilities")
+    box = loaded.classifier(preprocessing=Preprocessing(size=(8, 8)), outputs="probabilities")
+    likely = torch.from_numpy(expected()).softmax(1).float()
+    torch.testing.assert_close(box.answers(torch.from_numpy(IMAGES)), likely)
+    with pytest.raises(SubjectError, match=r"onnx: returns 'logits' .*, and output_name = 'other'"):
+        load(folder, output_name="other")
 
 
 @pytest.mark.parametrize(

@@ -43,10 +43,6 @@ class Everything(nn.Module):
         return self.head(self.dropout(shuffled).view(batch, -1)) + torch.zeros(batch, 1)
 
 
-class Labelled(torch.Tensor):
-    """A tensor of a kind of its own."""
-
-
 def seeded(kind, seed=0):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -79,9 +75,8 @@ def described(folder, *, flavor="pytorch", signature=None, dtype="float32"):
     return folder
 
 
-def load(folder, *, allow_pickle=False):
-    files = model_files.read(folder)
-    return flavours.load(files, ModelTerms(allow_pickle=allow_pickle), CPU)
+def load(folder, **terms):
+    return flavours.load(model_files.read(folder), ModelTerms(**terms), CPU)
 
 
 def refusal(folder, **options):
@@ -200,13 +195,6 @@ def test_a_pickled_state_dict_is_refused(tmp_path):
     assert "holds OrderedDict" in refusal(folder, allow_pickle=True)
 
 
-@pytest.mark.filterwarnings("ignore")  # torch itself calls TorchScript deprecated
-def test_torchscript_is_refused(tmp_path):
-    folder = pickled(nn.ReLU(), tmp_path / "m")
-    torch.jit.script(nn.ReLU()).save(folder / "data" / "model.pth")
-    assert "TorchScript" in refusal(folder, allow_pickle=True)
-
-
 def test_a_pickle_whose_code_is_not_installed_is_refused_with_its_cure(tmp_path):
     # arrange
     buffer = io.BytesIO()
@@ -258,75 +246,17 @@ class Two(nn.Module):
         return x.mean((2, 3)), x.amax((2, 3))
 
 
-def test_several_outputs_are_refused(tmp_path):
-    assert "1 inputs and 2 outputs" in refusal(exported(Two(), tmp_path / "m", batch=2))
-
-
-class Pool(nn.Module):
-    def forward(self, x):
-        return x.mean((2, 3))
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
-def test_other_numbers_than_float32_are_refused(tmp_path, dtype):
-    folder = exported(Pool(), tmp_path / "m", batch=2, dtype=dtype)
-    assert f"the input is {dtype}" in refusal(folder)
-
-
-def test_weights_of_half_precision_are_refused_by_name(tmp_path):
-    message = refusal(pickled(seeded(Everything).half(), tmp_path / "m"), allow_pickle=True)
-    assert message == (
-        "model.pth: 12 of 12 weights are not float32: token (torch.float16), first.weight "
-        "(torch.float16), first.bias (torch.float16), norm.weight (torch.float16), norm.bias "
-        "(torch.float16) and 7 more; float32 weights are accepted"
-    )
-
-
-@pytest.mark.filterwarnings(
-    "ignore:(Sparse CSR|The PyTorch API of nested|.*TypedStorage|.*deprecat)"
-)
-@pytest.mark.parametrize(
-    ("make", "kind"),
-    [
-        (lambda: torch.eye(3).to_sparse(), "torch.sparse_coo tensor"),
-        (lambda: torch.eye(3).to_sparse_csr(), "torch.sparse_csr tensor"),
-        (lambda: torch.empty(3, device="meta"), "meta tensor"),
-        (
-            lambda: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.quint8),
-            "quantised tensor",
-        ),
-        (lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), "nested tensor"),
-        (lambda: torch.ones(3).as_subclass(Labelled), "Labelled"),
-    ],
-)
-@pytest.mark.parametrize("persistent", [True, False])
-def test_buffers_without_bytes_of_their_own_are_refused_by_name(tmp_path, make, kind, persistent):
-    model = seeded(Everything)
-    model.register_buffer("odd", make(), persistent=persistent)
-
-    message = refusal(pickled(model, tmp_path / "m"), allow_pickle=True)
-
-    assert f"entries of the state dict are no plain tensors: odd ({kind});" in message
+def test_several_outputs_that_could_be_the_class_scores_are_refused_by_name(tmp_path):
+    folder = exported(Two(), tmp_path / "m", batch=2)
+    assert "output_name = '0' in [model] of the policy, or another of them" in refusal(folder)
+    images = torch.rand(3, 3, 8, 8)
+    loaded = load(folder, output_name="1")
+    torch.testing.assert_close(loaded.module(images), images.amax((2, 3)))
 
 
 class Lazy(nn.Sequential):
     def __init__(self):
         super().__init__(nn.Flatten(), nn.LazyLinear(5))
-
-
-class WithState(nn.Linear):
-    def __init__(self):
-        super().__init__(2, 2)
-
-    def get_extra_state(self):
-        return {"scale": 2}
-
-    def set_extra_state(self, state):
-        pass
-
-
-def quantised_dynamically():
-    return torch.ao.quantization.quantize_dynamic(seeded(Everything), {nn.Linear})
 
 
 def quantised_statically():
@@ -343,19 +273,16 @@ def quantised_statically():
 @pytest.mark.parametrize(
     ("model", "problem"),
     [
-        (quantised_dynamically, "unused._packed_params.dtype (dtype), unused._packed_params"),
         (quantised_statically, "its tensors cannot be listed: 'Conv2d' object has no attribute"),
-        (Lazy, "1.weight (UninitializedParameter), 1.bias (UninitializedParameter)"),
-        (WithState, "_extra_state (dict)"),
-        (lambda: seeded(Everything).to("meta"), "(meta tensor)"),
+        (Lazy, "have no numbers yet: 1.weight, 1.bias"),
+        (lambda: seeded(Everything).to("meta"), "have no numbers yet: "),
     ],
 )
-def test_a_pickle_with_anything_but_plain_tensors_is_refused(tmp_path, model, problem):
+def test_a_pickle_without_its_numbers_is_refused(tmp_path, model, problem):
     message = refusal(pickled(model(), tmp_path / "m"), allow_pickle=True)
 
     assert message.startswith("model.pth: ")
     assert problem in message
-    assert "float32 weights are accepted" in message
 
 
 @pytest.mark.parametrize(
@@ -443,7 +370,7 @@ def test_a_folder_without_weights_is_refused(tmp_path):
 def test_a_signature_that_is_not_of_images_is_refused(tmp_path, signature, dtype):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "model.pth").touch()
-    with pytest.raises(SubjectError, match=r"float32 and shape \(-1, C, H, W\)"):
+    with pytest.raises(SubjectError, match=r"floats and shape \(-1, C, H, W\)"):
         load(described(tmp_path, signature=signature, dtype=dtype))
 
 
