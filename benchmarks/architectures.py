@@ -146,23 +146,23 @@ def fit(model: nn.Module, inputs: Tensor, labels: np.ndarray) -> None:
     for part in inputs.split(16):
         model(part)
     model.eval()
-    last = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    if not last:
-        return
+    last = [module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
     seen: list[Tensor] = []
-    hook = last[-1].register_forward_pre_hook(lambda _, given: seen.append(given[0].flatten(1)))
+    hook = last.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     for part in inputs.split(16):
         model(part)
     hook.remove()
-    x = torch.cat(seen).double()
+    # SqueezeNet ends in a convolution and a mean.
+    maps = isinstance(last, nn.Conv2d)
+    x = torch.cat([item.mean((2, 3)) if maps else item for item in seen]).double()
     centre = x.mean(0)
     y = torch.from_numpy(np.where(labels[:, None] == np.arange(2), 3.0, -3.0))
     gram = (x - centre) @ (x - centre).T
     ridge = gram + 0.1 * gram.diagonal().mean() * torch.eye(len(x), dtype=torch.float64)
     weight = (x - centre).T @ torch.linalg.solve(ridge, y)
-    last[-1].weight.copy_(weight.T)
-    if last[-1].bias is not None:
-        last[-1].bias.copy_(-centre @ weight)
+    last.weight.copy_(weight.T.view_as(last.weight))
+    if last.bias is not None:
+        last.bias.copy_(-centre @ weight)
 
 
 def peak(*, reset: bool = False) -> int:

@@ -51,7 +51,7 @@ def turned_images(assessment: Assessment, noun: str) -> TurnedImages | None:
     if most is not None and number_in(most, "newly_wrong"):
         who = named(str(most["class"]), noun)
         lost, images = _counted(most, "newly_wrong"), _counted(most, "n")
-        text += f" Most of one class are of {who}: {lost} of {images} turned wrong."
+        text += f" Most were lost by {who}: {lost} of its {images} images turned wrong."
     return TurnedImages(text=text, figure=_figure(assessment))
 
 

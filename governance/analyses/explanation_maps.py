@@ -48,7 +48,7 @@ from torch.nn import functional
 from governance.errors import AnalysisError
 from governance.methods import figures
 from governance.methods.coarse_maps import Maps, mass_in, pack, rank_distance, ranked
-from governance.methods.network import trace
+from governance.methods.network import backward_batch, trace
 from governance.methods.statistics import intervals
 from governance.records.evidence import Cell, Figure, Interval, Measurement, Metric, Table
 from governance.records.wording import missing
@@ -208,7 +208,11 @@ def _integrated(
 
 def _slopes(subject: Subject, path: Tensor, truth: Tensor) -> Tensor:
     gradients = []
-    for rows in torch.split(torch.arange(len(path)), subject.batch_size):
+    size = backward_batch(
+        subject.network.model, lambda images: _score(subject, images, truth[:2]), path[:2],
+        subject.batch_size,
+    )  # fmt: skip
+    for rows in torch.split(torch.arange(len(path)), size):
         with torch.enable_grad():
             leaf = path[rows].detach().requires_grad_()
             score = _score(subject, leaf, truth[rows])

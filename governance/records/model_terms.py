@@ -11,7 +11,7 @@ from governance.records.toml_reader import Reader
 __all__ = ["FLAVOURS", "Flavour", "Layout", "ModelTerms", "Outputs", "read_model_terms"]
 
 #: Ways to open a model: those that MLflow knows, and through a scoring server.
-Flavour = Literal["pytorch", "onnx", "served"]
+Flavour = Literal["pytorch", "transformers", "onnx", "served"]
 FLAVOURS: tuple[str, ...] = get_args(Flavour)
 #: Order in which a model that is no torch module takes the numbers of a batch of images.
 Layout = Literal["channels_first", "channels_last", "no_channels", "flat"]

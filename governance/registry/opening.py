@@ -12,7 +12,7 @@ from governance.registry.materials import Materials, gather
 from governance.registry.training_curves import named
 from governance.registry.versions import ModelVersion
 from governance.subject import class_names, flavours, model_files, outputs
-from governance.subject.flavours.fitting import fitted
+from governance.subject.flavours.fitting import check_processor, fitted
 from governance.subject.flavours.scoring_server import Ask
 from governance.subject.images import open_validation
 from governance.subject.images.validation_set import ValidationSet
@@ -90,6 +90,10 @@ def open_materials(
         validation=validation,
         history=named(materials.history, training_signs.names(validation.class_names)),
     )
+    if loaded.processor is not None:
+        for index in validation.sample(TRIED, policy.seed):
+            image = validation.images[int(index)]
+            check_processor(loaded.processor, preprocessing, image, version.uri)
     try_out(subject, policy.seed)
     return subject
 

@@ -5,6 +5,7 @@ A black box answers and is not looked into. Every analysis that does so does not
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from case_table import assessed, case, refused
 
@@ -85,3 +86,37 @@ def test_another_flavour(bench):
     place.mkdir()
     (place / "MLmodel").write_text("flavors: {spacy: {model_data: model.spacy}}")
     return bench.assess(place)
+
+
+def transformers_model(folder):
+    """A tiny vision transformer in a folder as `mlflow.transformers.save_model` writes it."""
+    library = pytest.importorskip("transformers")
+    config = library.ViTConfig(
+        image_size=16, patch_size=8, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=8,
+        id2label=dict(enumerate(("a dark", "b grey", "c bright"))),
+    )  # fmt: skip
+    place = folder / "model"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        library.ViTForImageClassification(config).save_pretrained(place / "model")
+    processor = library.ViTImageProcessor(size={"height": 16, "width": 16})
+    processor.save_pretrained(place / "components" / "image_processor")
+    table = {"task": "image-classification", "components": ["image_processor"]}
+    text = {"flavors": {"transformers": table, "python_function": {}}}
+    (place / "MLmodel").write_text(yaml.safe_dump(text))
+    return place
+
+
+@case("An image classifier of transformers, prepared as by its image processor", assessed())
+def test_a_transformers_classifier(bench):
+    place = transformers_model(bench.folder)
+    return bench.assess(place, model="mean = [0.5]\nstd = [0.5]")
+
+
+@case(
+    "An image classifier of transformers, prepared in another way than by its image processor",
+    refused("of 255 levels apart", "is accepted in [model] of the policy: resize = "),
+)
+def test_another_preparation(bench):
+    return bench.assess(transformers_model(bench.folder))

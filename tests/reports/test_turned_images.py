@@ -40,7 +40,7 @@ def test_part_d_says_how_many_turned_whether_it_is_chance_and_of_which_class_mos
 
     assert found.text.startswith("Of 1,500 images, 72 turned wrong and 8 turned right.")
     assert "probability below 0.001 (McNemar's exact test)" in found.text
-    assert "Most of one class are of class “<b>8</b>”: 43 of 150 turned wrong." in found.text
+    assert "Most were lost by class “<b>8</b>”: 43 of its 150 images turned wrong." in found.text
     assert "<b>8" not in to_html(compared()).partition('id="turned"')[2].partition("</section>")[0]
 
 

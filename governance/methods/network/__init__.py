@@ -13,9 +13,19 @@ rerun       where nothing can be traced: the network watched and run again
 ```
 """
 
-from governance.methods.network.batches import together
+from governance.methods.network.batches import backward_batch, together
 from governance.methods.network.layers import Unit
 from governance.methods.network.layouts import MAPS, Layout
 from governance.methods.network.network import HEAD, Path, TracedNetwork, trace
 
-__all__ = ["HEAD", "MAPS", "Layout", "Path", "TracedNetwork", "Unit", "together", "trace"]
+__all__ = [
+    "HEAD",
+    "MAPS",
+    "Layout",
+    "Path",
+    "TracedNetwork",
+    "Unit",
+    "backward_batch",
+    "together",
+    "trace",
+]

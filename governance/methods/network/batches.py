@@ -1,14 +1,16 @@
 """Batches: images, or layers, in parts that fit into memory beside what is held of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 
 from governance.errors import AnalysisError
 from governance.methods.image_tensors import Images, image_tensor
 
-__all__ = ["batches", "together"]
+__all__ = ["backward_batch", "batches", "together"]
 
 MEMORY = 512 * 2**20  # bytes of feature maps held at once
 
@@ -37,6 +39,35 @@ def batches(
         )
     for part in _parts(len(images), max(1, min(batch_size, MEMORY // max(1, held)))):
         yield part, images[part].to(example).contiguous()
+
+
+def backward_batch(
+    model: nn.Module, score: Callable[[Tensor], Tensor], inputs: Tensor, most: int
+) -> int:
+    """Largest number of images whose backward pass fits into memory.
+
+    Args:
+        model: The model, whose weights are held anyway.
+        score: What is differentiated, from inputs.
+        inputs: (B, C, H, W), a few images to measure on what one keeps.
+        most: Largest number accepted.
+    """
+    own = {item.untyped_storage().data_ptr() for item in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            # A view may be of less than its storage, an expanded one of more.
+            size = min(tensor.numel() * tensor.element_size(), storage.nbytes())
+            kept[storage.data_ptr()] = max(size, kept.get(storage.data_ptr(), 0))
+        return tensor
+
+    with torch.enable_grad(), saved_tensors_hooks(note, lambda tensor: tensor):
+        # Held to the end, so that no memory is kept twice at the same place.
+        held = score(inputs.detach().requires_grad_())
+    del held
+    return max(1, min(most, len(inputs) * MEMORY // max(1, sum(kept.values()))))
 
 
 def together(sizes: Mapping[str, int]) -> list[list[str]]:

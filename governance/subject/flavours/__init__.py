@@ -13,6 +13,7 @@ scoring_server  one request after another to an address, within bounds
 invocations     what a scoring server is asked about images, and its answer as numbers
 arranging       a batch in the order that a model without a torch module takes
 pytorch   a module that mlflow.pytorch logged: pt2 exports, and pickles where they are allowed
+transformers  an image classifier that mlflow.transformers logged, a torch module
 onnx      a graph that mlflow.onnx logged, computed by onnxruntime
 ```
 

@@ -12,7 +12,7 @@ import torch
 from governance.errors import SubjectError
 from governance.records.model_terms import ModelTerms
 from governance.records.wording import first_few
-from governance.subject.flavours import onnx, pytorch, served
+from governance.subject.flavours import onnx, pytorch, served, transformers
 from governance.subject.flavours.loaded import LoadedModel
 from governance.subject.flavours.scoring_server import Ask
 from governance.subject.model_files import ModelFiles
@@ -23,7 +23,9 @@ __all__ = ["chosen", "load"]
 Load = Callable[[ModelFiles, ModelTerms, torch.device], LoadedModel]
 
 #: By the flavour's name in a policy, the most transparent first.
-LOADERS: Mapping[str, Load] = MappingProxyType({"pytorch": pytorch.load, "onnx": onnx.load})
+LOADERS: Mapping[str, Load] = MappingProxyType(
+    {"pytorch": pytorch.load, "transformers": transformers.load, "onnx": onnx.load}
+)
 #: By the flavour's name in a policy, its name in an MLmodel file where that is another.
 NAMED: Mapping[str, str] = MappingProxyType({"pyfunc": "python_function"})
 

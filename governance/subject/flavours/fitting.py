@@ -1,14 +1,21 @@
 """Fitting: the preprocessing of a policy, completed and checked by what the model takes."""
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
 from governance.errors import SubjectError
 from governance.records.model_terms import ModelTerms
-from governance.subject.flavours.loaded import LoadedModel
+from governance.records.numbers import number
+from governance.subject.flavours.loaded import LoadedModel, Processor
 from governance.subject.preprocessing import Preprocessing
 
-__all__ = ["fitted"]
+__all__ = ["check_processor", "fitted"]
 
 #: Standard deviation that makes numbers from 0 to 255 of pixels in [0, 1].
 LEVEL = 1 / 255
+#: Levels of 255 by which two ways of rounding may be apart.
+MOST_LEVELS = 1.01
 
 
 def fitted(terms: ModelTerms, loaded: LoadedModel, where: str) -> Preprocessing:
@@ -63,3 +70,37 @@ def fitted(terms: ModelTerms, loaded: LoadedModel, where: str) -> Preprocessing:
     return Preprocessing(
         size=size, channels=terms.channels, mean=terms.mean, std=terms.std, resize=terms.resize
     )
+
+
+def check_processor(
+    processor: Processor, preprocessing: Preprocessing, image: NDArray[np.uint8], where: str
+) -> None:
+    """Refuse a policy that prepares an image in another way than what will prepare it in service.
+
+    Args:
+        processor: What lies beside the model.
+        preprocessing: Preprocessing of the policy.
+        image: Decoded image.
+        where: Name of the model in messages.
+
+    Raises:
+        SubjectError: If the two give other numbers, with the lines that give the same.
+    """
+    ours = preprocessing.inputs(torch.from_numpy(preprocessing.pixels(image))[None])[0].numpy()
+    theirs = processor.prepare(image)
+    cure = (
+        "images are prepared by that processor where the model is deployed, so the same is "
+        f"accepted in [model] of the policy: {processor.lines}"
+    )
+    if theirs.shape != ours.shape:
+        raise SubjectError(
+            f"{where}: its image processor makes {theirs.shape} of an image and the policy "
+            f"{ours.shape}; {cure}"
+        )
+    std = np.asarray(preprocessing.std, dtype=np.float64)[:, None, None]
+    apart = float((np.abs(theirs - ours) * std / LEVEL).max())
+    if not apart <= MOST_LEVELS:
+        raise SubjectError(
+            f"{where}: its image processor and the policy make other numbers of the same image, up "
+            f"to {number(apart)} of 255 levels apart; {cure}"
+        )

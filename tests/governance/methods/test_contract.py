@@ -213,6 +213,7 @@ WITHOUT_IMAGES = {
     "network.TracedNetwork.layout": "takes the name of a layer",
     "network.TracedNetwork.size": "takes the name of a layer",
     "network.together": "takes sizes",
+    "network.backward_batch": "takes inputs of the model as they are",
     "network.TracedNetwork.head": "takes activations of this network",
     "network.TracedNetwork.resumed": "takes activations of this network",
     "correlation.fisher": "takes correlations",

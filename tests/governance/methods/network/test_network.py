@@ -8,7 +8,7 @@ import torchvision
 from torch import nn
 
 from governance.errors import AnalysisError, InapplicableError
-from governance.methods.network import HEAD, trace
+from governance.methods.network import HEAD, backward_batch, trace
 from governance.subject.network import tensor_digest
 
 CLOSE = 1e-4
@@ -346,3 +346,18 @@ def test_a_shared_convolution_is_one_unit_for_each_use(images):
         assert [unit.layer for unit in network.units()] == ["conv#0", "conv#1"]
         one, other = (silenced(network, images, layer, [(0,)])[0] for layer in ("conv#0", "conv#1"))
         assert not torch.allclose(one, other)
+
+
+def test_a_backward_pass_is_taken_of_as_many_images_as_fit_into_memory(images, monkeypatch):
+    # arrange: what is kept for it is the input, and the result of the first convolution
+    model = nn.Sequential(nn.Conv2d(3, 16, 1, bias=False), nn.Conv2d(16, 1, 1, bias=False))
+    kept = (3 + 16) * 8 * 8 * 4
+
+    def size(memory, most=100):
+        monkeypatch.setattr("governance.methods.network.batches.MEMORY", memory)
+        return backward_batch(model, lambda inputs: model(inputs).sum(), images[:2], most)
+
+    # act / assert
+    assert size(7 * kept) == 7
+    assert size(7 * kept, most=4) == 4
+    assert size(1) == 1
