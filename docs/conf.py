@@ -53,6 +53,7 @@ EXAMPLES = [
     "what_a_layer_knows.py",
     "a_filter_nobody_needs.py",
     "one_photo_explained.py",
+    "a_forest_nobody_can_open.py",
     "a_certificate_and_its_limits.py",
     "what_drift_sees.py",
     "a_release_in_ci.py",

@@ -9,7 +9,7 @@ from reports.amounts import amount, share
 from reports.approvals import Approvals, Person, people
 from reports.class_names import class_of, named, noun_of
 from reports.findings import FindingText
-from reports.gaps import uncovered, withdrawn
+from reports.gaps import inapplicable, uncovered, withdrawn
 from reports.metric_texts import all_metric_texts, metric_texts
 from reports.prose import printable
 from reports.scales import Scale, cell_scale
@@ -57,6 +57,7 @@ class DecisionPage:
         open_left: Number of open findings that are not.
         nearest: Of an approved version, the met requirements with least room.
         risks: The largest remaining risks.
+        inapplicable: Analyses that cannot be put to a model of this kind.
         unassessed: Topics on which nothing was measured.
         people: Who answers for what.
     """
@@ -67,6 +68,7 @@ class DecisionPage:
     open_left: int
     nearest: tuple[Nearest, ...]
     risks: tuple[Risk, ...]
+    inapplicable: tuple[str, ...]
     unassessed: tuple[str, ...]
     people: tuple[Person, ...]
 
@@ -87,10 +89,12 @@ def decision_page(
     said = verdict(assessment, told)
     said = replace(said, says=_within(said.says, 5 * VERDICT), rest=_within(said.rest, 5 * VERDICT))
     topics = tuple(gap.subject for gap in uncovered(assessment))
+    kinds = tuple(name.replace("_", " ") for name in inapplicable(assessment))
     name = assessment.identity.name or assessment.identity.uri
     room = (
         LINES
         - _lines(", ".join(topics), RISK)
+        - _lines(", ".join(kinds), RISK)
         - sum(_lines(f"{item.strong} {item.rest} (finding 1, page 1)", RISK) for item in risks)
     )
     room -= _lines(said.says, VERDICT) + _lines(said.rest, VERDICT) - 4 + _lines(name, TITLE) - 1
@@ -107,6 +111,7 @@ def decision_page(
         open_left=sum(item.open for item in told) - len(shown),
         nearest=nearest,
         risks=risks,
+        inapplicable=kinds,
         unassessed=topics,
         people=people(assessment, approvals),
     )

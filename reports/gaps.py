@@ -7,7 +7,7 @@ from governance.records.evidence import Failure
 from governance.records.policy import INAPPLICABLE
 from governance.records.topics import TOPICS
 
-__all__ = ["Gap", "uncovered", "unmeasured", "withdrawn"]
+__all__ = ["Gap", "inapplicable", "uncovered", "unmeasured", "withdrawn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,17 @@ def withdrawn(assessment: Assessment) -> tuple[Gap, ...]:
         Gap(item.analysis, "; ".join(item.measurement.withdrawn))
         for item in assessment.evidence
         if item.measurement is not None and item.measurement.withdrawn
+    )
+
+
+def inapplicable(assessment: Assessment) -> tuple[str, ...]:
+    """Analyses that cannot be put to this kind of model; not drift, which lacks a predecessor."""
+    return tuple(
+        item.analysis
+        for item in assessment.evidence
+        if item.failure is not None
+        and item.failure.kind == INAPPLICABLE
+        and item.analysis != "drift"
     )
 
 

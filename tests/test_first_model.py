@@ -73,4 +73,4 @@ def test_the_script_of_log_a_model_logs_one_that_is_accepted(mlflow_store, tmp_p
     files = model_files.read(model_folder(registry.resolve("models:/retina/1"), tmp_path / "model"))
     loaded = flavours.load(files, ModelTerms(), torch.device("cpu"))
     assert loaded.shape == (3, 32, 32)
-    assert model_files.describe(files.folder).class_names is not None
+    assert model_files.describe(files.folder).classes

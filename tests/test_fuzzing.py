@@ -36,6 +36,7 @@ from governance.records.decision import judge
 from governance.records.evidence import Evidence, Failure, Figure, Interval, Measurement, Table
 from governance.records.identity import ModelIdentity, ValidationIdentity
 from governance.records.policy import ModelTerms, Policy
+from governance.records.reading import FileReading
 from governance.records.serialisation import canonical
 from governance.records.version_ref import VersionRef
 from governance.records.waiver import Waiver
@@ -581,7 +582,7 @@ class Images:
             yield bent(rng.choice(self.seeds), rng)
 
     def outcome(self, content):
-        found = decoded(content, "image")
+        found = decoded(content, "image", FileReading()).pixels
         return "read" if found.dtype == np.uint8 and found.ndim in {2, 3} else "odd"
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlflow import MlflowClient
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from governance.approval import Keyring
 from governance.approval.model_signatures import SIGNATURE, signature_of
-from governance.errors import SubjectError
+from governance.errors import RegistryError, SubjectError
 from governance.records.identity import ModelSignature
 from governance.records.policy import Policy
 from governance.registry.image_download import fetch_images
@@ -119,7 +120,7 @@ def model_folder(version: ModelVersion, into: Path) -> Path:
     """Folder of the model's files: downloaded, or the local folder that the version is.
 
     Raises:
-        SubjectError: If there is more of them than of a model.
+        SubjectError: If there are none, or more of them than of a model.
         RegistryError: If they cannot be downloaded.
     """
     uri = version.uri
@@ -131,4 +132,13 @@ def model_folder(version: ModelVersion, into: Path) -> Path:
             uri = MlflowClient().get_model_version_download_uri(
                 version.ref.name, version.ref.version
             )
-    return download(uri, into, Room(MOST_FILES, LARGEST_FOLDER, SubjectError))
+    try:
+        return download(uri, into, Room(MOST_FILES, LARGEST_FOLDER, SubjectError))
+    except RegistryError as error:
+        # Stores refuse to download nothing, as they do what may be there at the next attempt.
+        with refusals(f"{version.uri}: listing its files"):
+            if get_artifact_repository(uri).list_artifacts():
+                raise
+        raise SubjectError(
+            f"{version.uri}: holds no files; a model that log_model of MLflow wrote is accepted"
+        ) from error

@@ -17,12 +17,14 @@ from governance.subject.flavours.scoring_server import Ask
 from governance.subject.images import open_validation
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.model_files import trial
+from governance.subject.network import Network
 from governance.subject.precision import full_precision
 from governance.subject.subject import Subject
 
 __all__ = ["device_named", "open_materials", "open_subject", "try_out"]
 
 TRIED = 8  # validation images that the model is tried on before anything is measured
+FAR = 100.0  # pixels of inputs that are no images, where those of images lie in [0, 1]
 
 
 def open_subject(
@@ -137,6 +139,10 @@ def try_out(subject: Subject, seed: int) -> None:
     classifier, chosen = subject.classifier, subject.validation.sample(TRIED, seed)
     where, pixels = subject.identity.uri, subject.pixels(chosen)
     scores = trial.check_batch(classifier.answers, pixels, where, classifier.tolerance)
+    if isinstance(classifier, Network):
+        # A timid network's logits may all lie in [0, 1]; far from real images a sigmoid's alone do.
+        far = classifier.answers(FAR * (2 * pixels - 1))
+        scores = torch.cat([scores, far[torch.isfinite(far).all(1)]])
     outputs.check(
         scores,
         classes=len(subject.validation.class_names),

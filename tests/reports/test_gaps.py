@@ -4,7 +4,7 @@ import dataclasses
 
 from governance import drift
 from governance.records.evidence import Evidence, Failure, Measurement, Table
-from reports.gaps import uncovered, unmeasured
+from reports.gaps import inapplicable, uncovered, unmeasured
 from reports.gaps import withdrawn as withdrawn_of
 from reports.html import to_html
 
@@ -78,6 +78,24 @@ def test_what_does_not_apply_is_named_with_its_reason_and_is_no_failure(assessme
     found = unmeasured(dataclasses.replace(assessment, evidence=kept, baseline=None))
     reasons = {gap.subject: gap.reason for gap in found}
     assert reasons["drift"] == "not applicable: no approved version went before"
+
+
+def test_page_one_names_what_a_model_of_this_kind_cannot_be_asked(assessment):
+    none, first = (
+        Evidence(
+            analysis=name, about="", parameters={}, seed=0, seconds=0.0, device="cpu",
+            failure=Failure(kind="not applicable", message="gives only probabilities"),
+        )
+        for name in ("filter_importance", "drift")
+    )  # fmt: skip
+    kept = tuple(item for item in assessment.evidence if item.analysis != "filter_importance")
+    found = dataclasses.replace(assessment, evidence=(*kept, none, first), baseline=None)
+    assert inapplicable(found) == ("filter_importance",)
+    page = to_html(found)
+    assert (
+        "Not applicable to this model:</strong> filter importance" in page[: page.index('id="b"')]
+    )
+    assert "Not applicable to this model" not in to_html(assessment)
 
 
 def test_change_between_versions_is_assessed_under_a_policy_with_drift(assessment):

@@ -243,7 +243,7 @@ def test_a_place_that_cannot_be_written_is_named(governance, store, option):
         ("models:/stripes@absent", "stripes has no alias 'absent'; it has "),
         ("models:/m-0123", "no such logged model"),
         ("runs:/0123/model", "no such run"),
-        ("nowhere", "models:/name/version, models:/name@alias"),
+        ("nowhere", "models:/name/version, models:/name/latest, models:/name@alias"),
     ],
 )
 def test_a_model_that_is_not_there_is_misuse(governance, store, command, uri, message):

@@ -21,7 +21,7 @@ class Colours:
 
     def __init__(self, images, model=None):
         self.images, self.model = images, model or Bent()
-        self.outputs, self.batch_size = "logits", 16
+        self.returns, self.batch_size = "logits", 16
         self.validation = self.network = self
         self.hashes = [f"hash {place}" for place in range(len(images))]
 

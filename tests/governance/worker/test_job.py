@@ -179,9 +179,10 @@ def register():
         client.delete_registered_model(name)
 
 
-def measured_here(request, folder, _config, *, interrupted):
+def measured_here(request, folder, _config, *, interrupted, ask):
     """As a confined process does it with the request in its folder, in the process of a test."""
     assert not interrupted()
+    assert ask is None
     request.save(folder)
     there = Request.load(folder)
     found = measure(there.materials, there.policy, device=there.device, lineage=there.lineage)
