@@ -12,7 +12,7 @@ __all__ = ["ModelFormat", "ModelIdentity", "ModelSignature", "ServedBy", "Valida
 
 #: How a model is stored: an export or a pickle of torch, weights beside a known architecture, a
 #: graph of ONNX, code that MLflow calls, or nowhere here, behind a server that answers.
-ModelFormat = Literal["pt2", "pickle", "safetensors", "onnx", "pyfunc", "served"]
+ModelFormat = Literal["pt2", "pickle", "safetensors", "onnx", "served"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

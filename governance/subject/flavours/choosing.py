@@ -2,6 +2,7 @@
 
 MLflow keeps a model under several flavours at once, such as `pytorch` and `python_function`. The
 policy may name one of them. Otherwise it is the one through which most of the model can be seen.
+`python_function` alone runs whatever its author wrote, and so it is asked behind a server.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,8 +27,6 @@ Load = Callable[[ModelFiles, ModelTerms, torch.device], LoadedModel]
 LOADERS: Mapping[str, Load] = MappingProxyType(
     {"pytorch": pytorch.load, "transformers": transformers.load, "onnx": onnx.load}
 )
-#: By the flavour's name in a policy, its name in an MLmodel file where that is another.
-NAMED: Mapping[str, str] = MappingProxyType({"pyfunc": "python_function"})
 
 
 def load(
@@ -55,7 +54,7 @@ def chosen(files: ModelFiles, terms: ModelTerms) -> str:
     Raises:
         SubjectError: If it has none that can be opened, or not the one that the policy names.
     """
-    found = [name for name in LOADERS if NAMED.get(name, name) in files.flavours]
+    found = [name for name in LOADERS if name in files.flavours]
     if terms.flavour is None and found:
         return found[0]
     if terms.flavour in found:
