@@ -87,7 +87,7 @@ def in_words(hint: Any) -> str:
         return " or ".join(f"`{item}`" for item in arguments)
     if kind in {typing.Union, types.UnionType}:
         one, *more = (item for item in arguments if item is not type(None))
-        if more and (one in WORDS or typing.get_origin(one) is Literal):
+        if more and (one in WORDS or typing.get_origin(one) in {Literal, tuple}):
             return " or ".join(map(in_words, (one, *more)))
         return "text" if more else in_words(one)  # one of several classes is read from a text
     if kind is tuple and arguments[-1] is not ...:

@@ -13,7 +13,8 @@ ModelUri = Annotated[
     str,
     typer.Argument(
         metavar="MODEL_URI",
-        help="models:/name/version, models:/name@alias, models:/m-<id>, runs:/... or a folder",
+        help="models:/name/version (or latest), models:/name@alias, models:/m-<id>, runs:/... or a "
+        "folder",
     ),
 ]
 Record = Annotated[

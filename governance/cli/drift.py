@@ -173,6 +173,10 @@ def selftest(
 
 def history(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the registered model.")],
+    last: Annotated[
+        int,
+        typer.Option(min=1, max=1000, help="Number of newest versions, besides the first one."),
+    ] = 30,
     html: Annotated[Path | None, typer.Option(help="Write the history as HTML.")] = None,
     record: Annotated[  # noqa: FBT002 - a flag of the command line
         bool,
@@ -189,7 +193,7 @@ def history(
     """
     from governance.workflows import version_history
 
-    found = version_history.read_history(name)
+    found = version_history.read_history(name, last)
     run_id = version_history.log(found) if record else None
     if html:
         from reports.history import to_html
@@ -199,6 +203,8 @@ def history(
         print_json({**found.summary(), "run_id": run_id})
         return
     _versions(found, everything=everything)
+    if found.left_out:
+        paragraph(f"{found.left_out} versions after the first are left out; --last takes more")
     if html:
         paragraph(f"Report: {html}")
     if run_id:

@@ -93,10 +93,17 @@ class HistoryEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """The versions of a registered model, the oldest first."""
+    """The versions of a registered model, the oldest first.
+
+    Attributes:
+        name: Name of the registered model.
+        entries: The first version and the newest ones.
+        left_out: Number of versions between these that were not read.
+    """
 
     name: str
     entries: tuple[HistoryEntry, ...]
+    left_out: int = 0
 
     def summary(self) -> dict[str, Any]:
         """Plain data for machines."""

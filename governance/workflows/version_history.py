@@ -5,7 +5,7 @@ and the reason stands beside it.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from governance import drift, registry
@@ -16,7 +16,10 @@ from governance.records.evidence import Figure
 from governance.records.lineage import History, HistoryEntry, Measured
 from governance.records.policy import DRIFT
 
-__all__ = ["PLOTTED", "log", "plots", "read_history"]
+__all__ = ["LAST", "MOST_LAST", "PLOTTED", "log", "plots", "read_history"]
+
+#: Versions that are read, the newest, besides the first; and as many as may be asked for.
+LAST, MOST_LAST = 30, 1000
 
 #: Plotted beside accuracy and drift where two versions have them.
 PLOTTED = (
@@ -28,16 +31,25 @@ PLOTTED = (
 PREVIOUS, FIRST = "history.drift_to_previous", "history.drift_to_first"
 
 
-def read_history(name: str) -> History:
+def read_history(name: str, last: int = LAST) -> History:
     """Read the history of a registered model from the records of its versions.
+
+    Args:
+        name: Name of the registered model.
+        last: Number of versions that are read, the newest; the first one is read besides them.
 
     Raises:
         SubjectError: If there is no such model.
         RegistryError: If MLflow cannot be asked.
     """
+    versions = registry.all_versions(name)
+    left_out = max(0, len(versions) - 1 - last)
     entries: list[HistoryEntry] = []
-    compared: list[Assessment] = []
-    for version, status in registry.all_versions(name):
+    first: Assessment | None = None
+    before: Assessment | None = None
+    for place, (version, status) in enumerate((*versions[:1], *versions[1 + left_out :])):
+        if place == 1 and left_out:
+            before = None  # the version before this one is not read
         number, said = version.registered_as.version, status or "no assessment"
         if registry.awaited(version) is not None:
             entries.append(HistoryEntry(version=number, verdict=said))
@@ -50,13 +62,15 @@ def read_history(name: str) -> History:
                       problems=error.problems)
             )  # fmt: skip
             continue
-        entries.append(_entry(number, found, compared))
+        entries.append(_entry(number, found, first, before))
         if any(item.analysis == MAPS and item.measurement for item in found.evidence):
-            compared.append(found)
-    return History(name=name, entries=tuple(entries))
+            first, before = first or found, found
+    return History(name=name, entries=tuple(entries), left_out=left_out)
 
 
-def _entry(number: str, found: Assessment, earlier: Sequence[Assessment]) -> HistoryEntry:
+def _entry(
+    number: str, found: Assessment, first: Assessment | None, before: Assessment | None
+) -> HistoryEntry:
     entry = HistoryEntry(
         version=number,
         verdict=found.decision.verdict,
@@ -66,13 +80,14 @@ def _entry(number: str, found: Assessment, earlier: Sequence[Assessment]) -> His
         intervals=found.intervals,
         drift=_said(found),
     )
-    if not earlier or not any(item.analysis == MAPS for item in found.evidence):
+    if first is None or not any(item.analysis == MAPS for item in found.evidence):
         return entry
-    previous, why = _distance(earlier[-1], found)
-    one = len(earlier) == 1
-    first, other = (previous, why) if one else _distance(earlier[0], found)
+    to_first, other = _distance(first, found)
+    if before is None:
+        return replace(entry, to_first=to_first, problems=other)
+    previous, why = (to_first, other) if before is first else _distance(before, found)
     problems = dict.fromkeys((*why, *other))
-    return replace(entry, to_previous=previous, to_first=first, problems=tuple(problems))
+    return replace(entry, to_previous=previous, to_first=to_first, problems=tuple(problems))
 
 
 def _said(found: Assessment) -> str:

@@ -11,6 +11,7 @@ from lanes import needs
 
 from governance.records.assessment import Assessment
 from governance.records.policy import Policy
+from governance.workflows.version_history import MOST_LAST
 
 TEXT = """
 title = "Stripes"
@@ -247,6 +248,7 @@ def test_the_history_is_printed_drawn_and_logged(governance, tmp_path):
     assert "drift to previous" in shown
     assert "Nothing was recorded; --record logs these numbers to MLflow" in shown
     assert governance("history", "other").code == 2
+    assert governance("history", "stripes", "--last", MOST_LAST + 1).code == 2
 
 
 @pytest.mark.slow

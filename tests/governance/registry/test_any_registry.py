@@ -11,6 +11,7 @@ from governance.errors import RegistryError, SubjectError
 from governance.registry import all_versions, listing, resolve
 from governance.registry.materials import class_tag, model_folder
 from governance.registry.recording import check_home
+from governance.workflows.version_history import read_history
 
 #: Names that MLflow takes, and that an address could read as something else.
 NAMES = (
@@ -165,9 +166,15 @@ def test_hundreds_of_versions_are_listed_page_by_page(named, mlflow_store, monke
     history = [version.ref.version for version, _ in all_versions("stripes")]
     lists, asked[:] = len(asked), []
     latest = resolve("models:/stripes/latest")
+    latest_asked = len(asked)
+    told = read_history("stripes", last=20)
 
     # assert
+    newest = [str(number) for number in range(MANY - 19, MANY + 1)]
+    assert [entry.version for entry in told.entries] == ["1", *newest]
+    assert told.left_out == MANY - 21
+    assert read_history("stripes", last=MANY).left_out == 0
     assert sorted(map(int, found)) == list(range(1, MANY + 1))
     assert history == [str(number) for number in range(1, MANY + 1)]
     assert latest.uri == f"models:/stripes/{MANY}"
-    assert (pages, lists, len(asked)) == (3, 1, 1)
+    assert (pages, lists, latest_asked) == (3, 1, 1)
