@@ -26,7 +26,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -120,8 +120,12 @@ def assessed(folder: Path, classes: int) -> None:
     (folder / "policy.toml").write_text(POLICY, encoding="utf-8")
     command = ["assess", str(folder / "model"), "--policy", str(folder / "policy.toml")]
     sys.argv = ["governance", *command, "--out", str(folder / "out"), "--no-record"]
-    with suppress(SystemExit), redirect_stdout(io.StringIO()):
-        runpy.run_module("governance", run_name="__main__")
+    try:
+        with redirect_stdout(io.StringIO()):
+            runpy.run_module("governance", run_name="__main__")
+    except SystemExit as ended:
+        if ended.code not in {0, None, 10, 20, 30}:
+            raise RuntimeError(f"governance assess ended with exit code {ended.code}") from ended
 
 
 def main() -> None:

@@ -38,7 +38,9 @@ def starter() -> bytes:
 
 def policy_draft(
     model_uri: ModelUri,
-    data: Annotated[Path, typer.Option(help="Labelled images: class folders or an .npz.")],
+    data: Annotated[
+        Path, typer.Option(help="Labelled images: class folders, a list, a .tar or an .npz.")
+    ],
     path: Annotated[Path, typer.Option("--out", help="Policy file to write.")] = Path(
         "policy.toml"
     ),

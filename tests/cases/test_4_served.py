@@ -11,7 +11,7 @@ import pytest
 from case_table import Happened, assessed, case, refused
 from scoring import answering
 
-from governance.errors import GovernanceError
+from governance.errors import PolicyError, SubjectError
 from governance.registry import resolve
 from governance.registry.materials import gather
 from governance.worker import serving
@@ -53,7 +53,7 @@ def served(bench, answer, *, order=FIRST, model="", kind="float32", listed=None,
             premises = serving.Premises(listed=listed)
             with serving.asking(materials, policy, premises) as ask:
                 found = measure(materials, policy, device="cpu", standing=("performance",), ask=ask)
-        except GovernanceError as error:
+        except (PolicyError, SubjectError) as error:
             return Happened(refusal=str(error).replace(address, "ADDRESS"))
         assert found.identity.served.address == address
     happened = Happened(assessment=found)
@@ -151,7 +151,7 @@ def test_no_code(bench):
     policy = read_policy(bench.policy(bench.images(), model=model))
     materials = gather(resolve(str(bench.folder / "model")), policy, bench.folder / "w")
     with (
-        pytest.raises(GovernanceError) as error,
+        pytest.raises(SubjectError) as error,
         serving.asking(materials, policy, serving.Premises()),
     ):
         pass

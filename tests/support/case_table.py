@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from governance.errors import GovernanceError
+from governance.errors import PolicyError, SubjectError
 from governance.records.assessment import Assessment
 from governance.records.policy import INAPPLICABLE
 from governance.registry import resolve
@@ -238,7 +238,7 @@ class Bench:
             version = resolve(str(place))
             subject = open_subject(version, policy, workspace=self.folder / "w", device="cpu")
             return Happened(assessment=assess(subject, policy, standing=standing))
-        except GovernanceError as error:
+        except (PolicyError, SubjectError) as error:
             return Happened(refusal=str(error))
 
 
