@@ -104,17 +104,17 @@ def _preparation(assessment: Assessment, evidence: Evidence, noun: str) -> Answe
     )
     if len(rows) < 2:  # noqa: PLR2004 - the declared one and another
         return None
-    declared, rest = rows[0], rows[1:]
+    declared, *rest = rows
     better = [row for row in rest if row["better"]]
     best = max(better or rest, key=lambda row: number_in(row, "accuracy") or 0.0)
-    mine, other = _share(number_in(declared, "accuracy")), _share(number_in(best, "accuracy"))
-    text = (
-        f"Probably not: prepared “{best['preprocessing']}”, {other} of the images are recognised, "
-        f"and {mine} as declared."
-        if better
-        else f"As far as can be seen, yes: as declared, {mine} of the images are recognised; the "
-        f"best of {len(rest)} usual alternatives reaches {other}."
-    )
+    mine, other = (_share(number_in(row, "accuracy")) for row in (declared, best))
+    known = assessment.metrics.get(f"{evidence.analysis}.better_alternatives") is not None
+    start = "As far as can be seen, yes" if known else "Cannot tell"
+    text = f"{start}: as declared, {mine} of the images are recognised; the best of {len(rest)} "
+    text += f"usual alternatives reaches {other}."
+    if better:
+        text = f"Probably not: prepared “{best['preprocessing']}”, {other} of the images are "
+        text += f"recognised, and {mine} as declared."
     drawn = [
         Dot(label=str(row["preprocessing"]), value=number_in(row, "accuracy"),
             low=number_in(row, "low"), high=number_in(row, "high"))

@@ -10,10 +10,10 @@ from governance.methods.statistics.intervals import wilson
 from governance.methods.statistics.proportions import Paired, ends
 from governance.records.evidence import Cell, Table
 from governance.records.numbers import number
-from governance.records.turned import Answers, ByClass, Turned, TurnedImage, turned
+from governance.records.turned import Answers, ByClass, Turned, TurnedImage, sign_test, turned
 from governance.records.wording import first_few
 
-__all__ = ["ALPHA", "SHOWN", "flip_tables", "flips", "surest"]
+__all__ = ["ALPHA", "SHOWN", "flip_tables", "flips", "showable", "surest"]
 
 #: Level at which classes are called worse, over all of them together.
 ALPHA = 0.05
@@ -48,6 +48,11 @@ def flips(old: Version, new: Version) -> Flips | None:
         wrong=wilson(len(found.wrong), found.n), right=wilson(len(found.right), found.n),
         words=_words(found, worse, everything=whole),
     )  # fmt: skip
+
+
+def showable(found: Turned) -> bool:
+    """Whether a class would be shown to be worse if all of its images turned wrong."""
+    return any(sign_test(item.n, 0) * len(found.classes) <= ALPHA for item in found.classes)
 
 
 def _with_maps_alone(version: Version) -> Answers:

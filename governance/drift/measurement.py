@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from governance.drift.answers import Comparison
+from governance.drift.flips import showable
 from governance.records.evidence import Figure, Interval, Measurement, Metric
 from governance.records.wording import missing
 
@@ -166,7 +167,8 @@ def _flipped(comparison: Comparison) -> dict[str, float | None]:
         return dict.fromkeys(FLIPPED)
     wrong, right = len(found.turned.wrong), len(found.turned.right)
     n = found.turned.n
-    return dict(zip(FLIPPED, (wrong / n, right / n, float(len(found.worse))), strict=True))
+    worse = float(len(found.worse)) if showable(found.turned) else None
+    return dict(zip(FLIPPED, (wrong / n, right / n, worse), strict=True))
 
 
 def _drifted(comparison: Comparison) -> float | None:
@@ -181,6 +183,8 @@ def _undefined(comparison: Comparison) -> Iterator[str]:
     """Why metrics are unknown, where they are."""
     if comparison.flips is None or not comparison.flips.everything:
         yield missing(list(FLIPPED), "a record does not hold the answer to every image")
+    elif not showable(comparison.flips.turned):
+        yield missing(["classes_worse"], "every class has too few images to be shown to be worse")
     if _drifted(comparison) is not None:
         return
     if comparison.unmeasured:

@@ -19,9 +19,11 @@ from governance.methods.statistics.proportions import Paired
 from governance.records.numbers import number
 from governance.records.policy import Expectation
 from governance.records.wording import first_few, missing
-from governance.subject.images.validation_set import evenly
 
-__all__ = ["IN_ORDER", "Reordering", "best_order", "exchanged", "natural_order", "reordered"]
+__all__ = [
+    "IN_ORDER", "Reordering", "best_order", "exchanged", "half_of_each", "natural_order",
+    "reordered",
+]  # fmt: skip
 
 #: Largest p-value at which another order counts as shown; it decides whether a policy is written.
 SURE = 0.01
@@ -140,6 +142,14 @@ def reordered(
     return _tested([int(output) for output in order], named[~chosen], labels[~chosen])
 
 
+def half_of_each(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Every other image of each class, drawn at random: (n,)."""
+    mixed = rng.permutation(len(labels))
+    chosen = np.zeros(len(labels), dtype=np.bool_)
+    chosen[mixed[np.argsort(labels[mixed], kind="stable")][1::2]] = True
+    return chosen
+
+
 def exchanged(
     named: NDArray[np.int64], labels: NDArray[np.int64], class_names: Sequence[str], seed: int
 ) -> tuple[float | None, tuple[str, ...]]:
@@ -154,8 +164,7 @@ def exchanged(
     Returns:
         The number, and a note that names the classes or the reason why it is missing.
     """
-    chosen = np.zeros(len(labels), dtype=bool)
-    chosen[evenly(labels, np.random.default_rng(seed))[: len(labels) // 2]] = True
+    chosen = half_of_each(labels, np.random.default_rng(seed))
     order = reordered(named, labels, chosen, class_names)
     if not order.shown:
         why = one_answer(named, class_names)

@@ -99,7 +99,7 @@ def _read(content: bytes) -> NDArray[np.float32] | None:
             if max(picture.size) > SIDE or picture.mode not in {"L", "RGB"}:
                 return None
             values = np.asarray(picture).astype(np.float32) / np.float32(255)
-    except (OSError, ValueError, SyntaxError):
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)  # noqa: PLR2004 - grey
 

@@ -13,7 +13,7 @@ from governance.errors import SubjectError
 from governance.registry.versions import Room, download, refusals
 from governance.subject.images.list_files import LIST_SUFFIXES
 from governance.subject.images.problems import LARGEST_SET, MOST_CLASSES, MOST_IMAGES
-from governance.subject.images.shards import part_of
+from governance.subject.images.shards import ENDINGS, part_of
 
 __all__ = ["fetch_images"]
 
@@ -51,7 +51,11 @@ def _of_split(location: str, split: str) -> list[str]:
     part = [
         name
         for name, is_folder in names.items()
-        if (name == split if is_folder else name.endswith(".tar") and part_of(name) == split)
+        if (
+            name == split
+            if is_folder
+            else name.lower().endswith(ENDINGS) and part_of(name) == split
+        )
     ]
     lists = [name for name in names if name in {f"metadata{end}" for end in LIST_SUFFIXES}]
     return [*part, *lists] if part else []

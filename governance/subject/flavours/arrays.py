@@ -69,7 +69,13 @@ class ArrayInput:
             for start in range(0, len(arranged), batch):
                 part = arranged[start : start + batch]
                 filling = np.repeat(part[-1:], batch - len(part), axis=0)
-                parts.append(run(np.concatenate([part, filling]))[: len(part)])
+                answer = run(np.concatenate([part, filling]))
+                if np.shape(answer)[:1] != (batch,):
+                    raise SubjectError(
+                        f"returns {np.shape(answer)} for {batch} images; one tensor (B, K) is "
+                        "accepted"
+                    )
+                parts.append(answer[: len(part)])
             return np.concatenate(parts)
 
         return ask

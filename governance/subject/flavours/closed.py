@@ -99,10 +99,11 @@ def closed_model(
             tolerance=tolerance(precision, place),
         ),
         format=kind,
-        digest=tensor_digest(state) if plain else artifact_digest(files.folder),
+        # Freezing turns weights of TorchScript into constants of its code.
+        digest=tensor_digest(state) if plain and state else artifact_digest(files.folder),
         shape=shape,
         signed=signed,
-        parameters=sum(item.numel() for item in model.parameters()) if plain else None,
+        parameters=sum(item.numel() for item in model.parameters()) if plain and state else None,
     )  # fmt: skip
 
 

@@ -64,6 +64,7 @@ def load(files: ModelFiles, terms: ModelTerms, device: torch.device) -> LoadedMo
     signed = signature_shape(files)
     if kind == "pt2":
         model, shape, precision = _load_export(weights, terms, device)
+        terms = replace(terms, output_name=None)  # the one output is left
     elif not terms.allow_pickle:
         raise SubjectError(
             f"{weights.name}: a pickled model, and loading it runs whatever code is in the "
@@ -108,7 +109,8 @@ def module_at_hand(
     """
     placed = model.eval().to(device)
     return LoadedModel(
-        classifier=partial(_network, placed, terms, device),
+        # The columns of an export are made in its graph.
+        classifier=partial(_network, placed, None if kind == "pt2" else terms, device),
         format=kind,
         digest=tensor_digest(placed),
         shape=shape,
@@ -121,13 +123,18 @@ def module_at_hand(
 
 def _network(
     model: nn.Module,
-    terms: ModelTerms,
+    terms: ModelTerms | None,
     device: torch.device,
     *,
     preprocessing: Preprocessing,
     outputs: Outputs = "logits",
 ) -> Network:
-    """A network whose module returns a column for each class, whatever it returned before."""
+    """A network whose module returns a column for each class, whatever it returned before.
+
+    Without terms it does so already.
+    """
+    if terms is None:
+        return Network(model=model, device=device, preprocessing=preprocessing, outputs=outputs)
     pixels = torch.rand(
         (TRIED, preprocessing.depth, *preprocessing.size),
         generator=torch.Generator().manual_seed(0),
@@ -194,7 +201,10 @@ def _load_export(
     problems = [f"{path.name}: {problem}" for problem in _export_problems(program)]
     if problems:
         raise SubjectError(problems)
-    program = adapted_program(move_to_device_pass(program, "cpu"), terms, path.name)
+    kinds = {_input(program).meta["val"].dtype, *(item.dtype for item in program.parameters())}
+    # A black box makes the columns itself: numbers of labels are taken as they are.
+    form = terms if kinds == {torch.float32} else replace(terms, outputs="multilabel")
+    program = adapted_program(move_to_device_pass(program, "cpu"), form, path.name)
     program = free_batch(program, path.name)
     images = _input(program).meta["val"]
     channels, height, width = (size if isinstance(size, int) else None for size in images.shape[1:])

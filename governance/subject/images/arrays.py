@@ -186,7 +186,8 @@ def _label_problems(
     labels: NDArray[Any], images: NDArray[Any] | None, names: Sequence[str] | None
 ) -> Iterator[str]:
     if images is not None and images.ndim and labels.shape[:1] != images.shape[:1]:
-        yield f"labels: {len(labels)} for {len(images)} images; one per image is needed"
+        count = len(np.atleast_1d(labels))
+        yield f"labels: {count} for {len(images)} images; one per image is needed"
     problems = list(label_problems(labels, names))
     yield from problems
     if not problems and names and len(labels):

@@ -114,10 +114,11 @@ def _parts(
     if split is not None and split not in named:
         there = f"there are {first_few(named)}" if named else f"there is no column {SPLIT}"
         problems.append(f"no row of the split {split!r}; {there}")
-    if split is None and SPLIT in columns and len(named) > 1:
+    if split is None and SPLIT in columns and named and len(set(stated)) > 1:
+        others = " and rows of none" if None in stated else ""
         problems.append(
-            f"rows of the splits {first_few(named)}; split = {named[0]!r} in [validation] of the "
-            "policy names one"
+            f"rows of the splits {first_few(named)}{others}; split = {named[0]!r} in [validation] "
+            "of the policy names one"
         )
     return stated
 

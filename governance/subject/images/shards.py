@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -37,7 +38,7 @@ from governance.subject.images.tar_members import Member, members_of
 from governance.subject.images.validation_set import ValidationSet
 from governance.subject.images.walking import Walk
 
-__all__ = ["has_shards", "open_shards", "part_of"]
+__all__ = ["ENDINGS", "has_shards", "open_shards", "part_of"]
 
 #: Endings of archives; those that are packed are refused, since no image in them can be sought.
 ENDINGS = (".tar", ".tgz", *(f".tar.{kind}" for kind in ("gz", "bz2", "xz", "zst", "lz4")))
@@ -80,13 +81,17 @@ def open_shards(path: Path, location: str, terms: ImageTerms) -> ValidationSet:
     Raises:
         SubjectError: All problems at once.
     """
-    walk = Walk(root=path.resolve() if path.is_dir() else path.resolve().parent)
+    root = path.resolve() if path.is_dir() else path.parent.resolve()
+    walk = Walk(root=root, follow_links=terms.follow_links)
     problems, skipped = walk.problems, walk.skipped
     shards = _shards(path, walk, terms.split)
     refuse(problems, location)
-    samples = [
+    found = (
         sample for shard in shards for sample in _samples(shard, terms.reading, skipped, problems)
-    ]
+    )
+    samples = list(islice(found, MOST_IMAGES + 1))
+    if len(samples) > MOST_IMAGES:
+        problems.append(f"more than {MOST_IMAGES} images; fewer are accepted")
     names = in_order(sample.label for sample in samples)
     problems += class_name_problems(names, "labels")
     if len(names) == 1:
@@ -123,6 +128,11 @@ def _is_archive(entry: Path) -> bool:
 def _shards(path: Path, walk: Walk, split: str | None) -> list[Path]:
     """The archives of the part that is taken, or all of them without one."""
     if path.is_file():
+        if split is not None and part_of(path.name) != split:
+            walk.problems.append(
+                f"{path.name}: is not of the split {split!r}, by its name; an archive of it is "
+                "accepted, or no split"
+            )
         return [walk.root / path.name]
     home = next(home for home in _homes(walk.root, split) if has_shards(home, None))
     entries = walk.entries(home, papers=True)
@@ -231,7 +241,10 @@ def _sample(
     label = said.pop(LABEL, None)
     if ".cls" in members:
         raw = _content(stream, members[".cls"], LONGEST_LABEL, f"{where}.cls")
-        label = raw.decode("utf-8", "replace").strip()
+        try:
+            label = raw.decode("utf-8").strip()
+        except UnicodeDecodeError as error:
+            raise SubjectError(f"{where}.cls: cannot be read as text; UTF-8 is accepted") from error
     if not label:
         raise SubjectError(f"{where}: no label; a .cls, or a .json with a label, is needed")
     place = Span(f"{where}{images[0]}", where.partition("/")[0], image.start, image.size)

@@ -55,8 +55,9 @@ def describe(folder: Path) -> Description:
     entries = dict(_entries(written.get("metadata")))
     means = [_numbers(entries[key]) for key in MEANS if key in entries]
     stds = [_numbers(entries[key]) for key in STDS if key in entries]
-    names = [names_in(entries[key]) for key in CLASSES if key in entries]
-    found = {"the model's metadata": next(iter(names), None), CONFIG: _configured(folder)}
+    names = (names_in(entries[key]) for key in CLASSES if key in entries)
+    given = next((item for item in names if item), None)
+    found = {"the model's metadata": given, CONFIG: _configured(folder)}
     return Description(
         scale=_scale(means[0], stds[0]) if means and stds else None,
         classes=tuple(

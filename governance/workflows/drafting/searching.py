@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from governance.errors import SubjectError
-from governance.methods.class_order import Reordering, reordered
+from governance.methods.class_order import Reordering, half_of_each, reordered
 from governance.methods.preprocessing_search import (
     SURE,
     Candidate,
@@ -72,9 +72,10 @@ class Choice:
 def choose(opened: DraftSubject, seed: int) -> Choice:
     """Search on some images, and confirm on the others."""
     validation, model = opened.validation, opened.classifier
-    order = evenly(validation.labels, np.random.default_rng(seed))[: CHOOSING + CONFIRMING]
-    most = min(CHOOSING, len(order) // 2)
-    choosing, others = order[:most], order[most:]
+    rng = np.random.default_rng(seed)
+    order = evenly(validation.labels, rng)[: CHOOSING + CONFIRMING]
+    choosing = order[half_of_each(validation.labels[order], rng)][:CHOOSING]
+    others = order[~np.isin(order, choosing)]
     candidates = _candidates(opened)
     scaled = halved(candidates, model, validation, choosing)
     best = preferred(scaled, candidates, validation)

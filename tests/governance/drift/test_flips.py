@@ -9,10 +9,11 @@ from scipy import stats
 from versions import CLASSES, IMAGES, record
 
 from governance.drift import compare, to_measurement
-from governance.drift.flips import SHOWN
+from governance.drift.flips import SHOWN, showable
 from governance.drift.pictures import pictures
 from governance.errors import EvidenceError
 from governance.methods.statistics.proportions import Paired
+from governance.records.turned import Answers, turned
 
 N = 90
 PNG = b"\x89PNG"
@@ -171,3 +172,18 @@ def test_answers_to_other_images_are_told_of_no_image():
     found = compare(record("1", seed=1, whole=answered({})), record("2", seed=2, whole=other))
     assert found.flips is None
     assert to_measurement(found).metrics["classes_worse"] is None
+
+
+@pytest.mark.parametrize(("images", "known"), [(5, False), (12, True)])
+def test_classes_too_small_to_be_shown_worse_are_not_said_to_be_no_worse(images, known):
+    labels = tuple(str(place // images) for place in range(100 * images))
+    before, now = (
+        Answers(labels=labels, given=given, confidence=(None,) * len(labels))
+        for given in (labels, ("1",) * images + labels[images:])
+    )
+
+    found = turned(before, now)
+
+    # All images of one class turned wrong: the strongest that there can be.
+    assert any(item.p_holm <= 0.05 for item in found.classes) is known
+    assert showable(found) is known

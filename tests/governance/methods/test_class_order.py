@@ -5,7 +5,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from governance.methods.class_order import best_order, natural_order, reordered
+from governance.methods.class_order import best_order, exchanged, natural_order, reordered
 
 CLASSES = 5
 NAMES = tuple("abcde")
@@ -113,3 +113,11 @@ def test_so_few_images_show_no_order():
 
     assert not found.shown
     assert not found.testable
+
+
+def test_exchanged_classes_are_found_however_few_their_images_are():
+    labels = np.repeat([0, 1, 2], [1000, 20, 20])
+    named = np.array([0, 2, 1])[labels]
+
+    assert exchanged(named, labels, ("a", "b", "c"), 0)[0] == 2
+    assert exchanged(labels, labels, ("a", "b", "c"), 0)[0] == 0

@@ -9,9 +9,11 @@ from torch import nn
 from governance.errors import SubjectError
 from governance.methods.network import trace
 from governance.records.model_terms import ModelTerms
+from governance.subject import flavours, model_files
 from governance.subject.flavours.adapting import adapted, adapted_program
 from governance.subject.model_files.batch import free_batch
 from governance.subject.network import tensor_digest
+from governance.subject.preprocessing import Preprocessing
 
 IMAGES = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -118,3 +120,24 @@ def test_hooks_on_the_model_itself_are_called():
     found = adapted(model, IMAGES, ModelTerms())
     torch.testing.assert_close(found(IMAGES), model(IMAGES)["logits"])
     assert trace(found, IMAGES).path == "hooks"
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.float16])
+@pytest.mark.parametrize("name", [name for name in CASES if "half" not in name])
+def test_an_export_is_loaded_with_a_column_for_each_class(name, precision, tmp_path):
+    classes, answer, terms, wanted = CASES[name]
+    model = network(classes, answer).to(precision)
+    images = IMAGES.to(precision)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "MLmodel").write_text("flavors: {pytorch: {model_data: data}}")
+    program = torch.export.export(model, (images,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+    torch.export.save(program, tmp_path / "data" / "model.pt2")
+
+    said = ModelTerms(**terms)
+    loaded = flavours.load(model_files.read(tmp_path), said, torch.device("cpu"))
+    found = loaded.classifier(preprocessing=Preprocessing(size=(8, 8)), outputs=said.outputs)
+
+    with torch.no_grad():
+        scores = model.fc(model.body(images))
+    near = 1e-6 if precision == torch.float32 else 2e-3
+    torch.testing.assert_close(found.answers(IMAGES), wanted(scores.float()), rtol=0, atol=near)

@@ -130,3 +130,16 @@ def test_what_has_no_plain_tensors_is_named(tmp_path, make, kind, persistent):
 def test_objects_in_the_state_are_named(tmp_path):
     _, box = opened(network(WithState), tmp_path)
     assert box.closed.endswith("_extra_state (dict)")
+
+
+@QUIET
+def test_frozen_torchscript_of_other_weights_has_another_digest(tmp_path):
+    def frozen(name, change):
+        model = network()
+        with torch.no_grad():
+            model[0].bias += change
+        return opened(torch.jit.freeze(torch.jit.script(model)), tmp_path / name)[0]
+
+    first, second = frozen("a", 0.0), frozen("b", 1.0)
+    assert first.digest != second.digest
+    assert first.parameters is None

@@ -200,3 +200,12 @@ def test_a_graph_that_fails_on_images_says_where(tmp_path):
 
     with pytest.raises(SubjectError, match=r"onnxruntime fails on images of shape \(5, 3, 8, 8\)"):
         answers(folder)
+
+
+def test_answers_that_are_not_one_row_for_each_image_are_refused_and_not_cut(tmp_path):
+    flat = helper.make_node("Reshape", ["logits", "all"], ["flat"])
+    model = graph(sizes=(1, 3, 8, 8), nodes=[flat])
+    model.graph.initializer.append(numpy_helper.from_array(np.array([-1], np.int64), "all"))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("flat", kinds.FLOAT, (4,)))
+    with pytest.raises(SubjectError, match=r"returns \(4,\) for 1 images"):
+        answers(saved(model, tmp_path / "m"), IMAGES[:2])

@@ -181,3 +181,34 @@ def test_an_archive_that_changes_after_opening_is_refused(tmp_path):
 
     with pytest.raises(SubjectError, match=r"x\.tar/0001\.png: changed since"):
         found.images[1]
+
+
+def test_one_archive_is_held_against_the_split(tmp_path):
+    path = archive(tmp_path / "train-0.tar", samples(0))
+    assert "is not of the split 'test'" in problems(path, split="test")
+    assert len(open_validation(path, "here", ImageTerms(split="train"))) == 4
+
+
+def test_labels_that_are_no_utf8_are_refused_and_not_merged(tmp_path):
+    members = [("0.png", png(0)), ("0.cls", b"K\xe4se"), ("1.png", png(1)), ("1.cls", b"K\xf6se")]
+    assert "0.cls: cannot be read as text; UTF-8" in problems(archive(tmp_path / "0.tar", members))
+
+
+def test_a_linked_archive_is_read_where_the_policy_follows_links(tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "data").mkdir()
+    target = archive(tmp_path / "store" / "abc.tar", samples(0))
+    archive(tmp_path / "store" / "val.tar", samples(4))
+    link = tmp_path / "data" / "val.tar"
+    link.symlink_to(target)
+    assert "follow_links" in problems(link.parent)
+    for place in (link, link.parent):
+        found = open_validation(place, "here", ImageTerms(follow_links=True))
+        assert [int(image[0, 0, 0]) for image in found.images] == [0, 1, 2, 3]
+
+
+def test_all_archives_together_hold_no_more_images_than_a_set(tmp_path, monkeypatch):
+    monkeypatch.setattr("governance.subject.images.shards.MOST_IMAGES", 5)
+    archive(tmp_path / "0.tar", samples(0))
+    archive(tmp_path / "1.tar", samples(4))
+    assert "more than 5 images" in problems(tmp_path)
